@@ -1,0 +1,180 @@
+"""The network: sizes, token counts, one look per picture, faithful saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration, preset  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def nano() -> EegVlmForConditionalGeneration:
+    torch.manual_seed(0)
+    return EegVlmForConditionalGeneration(preset("nano")).eval()
+
+
+def pictures(n: int = 2) -> torch.Tensor:
+    return torch.randn(n, 3, 336, 336, generator=torch.Generator().manual_seed(1))
+
+
+def test_nano_fits_six_million_parameters(nano: EegVlmForConditionalGeneration) -> None:
+    assert 4e6 < sum(p.numel() for p in nano.parameters()) <= 6.2e6
+
+
+def test_nano_turns_a_picture_into_288_visual_tokens(nano: EegVlmForConditionalGeneration) -> None:
+    with torch.no_grad():
+        stage_logits, high, tokens = nano.visual(pictures())
+    assert stage_logits.shape == (2, 5)
+    assert high.shape == (2, 128)
+    assert tokens.shape == (2, 288, 192) == (2, nano.config.num_visual_tokens, 192)
+
+
+@pytest.mark.parametrize(
+    ("name", "patches", "vision", "text", "layers"),
+    [("edge", 576, 1024, 2048, 22), ("paper", 576, 1024, 5120, 40)],
+)
+def test_large_sizes_have_the_reference_shapes(
+    name: str, patches: int, vision: int, text: int, layers: int
+) -> None:
+    config = preset(name)
+    with torch.device("meta"):
+        model = EegVlmForConditionalGeneration(config)
+        outputs = model.visual(torch.empty(1, 3, 336, 336))
+        ids = torch.full((1, config.num_visual_tokens), config.image_token_id)
+    assert config.num_patches == patches
+    assert config.num_visual_tokens == 2 * patches
+    assert outputs.stage_logits.shape == (1, 5)
+    assert outputs.high_level.shape == (1, vision)
+    assert outputs.visual_tokens.shape == (1, 2 * patches, text)
+    assert len(model.language_model.model.layers) == layers
+    assert model.get_input_embeddings()(ids).shape == (1, 2 * patches, text)
+
+
+def test_paper_language_model_is_a_13_billion_llama() -> None:
+    with torch.device("meta"):
+        model = EegVlmForConditionalGeneration(preset("paper"))
+    billions = sum(p.numel() for p in model.language_model.parameters()) / 1e9
+    assert 12.9 < billions < 13.1
+
+
+def test_the_second_half_of_the_tokens_adds_the_projected_high_level_vector(
+    nano: EegVlmForConditionalGeneration,
+) -> None:
+    with torch.no_grad():
+        _, high, tokens = nano.visual(pictures())
+        low = nano.projector(nano.low_level(pictures()))
+        expected = low + nano.projector(high)[:, None]
+    torch.testing.assert_close(tokens[:, :144], low)
+    torch.testing.assert_close(tokens[:, 144:], expected)
+
+
+def test_low_level_features_are_clip_hidden_state_minus_two(nano: EegVlmForConditionalGeneration) -> None:
+    with torch.no_grad():
+        reference = nano.vision_tower(pictures(), output_hidden_states=True).hidden_states[-2][:, 1:]
+        torch.testing.assert_close(nano.low_level(pictures()), reference)
+
+
+def test_clip_runs_once_per_picture(nano: EegVlmForConditionalGeneration) -> None:
+    calls: list[str] = []
+    watched = {
+        "patches": nano.vision_tower.embeddings.patch_embedding,
+        "first layer": nano.vision_tower.encoder.layers[0],
+        "enhancement": nano.enhancement.backbone,
+        "above the feature layer": nano.vision_tower.encoder.layers[-1],
+    }
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: calls.append(name))
+        for name, module in watched.items()
+    ]
+    ids = torch.cat([torch.full((2, 288), 3), torch.tensor([[7, 8], [9, 10]])], dim=1)
+    with torch.no_grad():
+        nano(input_ids=ids, pixel_values=pictures())
+    for hook in hooks:
+        hook.remove()
+    assert sorted(calls) == ["enhancement", "first layer", "patches"]
+
+
+def test_image_places_take_the_visual_tokens_in_order(nano: EegVlmForConditionalGeneration) -> None:
+    ids = torch.tensor([[0] + [3] * 288 + [7, 8]])
+    with torch.no_grad():
+        tokens = nano.visual(pictures(1)).visual_tokens
+        embeds = nano.embed(ids, tokens)
+        torch.testing.assert_close(embeds[:, 1:289], tokens)
+        torch.testing.assert_close(embeds[:, 0], nano.get_input_embeddings()(ids[:, 0]))
+        whole = nano(input_ids=ids, pixel_values=pictures(1)).logits
+        given = nano(input_ids=ids, visual_tokens=tokens).logits
+    torch.testing.assert_close(whole, given)
+
+
+def test_a_wrong_number_of_image_places_is_refused(nano: EegVlmForConditionalGeneration) -> None:
+    with pytest.raises(ValueError, match="287 <image> places; the pictures give 288"):
+        nano(input_ids=torch.full((1, 287), 3), pixel_values=pictures(1))
+
+
+def test_cached_steps_agree_with_one_pass(nano: EegVlmForConditionalGeneration) -> None:
+    ids = torch.tensor([[0] + [3] * 288 + [7, 8, 9]])
+    with torch.no_grad():
+        whole = nano(input_ids=ids, pixel_values=pictures(1)).logits[:, -1]
+        first = nano(input_ids=ids[:, :-1], pixel_values=pictures(1), use_cache=True)
+        last = nano(input_ids=ids[:, -1:], past_key_values=first.past_key_values, use_cache=True).logits[
+            :, -1
+        ]
+    torch.testing.assert_close(whole, last, atol=1e-4, rtol=1e-4)
+
+
+def test_saved_and_loaded_models_give_the_same_numbers(
+    nano: EegVlmForConditionalGeneration, tmp_path: Path
+) -> None:
+    nano.save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").exists()
+    loaded = EegVlmForConditionalGeneration.from_pretrained(tmp_path).eval()
+    assert loaded.config.render == nano.config.render
+    assert loaded.config.enhancement_config.hidden_sizes == [24, 48, 96, 192]
+    with torch.no_grad():
+        for ours, theirs in zip(nano.visual(pictures()), loaded.visual(pictures()), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_resnet_can_be_the_enhancement_module() -> None:
+    config = preset("nano")
+    swapped = EegVlmConfig(
+        vision_config=config.vision_config.to_dict(),
+        enhancement_config={
+            "model_type": "resnet",
+            "embedding_size": 16,
+            "hidden_sizes": [16, 32],
+            "depths": [1, 1],
+            "layer_type": "basic",
+        },
+        text_config=config.text_config.to_dict(),
+    )
+    model = EegVlmForConditionalGeneration(swapped).eval()
+    with torch.no_grad():
+        assert model.visual(pictures(1)).high_level.shape == (1, 128)
+
+
+def test_other_enhancement_networks_and_projectors_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"enhancement_config\.model_type: 'vit'; use one of convnext, resnet"
+    ):
+        EegVlmConfig(enhancement_config={"model_type": "vit"})
+    with pytest.raises(ValueError, match="projector: 'linear'"):
+        EegVlmConfig(projector="linear")
+    with pytest.raises(ValueError, match="vision_feature_layer: -99"):
+        EegVlmConfig(vision_feature_layer=-99)
+
+
+def test_unused_layers_take_no_part_in_training() -> None:
+    model = EegVlmForConditionalGeneration(preset("nano"))
+    model.freeze_unused()
+    ids = torch.cat([torch.full((1, 288), 3), torch.tensor([[7, 8, 9]])], dim=1)
+    labels = ids.masked_fill(ids == 3, -100)
+    outputs = model(input_ids=ids, pixel_values=pictures(1), labels=labels)
+    (outputs.loss + model.visual(pictures(1)).stage_logits.sum()).backward()
+    without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []

@@ -1,0 +1,14 @@
+"""EEG-VLM: configuration, network, processor and the three sizes."""
+
+from .configuration import EegVlmConfig
+from .modeling import EegVlmForConditionalGeneration, TowerOutputs, VisualEnhancementModule
+from .presets import PRESETS, preset
+
+__all__ = [
+    "PRESETS",
+    "EegVlmConfig",
+    "EegVlmForConditionalGeneration",
+    "TowerOutputs",
+    "VisualEnhancementModule",
+    "preset",
+]

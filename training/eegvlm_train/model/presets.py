@@ -1,0 +1,146 @@
+"""The three sizes of EEG-VLM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig
+
+from .configuration import EegVlmConfig
+
+__all__ = ["PRESETS", "edge", "nano", "paper", "preset"]
+
+# CLIP ViT-L/14-336 (Radford et al. 2021), the tower of LLaVA-1.5 (Liu et al. 2023).
+_CLIP_L_336: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "image_size": 336,
+    "projection_dim": 768,
+}
+# ConvNeXt-Base (Liu et al. 2022).
+_CONVNEXT_BASE: dict[str, Any] = {
+    "hidden_sizes": [128, 256, 512, 1024],
+    "depths": [3, 3, 27, 3],
+    "image_size": 336,
+}
+_SIGNAL = {"sfreq": 100.0, "highpass_hz": 0.3, "highpass_order": 2, "lowpass_hz": 35.0, "lowpass_order": 4}
+_LLAMA_TOKENS: dict[str, Any] = {
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 32001,
+    "vocab_size": 32064,
+}
+
+
+def _picture(rows: int) -> dict[str, Any]:
+    return {
+        "width": 336,
+        "height": 336,
+        "rows": rows,
+        "uv_range": 100.0,
+        "line_width": 1.0,
+        "channels": 1,
+        "mean": [0.48145466, 0.4578275, 0.40821073],
+        "std": [0.26862954, 0.26130258, 0.27577711],
+    }
+
+
+def nano(vocab_size: int = 1024) -> EegVlmConfig:
+    """About 6 M parameters; trained from scratch, shipped in the wheel. P = 144, Dv = 128, 288 visual tokens."""
+    return EegVlmConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=128,
+            intermediate_size=512,
+            num_hidden_layers=5,
+            num_attention_heads=4,
+            patch_size=28,
+            image_size=336,
+            projection_dim=128,
+            hidden_act="gelu",
+        ),
+        enhancement_config=ConvNextConfig(
+            hidden_sizes=[24, 48, 96, 192],
+            depths=[2, 2, 5, 2],
+            image_size=336,
+            layer_scale_init_value=0.1,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=vocab_size,
+            hidden_size=192,
+            intermediate_size=512,
+            num_hidden_layers=6,
+            num_attention_heads=6,
+            num_key_value_heads=6,
+            max_position_embeddings=1024,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            bos_token_id=0,
+            eos_token_id=1,
+            pad_token_id=2,
+        ),
+        image_token_id=3,
+        render=_picture(rows=6),
+        preprocessing=dict(_SIGNAL),
+        preset_name="nano",
+    )
+
+
+def edge(vocab_size: int = 32064) -> EegVlmConfig:
+    """CLIP ViT-L/14-336, ConvNeXt-Base and a 1.1 B Llama (TinyLlama's shape, Zhang et al. 2024)."""
+    return EegVlmConfig(
+        vision_config=CLIPVisionConfig(**_CLIP_L_336),
+        enhancement_config=ConvNextConfig(**_CONVNEXT_BASE),
+        text_config=LlamaConfig(
+            hidden_size=2048,
+            intermediate_size=5632,
+            num_hidden_layers=22,
+            num_attention_heads=32,
+            num_key_value_heads=4,
+            max_position_embeddings=2048,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            **_LLAMA_TOKENS | {"vocab_size": vocab_size},
+        ),
+        image_token_id=32000,
+        render=_picture(rows=6),
+        preprocessing=dict(_SIGNAL),
+        preset_name="edge",
+    )
+
+
+def paper(vocab_size: int = 32064) -> EegVlmConfig:
+    """The reference model on LLaVA-1.5-13B. P = 576, Dv = 1024, 1152 visual tokens; one row per picture."""
+    return EegVlmConfig(
+        vision_config=CLIPVisionConfig(**_CLIP_L_336),
+        enhancement_config=ConvNextConfig(**_CONVNEXT_BASE),
+        text_config=LlamaConfig(
+            hidden_size=5120,
+            intermediate_size=13824,
+            num_hidden_layers=40,
+            num_attention_heads=40,
+            num_key_value_heads=40,
+            max_position_embeddings=4096,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            **_LLAMA_TOKENS | {"vocab_size": vocab_size},
+        ),
+        image_token_id=32000,
+        render=_picture(rows=1),
+        preprocessing=dict(_SIGNAL),
+        preset_name="paper",
+    )
+
+
+PRESETS: dict[str, Callable[[int], EegVlmConfig]] = {"nano": nano, "edge": edge, "paper": paper}
+
+
+def preset(name: str, vocab_size: int | None = None) -> EegVlmConfig:
+    """The configuration called `name`; `vocab_size` as its tokenizer needs. Raises ValueError for another name."""
+    if name not in PRESETS:
+        raise ValueError(f"preset: {name!r}; use one of {', '.join(PRESETS)}")
+    make = PRESETS[name]
+    return make(vocab_size) if vocab_size is not None else make()  # type: ignore[call-arg]
