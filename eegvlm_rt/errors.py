@@ -1,0 +1,85 @@
+"""The errors of the runtime: one small tree, every message names the field, the value and the cure."""
+
+from __future__ import annotations
+
+import reprlib
+
+__all__ = [
+    "BackendError",
+    "BundleError",
+    "ChannelError",
+    "EegVlmError",
+    "InputError",
+    "IntegrityError",
+    "RationaleError",
+    "RecordingError",
+    "SamplingRateError",
+    "UnitError",
+]
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 160
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 12
+
+
+class EegVlmError(Exception):
+    """Root of the tree. `field` is what was wrong, `value` what it held, `cure` what would be right."""
+
+    def __init__(self, field: str, value: object, cure: str) -> None:
+        super().__init__(field, value, cure)
+        self.field = field
+        self.value = value
+        self.cure = cure
+
+    def __str__(self) -> str:
+        value = self.value
+        shown = value if isinstance(value, str) and 0 < len(value) <= 160 else _SHORT.repr(value)
+        return f"{self.field}: {shown}; {self.cure}"
+
+
+class InputError(EegVlmError, ValueError):
+    """A value handed to the library cannot be used."""
+
+
+class UnitError(InputError):
+    """Samples whose size does not fit the unit they were given in."""
+
+
+class SamplingRateError(InputError):
+    """A sampling rate outside what the conditioning filters support."""
+
+
+class ChannelError(InputError):
+    """A channel that the recording does not have; `available` lists those it has."""
+
+    def __init__(self, field: str, value: object, cure: str, available: tuple[str, ...] = ()) -> None:
+        super().__init__(field, value, cure)
+        self.available = available
+
+
+class RecordingError(InputError):
+    """A recording file that cannot be read; `path` is where it was looked for."""
+
+    def __init__(self, field: str, value: object, cure: str, path: str = "") -> None:
+        super().__init__(field, value, cure)
+        self.path = path
+
+
+class BundleError(EegVlmError):
+    """A bundle whose manifest or layout is not what the schema asks for."""
+
+
+class IntegrityError(BundleError):
+    """A bundle file whose size or digest differs from its manifest, or that leaves the bundle folder."""
+
+
+class RationaleError(EegVlmError, ValueError):
+    """A text that is no path of the rationale grammar; `position` is the first character that does not fit."""
+
+    def __init__(self, field: str, value: object, cure: str, position: int = 0) -> None:
+        super().__init__(field, value, cure)
+        self.position = position
+
+
+class BackendError(EegVlmError):
+    """The inference backend failed or does not fit the bundle."""
