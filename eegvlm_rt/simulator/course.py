@@ -1,0 +1,47 @@
+"""Slow time-courses at one value per second: stage weights and random modulations."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from ..stages import STAGES
+
+__all__ = ["modulation", "stage_weights"]
+
+Course = NDArray[np.float32]
+
+
+def modulation(rng: np.random.Generator, n: int, correlation_s: float, sigma: float) -> Course:
+    """Log-normal course, shape (n,), unit median, `sigma` in log units, correlated over `correlation_s`."""
+    smooth = gaussian_filter1d(
+        rng.standard_normal(n).astype(np.float32), max(correlation_s, 0.5), mode="wrap"
+    )
+    spread = float(smooth.std())
+    course: Course = np.exp(smooth * np.float32(sigma / max(spread, 1e-6)))
+    return course
+
+
+def stage_weights(
+    rng: np.random.Generator, stages: NDArray[np.int8], epoch_s: int, blend_s: float, wander: float
+) -> Course:
+    """How much of each stage is present each second, shape (5, n_epochs * epoch_s), columns sum to one.
+
+    Real sleep has no borders: the stage is blurred over `blend_s`, its borders are shifted, and `wander` mixes in
+    neighbouring stages, so that a picture can be hard to call.
+    """
+    n = len(stages) * epoch_s
+    jitter = gaussian_filter1d(rng.standard_normal(n), 20.0, mode="wrap")
+    jitter *= 12.0 / max(float(jitter.std()), 1e-9)
+    seconds = np.clip(np.arange(n) + jitter, 0, n - 1).astype(np.int64)
+    per_second = stages[seconds // epoch_s]
+    hard = np.stack([(per_second == int(stage)) for stage in STAGES]).astype(np.float32)
+    soft = gaussian_filter1d(hard, blend_s, axis=1, mode="nearest")
+    context = gaussian_filter1d(hard, 150.0, axis=1, mode="nearest")
+    noise = np.stack([modulation(rng, n, float(rng.uniform(15.0, 60.0)), 1.0) for _ in STAGES])
+    depth = gaussian_filter1d(rng.standard_normal(n).astype(np.float32), 45.0, mode="wrap")
+    depth = np.clip(wander * (0.6 + 0.5 * depth / max(float(depth.std()), 1e-6)), 0.0, 0.8)
+    mixed = (1.0 - depth) * soft + depth * (context + 0.04) * noise
+    weights: Course = (mixed / mixed.sum(axis=0, keepdims=True)).astype(np.float32)
+    return weights

@@ -1,0 +1,84 @@
+"""One simulated night: hypnogram, person, signal, amplifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
+
+from ..epoch import EPOCH_S
+from .background import background
+from .course import stage_weights
+from .events import add_events
+from .hypnogram import sample_hypnogram
+from .subject import Subject, sample_subject
+
+__all__ = ["SimulatedNight", "simulate_night"]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedNight:
+    """`samples_uv` float32 (n,), µV; `stages` int8 (n_epochs,), the stage that was intended per 30 s."""
+
+    samples_uv: NDArray[np.float32]
+    sfreq: float
+    stages: NDArray[np.int8]
+    channel: str
+    start: datetime
+    seed: int
+    subject: Subject
+
+
+def _amplifier(
+    rng: np.random.Generator, subject: Subject, signal: NDArray[np.float32], sfreq: float
+) -> NDArray[np.float32]:
+    t = np.arange(len(signal), dtype=np.float64) / sfreq
+    mains_hz = 50.0 if rng.random() < 0.6 else 60.0
+    if mains_hz < 0.5 * sfreq:
+        signal = signal + (subject.mains_uv * np.sin(2 * np.pi * mains_hz * t)).astype(np.float32)
+    signal = signal + (subject.noise_uv * rng.standard_normal(len(signal), dtype=np.float32))
+    high = butter(1, subject.highpass_hz, "highpass", fs=sfreq, output="sos")
+    signal = sosfilt(high, signal)
+    if subject.lowpass_hz < 0.45 * sfreq:
+        low = butter(int(rng.integers(1, 5)), subject.lowpass_hz, "lowpass", fs=sfreq, output="sos")
+        signal = sosfilt(low, signal)
+    return np.asarray(signal, dtype=np.float32)
+
+
+def simulate_night(
+    seed: int,
+    *,
+    hours: float = 8.0,
+    sfreq: float = 100.0,
+    stages: NDArray[np.int8] | None = None,
+    channel: str | None = None,
+) -> SimulatedNight:
+    """Simulate one channel of one night, the same for the same arguments.
+
+    `stages` fixes the hypnogram (30 s, values of `Stage`); `channel` renames the derivation, else the drawn one's name
+    is kept. Raises ValueError for a night shorter than one epoch or a rate below 50 Hz.
+    """
+    if sfreq < 50.0:
+        raise ValueError(f"sfreq: {sfreq} Hz; at least 50 Hz is needed")
+    rng = np.random.default_rng([0x5EE9, seed])
+    subject = sample_subject(rng)
+    if stages is None:
+        n_epochs = int(hours * 3600 // EPOCH_S)
+        stages = sample_hypnogram(
+            rng, n_epochs, wake_epochs=min(int(rng.integers(8, 50)), max(1, n_epochs // 8))
+        )
+    weights = stage_weights(rng, stages, int(EPOCH_S), subject.blend_s, subject.wander)
+    signal = background(rng, subject, weights, sfreq)
+    add_events(rng, subject, weights, sfreq, signal)
+    return SimulatedNight(
+        samples_uv=_amplifier(rng, subject, signal, sfreq),
+        sfreq=float(sfreq),
+        stages=stages,
+        channel=channel or subject.montage.channel,
+        start=datetime(2026, 1, 1, 22, 30),
+        seed=seed,
+        subject=subject,
+    )

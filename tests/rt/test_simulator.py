@@ -1,0 +1,138 @@
+"""Simulated nights are reproducible, physiological in size, and written as real EDF+."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import welch
+
+from eegvlm_rt.simulator import MONTAGES, sample_hypnogram, sample_subject, simulate_night, write_edf
+from eegvlm_rt.simulator.background import band_noise
+from eegvlm_rt.simulator.course import stage_weights
+from eegvlm_rt.simulator.hypnogram import transition_matrices
+from eegvlm_rt.stages import Stage
+
+SFREQ = 100.0
+
+
+@pytest.fixture(scope="module")
+def pure_stages() -> dict[Stage, np.ndarray]:
+    """Two hours of each stage, five people each: (epochs, 3000) µV."""
+    signals = {}
+    for stage in Stage:
+        hypnogram = np.full(40, int(stage), dtype=np.int8)
+        nights = [simulate_night(seed, stages=hypnogram) for seed in range(5)]
+        signals[stage] = np.concatenate([night.samples_uv.reshape(-1, 3000) for night in nights])
+    return signals
+
+
+def band_power(epochs: np.ndarray, low_hz: float, high_hz: float) -> float:
+    frequency, density = welch(epochs, SFREQ, nperseg=400, axis=1)
+    inside = (frequency >= low_hz) & (frequency < high_hz)
+    return float(np.median(density[:, inside].mean(axis=1)))
+
+
+def test_a_seed_gives_the_same_night_twice() -> None:
+    first, second = simulate_night(7, hours=0.5), simulate_night(7, hours=0.5)
+    np.testing.assert_array_equal(first.samples_uv, second.samples_uv)
+    np.testing.assert_array_equal(first.stages, second.stages)
+    assert first.subject == second.subject
+
+
+def test_different_seeds_are_different_people() -> None:
+    assert simulate_night(1, hours=0.1).subject != simulate_night(2, hours=0.1).subject
+
+
+@pytest.mark.parametrize("sfreq", [50.0, 100.0, 128.0, 256.0, 500.0])
+def test_every_rate_gives_the_same_length_and_finite_microvolts(sfreq: float) -> None:
+    night = simulate_night(3, hours=0.1, sfreq=sfreq)
+    assert len(night.samples_uv) == round(len(night.stages) * 30 * sfreq)
+    assert night.samples_uv.dtype == np.float32
+    assert np.isfinite(night.samples_uv).all()
+    assert 2.0 < night.samples_uv.std() < 200.0
+
+
+def test_rates_below_50_hz_are_refused() -> None:
+    with pytest.raises(ValueError, match="sfreq"):
+        simulate_night(0, hours=0.1, sfreq=20.0)
+
+
+def test_transition_matrices_are_probabilities() -> None:
+    matrices = transition_matrices()
+    assert matrices.shape == (3, 5, 5)
+    np.testing.assert_allclose(matrices.sum(axis=2), 1.0)
+    assert (np.diagonal(matrices, axis1=1, axis2=2) > 0.4).all(), "every stage tends to go on"
+
+
+def test_n3_is_commonest_in_the_first_third_and_rem_in_the_last() -> None:
+    nights = np.stack([sample_hypnogram(np.random.default_rng(seed), 960) for seed in range(60)])
+    first, last = nights[:, 40:340], nights[:, 640:900]
+    assert (first == Stage.N3).mean() > (last == Stage.N3).mean()
+    assert (last == Stage.R).mean() > (first == Stage.R).mean()
+
+
+def test_a_hypnogram_begins_and_ends_awake() -> None:
+    stages = sample_hypnogram(np.random.default_rng(0), 200, wake_epochs=12)
+    assert (stages[:12] == Stage.W).all()
+    assert stages[-1] == Stage.W
+
+
+def test_an_empty_night_is_refused() -> None:
+    with pytest.raises(ValueError, match="n_epochs"):
+        sample_hypnogram(np.random.default_rng(0), 0)
+
+
+def test_stage_weights_sum_to_one_and_mostly_follow_the_hypnogram() -> None:
+    rng = np.random.default_rng(0)
+    stages = sample_hypnogram(rng, 400)
+    weights = stage_weights(rng, stages, 30, blend_s=8.0, wander=0.25)
+    np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-5)
+    leading = weights.reshape(5, 400, 30).mean(axis=2).argmax(axis=0)
+    assert (leading == stages).mean() > 0.7
+
+
+def test_band_noise_keeps_to_its_band() -> None:
+    noise = band_noise(np.random.default_rng(0), 60_000, SFREQ, 8.0, 12.0)
+    frequency, density = welch(noise, SFREQ, nperseg=1000)
+    inside = density[(frequency > 7.0) & (frequency < 13.0)].sum()
+    assert inside / density.sum() > 0.98
+    assert noise.std() == pytest.approx(1.0, rel=0.01)
+
+
+def test_n3_has_the_largest_slow_waves(pure_stages: dict[Stage, np.ndarray]) -> None:
+    slow = {stage: band_power(epochs, 0.5, 2.0) for stage, epochs in pure_stages.items()}
+    assert slow[Stage.N3] > 4 * slow[Stage.N2] > 4 * slow[Stage.R]
+
+
+def test_n2_has_more_sigma_than_rem(pure_stages: dict[Stage, np.ndarray]) -> None:
+    sigma = {stage: band_power(epochs, 12.0, 15.0) for stage, epochs in pure_stages.items()}
+    assert sigma[Stage.N2] > 1.3 * sigma[Stage.R]
+
+
+def test_wake_has_the_most_fast_activity(pure_stages: dict[Stage, np.ndarray]) -> None:
+    fast = {stage: band_power(epochs, 18.0, 32.0) for stage, epochs in pure_stages.items()}
+    assert fast[Stage.W] == max(fast.values())
+
+
+def test_subjects_cover_every_montage() -> None:
+    rng = np.random.default_rng(0)
+    seen = {sample_subject(rng).montage.channel for _ in range(200)}
+    assert seen == {montage.channel for montage in MONTAGES}
+
+
+def test_the_edf_file_is_read_back_by_edfio_with_its_stages(tmp_path: Path) -> None:
+    from edfio import read_edf
+
+    night = simulate_night(5, hours=0.1)
+    edf = read_edf(write_edf(night, tmp_path / "night.edf"))
+    signal = edf.signals[0]
+    assert (signal.label, signal.physical_dimension, signal.sampling_frequency) == (
+        night.channel,
+        "uV",
+        100.0,
+    )
+    np.testing.assert_allclose(signal.data, np.clip(night.samples_uv, -1000, 1000), atol=0.02)
+    texts = [annotation.text for annotation in edf.annotations]
+    assert texts == [Stage(int(stage)).to_edf_text() for stage in night.stages]

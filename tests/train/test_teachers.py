@@ -1,0 +1,64 @@
+"""Teachers' labels are merged without loss; GSSC's input is what GSSC was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eegvlm_train.nights import labels_path, night_path, save_npz
+from eegvlm_train.simulate import write_night
+from eegvlm_train.statistics import count_transitions
+from eegvlm_train.teachers.gssc import prepare
+from eegvlm_train.teachers.label import consensus, main
+
+
+def one_hot(column: int, n: int = 4) -> np.ndarray:
+    return np.eye(5, dtype=np.float16)[np.full(n, column)]
+
+
+def test_consensus_is_the_mean_and_sums_to_one() -> None:
+    mean = consensus({"a": one_hot(0), "b": one_hot(2), "c": one_hot(2)})
+    np.testing.assert_allclose(mean[0], [1 / 3, 0, 2 / 3, 0, 0], atol=1e-3)
+
+
+def test_prepare_gives_z_scored_epochs_of_2560_samples() -> None:
+    x = np.random.default_rng(0).normal(30.0, 12.0, 100 * 95).astype(np.float32)
+    epochs = prepare(x, 100.0)
+    assert epochs.shape == (3, 2560)
+    assert abs(float(epochs.mean())) < 0.05
+    assert 0.8 < float(epochs.std()) < 1.1
+
+
+def test_merge_keeps_both_sources_and_renews_the_mean(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    target = labels_path(night_path(here, 1))
+    save_npz(target, yasa=one_hot(1), teacher=one_hot(1))
+    save_npz(labels_path(night_path(there, 1)), gssc_epoch=one_hot(3), teacher=one_hot(3))
+    assert main([str(here), "--merge", str(there)]) == 0
+    with np.load(target) as file:
+        assert set(file.files) == {"yasa", "gssc_epoch", "teacher"}
+        np.testing.assert_allclose(file["teacher"][0], [0, 0.5, 0, 0.5, 0])
+
+
+def test_a_written_night_is_conditioned_and_left_alone_the_second_time(tmp_path: Path) -> None:
+    path = write_night(11, tmp_path, hours=0.1)
+    stamp = path.stat().st_mtime_ns
+    with np.load(path) as file:
+        assert file["x"].shape == (12, 3000)
+        assert file["x"].dtype == np.int16
+        assert len(file["raw"]) == 12 * 3000
+        assert abs(float(file["x"].mean()) * float(file["uv_per_lsb"])) < 5.0
+    assert write_night(11, tmp_path, hours=0.1).stat().st_mtime_ns == stamp
+
+
+def test_transitions_skip_unscored_epochs_and_trim_wake() -> None:
+    night = np.array([0] * 100 + [1, 2, -1, 2, 3, 4] + [0] * 100)
+    counts, prior = count_transitions([night])
+    total = counts.sum(axis=0)
+    assert total[1, 2] == 1 and total[2, 3] == 1 and total[3, 4] == 1
+    assert total[2, 2] == 0
+    assert total[0, 0] == 59 + 59
+    assert prior.sum() == counts.sum()
