@@ -1,0 +1,52 @@
+"""Where bundles are looked for by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from ..errors import BundleError
+from .files import MANIFEST_NAME
+
+__all__ = ["INSTALLED_MODELS", "MODELS_VARIABLE", "find_bundle"]
+
+INSTALLED_MODELS: Final = Path(__file__).resolve().parents[1] / "models"
+MODELS_VARIABLE: Final = "EEGVLM_RT_MODELS"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+
+
+def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
+    """The folder of a bundle: a path to one, or a name.
+
+    A name is looked for in `$EEGVLM_RT_MODELS`, then among the models installed with the package, then in `models/`
+    of a source checkout. A text with a path separator, or a `Path`, is a path.
+
+    Raises:
+        BundleError: nothing there; the message lists the places.
+    """
+    text = os.fspath(name_or_path)
+    is_path = not isinstance(name_or_path, str) or "/" in text or os.sep in text
+    if is_path:
+        places = [Path(text)]
+    elif _NAME.fullmatch(text):
+        places = [folder / text for folder in _folders()]
+    else:
+        raise BundleError("bundle", text, "give a bundle's name, such as nano, or the path of its folder")
+    for place in places:
+        if (place / MANIFEST_NAME).is_file():
+            return place
+    looked = ", ".join(str(place) for place in places)
+    raise BundleError("bundle", text, f"no {MANIFEST_NAME} found in {looked}")
+
+
+def _folders() -> list[Path]:
+    chosen = os.environ.get(MODELS_VARIABLE)
+    folders = [Path(chosen)] if chosen else []
+    checkout = INSTALLED_MODELS.parents[1]
+    folders.append(INSTALLED_MODELS)
+    if (checkout / "pyproject.toml").is_file():
+        folders.append(checkout / "models")
+    return folders
