@@ -41,7 +41,7 @@ class GsscTeacher:
         for name in ("sig_net_v1.pt", "gru_net_v1.pt"):
             path = str(files("gssc.nets").joinpath(name))
             net = torch.load(path, map_location=where, weights_only=False)
-            nets.append(net.to(where).eval())
+            nets.append(net.float().to(where).eval())
         return cls(nets[0], nets[1], where)
 
     def __call__(

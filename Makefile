@@ -1,0 +1,49 @@
+# Two commands for a fresh machine: `make demo` (the main job on the shipped model) and `make test` (every check).
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+SOURCE := pyproject.toml CMakeLists.txt $(wildcard csrc/* csrc/*/*)
+TORCH  := torch==2.13.0
+
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test lint unit cpp wheel docs clean
+
+demo: $(VENV)/.demo
+	$(BIN)/eegvlm-rt demo --out demo-night
+
+test: lint unit
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict eegvlm_rt
+	$(BIN)/codespell
+	$(BIN)/clang-format --dry-run -Werror $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'tests/*.cpp' 'tests/*.hpp')
+
+unit: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+wheel: $(VENV)/bin/python
+	$(PIP) install --quiet build
+	$(BIN)/python -m build --wheel
+
+docs: $(VENV)/.test
+	$(PIP) install --quiet '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python $(SOURCE)
+	$(PIP) install --quiet '.[viz]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python $(SOURCE)
+	$(PIP) install --quiet '$(TORCH)'
+	$(PIP) install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo-night
