@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import (
     AutoConfig,
@@ -42,7 +42,7 @@ class EegVlmConfig(PretrainedConfig):
     """
 
     model_type = "eegvlm"
-    sub_configs = {
+    sub_configs: ClassVar[dict[str, Any]] = {
         "vision_config": CLIPVisionConfig,
         "enhancement_config": AutoConfig,
         "text_config": LlamaConfig,

@@ -63,8 +63,9 @@ def nano(vocab_size: int = 1024) -> EegVlmConfig:
             hidden_act="gelu",
         ),
         enhancement_config=ConvNextConfig(
-            hidden_sizes=[24, 48, 96, 192],
-            depths=[2, 2, 5, 2],
+            hidden_sizes=[32, 64, 96, 192],
+            depths=[1, 2, 5, 2],
+            patch_size=[8, 4],
             image_size=336,
             layer_scale_init_value=0.1,
         ),
