@@ -1,0 +1,85 @@
+"""How well two hypnograms agree, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..stages import STAGES, Stage
+from .model import Hypnogram
+
+__all__ = ["Agreement", "agreement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Agreement over `n` epochs both hypnograms score; `unscored` more were left out.
+
+    `confusion[i][j]` counts epochs of reference stage i that were given stage j (order W N1 N2 N3 R). `kappa`
+    is None where chance alone gives full agreement, a stage's F1 is None where neither hypnogram has the
+    stage, and `macro_f1` is the plain mean of the F1 there are.
+    """
+
+    n: int
+    unscored: int
+    accuracy: float
+    kappa: float | None
+    macro_f1: float
+    f1: Mapping[Stage, float | None]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dictionary, stages by name."""
+        return {
+            "n": self.n,
+            "unscored": self.unscored,
+            "accuracy": self.accuracy,
+            "kappa": self.kappa,
+            "macro_f1": self.macro_f1,
+            "f1": {stage.name: value for stage, value in self.f1.items()},
+            "confusion": [list(row) for row in self.confusion],
+        }
+
+
+def agreement(reference: Hypnogram, scored: Hypnogram) -> Agreement:
+    """Compare two hypnograms of the same length, epoch i with epoch i (see `Hypnogram.aligned_to`).
+
+    accuracy p_o = sum_i c_ii / n; kappa = (p_o - p_e) / (1 - p_e) with p_e = sum_i c_i. c_.i / n^2
+    (Cohen 1960, Educ. Psychol. Meas. 20:37); F1_i = 2 c_ii / (c_i. + c_.i) (van Rijsbergen 1979, ch. 7);
+    macro F1 is its mean over the stages that occur in either hypnogram.
+    Raises InputError for lengths that differ or no epoch scored in both.
+    """
+    if len(reference) != len(scored):
+        raise InputError(
+            "scored",
+            f"{len(scored)} epochs",
+            f"the reference has {len(reference)}; align them (Hypnogram.aligned_to)",
+        )
+    counts = np.zeros((len(STAGES), len(STAGES)), dtype=np.int64)
+    for a, b in zip(reference.stages, scored.stages, strict=True):
+        if a is not None and b is not None:
+            counts[a, b] += 1
+    n = int(counts.sum())
+    if n == 0:
+        raise InputError(
+            "scored", "0 epochs", "no epoch is scored in both hypnograms; check their start times"
+        )
+    hits, rows, columns = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    observed = float(hits.sum()) / n
+    expected = float(rows @ columns) / n**2
+    f1 = {s: 2.0 * int(hits[s]) / int(rows[s] + columns[s]) if rows[s] + columns[s] else None for s in STAGES}
+    present = [value for value in f1.values() if value is not None]
+    return Agreement(
+        n=n,
+        unscored=len(reference) - n,
+        accuracy=observed,
+        kappa=None if expected == 1.0 else (observed - expected) / (1.0 - expected),
+        macro_f1=sum(present) / len(present),
+        f1=MappingProxyType(f1),
+        confusion=tuple(tuple(int(value) for value in row) for row in counts),
+    )

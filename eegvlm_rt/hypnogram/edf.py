@@ -1,0 +1,104 @@
+"""Hypnograms as EDF+ annotations, the form sleep software exchanges."""
+
+from __future__ import annotations
+
+import io
+import os
+from datetime import datetime
+from pathlib import Path
+
+from ..atomic import write_file
+from ..epoch import EPOCH_S
+from ..errors import InputError, RecordingError
+from ..sources.edf import read_annotations
+from ..sources.edf_annotations import Annotation
+from ..stages import Stage, edf_text
+from .model import MAX_EPOCHS, Hypnogram
+
+__all__ = ["from_annotations", "read_edf", "write_edf"]
+
+_PREFIXES = ("sleep stage", "movement time")
+
+
+def write_edf(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
+    """Write an annotation-only EDF+C file: one "Sleep stage W|N1|N2|N3|R|?" of 30 s per epoch.
+
+    Texts: EDF+ standard texts (edfplus.info/specs/edftexts.html). Probabilities are not part of this file. A
+    start that is unknown is written as EDF+'s hidden date, 1 January 1985 00:00:00. Raises InputError for an
+    empty hypnogram or a start outside 1985..2084, RecordingError where the file cannot be written.
+    """
+    from edfio import Edf, EdfAnnotation, Recording
+
+    if not hypnogram.stages:
+        raise InputError("stages", "0 epochs", "an EDF+ file needs at least one epoch")
+    start = hypnogram.start
+    if start is not None and not 1985 <= start.year <= 2084:
+        raise InputError("start", start.isoformat(), "EDF+ knows the years 1985 to 2084")
+    edf = Edf(
+        [],
+        recording=Recording(startdate=None if start is None else start.date(), equipment_code="eegvlm-rt"),
+        starttime=None if start is None else start.time().replace(tzinfo=None),
+        annotations=[
+            EdfAnnotation(EPOCH_S * i, EPOCH_S, edf_text(stage)) for i, stage in enumerate(hypnogram.stages)
+        ],
+    )
+    stream = io.BytesIO()
+    edf.write(stream)
+    return write_file(path, stream.getvalue())
+
+
+def read_edf(path: str | os.PathLike[str]) -> Hypnogram:
+    """Read the stages among the annotations of an EDF+ file, AASM or R&K texts, coalesced or per epoch.
+
+    Raises RecordingError for a file that is damaged or holds no stages.
+    """
+    start, annotations = read_annotations(path)
+    return from_annotations(annotations, start, path=str(path))
+
+
+def from_annotations(
+    annotations: tuple[Annotation, ...], start: datetime | None = None, *, path: str = ""
+) -> Hypnogram:
+    """Put stage annotations on a 30 s grid that begins at 0 s.
+
+    An epoch has the stage of the annotation over its middle; where none is, it is unscored. "Sleep stage ?"
+    and "Movement time" are unscored. An annotation without a duration lasts to the next stage, the last one
+    30 s. Other annotations ("Lights off") are passed over. Raises RecordingError for no stages at all, an
+    unknown stage text, two stages over the same epoch, or stages before 0 s or after a week.
+    """
+    marks = sorted((a for a in annotations if a.text.lower().startswith(_PREFIXES)), key=lambda a: a.onset_s)
+    if not marks:
+        raise RecordingError(
+            "annotations", len(annotations), "none is a sleep stage; give a hypnogram", path=path
+        )
+    stages: list[Stage | None] = []
+    for i, mark in enumerate(marks):
+        duration_s = mark.duration_s
+        if not duration_s:
+            duration_s = marks[i + 1].onset_s - mark.onset_s if i + 1 < len(marks) else EPOCH_S
+        first, last = _epoch_at(mark.onset_s), _epoch_at(mark.onset_s + duration_s)
+        if mark.onset_s < 0.0 or last > MAX_EPOCHS:
+            raise RecordingError(
+                "annotation onset", f"{mark.onset_s:g} s", "stages lie within a week from 0 s", path=path
+            )
+        if first < min(last, len(stages)):
+            raise RecordingError(
+                "annotation",
+                mark.text,
+                f"epoch {first + 1} has two stages; correct the hypnogram",
+                path=path,
+            )
+        try:
+            stage = Stage.parse(mark.text)
+        except ValueError as error:
+            raise RecordingError(
+                "annotation", mark.text, "no sleep stage that is known", path=path
+            ) from error
+        stages.extend([None] * (first - len(stages)))
+        stages.extend([stage] * (last - first))
+    return Hypnogram(tuple(stages), start)
+
+
+def _epoch_at(seconds: float) -> int:
+    """Index of the first epoch whose middle is not before `seconds`."""
+    return -int(-(seconds - 0.5 * EPOCH_S) // EPOCH_S)

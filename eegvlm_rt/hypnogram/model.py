@@ -1,0 +1,115 @@
+"""Hypnogram: one stage, or none, per 30 s of a night."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..epoch import EPOCH_S
+from ..errors import InputError
+from ..stages import STAGES, Stage
+
+__all__ = ["MAX_EPOCHS", "Hypnogram"]
+
+MAX_EPOCHS = 7 * 24 * 120
+_SUM_TOLERANCE = 1e-3
+_CLOCK_TOLERANCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hypnogram:
+    """Stages of consecutive 30 s epochs.
+
+    `stages` has one entry per epoch, None where the epoch is unscored. `start` is the clock time of the first
+    epoch. `probabilities` holds, per epoch, p(W), p(N1), p(N2), p(N3), p(R), or None for an epoch without
+    them; the whole is None where nothing is known. Raises InputError for lengths that differ, probabilities
+    that are none, or more than a week of epochs.
+    """
+
+    stages: tuple[Stage | None, ...]
+    start: datetime | None = None
+    probabilities: tuple[tuple[float, ...] | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.stages) > MAX_EPOCHS:
+            raise InputError(
+                "stages", f"{len(self.stages)} epochs", f"a hypnogram holds at most {MAX_EPOCHS} (a week)"
+            )
+        if self.probabilities is None:
+            return
+        if len(self.probabilities) != len(self.stages):
+            raise InputError(
+                "probabilities",
+                f"{len(self.probabilities)} rows",
+                f"give one row per epoch: {len(self.stages)}",
+            )
+        for i, row in enumerate(self.probabilities):
+            if row is not None and not _is_distribution(row):
+                raise InputError(
+                    f"probabilities[{i}]", row, "give five probabilities W N1 N2 N3 R that sum to 1"
+                )
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    @classmethod
+    def of(
+        cls,
+        stages: Iterable[Stage | int | None],
+        start: datetime | None = None,
+        probabilities: Sequence[Mapping[Stage, float] | None] | None = None,
+    ) -> Hypnogram:
+        """Build from stages (integers 0..4; negative ones are unscored) and stage -> p mappings."""
+        rows = None
+        if probabilities is not None:
+            rows = tuple(
+                None if p is None else tuple(float(p[stage]) for stage in STAGES) for p in probabilities
+            )
+        return cls(tuple(None if s is None or int(s) < 0 else Stage(int(s)) for s in stages), start, rows)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return EPOCH_S * len(self.stages)
+
+    def clock(self, epoch: int) -> datetime | None:
+        """Clock time at which an epoch begins, None where the start is unknown."""
+        return None if self.start is None else self.start + timedelta(seconds=EPOCH_S * epoch)
+
+    def window(self, first: int, count: int) -> Hypnogram:
+        """`count` epochs from epoch `first`; epochs outside the hypnogram are unscored."""
+        inside = [i if 0 <= i < len(self.stages) else None for i in range(first, first + count)]
+        rows = self.probabilities
+        return Hypnogram(
+            tuple(None if i is None else self.stages[i] for i in inside),
+            self.clock(first),
+            None if rows is None else tuple(None if i is None else rows[i] for i in inside),
+        )
+
+    def aligned_to(self, other: Hypnogram) -> Hypnogram:
+        """The part of this hypnogram that covers `other`, epoch for epoch.
+
+        Both starts known: shifted by their difference, which must be a whole number of epochs to within a
+        second (else InputError). A start unknown: both are taken to begin together.
+        """
+        shift_s = (
+            0.0 if self.start is None or other.start is None else (other.start - self.start).total_seconds()
+        )
+        epochs = round(shift_s / EPOCH_S)
+        if abs(shift_s - EPOCH_S * epochs) > _CLOCK_TOLERANCE_S:
+            raise InputError(
+                "start",
+                f"{shift_s:g} s apart",
+                f"the two hypnograms must start a multiple of {EPOCH_S:g} s apart",
+            )
+        return self.window(epochs, len(other))
+
+
+def _is_distribution(row: Sequence[float]) -> bool:
+    return (
+        len(row) == len(STAGES)
+        and all(math.isfinite(p) and -_SUM_TOLERANCE <= p <= 1.0 + _SUM_TOLERANCE for p in row)
+        and abs(sum(row) - 1.0) <= _SUM_TOLERANCE
+    )
