@@ -1,0 +1,129 @@
+"""Measurement of whole batches of conditioned epochs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from . import slow_waves, spindles
+from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, padded_spectrum
+from .findings import Findings, Rhythm, Span
+from .rhythm import alpha_share, mean_powers, name_rhythms, window_spectra
+
+__all__ = ["measure", "measure_batch"]
+
+CHUNK: Final = 64
+LARGEST_UV: Final = 1e5
+
+_NOTHING: Final = Findings(Rhythm.MIXED, 0.0, 0, 0, 0.0, 0.0, measured_share=0.0)
+
+
+def measure(x: ArrayLike) -> Findings:
+    """Findings of one conditioned epoch: (3000,) µV at 100 Hz, NaN where samples are missing.
+
+    Raises:
+        InputError: another shape.
+    """
+    samples = np.asarray(x)
+    if samples.shape != (EPOCH_SAMPLES,):
+        raise InputError("x", f"shape {samples.shape}", "give one conditioned epoch, 3000 samples at 100 Hz")
+    return measure_batch(samples[None])[0]
+
+
+def measure_batch(x: ArrayLike) -> list[Findings]:
+    """Findings of conditioned epochs: (n, 3000) µV at 100 Hz, NaN where samples are missing.
+
+    Gaps are bridged by a straight line, so nothing is found in them; `measured_share` says how much was there. An
+    epoch without a single sample gives zeros. Each epoch is measured on its own: the result does not depend on the batch.
+
+    Raises:
+        InputError: another shape.
+    """
+    samples = np.asarray(x, dtype=np.float32)
+    if samples.ndim != 2 or samples.shape[1] != EPOCH_SAMPLES:
+        raise InputError("x", f"shape {samples.shape}", "give conditioned epochs, (n, 3000) samples at 100 Hz")
+    found: list[Findings] = []
+    for start in range(0, len(samples), CHUNK):
+        found.extend(_measure_chunk(samples[start : start + CHUNK]))
+    return found
+
+
+def _measure_chunk(raw: Float32) -> list[Findings]:
+    n = len(raw)
+    x, present = _without_gaps(raw)
+    spectrum = padded_spectrum(x)
+    waves = slow_waves.find_slow_waves(spectrum)
+    features = spindles.spindle_features(x, spectrum)
+    spectra = window_spectra(x)
+
+    amplitude = np.median(np.ptp(x.reshape(n, -1, 2 * SFREQ_HZ), axis=2), axis=1).astype(np.float64)
+    slow = waves.share(n)
+    alpha = alpha_share(spectra)
+    powers = mean_powers(spectra)
+    spindle_spans = _spans(n, *spindles.find_spindles(features))
+    complex_spans = _spans(n, *slow_waves.find_k_complexes(waves))
+    spindle_low, spindle_high = (
+        _counts(n, spindles.find_spindles(features, limits)[0]) for limits in (spindles.STRICT, spindles.LOOSE)
+    )
+    complex_low, complex_high = (
+        _counts(n, slow_waves.find_k_complexes(waves, limits)[0])
+        for limits in (slow_waves.STRICT, slow_waves.LOOSE)
+    )
+
+    found = []
+    for i in range(n):
+        if present[i] == 0.0:
+            found.append(_NOTHING)
+            continue
+        shares = tuple(powers[i].tolist())
+        rhythm, alternatives = name_rhythms(shares, float(amplitude[i]))
+        found.append(
+            Findings(
+                rhythm=rhythm,
+                alpha_share=float(alpha[i]),
+                spindles=len(spindle_spans[i]),
+                k_complexes=len(complex_spans[i]),
+                slow_wave_share=float(slow[i]),
+                amplitude_uv=float(amplitude[i]),
+                spindle_spans=spindle_spans[i],
+                k_complex_spans=complex_spans[i],
+                rhythm_alternatives=alternatives,
+                spindle_range=_around(len(spindle_spans[i]), spindle_low[i], spindle_high[i]),
+                k_complex_range=_around(len(complex_spans[i]), complex_low[i], complex_high[i]),
+                relative_powers=shares,
+                measured_share=float(present[i]),
+            )
+        )
+    return found
+
+
+def _around(count: int, low: int, high: int) -> tuple[int, int] | None:
+    return None if low == count == high else (min(low, count), max(high, count))
+
+
+def _counts(n: int, rows: NDArray[np.intp]) -> list[int]:
+    counts: list[int] = np.bincount(rows, minlength=n).tolist()
+    return counts
+
+
+def _spans(
+    n: int, rows: NDArray[np.intp], onsets: NDArray[np.float64], durations: NDArray[np.float64]
+) -> list[tuple[Span, ...]]:
+    spans: list[list[Span]] = [[] for _ in range(n)]
+    for row, onset, duration in zip(rows.tolist(), onsets.tolist(), durations.tolist(), strict=True):
+        spans[row].append((round(onset, 2), round(duration, 2)))
+    return [tuple(row) for row in spans]
+
+
+def _without_gaps(raw: Float32) -> tuple[Float32, NDArray[np.float64]]:
+    good = np.isfinite(raw)
+    present = good.mean(axis=1, dtype=np.float64)
+    x = np.clip(raw, -LARGEST_UV, LARGEST_UV)
+    index = np.arange(raw.shape[1])
+    for row in np.flatnonzero(present < 1.0):
+        keep = good[row]
+        x[row] = np.interp(index, index[keep], x[row, keep]) if keep.any() else 0.0
+    return x, present
