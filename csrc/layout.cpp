@@ -1,0 +1,59 @@
+#include "layout.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+namespace eegvlm {
+namespace {
+
+void require(bool holds, const std::string& message) {
+    if (!holds) throw std::invalid_argument(message);
+}
+
+void check(const Geometry& g) {
+    const std::string side = " must lie in 1.." + std::to_string(kMaxSide);
+    require(g.width >= 1 && g.width <= kMaxSide, "width: " + std::to_string(g.width) + side);
+    require(g.height >= 1 && g.height <= kMaxSide, "height: " + std::to_string(g.height) + side);
+    require(g.rows >= 1 && g.rows <= kMaxRows, "rows: must lie in 1.." + std::to_string(kMaxRows));
+    require(g.channels >= 1 && g.channels <= kMaxChannels,
+            "channels: must lie in 1.." + std::to_string(kMaxChannels));
+    require(g.line_width >= 0.5 && g.line_width <= 8.0, "line_width: must lie in 0.5..8 px");
+    require(g.line_width * g.rows * g.channels <= g.height,
+            "height: too small for rows x channels strips of one line_width each");
+}
+
+// Height a disc of radius `half` adds to a cell whose middle lies `distance` sideways. The tangent to the
+// disc at the cell's middle, read at the cell's far edge: exact for a line of the slope that touches there.
+double raise(double half, double distance) {
+    const double cell = 1.0 / kSubColumns;
+    if (distance < 0.75 * cell) return half;
+    const double height = std::sqrt(std::max(half * half - distance * distance, 0.0));
+    if (height == 0.0) return 0.0;
+    return std::max(height - 0.5 * cell * distance / height, 0.0);
+}
+
+}  // namespace
+
+Layout::Layout(const Geometry& g) : geometry(g) {
+    check(g);
+    row_columns = g.width * kSubColumns;
+    columns = row_columns * g.rows;
+    taps = std::max(1, static_cast<int>(std::floor(g.line_width * kSubColumns + 0.5)));
+    strip_height = g.height * kOne / (g.rows * g.channels);
+    half_stroke = static_cast<int>(std::floor(g.line_width * kOne / 2.0));
+    profile.resize(static_cast<size_t>(taps));
+    for (int k = 0; k < taps; ++k) {
+        const double distance = std::abs(k - (taps - 1) / 2.0) / kSubColumns;
+        const double units = std::floor(raise(g.line_width / 2.0, distance) * kOne + 0.5);
+        profile[static_cast<size_t>(k)] = std::min(static_cast<int32_t>(units), half_stroke);
+    }
+}
+
+int Layout::strip_top(int row, int channel) const {
+    const int strip = row * geometry.channels + channel;
+    return strip * geometry.height * kOne / (geometry.rows * geometry.channels);
+}
+
+}  // namespace eegvlm

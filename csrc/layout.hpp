@@ -1,0 +1,40 @@
+// Where a trace lies in the picture, in the fixed-point units of the kernel.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace eegvlm {
+
+inline constexpr int kSubColumns = 8;  // vertical cuts through each pixel column
+inline constexpr int kOne = 256;       // vertical units in one pixel
+
+inline constexpr int kMaxSide = 4096;
+inline constexpr int kMaxRows = 64;
+inline constexpr int kMaxChannels = 8;
+
+struct Geometry {
+    int width;
+    int height;
+    int rows;
+    int channels;
+    double line_width;  // px
+};
+
+// The rows of the recording, unrolled, are one long strip of `columns` sub-columns. A cut through the stroke
+// at one of them sees the `taps` cells of the trace around it, cell k raised by `profile[k]`.
+struct Layout {
+    explicit Layout(const Geometry& geometry);  // throws std::invalid_argument naming the argument
+
+    int strip_top(int row, int channel) const;  // vertical units from the picture's top
+
+    Geometry geometry;
+    int row_columns;               // sub-columns of one row
+    int columns;                   // sub-columns of all rows
+    int taps;                      // cells under the stroke
+    int strip_height;              // vertical units
+    int half_stroke;               // vertical units
+    std::vector<int32_t> profile;  // vertical units, one per tap
+};
+
+}  // namespace eegvlm

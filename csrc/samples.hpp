@@ -1,0 +1,21 @@
+// Samples of any type and stride, read as vertical positions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace eegvlm {
+
+enum class SampleType { f16, f32, f64, i16, i32 };
+
+struct SampleView {
+    const std::byte* data;
+    std::ptrdiff_t stride;  // bytes, of either sign
+    int64_t count;
+    SampleType type;
+};
+
+// position = value * gain + offset, in vertical units; what is not finite reads as NaN.
+void read_positions(const SampleView& samples, double gain, double offset, float* positions);
+
+}  // namespace eegvlm

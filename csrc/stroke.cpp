@@ -1,0 +1,88 @@
+#include "stroke.hpp"
+
+#include <algorithm>
+
+namespace eegvlm {
+
+Stroke::Stroke(const Layout& layout) : layout_(layout) {
+    top_.resize(static_cast<size_t>(layout.columns));
+    bottom_.resize(static_cast<size_t>(layout.columns));
+}
+
+void Stroke::follow(const Envelope& envelope) {
+    more_.clear();
+    if (envelope.unbroken())
+        follow_unbroken(envelope);
+    else
+        follow_broken(envelope);
+}
+
+void Stroke::follow_unbroken(const Envelope& envelope) {
+    const auto columns = static_cast<size_t>(layout_.columns);
+    const int32_t* low = envelope.low().data();
+    const int32_t* high = envelope.high().data();
+    int32_t* top = top_.data();
+    int32_t* bottom = bottom_.data();
+    std::fill_n(top, columns, Envelope::kNone);
+    std::fill_n(bottom, columns, -Envelope::kNone);
+    for (size_t k = 0; k < layout_.profile.size(); ++k) {
+        const int32_t raise = layout_.profile[k];
+        for (size_t j = 0; j < columns; ++j) {
+            top[j] = std::min(top[j], low[j + k] - raise);
+            bottom[j] = std::max(bottom[j], high[j + k] + raise);
+        }
+    }
+    for (size_t j = 0; j < columns; ++j) {
+        const bool empty = top[j] > bottom[j];
+        top[j] = empty ? 0 : top[j];
+        bottom[j] = empty ? 0 : bottom[j];
+    }
+}
+
+void Stroke::follow_broken(const Envelope& envelope) {
+    const Piece* pieces = envelope.pieces().data();
+    const int32_t* first = envelope.first_piece().data();
+    for (int32_t j = 0; j < layout_.columns; ++j) {
+        const Piece* begin = pieces + first[j];
+        const Piece* end = pieces + first[j + layout_.taps];
+        const auto at = static_cast<size_t>(j);
+        top_[at] = bottom_[at] = 0;
+        if (begin != end) cut_several(begin, end, j);
+    }
+}
+
+void Stroke::cut_several(const Piece* begin, const Piece* end, int32_t column) {
+    parts_.clear();
+    for (const Piece* piece = begin; piece != end; ++piece) {
+        const int32_t raise = layout_.profile[static_cast<size_t>(piece->cell - column)];
+        parts_.push_back({piece->run, piece->low - raise, piece->high + raise});
+    }
+    // Parts of one run hang together; merging them first leaves one part a run to sort.
+    size_t kept = 0;
+    for (size_t i = 1; i < parts_.size(); ++i) {
+        Span& last = parts_[kept];
+        if (parts_[i].column == last.column) {
+            last.top = std::min(last.top, parts_[i].top);
+            last.bottom = std::max(last.bottom, parts_[i].bottom);
+        } else {
+            parts_[++kept] = parts_[i];
+        }
+    }
+    parts_.resize(kept + 1);
+    std::sort(parts_.begin(), parts_.end(), [](const Span& a, const Span& b) { return a.top < b.top; });
+
+    const auto at = static_cast<size_t>(column);
+    top_[at] = parts_[0].top;
+    bottom_[at] = parts_[0].bottom;
+    int32_t* reach = &bottom_[at];
+    for (size_t i = 1; i < parts_.size(); ++i) {
+        if (parts_[i].top <= *reach) {
+            *reach = std::max(*reach, parts_[i].bottom);
+        } else {
+            more_.push_back({column, parts_[i].top, parts_[i].bottom});
+            reach = &more_.back().bottom;
+        }
+    }
+}
+
+}  // namespace eegvlm

@@ -1,0 +1,41 @@
+// The stroke of a trace: what a disc dragged along it covers of each sub-column.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "envelope.hpp"
+#include "layout.hpp"
+
+namespace eegvlm {
+
+struct Span {
+    int32_t column;
+    int32_t top;
+    int32_t bottom;
+};
+
+class Stroke {
+  public:
+    explicit Stroke(const Layout& layout);
+
+    void follow(const Envelope& envelope);
+
+    // One interval per sub-column, in vertical units from the strip's top; empty when top == bottom.
+    const std::vector<int32_t>& top() const { return top_; }
+    const std::vector<int32_t>& bottom() const { return bottom_; }
+
+    // Beside a gap a cut can be in several parts: the others, in order of sub-column, apart from one another.
+    const std::vector<Span>& more() const { return more_; }
+
+  private:
+    void follow_unbroken(const Envelope& envelope);
+    void follow_broken(const Envelope& envelope);
+    void cut_several(const Piece* begin, const Piece* end, int32_t column);
+
+    const Layout& layout_;
+    std::vector<int32_t> top_, bottom_;
+    std::vector<Span> more_, parts_;
+};
+
+}  // namespace eegvlm

@@ -1,0 +1,20 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def render(
+    x: NDArray[Any],
+    out: NDArray[Any],
+    *,
+    width: int,
+    height: int,
+    rows: int,
+    line_width: float,
+    uv_range: float,
+    gain: float,
+    offset: float,
+    scale: tuple[float, float, float],
+    bias: tuple[float, float, float],
+    threads: int,
+) -> None: ...
+def build_config() -> dict[str, str | int]: ...
