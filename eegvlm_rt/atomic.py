@@ -16,13 +16,14 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> Path:
     target = Path(path)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        staged = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as handle:
                 handle.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, target)
+            staged.chmod(0o644)
+            staged.replace(target)
         except BaseException:
-            os.unlink(name)
+            staged.unlink()
             raise
     except OSError as error:
         raise RecordingError(

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import io
-import os
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .atomic import write_file
 from .epoch import EPOCH_S
 from .errors import InputError
-from .hypnogram.model import Hypnogram
 from .stages import STAGES, Stage
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from .hypnogram.model import Hypnogram
 
 __all__ = ["STAGE_COLORS", "available", "write_png"]
 
@@ -50,8 +52,9 @@ def write_png(
 ) -> Path:
     """Write a PNG of 1,650 x 840 pixels: stages over time, below them the probabilities, where there are any.
 
-    `reference` (same length) is drawn as a thin line under the stages. Raises InputError for an empty hypnogram, a
-    reference of another length, or where matplotlib is missing, RecordingError where `path` cannot be written.
+    `reference` (same length) is drawn as a thin line just above the stages. Raises InputError for an empty
+    hypnogram, a reference of another length or a missing matplotlib, RecordingError where `path` cannot
+    be written.
     """
     if not available():
         raise InputError("matplotlib", "not installed", "install it with: pip install 'eegvlm-rt[viz]'")
@@ -66,7 +69,7 @@ def write_png(
 
     dense = hypnogram.probabilities is not None
     figure = Figure(figsize=(11, 5.6) if dense else (11, 3.4), dpi=150, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     rows = figure.subplots(
         2 if dense else 1, 1, sharex=True, squeeze=False, height_ratios=[1.25, 1][: 1 + dense]
     )
@@ -80,7 +83,7 @@ def write_png(
     figure.text(0.085, 0.975, title, fontsize=12, color=_INK, fontweight="bold", ha="left", va="top")
     figure.text(0.975, 0.012, _NOTE, fontsize=7.5, color=_GREY, ha="right", va="bottom")
     stream = io.BytesIO()
-    canvas.print_png(stream)
+    figure.savefig(stream, format="png", dpi=150)
     return write_file(path, stream.getvalue())
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["encode_png"]
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """An (H, W, 3) uint8 picture as an 8-bit RGB PNG (ISO/IEC 15948). Raises InputError for another shape or type."""
+    """An (H, W, 3) uint8 picture as an 8-bit RGB PNG (ISO/IEC 15948). Raises InputError for others."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise InputError("pixels", f"{pixels.dtype} {pixels.shape}", "give (H, W, 3) uint8")
     height, width, _ = pixels.shape

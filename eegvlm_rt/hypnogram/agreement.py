@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..stages import STAGES, Stage
-from .model import Hypnogram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .model import Hypnogram
 
 __all__ = ["Agreement", "agreement"]
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
-from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..atomic import write_file
 from ..epoch import EPOCH_S
 from ..errors import InputError, RecordingError
 from ..sources.edf import read_annotations
-from ..sources.edf_annotations import Annotation
 from ..stages import Stage, edf_text
 from .model import MAX_EPOCHS, Hypnogram
+
+if TYPE_CHECKING:
+    import os
+    from datetime import datetime
+    from pathlib import Path
+
+    from ..sources.edf_annotations import Annotation
 
 __all__ = ["from_annotations", "read_edf", "write_edf"]
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_file
 from ..epoch import EPOCH_S
@@ -16,6 +14,10 @@ from ..errors import RecordingError
 from ..sources.edf_header import open_regular
 from ..stages import STAGES, Stage
 from .model import Hypnogram
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
 
 __all__ = ["from_csv", "from_json", "to_csv", "to_json"]
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..epoch import check_amplitude, to_microvolts
 from ..errors import ChannelError, RecordingError, SamplingRateError, UnitError
+from ..preprocess import MAX_SFREQ_HZ, MIN_SFREQ_HZ
 from .edf_annotations import Annotation, parse_record
 from .edf_header import EdfHeader, SignalHeader, number, open_regular, read_header
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 __all__ = ["Recording", "channel_error", "channels", "read_annotations", "read_channel"]
 
@@ -24,7 +28,6 @@ _BLOCK_BYTES = 1 << 23
 _CLOCK_TOLERANCE_S = 0.5
 _LARGEST_RANGE_UV = 1e7
 _MAX_ANNOTATIONS = 1_000_000
-_SFREQ_RANGE_HZ = (50.0, 4096.0)
 _UNITS = {"uv": "uV", "µv": "uV", "μv": "uV", "nv": "nV", "v": "V"}
 _DERIVATION = re.compile(r"(?:Fp|AF|F|FC|C|CP|T|TP|P|PO|O)(?:\d{1,2}|z)(?:\s*[-:]\s*\S+)?", re.IGNORECASE)
 
@@ -67,10 +70,11 @@ def read_channel(path: str | os.PathLike[str], channel: str | None = None) -> Re
     with handle:
         header = read_header(target, handle, size)
         signal = _choose(header, channel)
-        low, high = _SFREQ_RANGE_HZ
-        if not low <= signal.sfreq <= high:
+        if not MIN_SFREQ_HZ <= signal.sfreq <= MAX_SFREQ_HZ:
             raise SamplingRateError(
-                "sfreq", f"{signal.sfreq:g} Hz in channel {signal.label!r}", f"must be {low:g} to {high:g} Hz"
+                "sfreq",
+                f"{signal.sfreq:g} Hz in channel {signal.label!r}",
+                f"must be {MIN_SFREQ_HZ:g} to {MAX_SFREQ_HZ:g} Hz",
             )
         gain_uv, offset_uv = _calibration(header, signal)
         digital, first_s = _read(handle, header, signal)
@@ -143,7 +147,7 @@ def _choose(header: EdfHeader, channel: str | None) -> SignalHeader:
 
 
 def _only_eeg(ordinary: Sequence[SignalHeader]) -> SignalHeader:
-    fast = [signal for signal in ordinary if signal.sfreq >= _SFREQ_RANGE_HZ[0]]
+    fast = [signal for signal in ordinary if signal.sfreq >= MIN_SFREQ_HZ]
     found = [signal for signal in fast if signal.label.upper().startswith("EEG")]
     found = found or [signal for signal in fast if _DERIVATION.fullmatch(signal.label)]
     if len(found) == 1:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import RecordingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Annotation", "parse_record"]
 

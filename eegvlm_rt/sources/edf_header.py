@@ -69,7 +69,7 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[Path, BinaryIO, int]:
     """
     target = Path(path)
     try:
-        if not stat.S_ISREG(os.stat(target).st_mode):
+        if not stat.S_ISREG(target.stat().st_mode):
             what = "a folder" if target.is_dir() else "not a regular file"
             raise RecordingError("path", str(target), f"this is {what}; give an EDF file", path=str(target))
         handle = target.open("rb")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..epoch import check_amplitude, to_microvolts
-from ..errors import RecordingError, SamplingRateError
+from ..errors import RecordingError
+from ..preprocess import check_sfreq
 from .edf import Recording, channel_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 __all__ = ["RawLike", "from_raw", "is_raw"]
 
@@ -38,14 +42,13 @@ def from_raw(raw: RawLike, channel: str | None = None) -> Recording:
     """Take one EEG channel of an MNE `Raw`, V to µV; `channel` None takes the only one.
 
     Samples under a "BAD_ACQ_SKIP" annotation, which MNE fills with zeros, become NaN: they were never
-    recorded. Raises ChannelError (listing the channels there are), SamplingRateError outside 50..4096 Hz,
+    recorded. Raises ChannelError (listing the channels there are) outside 50..4096 Hz,
     UnitError for amplitudes no EEG has and RecordingError for a Raw without samples.
     """
     names = tuple(str(name) for name in raw.ch_names)
     index = _pick(names, raw.get_channel_types(), channel)
     sfreq = float(raw.info["sfreq"])
-    if not 50.0 <= sfreq <= 4096.0:
-        raise SamplingRateError("sfreq", f"{sfreq:g} Hz", "must be 50 to 4096 Hz; resample the recording")
+    check_sfreq(sfreq)
     volts = np.asarray(raw.get_data(picks=[index]), dtype=np.float64)[0]
     if volts.size == 0:
         raise RecordingError("samples", 0, "the recording holds no data")

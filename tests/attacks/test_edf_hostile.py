@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from eegvlm_rt.errors import EegVlmError, RecordingError, SamplingRateError
 from eegvlm_rt.hypnogram import Hypnogram, read_edf
 from eegvlm_rt.sources import Recording, channels, read_annotations, read_channel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIGNALS = 2  # EEG, annotations
 VERSION, DATE, RESERVED, RECORDS, DURATION, N_SIGNALS = 0, 168, 192, 236, 244, 252
@@ -218,7 +221,7 @@ def test_annotations_that_are_none_are_named(tmp_path, tal):
     at = VALID.index(b"+0\x14\x14")
     data = VALID[:at] + tal.ljust(12, b"\0") + VALID[at + 12 :]
     for read in (read_annotations, read_channel):
-        with pytest.raises(RecordingError, match="annotation|data record"):
+        with pytest.raises(RecordingError, match=r"annotation|data record"):
             read(save(tmp_path, data))
 
 
@@ -271,6 +274,13 @@ def test_a_file_cut_while_it_is_read_is_an_error(tmp_path, monkeypatch):
         read_channel(path)
 
 
+def value_or_error(read, path):
+    try:
+        return read(path)
+    except EegVlmError as error:
+        return error
+
+
 mutations = st.lists(
     st.tuples(st.one_of(st.integers(0, 767), st.integers(0, len(VALID) - 1)), st.integers(0, 255)),
     min_size=1,
@@ -286,12 +296,8 @@ def test_any_bytes_give_a_recording_or_a_typed_error(tmp_path, changes, cut):
         data[at] = value
     path = save(tmp_path, bytes(data[:cut]))
     for read, kind in ((read_channel, Recording), (read_edf, Hypnogram)):
-        try:
-            result = read(path)
-        except EegVlmError as error:
-            assert str(error)
-        else:
-            assert isinstance(result, kind)
+        result = value_or_error(read, path)
+        assert isinstance(result, kind) or str(result)
 
 
 digits = st.text("0123456789+-.eE nN", max_size=8).map(lambda text: text.encode().ljust(8))
@@ -306,9 +312,5 @@ def test_any_number_in_the_header_gives_a_recording_or_a_typed_error(tmp_path, c
     data = VALID
     for at, text in changes.items():
         data = data[:at] + text + data[at + 8 :]
-    try:
-        recording = read_channel(save(tmp_path, data))
-    except EegVlmError as error:
-        assert str(error)
-    else:
-        assert np.isfinite(recording.samples_uv).all()
+    result = value_or_error(read_channel, save(tmp_path, data))
+    assert isinstance(result, EegVlmError) or np.isfinite(result.samples_uv).all()

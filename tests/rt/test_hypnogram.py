@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from eegvlm_rt.hypnogram import (
     write_edf,
 )
 from eegvlm_rt.stages import STAGES, Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 W, N1, N2, N3, R = STAGES
 START = datetime(2024, 2, 28, 23, 59, 30)
@@ -78,7 +81,8 @@ def test_the_clock_crosses_midnight():
 def test_a_window_beyond_the_night_is_unscored():
     window = with_probabilities().window(-1, 3)
     assert window.stages[0] is None
-    assert window.probabilities is not None and window.probabilities[0] is None
+    assert window.probabilities is not None
+    assert window.probabilities[0] is None
     assert window.start == datetime(2024, 2, 28, 23, 59, 0)
 
 
@@ -216,7 +220,8 @@ def test_csv_brings_stages_and_start_back_and_probabilities_to_six_decimals(tmp_
     hypnogram = with_probabilities()
     back = from_csv(to_csv(hypnogram, tmp_path / "h.csv"))
     assert (back.stages, back.start) == (hypnogram.stages, hypnogram.start)
-    assert back.probabilities is not None and back.probabilities[-1] is None
+    assert back.probabilities is not None
+    assert back.probabilities[-1] is None
     np.testing.assert_allclose(back.probabilities[:-1], hypnogram.probabilities[:-1], atol=1e-6)
 
 
@@ -279,7 +284,7 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = to_csv(night(W), tmp_path / "h.csv")
     before = path.read_bytes()
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
     with pytest.raises(RecordingError, match="no space"):
         to_csv(night(N2, N2), path)
     assert path.read_bytes() == before
@@ -294,10 +299,13 @@ def test_full_agreement():
 
 def test_agreement_counted_by_hand():
     found = agreement(night(W, W, N2, N2, N2), night(W, N2, N2, N2, W))
-    assert found.confusion[W][W] == 1 and found.confusion[W][N2] == 1 and found.confusion[N2][W] == 1
+    assert found.confusion[W][W] == 1
+    assert found.confusion[W][N2] == 1
+    assert found.confusion[N2][W] == 1
     assert found.accuracy == pytest.approx(3 / 5)
     assert found.kappa == pytest.approx((0.6 - 0.52) / 0.48)
-    assert found.f1[W] == pytest.approx(1 / 2) and found.f1[N2] == pytest.approx(2 / 3)
+    assert found.f1[W] == pytest.approx(1 / 2)
+    assert found.f1[N2] == pytest.approx(2 / 3)
     assert found.macro_f1 == pytest.approx(7 / 12)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from edfio import Recording as EdfRecording
 
 from eegvlm_rt.errors import ChannelError, RecordingError, SamplingRateError, UnitError
 from eegvlm_rt.sources import Annotation, channels, read_annotations, read_channel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SFREQ = 100
 
