@@ -36,12 +36,12 @@ _LLAMA_TOKENS: dict[str, Any] = {
 }
 
 
-def _picture(rows: int) -> dict[str, Any]:
+def _picture(rows: int, uv_range: float) -> dict[str, Any]:
     return {
         "width": 336,
         "height": 336,
         "rows": rows,
-        "uv_range": 100.0,
+        "uv_range": uv_range,
         "line_width": 1.0,
         "channels": 1,
         "mean": [0.48145466, 0.4578275, 0.40821073],
@@ -84,7 +84,7 @@ def nano(vocab_size: int = 1024) -> EegVlmConfig:
             pad_token_id=2,
         ),
         image_token_id=3,
-        render=_picture(rows=6),
+        render=_picture(rows=6, uv_range=75.0),
         preprocessing=dict(_SIGNAL),
         preset_name="nano",
     )
@@ -107,7 +107,7 @@ def edge(vocab_size: int = 32064) -> EegVlmConfig:
             **_LLAMA_TOKENS | {"vocab_size": vocab_size},
         ),
         image_token_id=32000,
-        render=_picture(rows=6),
+        render=_picture(rows=6, uv_range=75.0),
         preprocessing=dict(_SIGNAL),
         preset_name="edge",
     )
@@ -130,7 +130,7 @@ def paper(vocab_size: int = 32064) -> EegVlmConfig:
             **_LLAMA_TOKENS | {"vocab_size": vocab_size},
         ),
         image_token_id=32000,
-        render=_picture(rows=1),
+        render=_picture(rows=1, uv_range=100.0),
         preprocessing=dict(_SIGNAL),
         preset_name="paper",
     )
