@@ -11,7 +11,7 @@ from ..errors import InputError
 from . import slow_waves, spindles
 from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, padded_spectrum
 from .findings import Findings, Rhythm, Span
-from .rhythm import alpha_share, mean_powers, name_rhythms, window_spectra
+from .rhythm import alpha_share, mean_powers, name_rhythms, slow_ratio, window_spectra
 
 __all__ = ["measure", "measure_batch"]
 
@@ -44,7 +44,9 @@ def measure_batch(x: ArrayLike) -> list[Findings]:
     """
     samples = np.asarray(x, dtype=np.float32)
     if samples.ndim != 2 or samples.shape[1] != EPOCH_SAMPLES:
-        raise InputError("x", f"shape {samples.shape}", "give conditioned epochs, (n, 3000) samples at 100 Hz")
+        raise InputError(
+            "x", f"shape {samples.shape}", "give conditioned epochs, (n, 3000) samples at 100 Hz"
+        )
     found: list[Findings] = []
     for start in range(0, len(samples), CHUNK):
         found.extend(_measure_chunk(samples[start : start + CHUNK]))
@@ -55,21 +57,23 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
     n = len(raw)
     x, present = _without_gaps(raw)
     spectrum = padded_spectrum(x)
-    waves = slow_waves.find_slow_waves(spectrum)
-    features = spindles.spindle_features(x, spectrum)
     spectra = window_spectra(x)
+    ratio = slow_ratio(spectra)
+    waves = slow_waves.find_slow_waves(spectrum)
+    features = spindles.spindle_features(x, spectrum, ratio)
 
     amplitude = np.median(np.ptp(x.reshape(n, -1, 2 * SFREQ_HZ), axis=2), axis=1).astype(np.float64)
     slow = waves.share(n)
     alpha = alpha_share(spectra)
     powers = mean_powers(spectra)
     spindle_spans = _spans(n, *spindles.find_spindles(features))
-    complex_spans = _spans(n, *slow_waves.find_k_complexes(waves))
+    complex_spans = _spans(n, *slow_waves.find_k_complexes(waves, ratio))
     spindle_low, spindle_high = (
-        _counts(n, spindles.find_spindles(features, limits)[0]) for limits in (spindles.STRICT, spindles.LOOSE)
+        _counts(n, spindles.find_spindles(features, limits)[0])
+        for limits in (spindles.STRICT, spindles.LOOSE)
     )
     complex_low, complex_high = (
-        _counts(n, slow_waves.find_k_complexes(waves, limits)[0])
+        _counts(n, slow_waves.find_k_complexes(waves, ratio, limits)[0])
         for limits in (slow_waves.STRICT, slow_waves.LOOSE)
     )
 

@@ -16,7 +16,7 @@ from scipy.fft import rfft
 from .bands import SFREQ_HZ, Float32
 from .findings import Rhythm
 
-__all__ = ["alpha_share", "mean_powers", "name_rhythms", "window_spectra"]
+__all__ = ["alpha_share", "mean_powers", "name_rhythms", "slow_ratio", "window_spectra"]
 
 WIDTH: Final = 2 * SFREQ_HZ
 BIN_HZ: Final = 0.5
@@ -51,6 +51,12 @@ def alpha_share(spectra: Float32) -> NDArray[np.float64]:
     return np.asarray(dominant.mean(axis=1), dtype=np.float64)
 
 
+def slow_ratio(spectra: Float32) -> Float32:
+    """(n,) log10 of the power of 0.5-8 Hz over that of 16-30 Hz, A7's measure of the context of sleep."""
+    mean = spectra.mean(axis=1)
+    return np.asarray(np.log10((_power(mean, 0.5, 8.0) + 1e-6) / (_power(mean, 16.0, 30.0) + 1e-6)))
+
+
 def mean_powers(spectra: Float32) -> NDArray[np.float64]:
     """(n, 4) share of delta, theta, alpha and beta in the 0.5-30 Hz power of each epoch; zeros for a flat one."""
     mean = spectra.mean(axis=1, dtype=np.float64)
@@ -71,7 +77,9 @@ def name_rhythms(
     delta, theta, alpha, beta = powers
     fast = theta + alpha + beta
     share = {Rhythm.ALPHA: alpha, Rhythm.BETA: beta, Rhythm.THETA: theta}
-    score = {name: (share[name] / fast if fast > 0 else 0.0) - bound for name, bound in DOMINANT_SHARE.items()}
+    score = {
+        name: (share[name] / fast if fast > 0 else 0.0) - bound for name, bound in DOMINANT_SHARE.items()
+    }
     score[Rhythm.MIXED] = 0.0
     if amplitude_uv >= VOLTAGE_UV:
         del score[Rhythm.BETA]

@@ -5,7 +5,9 @@ of the 0.3-4 Hz signal to the next, so its trough comes first. Consecutive slow 
 most two waves, 0.5-3 s long in all, whose negative part stands out and which is at least 1.6 times the usual
 amplitude of its surroundings is a K-complex (AASM: a well-delineated negative sharp wave followed by a positive
 component, at least 0.5 s long, standing out from the background). The manual asks for no amplitude; 75 µV follows
-Rechtschaffen & Kales' slow-wave bound and keeps ordinary background out. The other numbers are ours.
+Rechtschaffen & Kales' slow-wave bound and keeps ordinary background out. As for spindles, the epoch's power of
+0.5-8 Hz must be at least 10**0.9 times that of 16-30 Hz (Lacourse et al. 2019), which keeps most eye blinks of
+wakefulness out. The other numbers are ours.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from numpy.typing import NDArray
 
 from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, band_filter
 
-__all__ = ["LOOSE", "PUBLISHED", "STRICT", "KComplexThresholds", "SlowWaves", "find_k_complexes", "find_slow_waves"]
+__all__ = [
+    "LOOSE",
+    "PUBLISHED",
+    "STRICT",
+    "KComplexThresholds",
+    "SlowWaves",
+    "find_k_complexes",
+    "find_slow_waves",
+]
 
 SLOW_WAVE_UV: Final = 75.0
 SHORTEST_S: Final = 0.5
@@ -27,18 +37,22 @@ LONGEST_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class KComplexThresholds:
-    """Peak-to-peak µV, its ratio to the surroundings, least share of the trough in it, gap in s between groups."""
+    """Peak-to-peak µV, its ratio to the surroundings, least share of the trough in it, log10 ratio of slow to fast
+    power of the epoch, longest group in s and in waves."""
 
     amplitude_uv: float = SLOW_WAVE_UV
     prominence: float = 1.6
     trough_share: float = 0.35
+    slow_ratio: float = 0.9
     longest_s: float = 3.0
     waves: int = 2
 
 
 PUBLISHED: Final = KComplexThresholds()
-STRICT: Final = KComplexThresholds(amplitude_uv=90.0, prominence=1.9, trough_share=0.42, longest_s=2.5)
-LOOSE: Final = KComplexThresholds(amplitude_uv=62.0, prominence=1.35, trough_share=0.28)
+STRICT: Final = KComplexThresholds(
+    amplitude_uv=90.0, prominence=1.9, trough_share=0.42, slow_ratio=1.0, longest_s=2.5
+)
+LOOSE: Final = KComplexThresholds(amplitude_uv=62.0, prominence=1.35, trough_share=0.28, slow_ratio=0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +101,9 @@ def find_slow_waves(spectrum: NDArray[np.complex64]) -> SlowWaves:
 
 
 def find_k_complexes(
-    waves: SlowWaves, thresholds: KComplexThresholds = PUBLISHED
+    waves: SlowWaves, slow_ratio: Float32, thresholds: KComplexThresholds = PUBLISHED
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Row, onset in s and duration in s of every K-complex."""
+    """Row, onset in s and duration in s of every K-complex; `slow_ratio` (n,) is that of `rhythm.slow_ratio`."""
     large = waves.ptp_uv > thresholds.amplitude_uv
     rows, starts, lengths = waves.rows[large], waves.starts[large], waves.lengths[large]
     empty = np.zeros(0, dtype=np.float64)
@@ -107,4 +121,5 @@ def find_k_complexes(
     keep = (tails - heads < thresholds.waves) & (duration <= thresholds.longest_s * SFREQ_HZ)
     keep &= ptp >= thresholds.prominence * waves.background_uv[row]
     keep &= negative >= thresholds.trough_share
+    keep &= slow_ratio[row] >= thresholds.slow_ratio
     return row[keep], starts[heads][keep] / SFREQ_HZ, duration[keep] / SFREQ_HZ

@@ -4,6 +4,7 @@ In windows of 0.3 s, every 0.1 s: absolute sigma power, sigma power relative to 
 of the 11-16 Hz signal with the broad-band signal. Relative power and covariance are z-scored against the same epoch
 (the published baseline is 30 s around the event), with mean and spread taken between its 10th and 90th percentile.
 An event lasts while absolute power and covariance are above threshold and counts where all four are at least once.
+They count only where the epoch's power of 0.5-8 Hz is at least 10**0.9 times that of 16-30 Hz, A7's context of sleep.
 The thresholds are those published. Ours: the AASM manual's minimum duration of 0.5 s, at most 3 s, and sigma power
 at least that of 7.5-10.5 Hz, so that an alpha rhythm is not read as spindles.
 """
@@ -28,19 +29,25 @@ WINDOW_S: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SpindleThresholds:
-    """Log10 µV² of sigma power; z-scores of relative power and covariance; correlation; durations in seconds."""
+    """Log10 µV² of sigma power; z-scores of relative power and covariance; correlation; log10 ratio of slow to fast
+    power of the epoch; durations in seconds."""
 
     power: float = 1.25
     relative_z: float = 1.6
     covariance_z: float = 1.3
     correlation: float = 0.69
+    slow_ratio: float = 0.9
     shortest_s: float = 0.5
     longest_s: float = 3.0
 
 
 PUBLISHED: Final = SpindleThresholds()
-STRICT: Final = SpindleThresholds(power=1.4, relative_z=1.8, covariance_z=1.5, correlation=0.74, shortest_s=0.6)
-LOOSE: Final = SpindleThresholds(power=1.1, relative_z=1.4, covariance_z=1.1, correlation=0.64, shortest_s=0.4)
+STRICT: Final = SpindleThresholds(
+    power=1.4, relative_z=1.8, covariance_z=1.5, correlation=0.74, slow_ratio=1.0, shortest_s=0.6
+)
+LOOSE: Final = SpindleThresholds(
+    power=1.1, relative_z=1.4, covariance_z=1.1, correlation=0.64, slow_ratio=0.8, shortest_s=0.4
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,15 @@ class SpindleFeatures:
     relative_z: Float32
     covariance_z: Float32
     correlation: Float32
+    slow_ratio: Float32
     above_alpha: NDArray[np.bool_]
 
 
-def spindle_features(x: Float32, spectrum: NDArray[np.complex64]) -> SpindleFeatures:
-    """The four features, and whether sigma exceeds alpha, in (n, 298) windows of 0.3 s every 0.1 s."""
+def spindle_features(x: Float32, spectrum: NDArray[np.complex64], slow_ratio: Float32) -> SpindleFeatures:
+    """The four features, and whether sigma exceeds alpha, in (n, 298) windows of 0.3 s every 0.1 s.
+
+    `slow_ratio` is that of `rhythm.slow_ratio`, (n,).
+    """
     sigma = band_filter(spectrum, 11.0, 16.0, 1.0)
     broad = band_filter(spectrum, 4.5, 30.0, 1.0)
     alpha = band_filter(spectrum, 7.5, 10.5, 1.0)
@@ -70,6 +81,7 @@ def spindle_features(x: Float32, spectrum: NDArray[np.complex64]) -> SpindleFeat
         relative_z=_robust_z(np.log10((sigma_power + 1e-6) / (broad_power + 1e-5))),
         covariance_z=_robust_z(np.log10(np.maximum(covariance, 0.0) + 1.0)),
         correlation=covariance / scale,
+        slow_ratio=slow_ratio[:, None],
         above_alpha=_smooth(sigma_power) >= _smooth(_window_sums(alpha * alpha) / count),
     )
 
@@ -83,6 +95,7 @@ def find_spindles(
         lasting
         & (features.relative_z >= thresholds.relative_z)
         & (features.correlation >= thresholds.correlation)
+        & (features.slow_ratio >= thresholds.slow_ratio)
         & features.above_alpha
     )
     rows, starts, stops = runs(lasting)
