@@ -7,6 +7,9 @@ from typing import Any
 
 from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig
 
+from eegvlm_rt.preprocess import Preprocessing
+from eegvlm_rt.render import RenderSpec
+
 from .configuration import EegVlmConfig
 
 __all__ = ["PRESETS", "edge", "nano", "paper", "preset"]
@@ -27,26 +30,12 @@ _CONVNEXT_BASE: dict[str, Any] = {
     "depths": [3, 3, 27, 3],
     "image_size": 336,
 }
-_SIGNAL = {"sfreq": 100.0, "highpass_hz": 0.3, "highpass_order": 2, "lowpass_hz": 35.0, "lowpass_order": 4}
 _LLAMA_TOKENS: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
     "pad_token_id": 32001,
     "vocab_size": 32064,
 }
-
-
-def _picture(rows: int, uv_range: float) -> dict[str, Any]:
-    return {
-        "width": 336,
-        "height": 336,
-        "rows": rows,
-        "uv_range": uv_range,
-        "line_width": 1.0,
-        "channels": 1,
-        "mean": [0.48145466, 0.4578275, 0.40821073],
-        "std": [0.26862954, 0.26130258, 0.27577711],
-    }
 
 
 def nano(vocab_size: int = 1024) -> EegVlmConfig:
@@ -84,8 +73,8 @@ def nano(vocab_size: int = 1024) -> EegVlmConfig:
             pad_token_id=2,
         ),
         image_token_id=3,
-        render=_picture(rows=6, uv_range=75.0),
-        preprocessing=dict(_SIGNAL),
+        render=RenderSpec(rows=6, uv_range=75.0).to_dict(),
+        preprocessing=Preprocessing().to_dict(),
         preset_name="nano",
     )
 
@@ -107,8 +96,8 @@ def edge(vocab_size: int = 32064) -> EegVlmConfig:
             **_LLAMA_TOKENS | {"vocab_size": vocab_size},
         ),
         image_token_id=32000,
-        render=_picture(rows=6, uv_range=75.0),
-        preprocessing=dict(_SIGNAL),
+        render=RenderSpec(rows=6, uv_range=75.0).to_dict(),
+        preprocessing=Preprocessing().to_dict(),
         preset_name="edge",
     )
 
@@ -130,8 +119,8 @@ def paper(vocab_size: int = 32064) -> EegVlmConfig:
             **_LLAMA_TOKENS | {"vocab_size": vocab_size},
         ),
         image_token_id=32000,
-        render=_picture(rows=1, uv_range=100.0),
-        preprocessing=dict(_SIGNAL),
+        render=RenderSpec(rows=1, uv_range=100.0).to_dict(),
+        preprocessing=Preprocessing().to_dict(),
         preset_name="paper",
     )
 
