@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError, SamplingRateError, UnitError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["EPOCH_S", "Epoch", "Quality", "QualityFlag", "assess", "check_amplitude", "to_microvolts"]
 
@@ -45,9 +47,9 @@ class QualityFlag(StrEnum):
 class Quality:
     """Signal quality of one epoch.
 
-    `missing_share` is 0..1, `amplitude_uv` the median peak-to-peak amplitude of its 2 s windows in µV (NaN where all
-    is missing). `scorable` is False where more than half of the seconds are missing, flat, clipped or above 500 µV:
-    the AASM manual's measure for an epoch that a disturbance obscures.
+    `missing_share` is 0..1, `amplitude_uv` the median peak-to-peak amplitude of its 2 s windows in µV (NaN
+    where all is missing). `scorable` is False where more than half of the seconds are missing, flat, clipped
+    or above 500 µV: the AASM manual's measure for an epoch that a disturbance obscures.
     """
 
     flags: frozenset[QualityFlag]
@@ -68,7 +70,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Epoch:
-    """Raw samples of one epoch: float32 (n,) in µV, rate in Hz, start in seconds from the recording's start."""
+    """Raw samples of one epoch: float32 (n,) in µV, rate in Hz, start in s from the recording's."""
 
     samples_uv: NDArray[np.float32]
     sfreq: float
@@ -83,7 +85,8 @@ class Epoch:
         """Convert to µV, check the amplitude against the unit, and assess the quality.
 
         Raises:
-            InputError: not one-dimensional, no real numbers, unknown unit. UnitError: amplitude and unit do not fit.
+            InputError: not one-dimensional, or no real numbers.
+            UnitError: unknown unit, or an amplitude that does not fit it.
         """
         samples_uv = to_microvolts(x, unit)
         if samples_uv.ndim != 1:
@@ -129,19 +132,19 @@ def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
         return
     shown = f"{unit}, with a peak of {peak_uv:.3g} µV"
     if peak_uv < SMALLEST_PEAK_UV:
-        cure = "EEG is larger than that; volts given as microvolts are too small by a factor of 1e6: pass unit='V'"
+        cure = "too small for EEG: volts given as microvolts are off by a factor of 1e6, pass unit='V'"
     else:
-        cure = "EEG is smaller than that; microvolts given as volts are too large by a factor of 1e6: pass unit='uV'"
+        cure = "too large for EEG: microvolts given as volts are off by a factor of 1e6, pass unit='uV'"
     raise UnitError("unit", shown, cure)
 
 
 def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
     """Signal quality of (n,) raw samples in µV at `sfreq` Hz; NaN and infinite samples are missing.
 
-    A second is flat below 0.5 µV peak to peak, too high above 500 µV, clipped where it holds a run of at least four
-    samples at the epoch's largest or smallest value. A flag is raised where a tenth of the seconds show it; MISSING
-    where any sample is missing; MUSCLE where in half of the seconds the 25-45 Hz activity exceeds 6 µV rms;
-    LOW_AMPLITUDE where the amplitude is below 5 µV. These numbers are our own.
+    A second is flat below 0.5 µV peak to peak, too high above 500 µV, clipped where it holds a run of at
+    least four samples at the epoch's largest or smallest value. A flag is raised where a tenth of the seconds
+    show it; MISSING where any sample is missing; MUSCLE where in half of the seconds the 25-45 Hz activity
+    exceeds 6 µV rms; LOW_AMPLITUDE where the amplitude is below 5 µV. These numbers are our own.
 
     Raises:
         InputError: not one-dimensional. SamplingRateError: rate not positive and finite.
@@ -195,8 +198,8 @@ def _clipped(seconds: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np
     at_rail = (seconds == x.max()) | (seconds == x.min())
     if seconds.shape[1] < CLIP_RUN:
         return np.zeros(len(seconds), dtype=np.bool_)
-    runs: NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(at_rail, CLIP_RUN, axis=1)
-    return np.asarray(runs.all(axis=2).any(axis=1))
+    runs = np.lib.stride_tricks.sliding_window_view(at_rail, CLIP_RUN, axis=1)
+    return np.asarray(np.any(np.all(runs, axis=2), axis=1))
 
 
 def _fast_rms(seconds: NDArray[np.float64], rate: float) -> NDArray[np.float64]:

@@ -74,7 +74,7 @@ class IntegrityError(BundleError):
 
 
 class RationaleError(EegVlmError, ValueError):
-    """A text that is no path of the rationale grammar; `position` is the first character that does not fit."""
+    """A text that is no path of the rationale grammar; `position` is the first character off it."""
 
     def __init__(self, field: str, value: object, cure: str, position: int = 0) -> None:
         super().__init__(field, value, cure)

@@ -1,7 +1,7 @@
 """Conditioning of raw microvolts into the 100 Hz signal that pictures and measurements are made from.
 
-The filters are causal, so a stream and a stored night give the same samples. The resampling filter is linear-phase
-and reads about 0.1 s ahead; nothing else reads ahead.
+The filters are causal, so a stream and a stored night give the same samples. The resampling filter is
+linear-phase and reads about 0.1 s ahead; nothing else reads ahead.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def check_sfreq(sfreq: float) -> float:
 
 
 def filter_sos(sfreq: float, spec: Preprocessing = Preprocessing()) -> Float64:
-    """Second-order sections (k, 6) of the causal filters at `sfreq`; the low-pass is left out where it cannot act."""
+    """Second-order sections (k, 6) of the causal filters at `sfreq`; no low-pass where it cannot act."""
     rate = check_sfreq(sfreq)
     sections = [butter(spec.highpass_order, spec.highpass_hz, "highpass", fs=rate, output="sos")]
     if rate * 0.5 > spec.lowpass_hz:
@@ -115,10 +115,11 @@ def condition_recording(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Pre
     Args:
         x_uv: (n,) samples in µV; NaN or infinite samples are gaps.
         sfreq: their rate, 50..4096 Hz.
+        spec: filters and output rate.
 
     Returns:
-        (round(n * spec.sfreq / sfreq),) float32 in µV; NaN where the input was missing. The filters run over a
-        straight line through each gap, so a gap does not ring into what follows more than a real step would.
+        (round(n * spec.sfreq / sfreq),) float32 in µV; NaN where the input was missing. The filters run over
+        a straight line through each gap.
 
     Raises:
         InputError: not one-dimensional. SamplingRateError: rate not supported.

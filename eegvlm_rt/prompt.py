@@ -1,7 +1,8 @@
 """The prompt: what stands around the picture, the two questions, and how answers are cut into token segments.
 
-A text is tokenised segment by segment and the ids are joined, in training and in decoding alike, so a segment's ids
-never depend on its neighbors. The visual tokens stand before the question: both questions share one visual prefix.
+A text is tokenised segment by segment and the ids are joined, in training and in decoding alike, so a
+segment's ids never depend on its neighbors. The visual tokens stand before the question: both questions share
+one visual prefix.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["Mode", "PromptSpec", "TextTokenizer", "rationale_segments"]
 
 
 class Mode(StrEnum):
-    """How an answer is made: by the stage head, by the stage token, or by a rationale that ends in the stage."""
+    """How an answer is made: by the stage head, by a stage token, or by a rationale that ends in one."""
 
     HEAD = "head"
     DIRECT = "direct"
@@ -87,7 +88,8 @@ class PromptSpec:
         """Segments of an answer and its end: a stage for `direct`, the choice of every slot for `cot`.
 
         Raises:
-            InputError: the answer does not fit the mode. RationaleError: choices that are no path of the grammar.
+            InputError: the answer does not fit the mode.
+            RationaleError: the choices are no path of the grammar.
         """
         if mode is Mode.DIRECT and isinstance(answer, Stage):
             return [self.stage_answers[answer], self.eos]
@@ -100,7 +102,7 @@ class PromptSpec:
     def segments(
         self, mode: Mode, answer: Stage | Mapping[str, str] | None = None, *, visual_tokens: int = 1
     ) -> list[str]:
-        """Every segment of a sample: prefix, `visual_tokens` image placeholders, question, and the answer if given."""
+        """Every segment of a sample: prefix, image placeholders, question, and the answer if given."""
         asked = [*self.prefix_segments(), *[self.image] * visual_tokens, self.question(mode)]
         return asked if answer is None else asked + self.answer_segments(mode, answer)
 

@@ -25,8 +25,8 @@ class Stage(IntEnum):
 
         Accepts short names (W, N2, R), EDF+ annotation texts in Rechtschaffen & Kales and in AASM wording
         ("Sleep stage 4", "Sleep stage N3"), and the words of YASA, BIDS and Profusion ("WAKE", "REM", "S2").
-        R&K stages 3 and 4 are both N3. "Sleep stage ?", "Sleep stage N" (NREM, not subdivided), movement time,
-        artifact and unscored give None. Case and surrounding space do not matter.
+        R&K stages 3 and 4 are both N3. "Sleep stage ?", "Sleep stage N" (NREM, not subdivided), movement
+        time, artifact and unscored give None. Case and surrounding space do not matter.
 
         Raises:
             InputError: the text names no stage in any of these codings.
@@ -47,7 +47,7 @@ class Stage(IntEnum):
 
     @classmethod
     def from_rk(cls, code: int) -> Stage | None:
-        """Stage of the R&K coding 0 W, 1..4 S1..S4, 5 REM (also Profusion's); None for every other integer."""
+        """Stage of the R&K coding 0 W, 1..4 S1..S4, 5 REM (also Profusion's); None for others."""
         return _stage_of(code, (cls.W, cls.N1, cls.N2, cls.N3, cls.N3, cls.R))
 
     @classmethod

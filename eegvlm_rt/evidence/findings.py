@@ -35,7 +35,7 @@ class Findings:
         spindle_spans: (onset_s, duration_s) of each spindle, from the start of the epoch.
         k_complex_spans: the same for each K-complex.
         rhythm_alternatives: rhythms that narrowly missed being `rhythm`.
-        spindle_range: spindle counts at stricter and at looser thresholds; None: no event is near a threshold.
+        spindle_range: spindle counts at stricter and at looser thresholds; None where both agree.
         k_complex_range: the same for K-complexes.
         relative_powers: power of delta, theta, alpha and beta as shares of 0.5-30 Hz.
         measured_share: 0..1, share of the samples that were present.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from . import slow_waves, spindles
 from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, padded_spectrum
 from .findings import Findings, Rhythm, Span
 from .rhythm import alpha_share, mean_powers, name_rhythms, slow_ratio, window_spectra
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["measure", "measure_batch"]
 
@@ -36,8 +38,9 @@ def measure(x: ArrayLike) -> Findings:
 def measure_batch(x: ArrayLike) -> list[Findings]:
     """Findings of conditioned epochs: (n, 3000) µV at 100 Hz, NaN where samples are missing.
 
-    Gaps are bridged by a straight line, so nothing is found in them; `measured_share` says how much was there. An
-    epoch without a single sample gives zeros. Each epoch is measured on its own: the result does not depend on the batch.
+    Gaps are bridged by a straight line, so nothing is found in them; `measured_share` says how much was
+    there. An epoch without a single sample gives zeros. Each epoch is measured on its own: the result does
+    not depend on the batch.
 
     Raises:
         InputError: another shape.

@@ -1,20 +1,23 @@
 """Background rhythm and alpha share, from the spectra of 2 s windows.
 
-Bands: delta 0.5-4, theta 4-8, alpha 8-13, beta 13-30 Hz (AASM manual). The power law of EEG makes delta the largest
-band in nearly every epoch, so the faster bands are compared with each other, without it. The thresholds are ours.
+Bands: delta 0.5-4, theta 4-8, alpha 8-13, beta 13-30 Hz (AASM manual). The power law of EEG makes delta the
+largest band in nearly every epoch, so the faster bands are compared with each other, without it. The
+thresholds are ours.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import rfft
 
 from .bands import SFREQ_HZ, Float32
 from .findings import Rhythm
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["alpha_share", "mean_powers", "name_rhythms", "slow_ratio", "window_spectra"]
 
@@ -33,7 +36,7 @@ DOMINANT_MARGIN: Final = 0.1
 
 
 def window_spectra(x: Float32) -> Float32:
-    """(n, 29, 101) power in µV² per 0.5 Hz bin of the 2 s windows, one a second, of (n, 3000) epochs in µV."""
+    """(n, 29, 101) power in µV² per 0.5 Hz bin of 2 s windows, one a second, of (n, 3000) epochs."""
     windows = np.lib.stride_tricks.sliding_window_view(x, WIDTH, axis=1)[:, ::SFREQ_HZ]
     spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * _taper(), axis=2)
     return np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
@@ -58,11 +61,11 @@ def slow_ratio(spectra: Float32) -> Float32:
 
 
 def mean_powers(spectra: Float32) -> NDArray[np.float64]:
-    """(n, 4) share of delta, theta, alpha and beta in the 0.5-30 Hz power of each epoch; zeros for a flat one."""
+    """(n, 4) share of delta, theta, alpha and beta in the 0.5-30 Hz power; zeros for a flat epoch."""
     mean = spectra.mean(axis=1, dtype=np.float64)
     powers = np.stack([_power(mean, low, high) for low, high in BANDS_HZ], axis=1)
     total = powers.sum(axis=1, keepdims=True)
-    return np.divide(powers, total, out=np.zeros_like(powers), where=total > 1e-6)
+    return np.asarray(powers / np.where(total > 1e-6, total, np.inf))
 
 
 def name_rhythms(
@@ -71,8 +74,9 @@ def name_rhythms(
     """Rhythm of an epoch and those that narrowly missed.
 
     Delta: at least 80 % of the power, at 75 µV or more. Otherwise, of the power above 4 Hz: alpha from 45 %,
-    low-voltage fast from 45 % below 75 µV, theta from 50 %; the one furthest above its bound, or mixed frequency.
-    Alternatives lie within 10 points of the one named, delta's bound within 5 points and 10 % of amplitude.
+    low-voltage fast from 45 % below 75 µV, theta from 50 %; the one furthest above its bound, or mixed
+    frequency. Alternatives lie within 10 points of the one named, delta's bound within 5 points and 10 %
+    of amplitude.
     """
     delta, theta, alpha, beta = powers
     fast = theta + alpha + beta

@@ -1,24 +1,26 @@
 """Slow waves and K-complexes.
 
-Slow wave (AASM manual, adult): 0.5-2 Hz and more than 75 µV peak to peak. A wave runs from one downward zero crossing
-of the 0.3-4 Hz signal to the next, so its trough comes first. Consecutive slow waves form a group. A group of at
-most two waves, 0.5-3 s long in all, whose negative part stands out and which is at least 1.6 times the usual
-amplitude of its surroundings is a K-complex (AASM: a well-delineated negative sharp wave followed by a positive
-component, at least 0.5 s long, standing out from the background). The manual asks for no amplitude; 75 µV follows
-Rechtschaffen & Kales' slow-wave bound and keeps ordinary background out. As for spindles, the epoch's power of
-0.5-8 Hz must be at least 10**0.9 times that of 16-30 Hz (Lacourse et al. 2019), which keeps most eye blinks of
-wakefulness out. The other numbers are ours.
+Slow wave (AASM manual, adult): 0.5-2 Hz and more than 75 µV peak to peak. A wave runs from one downward zero
+crossing of the 0.3-4 Hz signal to the next, so its trough comes first. Consecutive slow waves form a group. A
+group of at most two waves, 0.5-3 s long in all, whose negative part stands out and which is at least 1.6
+times the usual amplitude of its surroundings is a K-complex (AASM: a well-delineated negative sharp wave
+followed by a positive component, at least 0.5 s long, standing out from the background). The manual asks for
+no amplitude; 75 µV follows Rechtschaffen & Kales' slow-wave bound and keeps ordinary background out. As for
+spindles, the epoch's power of 0.5-8 Hz must be at least 10**0.9 times that of 16-30 Hz (Lacourse et al.
+2019), which keeps most eye blinks of wakefulness out. The other numbers are ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, band_filter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "LOOSE",
@@ -37,8 +39,11 @@ LONGEST_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class KComplexThresholds:
-    """Peak-to-peak µV, its ratio to the surroundings, least share of the trough in it, log10 ratio of slow to fast
-    power of the epoch, longest group in s and in waves."""
+    """Bounds on a K-complex.
+
+    Peak-to-peak µV, its ratio to the surroundings, least share of the trough in it, log10 ratio of slow to
+    fast power of the epoch, longest group in s and in waves.
+    """
 
     amplitude_uv: float = SLOW_WAVE_UV
     prominence: float = 1.6
@@ -57,7 +62,7 @@ LOOSE: Final = KComplexThresholds(amplitude_uv=62.0, prominence=1.35, trough_sha
 
 @dataclass(frozen=True, slots=True)
 class SlowWaves:
-    """Every wave of 0.5-2 s in a batch: row, first sample, samples, peak-to-peak and trough in µV; background in µV."""
+    """Every wave of 0.5-2 s in a batch: row, first sample, number of samples, amplitudes and background."""
 
     rows: NDArray[np.intp]
     starts: NDArray[np.intp]
@@ -103,7 +108,7 @@ def find_slow_waves(spectrum: NDArray[np.complex64]) -> SlowWaves:
 def find_k_complexes(
     waves: SlowWaves, slow_ratio: Float32, thresholds: KComplexThresholds = PUBLISHED
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Row, onset in s and duration in s of every K-complex; `slow_ratio` (n,) is that of `rhythm.slow_ratio`."""
+    """Row, onset in s and duration in s of every K-complex; `slow_ratio` (n,) is `rhythm.slow_ratio`'s."""
     large = waves.ptp_uv > thresholds.amplitude_uv
     rows, starts, lengths = waves.rows[large], waves.starts[large], waves.lengths[large]
     empty = np.zeros(0, dtype=np.float64)

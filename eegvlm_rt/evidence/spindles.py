@@ -1,23 +1,26 @@
 """Sleep spindles by the four features of A7 (Lacourse et al. 2019, J Neurosci Methods 316:3-11).
 
-In windows of 0.3 s, every 0.1 s: absolute sigma power, sigma power relative to 4.5-30 Hz, covariance and correlation
-of the 11-16 Hz signal with the broad-band signal. Relative power and covariance are z-scored against the same epoch
-(the published baseline is 30 s around the event), with mean and spread taken between its 10th and 90th percentile.
-An event lasts while absolute power and covariance are above threshold and counts where all four are at least once.
-They count only where the epoch's power of 0.5-8 Hz is at least 10**0.9 times that of 16-30 Hz, A7's context of sleep.
-The thresholds are those published. Ours: the AASM manual's minimum duration of 0.5 s, at most 3 s, and sigma power
-at least that of 7.5-10.5 Hz, so that an alpha rhythm is not read as spindles.
+In windows of 0.3 s, every 0.1 s: absolute sigma power, sigma power relative to 4.5-30 Hz, covariance and
+correlation of the 11-16 Hz signal with the broad-band signal. Relative power and covariance are z-scored
+against the same epoch (the published baseline is 30 s around the event), with mean and spread taken between
+its 10th and 90th percentile. An event lasts while absolute power and covariance are above threshold and
+counts where all four are at least once. They count only where the epoch's power of 0.5-8 Hz is at least
+10**0.9 times that of 16-30 Hz, A7's context of sleep. The thresholds are those published. Ours: the AASM
+manual's minimum duration of 0.5 s, at most 3 s, and sigma power at least that of 7.5-10.5 Hz, so that an
+alpha rhythm is not read as spindles.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .bands import Float32, band_filter, runs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["LOOSE", "PUBLISHED", "STRICT", "SpindleThresholds", "find_spindles", "spindle_features"]
 
@@ -29,8 +32,11 @@ WINDOW_S: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SpindleThresholds:
-    """Log10 µV² of sigma power; z-scores of relative power and covariance; correlation; log10 ratio of slow to fast
-    power of the epoch; durations in seconds."""
+    """Bounds on a spindle.
+
+    Log10 µV² of sigma power; z-scores of relative power and covariance; correlation; log10 ratio of slow to
+    fast power of the epoch; durations in s.
+    """
 
     power: float = 1.25
     relative_z: float = 1.6
@@ -104,7 +110,8 @@ def find_spindles(
     duration_s = (stops - starts - 1) * STEP_S + WINDOW_S
     keep = counted[rows, stops] > counted[rows, starts]
     keep &= (duration_s >= thresholds.shortest_s - 1e-9) & (duration_s <= thresholds.longest_s + 1e-9)
-    return rows[keep], starts[keep] * STEP_S, duration_s[keep]
+    onset_s = np.asarray(starts[keep] * STEP_S, dtype=np.float64)
+    return rows[keep], onset_s, np.asarray(duration_s[keep], dtype=np.float64)
 
 
 def _window_sums(x: Float32) -> Float32:
@@ -112,7 +119,7 @@ def _window_sums(x: Float32) -> Float32:
     return np.asarray(blocks[:, :-2] + blocks[:, 1:-1] + blocks[:, 2:])
 
 
-def _smooth(x: Float32) -> Float32:
+def _smooth(x: NDArray[np.floating]) -> Float32:
     padded = np.pad(x, ((0, 0), (3, 3)), mode="edge")
     total = np.cumsum(padded, axis=1, dtype=np.float64)
     total = np.concatenate([np.zeros((len(x), 1)), total], axis=1)

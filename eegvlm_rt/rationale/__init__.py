@@ -1,4 +1,4 @@
-"""Rationales: a fixed grammar, texts composed from findings, texts read back, claims checked against the signal."""
+"""Rationales: a fixed grammar, composed from findings, read back, and checked against the signal."""
 
 from __future__ import annotations
 

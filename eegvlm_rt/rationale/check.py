@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..evidence import Findings, Rhythm
-from .compose import measured_value, quantised
+from .compose import measured_value, quantized
 from .grammar import K_COMPLEX_WORDS, SPINDLE_WORDS
-from .parse import Claim, Rationale
 from .rules import REASONS, RULES, Condition, Kind
+
+if TYPE_CHECKING:
+    from .parse import Claim, Rationale
 
 __all__ = ["TOLERANCES", "ClaimCheck", "Tolerances", "Verdict", "check"]
 
@@ -31,7 +33,7 @@ class Tolerances:
         slow_wave_points: stated slow-wave share, percentage points.
         amplitude_uv: stated amplitude, µV, or
         amplitude_share: as a share of the measured amplitude; the larger applies.
-        count: stated number of events; none against some must match unless an event is near a detector's threshold.
+        count: stated number of events; "none" must be right, unless an event is near a threshold.
         bound_alpha_points: how far beyond a rule's bound alpha may be for the rule still to be true.
         bound_slow_wave_points: the same for slow waves.
         bound_amplitude_share: the same for amplitude, as a share of the bound.
@@ -64,8 +66,9 @@ _EPSILON: Final = 1e-9
 class ClaimCheck:
     """One claim beside the measurement.
 
-    `measured` is the same quantity from the signal (for a rule or reason, the quantities it rests on). `verdict`
-    allows the tolerances; `strict` asks for the very choice that the measurement gives, or a condition met exactly.
+    `measured` is the same quantity from the signal (for a rule or reason, the quantities it rests on).
+    `verdict` allows the tolerances; `strict` asks for the very choice that the measurement gives, or a
+    condition met exactly.
     """
 
     claim: Claim
@@ -90,7 +93,7 @@ def _check(claim: Claim, findings: Findings, tolerances: Tolerances) -> ClaimChe
         return ClaimCheck(claim, str(findings.rhythm), _verdict(near), _verdict(exact))
     if claim.kind in _KIND_OF:
         kind, stated = _KIND_OF[claim.kind], int(claim.value)
-        exact = stated == quantised(kind, findings)
+        exact = stated == quantized(kind, findings)
         near = exact or _within(kind, stated, findings, tolerances)
         return ClaimCheck(claim, round(measured_value(kind, findings), 1), _verdict(near), _verdict(exact))
     name = str(claim.value)

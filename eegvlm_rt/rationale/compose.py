@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..evidence import Findings
 from ..stages import STAGES, Stage
 from .grammar import K_COMPLEX_WORDS, SPINDLE_WORDS, segments
 from .rules import (
@@ -20,7 +19,10 @@ from .rules import (
     Rule,
 )
 
-__all__ = ["choices", "choose_reason", "choose_rule", "compose", "measured_value", "quantised"]
+if TYPE_CHECKING:
+    from ..evidence import Findings
+
+__all__ = ["choices", "choose_reason", "choose_rule", "compose", "measured_value", "quantized"]
 
 _NEIGHBORS: Final = {
     Stage.W: (Stage.N1, Stage.R, Stage.N2, Stage.N3),
@@ -43,11 +45,11 @@ def choices(findings: Findings, stage: Stage, runner_up: Stage | None = None) ->
     first, second = _excluded(stage, runner_up)
     return {
         "rhythm": f" {findings.rhythm}",
-        "alpha_pct": f" {quantised('alpha_pct', findings)}",
-        "spindles": SPINDLE_WORDS[quantised("spindles", findings)],
-        "k_complexes": K_COMPLEX_WORDS[quantised("k_complexes", findings)],
-        "slow_wave_pct": f" {quantised('slow_wave_pct', findings)}",
-        "amplitude_uv": f" {quantised('amplitude_uv', findings)}",
+        "alpha_pct": f" {quantized('alpha_pct', findings)}",
+        "spindles": SPINDLE_WORDS[quantized("spindles", findings)],
+        "k_complexes": K_COMPLEX_WORDS[quantized("k_complexes", findings)],
+        "slow_wave_pct": f" {quantized('slow_wave_pct', findings)}",
+        "amplitude_uv": f" {quantized('amplitude_uv', findings)}",
         "rule": f" {choose_rule(findings, stage).text}",
         "excluded_1": f" {choose_reason(findings, first).text}",
         "excluded_2": f" {choose_reason(findings, second).text}",
@@ -82,8 +84,8 @@ def measured_value(kind: Kind, findings: Findings) -> float:
             raise ValueError(f"{kind} is not a number")
 
 
-def quantised(kind: Kind, findings: Findings) -> int:
-    """The number a rationale states: rounded to its slot's step, on the side of each rule's bound where it lies.
+def quantized(kind: Kind, findings: Findings) -> int:
+    """The number a rationale states: rounded to its slot's step, never across a rule's bound.
 
     Counts stop at four spindles and two K-complexes, amplitude at 200 µV: the highest choice means "or more".
     """

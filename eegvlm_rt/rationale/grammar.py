@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import RationaleError
 from ..evidence import Rhythm
 from ..stages import STAGES
 from .rules import REASONS, RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["GRAMMAR", "SLOTS", "Literal", "Slot", "parse_choices", "segments"]
 
@@ -88,7 +90,7 @@ def segments(choices: Mapping[str, str]) -> list[str]:
 
 
 def parse_choices(text: str) -> dict[str, str]:
-    """Choice of every slot of a rationale. Space around the text is ignored, all else must fit the grammar exactly.
+    """Choice of every slot of a rationale. Space around the text is ignored; all else must fit.
 
     Raises:
         RationaleError: the text is no path of the grammar; `position` is where it leaves it.

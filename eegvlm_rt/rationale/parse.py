@@ -15,8 +15,9 @@ __all__ = ["Claim", "Rationale", "parse"]
 class Claim:
     """One statement of a rationale.
 
-    `kind` is rhythm, alpha_pct, spindles, k_complexes, slow_wave_pct, amplitude_uv, rule or excluded. `value` is the
-    rhythm's name, the number (counts: the highest means "or more"), the rule's id or the reason's text.
+    `kind` is rhythm, alpha_pct, spindles, k_complexes, slow_wave_pct, amplitude_uv, rule or excluded. `value`
+    is the rhythm's name, the number (counts: the highest means "or more"), the rule's id or the reason's
+    text.
     """
 
     kind: str
@@ -25,7 +26,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Rationale:
-    """A parsed rationale. `consistent`: the rule is one of the stated stage, and that stage is not excluded."""
+    """A parsed rationale. `consistent`: the rule is of the stated stage, which is not excluded."""
 
     text: str
     claims: tuple[Claim, ...]

@@ -1,19 +1,21 @@
 """Scoring rules and reasons for exclusion, each with the measurable conditions under which it is true.
 
-The ids are ours. Each rule paraphrases an adult criterion of the AASM Manual for the Scoring of Sleep and Associated
-Events (version 3), as far as one EEG channel can show it; eye movements and chin tone are not seen. "X.0" is the
-overall pattern of a stage where no criterion of it is visible in the epoch.
+The ids are ours. Each rule paraphrases an adult criterion of the AASM Manual for the Scoring of Sleep and
+Associated Events (version 3), as far as one EEG channel can show it; eye movements and chin tone are not
+seen. "X.0" is the overall pattern of a stage where no criterion of it is visible in the epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..evidence import Rhythm
 from ..stages import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ALPHA_PCT",
@@ -51,7 +53,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A scoring rule: true of an epoch where all conditions hold; without conditions it claims nothing measurable."""
+    """A scoring rule, true of an epoch where all conditions hold; without any it claims nothing measurable."""
 
     id: str
     stage: Stage
@@ -116,7 +118,7 @@ _RULES: Final = (
         "W.2",
         Stage.W,
         "low-voltage fast activity, alpha in less than half",
-        f"{_W}: low-amplitude activity without alpha rhythm, eyes open (Rechtschaffen & Kales 1968: low voltage, fast)",
+        f"{_W}: eyes open, no alpha rhythm (Rechtschaffen & Kales 1968: low voltage, fast activity)",
         (_FAST, _ALPHA_LESS),
     ),
     Rule(
