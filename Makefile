@@ -8,7 +8,7 @@ TORCH  := torch==2.13.0
 
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint unit cpp wheel docs clean
+.PHONY: demo test lint unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -28,10 +28,6 @@ unit: $(VENV)/.test
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
 	$(BIN)/python -m build --wheel
-
-docs: $(VENV)/.test
-	$(PIP) install --quiet '.[docs]'
-	$(BIN)/mkdocs build --strict
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
