@@ -12,7 +12,12 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .configuration import EegVlmConfig
 
-__all__ = ["EegVlmForConditionalGeneration", "TowerOutputs", "VisualEnhancementModule"]
+__all__ = [
+    "EegVlmForConditionalGeneration",
+    "TowerOutputs",
+    "VisualEnhancementModule",
+    "low_level_features",
+]
 
 
 class TowerOutputs(NamedTuple):
@@ -53,6 +58,15 @@ class AlignmentProjector(nn.Module):
         return hidden
 
 
+def low_level_features(tower: CLIPVisionModel, pixel_values: Tensor, layers_used: int) -> Tensor:
+    """(n, 3, H, W) -> (n, P, Dv): `hidden_states[layers_used][:, 1:]`; the layers above are never computed."""
+    hidden = tower.pre_layrnorm(tower.embeddings(pixel_values))
+    for layer in tower.encoder.layers[:layers_used]:
+        hidden = layer(hidden, None)
+    features: Tensor = hidden[:, 1:]
+    return features
+
+
 class EegVlmForConditionalGeneration(PreTrainedModel):
     """The whole model. `visual` and `language_model` are the two halves that are exported."""
 
@@ -83,16 +97,8 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
         return self.language_model.get_output_embeddings()
 
     def low_level(self, pixel_values: Tensor) -> Tensor:
-        """Patch features of `vision_feature_layer` without the class token, (n, P, Dv).
-
-        Equal to `hidden_states[vision_feature_layer][:, 1:]`; the layers above it are never computed.
-        """
-        tower = self.vision_tower
-        hidden = tower.pre_layrnorm(tower.embeddings(pixel_values))
-        for layer in tower.encoder.layers[: self.config.vision_layers_used]:
-            hidden = layer(hidden, None)
-        features: Tensor = hidden[:, 1:]
-        return features
+        """Patch features of `vision_feature_layer` without the class token, (n, P, Dv)."""
+        return low_level_features(self.vision_tower, pixel_values, self.config.vision_layers_used)
 
     def fuse(self, low: Tensor, high: Tensor) -> Tensor:
         """Low (n, P, Dv) and high (n, Dv) -> visual tokens (n, 2P, D): p, then p + projected high."""

@@ -1,0 +1,43 @@
+"""`python -m eegvlm_train COMMAND ...`"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "statistics": (".statistics", "stage transitions of real nights, counts only"),
+    "simulate": (".simulate", "simulate and condition nights"),
+    "label": (".teachers", "label nights by real-trained teachers"),
+    "findings": (".data.findings", "measure the findings of every epoch"),
+    "tokenizer": (".tokenizer", "build the nano tokenizer"),
+    "train-vision": (".train_vision", "step 1: the vision networks"),
+    "train-language": (".train_language", "step 2: projector and language model"),
+    "evaluate": (".evaluate", "agreement, calibration, faithfulness"),
+}
+
+
+def _usage() -> str:
+    lines = [f"  {name:<16}{what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(["usage: python -m eegvlm_train COMMAND ...", "", *lines])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its module is imported only then."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"{name}: no such command\n\n{_usage()}", file=sys.stderr)
+        return 2
+    run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
+    try:
+        return run(rest) or 0
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2

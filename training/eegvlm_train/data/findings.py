@@ -1,0 +1,107 @@
+"""Findings of every epoch as columns, measured once and kept beside each night."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegvlm_rt.evidence import Findings, Rhythm, measure_batch
+
+from ..nights import save_npz
+
+__all__ = ["RHYTHMS", "FindingsTable", "findings_path", "main", "measure_night"]
+
+RHYTHMS: tuple[Rhythm, ...] = tuple(Rhythm)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsTable:
+    """Columns of n epochs. `rhythm` indexes `RHYTHMS`; shares are 0..1; `amplitude_uv` is peak to peak in µV;
+    `relative_powers` is (n, 4). Spans, ranges and alternatives are not kept.
+    """
+
+    rhythm: NDArray[np.int8]
+    alpha_share: NDArray[np.float32]
+    spindles: NDArray[np.int16]
+    k_complexes: NDArray[np.int16]
+    slow_wave_share: NDArray[np.float32]
+    amplitude_uv: NDArray[np.float32]
+    relative_powers: NDArray[np.float32]
+
+    @classmethod
+    def from_findings(cls, rows: Sequence[Findings]) -> FindingsTable:
+        return cls(
+            rhythm=np.array([RHYTHMS.index(row.rhythm) for row in rows], dtype=np.int8),
+            alpha_share=np.array([row.alpha_share for row in rows], dtype=np.float32),
+            spindles=np.array([row.spindles for row in rows], dtype=np.int16),
+            k_complexes=np.array([row.k_complexes for row in rows], dtype=np.int16),
+            slow_wave_share=np.array([row.slow_wave_share for row in rows], dtype=np.float32),
+            amplitude_uv=np.array([row.amplitude_uv for row in rows], dtype=np.float32),
+            relative_powers=np.array([row.relative_powers for row in rows], dtype=np.float32).reshape(-1, 4),
+        )
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[FindingsTable]) -> FindingsTable:
+        return cls(*(np.concatenate([getattr(table, f.name) for table in tables]) for f in fields(cls)))
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def row(self, index: int) -> Findings:
+        """One epoch's findings, as far as they are kept."""
+        return Findings(
+            rhythm=RHYTHMS[int(self.rhythm[index])],
+            alpha_share=float(self.alpha_share[index]),
+            spindles=int(self.spindles[index]),
+            k_complexes=int(self.k_complexes[index]),
+            slow_wave_share=float(self.slow_wave_share[index]),
+            amplitude_uv=float(self.amplitude_uv[index]),
+            relative_powers=tuple(float(share) for share in self.relative_powers[index]),
+        )
+
+
+def findings_path(night: Path) -> Path:
+    return night.with_suffix(".findings.npz")
+
+
+def read_findings(night: Path) -> FindingsTable:
+    with np.load(findings_path(night)) as file:
+        return FindingsTable(**{field.name: file[field.name] for field in fields(FindingsTable)})
+
+
+def measure_night(night: Path, *, force: bool = False) -> Path:
+    """Measure every epoch of one night file and write its sidecar, unless it is there already."""
+    target = findings_path(night)
+    if target.exists() and not force:
+        return target
+    with np.load(night) as file:
+        x = file["x"].astype(np.float32) * np.float32(file["uv_per_lsb"])
+    save_npz(target, **FindingsTable.from_findings(measure_batch(x)).columns())
+    return target
+
+
+def measure_nights(nights: Iterable[Path], workers: int, *, force: bool = False) -> None:
+    work = partial(measure_night, force=force)
+    paths = list(nights)
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for done, path in enumerate(pool.imap(work, paths), start=1):
+            print(f"{done}/{len(paths)} {path.name}", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    from .nightset import list_nights
+
+    parser = argparse.ArgumentParser(prog="eegvlm_train findings", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--force", action="store_true", help="measure again where a sidecar exists")
+    args = parser.parse_args(argv)
+    measure_nights(list_nights(args.folder), args.workers, force=args.force)
+    return 0

@@ -1,0 +1,113 @@
+"""Nights in memory: signal, teacher's soft labels, findings; split by night."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nights import labels_path
+from .findings import FindingsTable, findings_path, read_findings
+
+__all__ = ["NightSet", "Split", "list_nights", "load_nights", "split_nights"]
+
+Split = Literal["train", "validation", "all"]
+_NIGHT = re.compile(r"night-\d+\.npz")
+_VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class NightSet:
+    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `teacher` float32 (n, 5), rows sum to 1;
+    `night` int32 (n,) index into `names`; `findings` or None.
+    """
+
+    x: NDArray[np.int16]
+    uv_per_lsb: float
+    teacher: NDArray[np.float32]
+    night: NDArray[np.int32]
+    names: tuple[str, ...]
+    findings: FindingsTable | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def microvolts(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(len(index), 3000) float32 µV."""
+        return self.x[index].astype(np.float32) * np.float32(self.uv_per_lsb)
+
+    def every(self, limit: int) -> NDArray[np.int64]:
+        """At most `limit` epochs, evenly spread over the nights."""
+        return np.unique(np.linspace(0, len(self) - 1, min(limit, len(self))).astype(np.int64))
+
+    def sampling_weights(self, balance: float) -> NDArray[np.float64]:
+        """Chance of each epoch, sum 1. `balance` 0 takes epochs as they are, 1 gives every stage the same mass."""
+        prior = np.maximum(self.teacher.mean(axis=0, dtype=np.float64), 1e-6)
+        weights = self.teacher.astype(np.float64) @ (prior**-balance)
+        return np.asarray(weights / weights.sum())
+
+
+def list_nights(folder: Path) -> list[Path]:
+    """Night files of a folder in order; raises FileNotFoundError when there is none."""
+    nights = sorted(path for path in folder.glob("night-*.npz") if _NIGHT.fullmatch(path.name))
+    if not nights:
+        raise FileNotFoundError(f"{folder}: no night-*.npz; make some with `eegvlm_train simulate`")
+    return nights
+
+
+def split_nights(nights: list[Path], split: Split) -> list[Path]:
+    """The last 10 % of the nights (at least one of two) are validation: no subject is on both sides."""
+    held_out = max(1, round(_VALIDATION_SHARE * len(nights))) if len(nights) > 1 else 0
+    cut = len(nights) - held_out
+    return {"train": nights[:cut], "validation": nights[cut:], "all": nights}[split]
+
+
+def load_nights(
+    folder: Path, split: Split, *, with_findings: bool = True, max_nights: int | None = None
+) -> NightSet:
+    """Load labelled nights. The split is made over every labelled night, then cut to `max_nights`.
+
+    Raises FileNotFoundError when no night is labelled (`eegvlm_train label`), or when findings are asked for and a
+    night has none (`eegvlm_train findings`).
+    """
+    labelled = [path for path in list_nights(folder) if labels_path(path).exists()]
+    chosen = split_nights(labelled, split)[:max_nights]
+    if not chosen:
+        raise FileNotFoundError(f"{folder}: no labelled night for {split!r}; run `eegvlm_train label`")
+    missing = [path.name for path in chosen if with_findings and not findings_path(path).exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder}: {len(missing)} nights unmeasured; run `eegvlm_train findings {folder}`"
+        )
+    counts = [_count(path) for path in chosen]
+    x = np.empty((sum(counts), 3000), dtype=np.int16)
+    teacher, tables, scale = [], [], set()
+    for path, end in zip(chosen, np.cumsum(counts), strict=True):
+        with np.load(path) as file:
+            signal = file["x"]
+            scale.add(float(file["uv_per_lsb"]))
+        x[end - len(signal) : end] = signal
+        with np.load(labels_path(path)) as file:
+            teacher.append(file["teacher"].astype(np.float32))
+        if with_findings:
+            tables.append(read_findings(path))
+    if len(scale) != 1:
+        raise ValueError(f"{folder}: nights have different steps {sorted(scale)} µV")
+    probabilities = np.concatenate(teacher)
+    return NightSet(
+        x=x,
+        uv_per_lsb=scale.pop(),
+        teacher=probabilities / probabilities.sum(axis=1, keepdims=True),
+        night=np.repeat(np.arange(len(chosen), dtype=np.int32), counts),
+        names=tuple(path.name for path in chosen),
+        findings=FindingsTable.concatenate(tables) if with_findings else None,
+    )
+
+
+def _count(night: Path) -> int:
+    with np.load(labels_path(night)) as file:
+        return len(file["teacher"])

@@ -1,0 +1,101 @@
+"""Heads that teach the vision networks to perceive; used in training only, never exported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .configuration import EegVlmConfig
+
+__all__ = ["LOCAL_TARGETS", "PerceptionHeads", "findings_loss", "local_targets", "soft_cross_entropy"]
+
+_RHYTHMS, _SPINDLES, _K_COMPLEXES = 5, 5, 3
+_SPLIT = (_RHYTHMS, 1, _SPINDLES, _K_COMPLEXES, 1, 1)
+_BANDS_HZ = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 12.0), (11.0, 16.0), (16.0, 35.0))
+LOCAL_TARGETS = len(_BANDS_HZ) + 1
+
+
+class Perceived(NamedTuple):
+    """Tower's stage logits (n, 5), findings (n, 16) of tower and enhancement module, local values (n, S, 7)."""
+
+    stage_logits: Tensor
+    tower_findings: Tensor
+    high_findings: Tensor
+    local: Tensor
+
+
+class PerceptionHeads(nn.Module):
+    """Findings from the high-level vector; stage, findings and local band powers from the CLIP patches.
+
+    A segment is what one patch column of one row shows: with a G x G grid and R rows, S = R * G segments of
+    30 / (R * G) seconds, each seen by G / R patches one above the other.
+    """
+
+    def __init__(self, config: EegVlmConfig, rows: int) -> None:
+        super().__init__()
+        size = config.vision_config.hidden_size
+        self.grid = round(config.num_patches**0.5)
+        if self.grid % rows:
+            raise ValueError(
+                f"rows: {rows}; the grid of {self.grid} x {self.grid} patches does not divide by it"
+            )
+        self.rows = rows
+        outputs = sum(_SPLIT)
+        self.high = nn.Sequential(nn.GELU(), nn.Linear(size, outputs))
+        self.pool_norm = nn.LayerNorm(size)
+        self.tower = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 5 + outputs))
+        self.local_norm = nn.LayerNorm(size)
+        self.local = nn.Linear(size * (self.grid // rows), LOCAL_TARGETS)
+
+    @property
+    def segments(self) -> int:
+        return self.rows * self.grid
+
+    def forward(self, low: Tensor, high: Tensor) -> Perceived:
+        """Patches (n, P, Dv) and high-level vectors (n, Dv)."""
+        n, _, size = low.shape
+        stage, findings = self.tower(self.pool_norm(low.mean(1))).split((5, sum(_SPLIT)), dim=-1)
+        stacked = self.local_norm(low).view(n, self.rows, self.grid // self.rows, self.grid, size)
+        columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.segments, -1)
+        return Perceived(stage, findings, self.high(high), self.local(columns))
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (n, k) against probabilities (n, k)."""
+    return -(target * logits.float().log_softmax(-1)).sum(-1).mean()
+
+
+def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor:
+    """Loss of findings (n, 16) against measured columns (n, 6).
+
+    Spindles, K-complexes and slow waves are defined by thresholds in µV: they count only where `absolute` (n,) says
+    that the signal kept its gain.
+    """
+    rhythm, alpha, spindles, k_complexes, slow, amplitude = outputs.float().split(_SPLIT, dim=-1)
+    kept = absolute.float()
+    thresholded = (
+        F.cross_entropy(spindles, findings[:, 2].long().clamp(max=_SPINDLES - 1), reduction="none")
+        + F.cross_entropy(k_complexes, findings[:, 3].long().clamp(max=_K_COMPLEXES - 1), reduction="none")
+        + F.binary_cross_entropy_with_logits(slow[:, 0], findings[:, 4], reduction="none")
+    )
+    relative = (
+        F.cross_entropy(rhythm, findings[:, 0].long())
+        + F.binary_cross_entropy_with_logits(alpha[:, 0], findings[:, 1])
+        + 4.0 * F.smooth_l1_loss(amplitude[:, 0] + 1.7, findings[:, 5])
+    )
+    return relative + (thresholded * kept).sum() / kept.sum().clamp(min=1.0)
+
+
+def local_targets(signal_uv: Tensor, segments: int) -> Tensor:
+    """(n, T) µV -> (n, segments, 7): log10 power of six bands (µV^2) and the mean (per 50 µV) of each segment."""
+    samples = signal_uv.shape[1]
+    spectrum = torch.fft.rfft(signal_uv.float())
+    hz = torch.fft.rfftfreq(samples, 1.0 / 100.0, device=signal_uv.device)
+    gains = torch.stack([((hz >= low) & (hz < high)).float() for low, high in _BANDS_HZ])
+    bands = torch.fft.irfft(spectrum[:, None] * gains, n=samples)
+    power = F.adaptive_avg_pool1d(bands.square(), segments)
+    mean = F.adaptive_avg_pool1d(signal_uv.float()[:, None], segments) / 50.0
+    return torch.cat([torch.log10(power + 0.1), mean], dim=1).transpose(1, 2)

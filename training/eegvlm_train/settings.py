@@ -1,0 +1,106 @@
+"""Settings of a training run: a recipe file, then single values from the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+__all__ = ["LanguageSettings", "RunSettings", "VisionSettings", "load_settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What both steps share. Rates are per optimizer step; `max_minutes` ends the cosine early."""
+
+    preset: str = "nano"
+    seed: int = 0
+    batch_size: int = 64
+    steps: int = 20000
+    max_minutes: float | None = None
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    beta2: float = 0.98
+    warmup_steps: int = 300
+    final_rate_share: float = 0.01
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    balance: float = 0.3
+    workers: int = 2
+    log_every: int = 20
+    validate_every_minutes: float = 10.0
+    checkpoint_every_minutes: float = 5.0
+    validation_epochs: int = 1024
+    compile: bool = False
+    max_shard_size: str = "5GB"
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "steps", "log_every", "validation_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)}; give 1 or more")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay: {self.ema_decay}; give 0 (no average) to below 1")
+        if not 0.0 <= self.balance <= 1.0:
+            raise ValueError(f"balance: {self.balance}; give 0 (as in the data) to 1 (every stage alike)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisionSettings(RunSettings):
+    """Step 1. `gain_share` of the pictures get a log-uniform gain; weights are those of the loss terms."""
+
+    gain_low: float = 0.7
+    gain_high: float = 1.4
+    gain_share: float = 0.5
+    flip_share: float = 0.0
+    findings_weight: float = 0.5
+    tower_weight: float = 0.5
+    local_weight: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageSettings(RunSettings):
+    """Step 2. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot, `stage_weight` in
+    the slots that settle the stage. `sharpen` is the power put on the teacher's probabilities.
+    """
+
+    tower_rate_share: float = 0.1
+    train_enhancement: bool = False
+    literal_weight: float = 0.02
+    stage_weight: float = 2.0
+    direct_weight: float = 1.0
+    sharpen: float = 1.0
+
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+
+def _convert(cls: type[RunSettings], name: str, text: str) -> Any:
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+    if name not in kinds:
+        raise ValueError(f"{name}: no such setting; use one of {', '.join(kinds)}")
+    return yaml.safe_load(text) if kinds[name] != "str" else text
+
+
+def load_settings(cls: type[Settings], recipe: str | Path | None, overrides: dict[str, str]) -> Settings:
+    """Defaults, then the recipe (a shipped name such as "nano-vision", or a YAML file), then `overrides`.
+
+    Raises ValueError for an unknown setting and FileNotFoundError for an unknown recipe.
+    """
+    values: dict[str, Any] = {}
+    if recipe is not None:
+        shipped = files(__package__).joinpath("recipes", f"{recipe}.yaml")
+        text = shipped.read_text() if shipped.is_file() else Path(recipe).read_text(encoding="utf-8")
+        values |= yaml.safe_load(text) or {}
+    values |= {name: _convert(cls, name, text) for name, text in overrides.items()}
+    known = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no such setting; use {', '.join(known)}")
+    for name, value in values.items():
+        if known[name].startswith("float") and isinstance(value, str | int) and not isinstance(value, bool):
+            values[name] = float(value)
+    return cls(**values)
