@@ -55,9 +55,9 @@ def alpha_share(spectra: Float32) -> NDArray[np.float64]:
 
 
 def slow_ratio(spectra: Float32) -> Float32:
-    """(n,) log10 of the power of 0.5-8 Hz over that of 16-30 Hz, A7's measure of the context of sleep."""
+    """(n,) log10(1 + power of 0.5-8 Hz / power of 16-30 Hz): the context of sleep of Lacourse et al. 2019."""
     mean = spectra.mean(axis=1)
-    return np.asarray(np.log10((_power(mean, 0.5, 8.0) + 1e-6) / (_power(mean, 16.0, 30.0) + 1e-6)))
+    return np.asarray(np.log10(1.0 + _power(mean, 0.5, 8.0) / (_power(mean, 16.0, 30.0) + 1e-6)))
 
 
 def mean_powers(spectra: Float32) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ group of at most two waves, 0.5-3 s long in all, whose negative part stands out 
 times the usual amplitude of its surroundings is a K-complex (AASM: a well-delineated negative sharp wave
 followed by a positive component, at least 0.5 s long, standing out from the background). The manual asks for
 no amplitude; 75 µV follows Rechtschaffen & Kales' slow-wave bound and keeps ordinary background out. As for
-spindles, the epoch's power of 0.5-8 Hz must be at least 10**0.9 times that of 16-30 Hz (Lacourse et al.
-2019), which keeps most eye blinks of wakefulness out. The other numbers are ours.
+spindles, the epoch must show the context of sleep of Lacourse et al. 2019, which keeps most eye blinks of
+wakefulness out. The other numbers are ours.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ In windows of 0.3 s, every 0.1 s: absolute sigma power, sigma power relative to 
 correlation of the 11-16 Hz signal with the broad-band signal. Relative power and covariance are z-scored
 against the same epoch (the published baseline is 30 s around the event), with mean and spread taken between
 its 10th and 90th percentile. An event lasts while absolute power and covariance are above threshold and
-counts where all four are at least once. They count only where the epoch's power of 0.5-8 Hz is at least
-10**0.9 times that of 16-30 Hz, A7's context of sleep. The thresholds are those published. Ours: the AASM
-manual's minimum duration of 0.5 s, at most 3 s, and sigma power at least that of 7.5-10.5 Hz, so that an
-alpha rhythm is not read as spindles.
+counts where all four are at least once, in the published context of sleep: log10(1 + power of 0.5-8 Hz /
+power of 16-30 Hz) of the epoch at least 0.9. These thresholds are those published with the authors' code.
+Ours: the AASM manual's minimum duration of 0.5 s, at most 3 s, sigma power at least that of 7.5-10.5 Hz, so
+that an alpha rhythm is not read as spindles, and filters that never look past the epoch.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A scoring rule, true of an epoch where all conditions hold; without any it claims nothing measurable."""
+    """A scoring rule, true where all conditions hold; without conditions it claims nothing measurable."""
 
     id: str
     stage: Stage
