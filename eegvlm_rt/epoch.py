@@ -19,6 +19,7 @@ EPOCH_S: Final = 30.0
 
 _UV_PER_UNIT: Final = {"uV": 1.0, "µV": 1.0, "μV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3}
 
+LARGEST_SAMPLE_UV: Final = 1e9
 SMALLEST_PEAK_UV: Final = 0.05
 LARGEST_PEAK_UV: Final = 2e4
 
@@ -107,9 +108,9 @@ def to_microvolts(x: ArrayLike, unit: str) -> NDArray[np.float32]:
     if samples.dtype.kind not in "fiub":
         raise InputError("x", f"dtype {samples.dtype}", "give real numbers")
     factor = _UV_PER_UNIT[unit]
-    if factor == 1.0:
-        return np.asarray(samples, dtype=np.float32)
     with np.errstate(over="ignore"):
+        if factor == 1.0:
+            return np.asarray(samples, dtype=np.float32)
         return (samples.astype(np.float64) * factor).astype(np.float32)
 
 
@@ -139,7 +140,7 @@ def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
 
 
 def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
-    """Signal quality of (n,) raw samples in µV at `sfreq` Hz; NaN and infinite samples are missing.
+    """Signal quality of (n,) raw samples in µV at `sfreq` Hz; NaN, infinite or >= 1e9 µV is missing.
 
     A second is flat below 0.5 µV peak to peak, too high above 500 µV, clipped where it holds a run of at
     least four samples at the epoch's largest or smallest value. A flag is raised where a tenth of the seconds
@@ -155,21 +156,21 @@ def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
     rate = float(sfreq)
     if not (np.isfinite(rate) and rate > 0):
         raise SamplingRateError("sfreq", sfreq, "give a positive rate in Hz")
-    missing = ~np.isfinite(x)
+    missing = ~(np.abs(x) < LARGEST_SAMPLE_UV)
     if missing.all():
         return Quality(frozenset({QualityFlag.MISSING}), 1.0, float("nan"), False)
 
     if missing.any():
         index = np.arange(x.size)
         x = np.interp(index, index[~missing], x[~missing])
-    width = max(2, round(rate))
+    width = max(4, round(rate))
     seconds = _windows(x, width)
     ptp = np.ptp(seconds, axis=1)
     gone = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
     flat = (ptp < FLAT_UV) & ~gone
     high = (ptp > HIGH_UV) & ~gone
     clipped = _clipped(seconds, x) & ~gone & ~flat
-    amplitude_uv = float(np.median(np.ptp(_windows(x, max(2, round(2 * rate))), axis=1)))
+    amplitude_uv = float(np.median(np.ptp(_windows(x, max(4, round(2 * rate))), axis=1)))
 
     flags = {
         flag

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from fractions import Fraction
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import butter, resample_poly, sosfilt, sosfilt_zi
 
-from .epoch import EPOCH_S
+from .epoch import EPOCH_S, LARGEST_SAMPLE_UV
 from .errors import InputError, SamplingRateError
 
 __all__ = [
@@ -69,19 +70,14 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
         """Inverse of `to_dict`; raises InputError for a missing or unknown field."""
-        known = {
-            "sfreq": float,
-            "highpass_hz": float,
-            "highpass_order": int,
-            "lowpass_hz": float,
-            "lowpass_order": int,
-        }
-        if set(fields) != set(known):
-            raise InputError("preprocessing", sorted(fields), f"give exactly the fields {sorted(known)}")
-        try:
-            return cls(**{name: kind(fields[name]) for name, kind in known.items()})
-        except (TypeError, OverflowError) as error:
-            raise InputError("preprocessing", fields, "give numbers") from error
+        names = {field.name for field in dataclass_fields(cls)}
+        if set(fields) != names:
+            raise InputError("preprocessing", sorted(fields), f"give exactly the fields {sorted(names)}")
+        for name, value in fields.items():
+            kinds = (int,) if name.endswith("_order") else (int, float)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise InputError(f"preprocessing.{name}", value, f"give a number ({kinds[-1].__name__})")
+        return cls(**fields)
 
 
 def check_sfreq(sfreq: float) -> float:
@@ -113,7 +109,7 @@ def condition_recording(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Pre
     """Filter and resample a whole recording.
 
     Args:
-        x_uv: (n,) samples in µV; NaN or infinite samples are gaps.
+        x_uv: (n,) samples in µV; NaN, infinite or >= 1e9 µV samples are gaps.
         sfreq: their rate, 50..4096 Hz.
         spec: filters and output rate.
 
@@ -165,7 +161,7 @@ def _condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: 
         x = samples.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError("x_uv", samples.dtype, "give real numbers in microvolts") from error
-    missing = ~np.isfinite(x)
+    missing = ~(np.abs(x) < LARGEST_SAMPLE_UV)
     gaps = bool(missing.any())
     if gaps:
         _bridge(x, missing)

@@ -45,7 +45,8 @@ def measure_batch(x: ArrayLike) -> list[Findings]:
     Raises:
         InputError: another shape.
     """
-    samples = np.asarray(x, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        samples = np.asarray(x, dtype=np.float32)
     if samples.ndim != 2 or samples.shape[1] != EPOCH_SAMPLES:
         raise InputError(
             "x", f"shape {samples.shape}", "give conditioned epochs, (n, 3000) samples at 100 Hz"
