@@ -4,8 +4,9 @@
     bundle.manifest.model_id, bundle.digest
     bundle.read(bundle.component("tokenizer"))
 
-A folder holds `manifest.json` and the files it lists, nothing else. The manifest gives size and SHA-256 of every file;
-paths are relative and stay inside the folder. `write_bundle` is the one way to make a folder, and publishes it whole.
+A folder holds `manifest.json` and the files it lists, nothing else. The manifest gives size and SHA-256 of
+every file; paths are relative and stay inside the folder. `write_bundle` is the one way to make a folder, and
+publishes it whole.
 """
 
 from __future__ import annotations

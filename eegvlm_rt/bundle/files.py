@@ -7,10 +7,12 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError, IntegrityError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "MANIFEST_NAME",
@@ -34,7 +36,8 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class BundleFile:
-    """One file as the manifest lists it: path relative to the bundle, size in bytes, SHA-256 in lower-case hex.
+    """One file as the manifest lists it: path relative to the bundle, size in bytes, SHA-256 in lower-case
+    hex.
 
     `data` lists the files that this one refers to by name (external weights of an ONNX graph).
     """
@@ -60,7 +63,8 @@ class BundleFile:
 
 
 def check_relative(name: object) -> str:
-    """`name` where it is a plain path below the bundle folder: forward slashes, no `..`, no hidden or device names.
+    """`name` where it is a plain path below the bundle folder: forward slashes, no `..`, no hidden or device
+    names.
 
     Raises:
         BundleError: any other text.
@@ -84,8 +88,8 @@ def locate(root: Path, name: str, *, allow_hard_links: bool) -> Path:
     """Path of the regular file `name` below `root`; no part of the way may be a symbolic link.
 
     Raises:
-        IntegrityError: missing, not a regular file, a symbolic link, or (unless allowed) a hard link to a file that
-            also has a name elsewhere.
+        IntegrityError: missing, not a regular file, a symbolic link, or (unless allowed) a hard link to a
+            file that also has a name elsewhere.
     """
     path = root
     parts = name.split("/")

@@ -21,8 +21,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
     """The folder of a bundle: a path to one, or a name.
 
-    A name is looked for in `$EEGVLM_RT_MODELS`, then among the models installed with the package, then in `models/`
-    of a source checkout. A text with a path separator, or a `Path`, is a path.
+    A name is looked for in `$EEGVLM_RT_MODELS`, then among the models installed with the package, then in
+    `models/` of a source checkout. A text with a path separator, or a `Path`, is a path.
 
     Raises:
         BundleError: nothing there; the message lists the places.

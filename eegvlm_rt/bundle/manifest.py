@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError
 from .files import BundleFile, check_relative
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "MAX_MANIFEST_BYTES",
@@ -42,7 +44,9 @@ class Component:
     variants: Mapping[str, BundleFile] = field(default_factory=dict)
 
     def at(self, precision: str | None = None) -> BundleFile:
-        """The file of one precision, the main file by default; raises BundleError for a precision not held."""
+        """The file of one precision, the main file by default; raises BundleError for a precision not
+        held.
+        """
         if precision is None or precision == self.precision:
             return self.file
         if precision not in self.variants:
@@ -70,7 +74,9 @@ class LanguageModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `manifest.json` says. `render`, `preprocessing` and `prompt` are the dictionaries of their specs."""
+    """What `manifest.json` says. `render`, `preprocessing` and `prompt` are the dictionaries of their
+    specs.
+    """
 
     model_id: str
     render: Mapping[str, Any]
@@ -121,8 +127,9 @@ def parse_manifest(content: bytes) -> Manifest:
     """Parse and check the bytes of a manifest.
 
     Raises:
-        BundleError: too large, no UTF-8 JSON, a key given twice, an unknown schema version, a missing or unknown
-            field, a value of the wrong type or size, a path that could leave the folder, two entries for one path.
+        BundleError: too large, no UTF-8 JSON, a key given twice, an unknown schema version, a missing or
+            unknown field, a value of the wrong type or size, a path that could leave the folder, two entries
+            for one path.
     """
     fields = _load(content)
     version = fields.get("schema_version")

@@ -20,7 +20,9 @@ MAX_BUNDLE_BYTES: Final = 1 << 38
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """An opened bundle folder. `digest` is the SHA-256 of its manifest, and so stands for every file listed there."""
+    """An opened bundle folder. `digest` is the SHA-256 of its manifest, and so stands for every file
+    listed there.
+    """
 
     path: Path
     manifest: Manifest
@@ -31,9 +33,9 @@ class Bundle:
     def open(cls, path: str | os.PathLike[str], verify: bool = True) -> Bundle:
         """Read the manifest of the folder `path` and, unless `verify` is False, check every file it lists.
 
-        Path rules hold either way. Hard links are refused, as a file could be changed through its other name; a
-        bundle inside the installed package is exempt, because installers link from their caches. Files in the folder
-        that the manifest does not list are never opened; `unlisted` names them.
+        Path rules hold either way. Hard links are refused, as a file could be changed through its other name;
+        a bundle inside the installed package is exempt, because installers link from their caches. Files in
+        the folder that the manifest does not list are never opened; `unlisted` names them.
 
         Raises:
             BundleError: no folder, no manifest, or a manifest that breaks the schema.

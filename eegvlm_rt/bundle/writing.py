@@ -6,15 +6,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError
 from .files import MANIFEST_NAME, BundleFile, check_relative, digest_file
 from .manifest import Component, LanguageModelShape, Manifest, parse_manifest
 from .opening import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ComponentSource", "write_bundle"]
 
@@ -23,9 +25,9 @@ __all__ = ["ComponentSource", "write_bundle"]
 class ComponentSource:
     """A component to be copied into a bundle.
 
-    `path` is the file to copy, `file` its name in the bundle (by default its own), `precision` of the main file,
-    `variants` maps other precisions to (path, name in the bundle), `data` are external weight files of the main file;
-    an ONNX graph names them, so they keep their names.
+    `path` is the file to copy, `file` its name in the bundle (by default its own), `precision` of the main
+    file, `variants` maps other precisions to (path, name in the bundle), `data` are external weight files of
+    the main file; an ONNX graph names them, so they keep their names.
     """
 
     path: Path
@@ -54,12 +56,14 @@ def write_bundle(
 ) -> Bundle:
     """Copy the components into a new bundle folder and publish it at `destination`.
 
-    The folder appears whole or not at all: files are copied to a staging folder beside the destination, synchronised
-    to disk, verified as a reader would, and renamed. With `overwrite` an older bundle is set aside by a rename first
-    and removed after; a reader that holds it open keeps it. A model card is the component `card` (`README.md`).
+    The folder appears whole or not at all: files are copied to a staging folder beside the destination,
+    synchronised to disk, verified as a reader would, and renamed. With `overwrite` an older bundle is set
+    aside by a rename first and removed after; a reader that holds it open keeps it. A model card is the
+    component `card` (`README.md`).
 
     Raises:
-        BundleError: the destination exists (without `overwrite`) or is no bundle, or a field breaks the schema.
+        BundleError: the destination exists (without `overwrite`) or is no bundle, or a field breaks the
+            schema.
         IntegrityError: what was copied is not what was read.
     """
     target = Path(destination).absolute()
@@ -156,16 +160,16 @@ def _fsync(path: Path) -> None:
 
 def _publish(staging: Path, target: Path) -> None:
     if not target.exists():
-        os.rename(staging, target)
+        staging.rename(target)
         _fsync(target.parent)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
     old = aside / target.name
-    os.rename(target, old)
+    target.rename(old)
     try:
-        os.rename(staging, target)
+        staging.rename(target)
     except BaseException:
-        os.rename(old, target)
+        old.rename(target)
         aside.rmdir()
         raise
     _fsync(target.parent)

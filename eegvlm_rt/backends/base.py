@@ -1,0 +1,75 @@
+"""What the decoder and the stager ask of an inference backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["KVCache", "LanguageModel", "TowerOutput", "VisionTower"]
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TowerOutput:
+    """What one pass over n pictures gives, all float32.
+
+    `stage_logits` (n, 5) of the stage head in the order W N1 N2 N3 R, `high` (n, Dv) the high-level feature,
+    `visual_tokens` (n, V, D) the tokens the language model reads.
+    """
+
+    stage_logits: Float32
+    high: Float32
+    visual_tokens: Float32
+
+    def __len__(self) -> int:
+        return len(self.stage_logits)
+
+
+class KVCache(Protocol):
+    """Keys and values of the tokens read so far. It never changes: a step makes a new one, so it can be
+    shared.
+    """
+
+    @property
+    def length(self) -> int:
+        """Number of tokens held."""
+        ...
+
+
+class VisionTower(Protocol):
+    """Pictures to stage logits, high-level features and visual tokens."""
+
+    def __call__(self, pixel_values: Float32) -> TowerOutput:
+        """`pixel_values` (n, 3, H, W) float32, normalised as the render spec says. Raises BackendError."""
+        ...
+
+
+class LanguageModel(Protocol):
+    """A causal language model that reads embeddings."""
+
+    @property
+    def hidden_size(self) -> int: ...
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    def embed(self, ids: Sequence[int]) -> Float32:
+        """Embeddings (1, T, D) float32 of T token ids. Raises BackendError for an id outside the
+        vocabulary.
+        """
+        ...
+
+    def step(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, KVCache]:
+        """Read (1, T, D) embeddings after what `cache` holds: logits (T, V) float32 and the longer cache."""
+        ...
+
+    def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> KVCache:
+        """`step` without the logits, which are not computed."""
+        ...

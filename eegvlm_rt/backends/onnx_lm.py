@@ -1,0 +1,185 @@
+"""The language model in ONNX Runtime: an exported decoder with concatenated keys and values.
+
+Inputs `inputs_embeds` (1, T, D), `position_ids` (1, T) and `past_key_values.{i}.key|value` (1, heads, past,
+head_dim); outputs `logits` (1, T, V) and `present.{i}.key|value` (1, heads, past + T, head_dim). Keys and
+values are bound to reused memory, so a step allocates nothing of size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BackendError, InputError
+from .session import check_names, make_session, run_options, static_dimension
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..bundle.manifest import LanguageModelShape
+    from .base import KVCache
+
+__all__ = ["OnnxLanguageModel"]
+
+Float32 = NDArray[np.float32]
+
+_DTYPES: dict[str, type[np.float32] | type[np.float16]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+_ROUND = 128
+_SPARES = 3
+
+
+class _Cache:
+    """Keys and values of `length` tokens in one block of memory, handed back to the pool with its last
+    user.
+    """
+
+    __slots__ = ("_pool", "block", "length")
+
+    def __init__(self, block: NDArray[np.uint8], length: int, pool: list[NDArray[np.uint8]]) -> None:
+        self.block = block
+        self.length = length
+        self._pool = pool
+
+    def __del__(self) -> None:
+        if len(self._pool) < _SPARES:
+            self._pool.append(self.block)
+
+
+class OnnxLanguageModel:
+    """A decoder graph and its embedding table (vocabulary, D) in float16 or float32.
+
+    Steps may run in several threads at once. Raises BackendError where graph, table and shape do not fit.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        embed_tokens: NDArray[np.floating],
+        shape: LanguageModelShape,
+        *,
+        threads: int = 1,
+        data: Mapping[str, bytes] | None = None,
+    ) -> None:
+        if embed_tokens.ndim != 2 or embed_tokens.dtype not in (np.float16, np.float32):
+            found = f"{embed_tokens.dtype} {embed_tokens.shape}"
+            raise BackendError(
+                "embed_tokens", found, "give float16 or float32 of shape (vocab_size, hidden_size)"
+            )
+        if len(embed_tokens) != shape.vocab_size:
+            raise BackendError(
+                "embed_tokens", len(embed_tokens), f"the manifest says {shape.vocab_size} rows"
+            )
+        self._table = embed_tokens
+        self._shape = shape
+        self._past = [
+            f"past_key_values.{i}.{kind}" for i in range(shape.num_layers) for kind in ("key", "value")
+        ]
+        self._present = [f"present.{i}.{kind}" for i in range(shape.num_layers) for kind in ("key", "value")]
+        self._session = make_session(graph, name="llm", threads=threads, data=data)
+        self._options = run_options()
+        self._dtype = self._check_graph()
+        self._pool: list[NDArray[np.uint8]] = []
+
+    @property
+    def hidden_size(self) -> int:
+        """Width D of the embeddings."""
+        return int(self._table.shape[1])
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens V."""
+        return self._shape.vocab_size
+
+    def embed(self, ids: Sequence[int]) -> Float32:
+        """Embeddings (1, T, D) float32 of T token ids. Raises InputError for an id outside the vocabulary."""
+        index = np.asarray(ids, dtype=np.int64)
+        if index.ndim != 1 or (index.size and not 0 <= index.min() <= index.max() < self.vocab_size):
+            raise InputError("ids", ids, f"give token ids from 0 to {self.vocab_size - 1}")
+        return np.asarray(self._table[index], dtype=np.float32)[None]
+
+    def step(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, KVCache]:
+        """Logits (T, V) float32 of (1, T, D) embeddings read after `cache`, and the longer cache.
+
+        Raises:
+            InputError: another shape or dtype. BackendError: the run failed.
+        """
+        logits = np.empty((1, self._tokens(inputs_embeds), self.vocab_size), dtype=np.float32)
+        return logits[0], self._run(inputs_embeds, cache, logits)
+
+    def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> KVCache:
+        """The cache after (1, T, D) embeddings; the logits are not computed. Raises as `step` does."""
+        self._tokens(inputs_embeds)
+        return self._run(inputs_embeds, cache, None)
+
+    def _tokens(self, inputs_embeds: Float32) -> int:
+        shape = inputs_embeds.shape
+        good = len(shape) == 3 and shape[0] == 1 and shape[1] > 0 and shape[2] == self.hidden_size
+        if not good or inputs_embeds.dtype != np.float32:
+            found = f"{inputs_embeds.dtype} {shape}"
+            raise InputError(
+                "inputs_embeds", found, f"give float32 of shape (1, T, {self.hidden_size}), T > 0"
+            )
+        return int(shape[1])
+
+    def _run(self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None) -> _Cache:
+        if cache is not None and not isinstance(cache, _Cache):
+            raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
+        past = 0 if cache is None else cache.length
+        total = past + inputs_embeds.shape[1]
+        positions = np.arange(past, total, dtype=np.int64)[None]
+        embeds = np.ascontiguousarray(inputs_embeds)
+        following = _Cache(self._take(total), total, self._pool)
+
+        binding = self._session.io_binding()
+        for name, array in (("inputs_embeds", embeds), ("position_ids", positions)):
+            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        self._bind(binding.bind_input, self._past, following.block if cache is None else cache.block, past)
+        if logits is not None:
+            binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
+        self._bind(binding.bind_output, self._present, following.block, total)
+        try:
+            self._session.run_with_iobinding(binding, self._options)
+        except Exception as error:
+            raise BackendError(
+                "llm", str(error), f"a step of {total - past} tokens after {past} failed"
+            ) from error
+        return following
+
+    def _bind(self, bind: object, names: list[str], block: NDArray[np.uint8], length: int) -> None:
+        shape = (1, self._shape.num_kv_heads, length, self._shape.head_dim)
+        size = int(np.prod(shape)) * np.dtype(self._dtype).itemsize
+        address = block.ctypes.data
+        for name in names:
+            bind(name, "cpu", 0, self._dtype, shape, address)  # type: ignore[operator]
+            address += size
+
+    def _take(self, tokens: int) -> NDArray[np.uint8]:
+        per_token = (
+            len(self._past) * self._shape.num_kv_heads * self._shape.head_dim * np.dtype(self._dtype).itemsize
+        )
+        wanted = -(-tokens // _ROUND) * _ROUND * per_token
+        while self._pool:
+            block = self._pool.pop()
+            if block.size >= wanted:
+                return block
+        return np.empty(wanted, dtype=np.uint8)
+
+    def _check_graph(self) -> type[np.float32] | type[np.float16]:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        check_names("llm", "inputs", inputs, ["inputs_embeds", "position_ids", *self._past])
+        check_names("llm", "outputs", outputs, ["logits", *self._present])
+        by_name = {entry.name: entry for entry in (*inputs, *outputs)}
+        static_dimension("llm", by_name["inputs_embeds"], 2, self.hidden_size)
+        static_dimension("llm", by_name["logits"], 2, self.vocab_size)
+        kinds = {by_name[name].type for name in (*self._past, *self._present)}
+        for name in self._past:
+            static_dimension("llm", by_name[name], 1, self._shape.num_kv_heads)
+            static_dimension("llm", by_name[name], 3, self._shape.head_dim)
+        if len(kinds) != 1 or not kinds <= set(_DTYPES):
+            raise BackendError("llm.past_key_values", sorted(kinds), "keys and values are float16 or float32")
+        return _DTYPES[kinds.pop()]

@@ -1,0 +1,88 @@
+"""ONNX Runtime sessions made from verified bytes, quiet on an idle machine and small in memory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import onnxruntime as ort
+
+from ..errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["check_names", "make_session", "run_options", "static_dimension"]
+
+_NOWHERE: Final = os.devnull
+
+
+def make_session(
+    graph: bytes, *, name: str, threads: int, data: Mapping[str, bytes] | None = None
+) -> ort.InferenceSession:
+    """A CPU session of a graph given as bytes.
+
+    `data` holds the graph's external weight files by name. Any other file that the graph refers to is
+    refused: only bytes that were verified are used. Threads sleep while idle, and the memory arena is off, so
+    that the memory of one large run is given back.
+
+    Raises:
+        BackendError: the graph cannot be loaded.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.use_deterministic_compute = True
+    for key, value in (
+        ("session.intra_op.allow_spinning", "0"),
+        ("session.inter_op.allow_spinning", "0"),
+        ("session.model_external_initializers_file_folder_path", _NOWHERE),
+        ("session.qdq_matmulnbits_accuracy_level", "4"),
+    ):
+        options.add_session_config_entry(key, value)
+    if data:
+        names = list(data)
+        options.add_external_initializers_from_files_in_memory(
+            names, [data[key] for key in names], [len(data[key]) for key in names]
+        )
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise BackendError(
+            name, _first_line(error), "the graph cannot be loaded: export the bundle again"
+        ) from error
+
+
+def run_options() -> ort.RunOptions:
+    """Options of a run that computes nothing but the outputs asked for."""
+    options = ort.RunOptions()
+    options.only_execute_path_to_fetches = True
+    options.log_severity_level = 4
+    return options
+
+
+def check_names(name: str, what: str, found: list[Any], wanted: list[str]) -> None:
+    """Refuse a graph whose inputs or outputs are not exactly `wanted`; raises BackendError."""
+    names = [entry.name for entry in found]
+    if sorted(names) != sorted(wanted):
+        raise BackendError(
+            f"{name}.{what}", sorted(set(names) ^ set(wanted)), f"the graph has {', '.join(wanted)}"
+        )
+
+
+def static_dimension(name: str, entry: Any, axis: int, wanted: int | None = None) -> int:
+    """A fixed dimension of an input or output; raises BackendError where it is free or not `wanted`."""
+    size = entry.shape[axis] if axis < len(entry.shape) else None
+    if type(size) is not int or (wanted is not None and size != wanted):
+        raise BackendError(
+            f"{name}.{entry.name}", f"shape {entry.shape}", f"axis {axis} is {wanted or 'fixed'}"
+        )
+    return size
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__

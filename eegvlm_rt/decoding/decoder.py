@@ -1,0 +1,125 @@
+"""Stage scoring and rationale decoding over a shared visual prefix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..stages import STAGES, Stage
+from .constrained import stream_constrained
+from .free import stream_free
+from .reader import Reader
+from .scoring import token_probabilities
+from .stopping import Stop, never
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from ..backends.base import KVCache, LanguageModel
+    from .compiled import CompiledGrammar
+    from .prompting import PromptTokens
+    from .result import Decoded, Stream
+
+__all__ = ["Decoder"]
+
+MAX_FREE_TOKENS = 256
+
+
+class Decoder:
+    """Asks a language model about one epoch, given the visual tokens of its picture.
+
+    `prefix` reads the picture once; `score_stages` and `decode_rationale` both go on from there, in any order
+    and as often as wanted. `detokenize` turns token ids into text, `stage_tokens` gives the token of each
+    stage's answer.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        prompt: PromptTokens,
+        grammar: CompiledGrammar,
+        detokenize: Callable[[list[int]], str],
+        stage_tokens: Mapping[Stage, int],
+    ) -> None:
+        self._lm = lm
+        self._prompt = prompt
+        self._grammar = grammar
+        self._detokenize = detokenize
+        self._stage_tokens = [stage_tokens[stage] for stage in STAGES]
+        self._before = lm.embed(prompt.before_image)
+
+    def prefix(self, visual_tokens: NDArray[np.float32]) -> KVCache:
+        """Read the visual tokens (V, D) of one picture, after what the prompt puts before them.
+
+        Raises:
+            InputError: another shape. BackendError: the run failed.
+        """
+        if visual_tokens.ndim != 2 or visual_tokens.shape[1] != self._lm.hidden_size:
+            raise InputError("visual_tokens", visual_tokens.shape, f"give shape (V, {self._lm.hidden_size})")
+        return self._lm.extend(np.concatenate([self._before, visual_tokens[None]], axis=1))
+
+    def score_stages(self, prefix: KVCache) -> dict[Stage, float]:
+        """Probabilities of the stages: the softmax over the five stage tokens after the direct question."""
+        logits = Reader(self._lm, prefix, self._prompt.direct).logits()
+        shares = token_probabilities(logits, self._stage_tokens)
+        return {stage: float(share) for stage, share in zip(STAGES, shares, strict=True)}
+
+    def stream_rationale(
+        self,
+        prefix: KVCache,
+        *,
+        constrained: bool = True,
+        stop: Stop = never,
+        max_free_tokens: int = MAX_FREE_TOKENS,
+    ) -> Stream:
+        """Decode the reasoning about the picture in `prefix` piece by piece; the generator returns a
+        `Decoded`.
+
+        Constrained: at every slot of the grammar the most probable choice, token by token; the text between
+        the slots costs no run of its own. The stage probabilities are read at the slot `rule`: the sum over
+        the rules of each stage; the rule is then chosen among those of the most probable stage.
+
+        Free: the most probable token of the whole vocabulary until the end token, at most `max_free_tokens`.
+        A text that is a path of the grammar is read again up to its rule for the stage probabilities; any
+        other text has neither rationale nor probabilities.
+
+        `stop` is asked before every run of the model; a text it ends is cut after its last whole sentence.
+        """
+        reader = self._reasoning(prefix)
+        if constrained:
+            return stream_constrained(reader, self._grammar, stop)
+        return stream_free(
+            reader,
+            lambda: self._reasoning(prefix),
+            self._grammar,
+            self._detokenize,
+            eos=self._prompt.eos,
+            limit=max_free_tokens,
+            stop=stop,
+        )
+
+    def decode_rationale(
+        self,
+        prefix: KVCache,
+        *,
+        constrained: bool = True,
+        stop: Stop = never,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Decoded:
+        """`stream_rationale` to its end; `on_text` is called with each piece of text as it is decided."""
+        stream = self.stream_rationale(prefix, constrained=constrained, stop=stop)
+        while True:
+            try:
+                piece = next(stream)
+            except StopIteration as finished:
+                decoded: Decoded = finished.value
+                return decoded
+            if on_text is not None and piece.text:
+                on_text(piece.text)
+
+    def _reasoning(self, prefix: KVCache) -> Reader:
+        return Reader(self._lm, prefix, self._prompt.reasoning)

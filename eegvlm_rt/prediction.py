@@ -1,0 +1,160 @@
+"""What the stager says about one epoch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .decoding.result import Finish
+    from .epoch import Quality
+    from .evidence import Findings
+    from .prompt import Mode
+    from .rationale import ClaimCheck, Rationale
+    from .stages import Stage
+
+__all__ = ["HeadOpinion", "Source", "StagePrediction", "Timing"]
+
+
+class Source(StrEnum):
+    """What the probabilities of a prediction were read from.
+
+    HEAD: the stage head. DIRECT: the stage tokens after the direct question. RULE: the scoring rules at the
+    slot `rule` of the reasoning. NONE: there was no signal to look at; the probabilities are equal.
+    """
+
+    HEAD = "head"
+    DIRECT = "direct"
+    RULE = "rule"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadOpinion:
+    """The stage head's answer, given beside every other one as a second opinion."""
+
+    stage: Stage
+    probabilities: Mapping[Stage, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Wall-clock times of one epoch in ms.
+
+    Of a batch, rendering and tower are an epoch's equal share. `prefill_ms` is the reading of the visual
+    tokens, `decode_ms` all that follows in the language model. `total_ms` runs from the conditioned signal to
+    the prediction and includes the measuring of the findings. `first_token_ms` and `stage_ms` say when the
+    first text and when the stage probabilities were there (0 without text or model). `tokens` counts the
+    tokens of the text, `steps` the runs of the language model after the prefill.
+    """
+
+    render_ms: float
+    tower_ms: float
+    prefill_ms: float
+    decode_ms: float
+    total_ms: float
+    tokens: int
+    steps: int = 0
+    first_token_ms: float = 0.0
+    stage_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StagePrediction:
+    """One row of a night.
+
+    Attributes:
+        index: number of the epoch, from 0.
+        start_s: its start, in seconds from the start of the recording.
+        stage: the most probable stage. None only where the epoch has no sample at all, so that nothing could
+            be looked at; a poor epoch keeps the model's stage, and `quality.scorable` is False.
+        probabilities: of the five stages; they sum to 1. All equal where `stage` is None.
+        mode: what was asked for.
+        source: what the probabilities were read from. It differs from `mode` where the reasoning was cut
+            before its rule or is not valid: then they are those of the direct question, or of the head where
+            time was up.
+        head: the stage head's opinion, None where `stage` is None.
+        agrees: whether the head says the same stage.
+        rationale: the parsed reasoning; None in other modes, where it was cut, or where it is not valid.
+        rationale_text: the text as decoded. A cut text ends with its last whole sentence.
+        finish: why the text ended; `Finish.NONE` in other modes.
+        findings: what was measured in the signal, whatever the model says.
+        checks: every claim of the rationale against `findings`.
+        timing: where the time went.
+        quality: signal quality of the raw epoch.
+        channel: name of the channel, where known.
+    """
+
+    index: int
+    start_s: float
+    stage: Stage | None
+    probabilities: Mapping[Stage, float]
+    mode: Mode
+    source: Source
+    head: HeadOpinion | None
+    agrees: bool
+    rationale: Rationale | None
+    rationale_text: str
+    finish: Finish
+    findings: Findings
+    checks: tuple[ClaimCheck, ...]
+    timing: Timing
+    quality: Quality
+    channel: str | None = None
+
+    @property
+    def consistent(self) -> bool:
+        """Whether the reasoning is whole, holds together, and concludes with the predicted stage."""
+        return self.rationale is not None and self.rationale.consistent and self.rationale.stage == self.stage
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able fields; stages by name, numbers as measured."""
+        return {
+            "index": self.index,
+            "start_s": self.start_s,
+            "channel": self.channel,
+            "stage": None if self.stage is None else self.stage.name,
+            "probabilities": _by_name(self.probabilities),
+            "mode": str(self.mode),
+            "source": str(self.source),
+            "head": None
+            if self.head is None
+            else {"stage": self.head.stage.name, "probabilities": _by_name(self.head.probabilities)},
+            "agrees": self.agrees,
+            "rationale": None if self.rationale is None else _rationale(self.rationale),
+            "rationale_text": self.rationale_text,
+            "finish": str(self.finish),
+            "consistent": self.consistent,
+            "findings": self.findings.to_dict(),
+            "checks": [_check(check) for check in self.checks],
+            "timing": asdict(self.timing),
+            "quality": self.quality.to_dict(),
+        }
+
+
+def _by_name(probabilities: Mapping[Stage, float]) -> dict[str, float]:
+    return {stage.name: float(p) for stage, p in probabilities.items()}
+
+
+def _rationale(rationale: Rationale) -> dict[str, Any]:
+    return {
+        "rule": rationale.rule.id,
+        "rule_phrase": rationale.rule.phrase,
+        "stage": rationale.stage.name,
+        "excluded": [{"stage": reason.stage.name, "reason": reason.phrase} for reason in rationale.excluded],
+        "claims": [{"kind": claim.kind, "value": claim.value} for claim in rationale.claims],
+        "consistent": rationale.consistent,
+    }
+
+
+def _check(check: ClaimCheck) -> dict[str, Any]:
+    return {
+        "kind": check.claim.kind,
+        "value": check.claim.value,
+        "measured": check.measured,
+        "verdict": str(check.verdict),
+        "strict": str(check.strict),
+    }

@@ -1,0 +1,254 @@
+"""The stager: signal in, stage with reasons out."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from .bundle import Bundle, find_bundle
+from .decoding import stop_when
+from .engine import Engine, default_threads
+from .errors import InputError
+from .grid import GridEpoch, epoch_of_samples, rows_of
+from .prompt import Mode
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import ArrayLike
+
+    from .epoch import Quality
+    from .prediction import StagePrediction
+
+__all__ = ["Stager", "predict_epoch"]
+
+BATCH: Final = 8
+
+
+class Stager:
+    """Stages epochs and recordings with one bundle. Made by `Stager.load`; may be used from several threads.
+
+    Attributes:
+        bundle: the opened bundle.
+        mode: mode of a prediction unless it names another.
+        constrained: whether reasoning keeps to the grammar.
+        threads: threads of each inference session.
+    """
+
+    def __init__(
+        self, bundle: Bundle, engine: Engine, *, mode: Mode = Mode.COT, constrained: bool = True
+    ) -> None:
+        self.bundle = bundle
+        self.mode = mode
+        self.constrained = constrained
+        self._engine = engine
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | os.PathLike[str] = "nano",
+        *,
+        mode: str = "cot",
+        threads: int | None = None,
+        constrained: bool = True,
+        verify: bool = True,
+        precision: dict[str, str] | None = None,
+    ) -> Stager:
+        """Open, verify and load a bundle.
+
+        Args:
+            name_or_path: name of a bundle ("nano") or path of its folder.
+            mode: "head", "direct" or "cot". With "head" the language model is loaded only if another mode is
+                used.
+            threads: threads of each inference session; None takes the processors at hand, at most 4.
+            constrained: False lets reasoning be any text; it is parsed afterwards.
+            verify: False skips sizes and digests, for a bundle that was verified already.
+            precision: precision of a component where the bundle holds several, {"llm": "int8"}.
+
+        Raises:
+            BundleError: no such bundle, or one that breaks the schema. IntegrityError: a file is not what the
+            manifest lists. BackendError: a graph that does not fit. InputError: an unknown mode.
+        """
+        chosen = Mode.parse(mode)
+        bundle = Bundle.open(find_bundle(name_or_path), verify=verify)
+        engine = Engine(bundle, threads=_threads(threads), precision=precision or {})
+        if chosen is not Mode.HEAD:
+            engine.load_decoder()
+        return cls(bundle, engine, mode=chosen, constrained=constrained)
+
+    @property
+    def threads(self) -> int:
+        """Threads of each inference session."""
+        return self._engine.threads
+
+    def predict_epoch(
+        self,
+        x: ArrayLike,
+        sfreq: float,
+        unit: str = "uV",
+        *,
+        channel: str | None = None,
+        mode: str | None = None,
+        start_s: float = 0.0,
+        index: int = 0,
+        on_text: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        deadline_s: float | None = None,
+    ) -> StagePrediction:
+        """Stage one epoch.
+
+        Args:
+            x: (n_samples,) of exactly 30 s, give or take one sample; NaN where samples are missing.
+            sfreq: rate in Hz, 50..4096.
+            unit: "uV", "µV", "mV", "V" or "nV".
+            channel: name of the channel, carried to the prediction.
+            mode: "head", "direct" or "cot"; None takes the stager's.
+            start_s: start of the epoch in s, carried to the prediction.
+            index: number of the epoch, carried to the prediction.
+            on_text: called with each piece of the reasoning as it is decided.
+            cancelled: asked before every run of the language model; true ends the reasoning early.
+            deadline_s: seconds from now after which the reasoning ends early. The direct question is then
+                asked first, so that a stage is known however soon the reasoning ends.
+
+        Raises:
+            InputError: not one channel of 30 s (field `n_samples`), or an unknown mode. UnitError: an
+            amplitude no EEG has in that unit. SamplingRateError: rate not supported. BackendError: the model
+            failed.
+        """
+        chosen = self._mode(mode)
+        row = epoch_of_samples(
+            x, sfreq, unit, self._engine.preprocessing, channel=channel, index=index, start_s=start_s
+        )
+        return self._one(row, chosen, on_text, cancelled, deadline_s)
+
+    def predict_conditioned(
+        self,
+        x: ArrayLike,
+        quality: Quality,
+        *,
+        channel: str | None = None,
+        mode: str | None = None,
+        start_s: float = 0.0,
+        index: int = 0,
+        on_text: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        deadline_s: float | None = None,
+    ) -> StagePrediction:
+        """Stage an epoch that is conditioned already: (3000,) µV at 100 Hz, with the quality of its raw
+        samples.
+
+        Everything else is as in `predict_epoch`.
+
+        Raises:
+            InputError: another shape, or an unknown mode.
+        """
+        row = GridEpoch(index, start_s, self._engine.check_conditioned(x), quality, channel)
+        return self._one(row, self._mode(mode), on_text, cancelled, deadline_s)
+
+    def predict_recording(
+        self,
+        source: Any,
+        channel: str | None = None,
+        *,
+        sfreq: float | None = None,
+        unit: str = "uV",
+        mode: str | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        batch: int = BATCH,
+    ) -> Iterator[StagePrediction]:
+        """Stage a recording, one prediction per 30 s, in order.
+
+        A recording is conditioned as a whole by causal filters and cut on the 30 s grid from its first
+        sample. A last epoch that is not whole is a row too, with what is missing marked. Separate epochs are
+        each conditioned on their own, as in `predict_epoch`.
+
+        Args:
+            source: path of an EDF file, a `Recording`, MNE `Raw` or `Epochs`, a sequence of `Epoch`, or an
+                array: (n_samples,) is one recording, (n_epochs, n_samples) are separate epochs.
+            channel: channel to read; may be left out where there is only one.
+            sfreq: rate of an array in Hz.
+            unit: unit of an array.
+            mode: "head", "direct" or "cot"; None takes the stager's.
+            cancelled: asked before every epoch; true ends the iteration.
+            batch: epochs that go through the tower together, 1..64. Results do not depend on it beyond the
+                rounding of float32.
+
+        Returns:
+            An iterator; reading and checking is done before it is returned.
+
+        Raises:
+            InputError and its subclasses for a source that cannot be used, BackendError where the model
+            fails.
+        """
+        chosen = self._mode(mode)
+        if not isinstance(batch, int) or not 1 <= batch <= 64:
+            raise InputError("batch", batch, "give an integer from 1 to 64")
+        rows = rows_of(source, self._engine.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
+        return self._recording(rows, chosen, batch, cancelled)
+
+    def _recording(
+        self, rows: Iterator[GridEpoch], mode: Mode, batch: int, cancelled: Callable[[], bool] | None
+    ) -> Iterator[StagePrediction]:
+        batches = iter(lambda: list(islice(rows, batch)), [])
+        ahead = 0 if mode is Mode.HEAD else 1
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="eegvlm-tower") as pool:
+            seen = deque(pool.submit(self._engine.see, some) for some in islice(batches, 1 + ahead))
+            while seen:
+                for epoch in seen.popleft().result():
+                    if cancelled is not None and cancelled():
+                        return
+                    yield self._engine.answer(
+                        epoch, mode, constrained=self.constrained, stop=stop_when(cancelled)
+                    )
+                seen.extend(pool.submit(self._engine.see, some) for some in islice(batches, 1))
+
+    def _one(
+        self,
+        row: GridEpoch,
+        mode: Mode,
+        on_text: Callable[[str], None] | None,
+        cancelled: Callable[[], bool] | None,
+        deadline_s: float | None,
+    ) -> StagePrediction:
+        if deadline_s is not None and not deadline_s >= 0:
+            raise InputError("deadline_s", deadline_s, "give seconds from now, 0 or more")
+        deadline = None if deadline_s is None else perf_counter() + deadline_s
+        return self._engine.answer(
+            self._engine.see([row])[0],
+            mode,
+            constrained=self.constrained,
+            on_text=on_text,
+            stop=stop_when(cancelled, deadline),
+            stage_first=deadline is not None,
+        )
+
+    def _mode(self, mode: str | None) -> Mode:
+        return self.mode if mode is None else Mode.parse(mode)
+
+
+_default: Stager | None = None
+_lock = threading.Lock()
+
+
+def predict_epoch(
+    x: ArrayLike, sfreq: float, unit: str = "uV", *, channel: str | None = None, mode: str | None = None
+) -> StagePrediction:
+    """`Stager.predict_epoch` on the bundle `nano`, loaded at the first call and kept."""
+    global _default
+    with _lock:
+        if _default is None:
+            _default = Stager.load()
+    return _default.predict_epoch(x, sfreq, unit, channel=channel, mode=mode)
+
+
+def _threads(threads: int | None) -> int:
+    if threads is None:
+        return default_threads()
+    if not isinstance(threads, int) or not 1 <= threads <= 256:
+        raise InputError("threads", threads, "give an integer from 1 to 256, or None")
+    return threads
