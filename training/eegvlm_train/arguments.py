@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from transformers.utils import logging
 
 from .settings import RunSettings, load_settings
 
@@ -45,6 +46,7 @@ def settings_from(args: argparse.Namespace, cls: type[Settings]) -> Settings:
 
 def prepare_run(seed: int, threads: int | None) -> None:
     """Seed every generator; on CPU use `threads`."""
+    logging.disable_progress_bar()
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

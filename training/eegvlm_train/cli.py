@@ -9,7 +9,7 @@ from importlib import import_module
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "statistics": (".statistics", "stage transitions of real nights, counts only"),
+    "statistics": (".statistics", "count the stage transitions of real hypnograms"),
     "simulate": (".simulate", "simulate and condition nights"),
     "label": (".teachers", "label nights by real-trained teachers"),
     "findings": (".data.findings", "measure the findings of every epoch"),

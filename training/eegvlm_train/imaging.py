@@ -20,6 +20,7 @@ class Normalize(nn.Module):
 
     def __init__(self, spec: RenderSpec) -> None:
         super().__init__()
+        self.spec = spec
         mean = torch.tensor(spec.mean, dtype=torch.float32).view(1, 3, 1, 1)
         std = torch.tensor(spec.std, dtype=torch.float32).view(1, 3, 1, 1)
         self.register_buffer("scale", 1.0 / (255.0 * std), persistent=False)

@@ -38,7 +38,6 @@ class VisionStep(nn.Module):
         super().__init__()
         spec = render_spec(model.config.render)
         self.settings = settings
-        self.render = model.config.render
         self.normalize = Normalize(spec)
         self.vision_tower, self.enhancement = model.vision_tower, model.enhancement
         self.heads = PerceptionHeads(model.config, spec.rows)
@@ -79,7 +78,7 @@ def validate_vision(
     assert isinstance(module, VisionStep)
     module.eval()
     device = next(module.parameters()).device
-    make = VisionBatches(nights, render_spec(module.render))
+    make = VisionBatches(nights, module.normalize.spec)
     sums: dict[str, float] = {}
     head, tower = [], []
     for raw in Loader(workers, (0,))(make, sweep_batches(index, batch_size)):

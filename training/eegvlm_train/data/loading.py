@@ -38,10 +38,9 @@ Made = TypeVar("Made", bound="Batch")
 
 @dataclass(frozen=True)
 class Batch:
-    """`grey` uint8 (n, H, W); `signal_uv` float32 (n, 3000); `teacher` float32 (n, 5)."""
+    """`grey` uint8 (n, H, W) pictures; `teacher` float32 (n, 5) probabilities."""
 
     grey: Tensor
-    signal_uv: Tensor
     teacher: Tensor
 
 
@@ -69,8 +68,10 @@ class BatchMaker(Protocol[Made]):
 
 @dataclass(frozen=True)
 class VisionBatch(Batch):
-    """`findings` float32 (n, 6) as in `findings_columns`; `absolute` bool (n,): no gain was applied."""
+    """`signal_uv` float32 (n, 3000); `findings` float32 (n, 6) as in `findings_columns`; `absolute` bool (n,): no
+    gain was applied."""
 
+    signal_uv: Tensor
     findings: Tensor
     absolute: Tensor
 

@@ -3,11 +3,13 @@
 from .configuration import EegVlmConfig
 from .modeling import EegVlmForConditionalGeneration, TowerOutputs, VisualEnhancementModule
 from .presets import PRESETS, preset
+from .processing import EegVlmProcessor
 
 __all__ = [
     "PRESETS",
     "EegVlmConfig",
     "EegVlmForConditionalGeneration",
+    "EegVlmProcessor",
     "TowerOutputs",
     "VisualEnhancementModule",
     "preset",

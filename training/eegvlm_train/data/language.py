@@ -1,0 +1,111 @@
+"""Batches of step 2: one sequence a picture, with both answers as branches behind a shared visual prefix.
+
+    prefix + visual tokens | direct question, stage, end | reasoning question, rationale, end, padding
+
+The second branch does not see the first and its positions start anew behind the prefix, so each branch is exactly
+the sequence that decoding will meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.stages import STAGES
+from torch import Tensor
+
+from .loading import Batch, Index, draw_grey
+from .nightset import NightSet
+from .texts import AnswerTexts, sample_stages
+
+__all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]
+
+
+@dataclass(frozen=True)
+class LanguageBatch(Batch):
+    """`ids` int64 (n, T) text behind the visual tokens; `weights` float32 (n, T) of each as a target.
+
+    `stage_place` int64 (n,): where in `ids` the rule begins, which settles the stage.
+    """
+
+    ids: Tensor
+    weights: Tensor
+    stage_place: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class BranchLayout:
+    """Positions and attention of a sequence with `prefix` tokens and a first branch of `direct` tokens."""
+
+    prefix: int
+    direct: int
+
+    def positions(self, text_length: int, device: torch.device) -> Tensor:
+        """(1, prefix + text_length): both branches continue the prefix."""
+        first = torch.arange(self.prefix + self.direct, device=device)
+        second = torch.arange(text_length - self.direct, device=device) + self.prefix
+        return torch.cat([first, second])[None]
+
+    def mask(self, text_length: int, device: torch.device) -> Tensor:
+        """(1, 1, L, L) bool, true where a query may look: causal, and never from the second branch into the first."""
+        length = self.prefix + text_length
+        place = torch.arange(length, device=device)
+        causal = place[:, None] >= place[None, :]
+        branch = self.prefix + self.direct
+        crossing = (place[:, None] >= branch) & (place[None, :] >= self.prefix) & (place[None, :] < branch)
+        return (causal & ~crossing)[None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageBatches:
+    """Makes language batches; the stage of a text is drawn from the teacher's probabilities."""
+
+    nights: NightSet
+    spec: RenderSpec
+    texts: AnswerTexts
+    sharpen: float = 1.0
+    most_probable: bool = False
+
+    @property
+    def direct_length(self) -> int:
+        """Tokens of the first branch: question, stage, end."""
+        return len(self.texts.direct_question) + 2
+
+    def __call__(self, index: Index, rng: np.random.Generator) -> LanguageBatch:
+        table = self.nights.findings
+        if table is None:
+            raise ValueError("findings: none; load the nights with findings")
+        teacher = self.nights.teacher[index]
+        stages, runners_up = sample_stages(teacher, self.sharpen, rng)
+        if self.most_probable:
+            order = np.argsort(teacher, axis=1)
+            stages, runners_up = order[:, -1], order[:, -2]
+        answers = [
+            self.texts.rationale(table, int(i), STAGES[stage], STAGES[other])
+            for i, stage, other in zip(index, stages, runners_up, strict=True)
+        ]
+        question, direct = self.texts.cot_question, self.direct_length
+        start = direct + len(question)
+        longest = max(len(answer.ids) for answer in answers)
+        ids = np.full((len(index), start + longest), self.texts.pad, dtype=np.int64)
+        weights = np.zeros(ids.shape, dtype=np.float32)
+        ids[:, : direct - 2] = self.texts.direct_question
+        ids[:, direct - 2] = self.texts.stage_tokens[stages]
+        ids[:, direct - 1] = self.texts.eos
+        weights[:, direct - 1] = self.texts.weights.literal
+        ids[:, direct:start] = question
+        places = np.empty(len(index), dtype=np.int64)
+        for row, answer in enumerate(answers):
+            end = start + len(answer.ids)
+            ids[row, start:end] = answer.ids
+            weights[row, start:end] = answer.weights
+            places[row] = start + int(np.isin(answer.ids, self.texts.rule_tokens).argmax())
+        return LanguageBatch(
+            grey=torch.from_numpy(draw_grey(self.nights.microvolts(index), self.spec)),
+            teacher=torch.from_numpy(teacher),
+            ids=torch.from_numpy(ids),
+            weights=torch.from_numpy(weights),
+            stage_place=torch.from_numpy(places),
+        )

@@ -1,0 +1,136 @@
+"""Answers as weighted tokens: which tokens a sample is scored on, and how much each counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from eegvlm_rt.prompt import Mode, PromptSpec
+from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices
+from eegvlm_rt.stages import STAGES, Stage
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from .findings import FindingsTable
+
+__all__ = ["RULE_STAGES", "AnswerTexts", "TokenWeights", "Weighted", "branching", "sample_stages"]
+
+_STAGE_SLOTS = ("rule",)
+RULE_STAGES: NDArray[np.int64] = np.array([int(rule.stage) for rule in RULES.values()])
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWeights:
+    """Weight of a token the grammar forces, of one that decides a slot, and of one that decides the stage."""
+
+    literal: float = 0.02
+    slot: float = 1.0
+    stage: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Token ids (k,) and the weight (k,) of each as a target."""
+
+    ids: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+def branching(sequences: Sequence[Sequence[int]]) -> list[list[bool]]:
+    """For every token of every sequence, whether another sequence goes on differently at that place."""
+    followers: dict[tuple[int, ...], set[int | None]] = {}
+    for sequence in sequences:
+        for place in range(len(sequence) + 1):
+            end = sequence[place] if place < len(sequence) else None
+            followers.setdefault(tuple(sequence[:place]), set()).add(end)
+    return [[len(followers[tuple(s[:place])]) > 1 for place in range(len(s))] for s in sequences]
+
+
+@dataclass(frozen=True)
+class AnswerTexts:
+    """Questions and answers of both modes as tokens, made once and joined per sample.
+
+    `stage_tokens` (5,) are the direct answers; `rule_tokens` the first tokens of the rules, in the order of `RULES`.
+    Raises ValueError where two rules begin with the same token.
+    """
+
+    tokenizer: Tokenizer
+    prompt: PromptSpec
+    weights: TokenWeights = TokenWeights()
+    direct_question: NDArray[np.int64] = field(init=False)
+    cot_question: NDArray[np.int64] = field(init=False)
+    stage_tokens: NDArray[np.int64] = field(init=False)
+    rule_tokens: NDArray[np.int64] = field(init=False)
+    _parts: list[tuple[str, dict[str, Weighted]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        direct = self._ids(self.prompt.question(Mode.DIRECT))
+        cot = self._ids(self.prompt.question(Mode.COT))
+        object.__setattr__(self, "direct_question", np.array(direct))
+        object.__setattr__(self, "cot_question", np.array(cot))
+        object.__setattr__(self, "stage_tokens", np.array(self.prompt.stage_token_ids(self.tokenizer)))
+        parts = [
+            self._part(part.name, part.choices)
+            if not isinstance(part, Literal)
+            else self._part("", (part.text,))
+            for part in GRAMMAR
+        ]
+        object.__setattr__(self, "_parts", [*parts, self._part("", (self.prompt.eos,))])
+        rules = next(encoded for slot, encoded in self._parts if slot == "rule")
+        firsts = np.array([weighted.ids[0] for weighted in rules.values()])
+        if len(np.unique(firsts)) != len(firsts):
+            raise ValueError("tokenizer: two rules begin with one token; each needs a first token of its own")
+        object.__setattr__(self, "rule_tokens", firsts)
+
+    def _ids(self, text: str) -> list[int]:
+        return self.prompt.encode(self.tokenizer, [text])
+
+    def _part(self, slot: str, texts: Sequence[str]) -> tuple[str, dict[str, Weighted]]:
+        sequences = [self._ids(text) for text in texts]
+        decides = self.weights.stage if slot in _STAGE_SLOTS else self.weights.slot
+        encoded = {
+            text: Weighted(
+                np.array(ids, dtype=np.int64),
+                np.where(open_, decides, self.weights.literal).astype(np.float32),
+            )
+            for text, ids, open_ in zip(texts, sequences, branching(sequences), strict=True)
+        }
+        return slot, encoded
+
+    @property
+    def eos(self) -> int:
+        return self.prompt.token_id(self.tokenizer, self.prompt.eos)
+
+    @property
+    def pad(self) -> int:
+        return self.prompt.token_id(self.tokenizer, self.prompt.pad)
+
+    def prefix(self) -> list[int]:
+        """What stands before the visual tokens."""
+        return self.prompt.encode(self.tokenizer, self.prompt.prefix_segments())
+
+    def rationale(self, table: FindingsTable, index: int, stage: Stage, runner_up: Stage) -> Weighted:
+        """The rationale of one epoch for `stage`, its end token included."""
+        chosen = choices(table.row(index), stage, runner_up)
+        pieces = [
+            encoded[chosen[slot]] if slot else next(iter(encoded.values())) for slot, encoded in self._parts
+        ]
+        return Weighted(
+            np.concatenate([piece.ids for piece in pieces]),
+            np.concatenate([piece.weights for piece in pieces]),
+        )
+
+
+def sample_stages(
+    teacher: NDArray[np.float32], sharpen: float, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For every row of (n, 5) probabilities a stage drawn from them to the power `sharpen`, and the most probable
+    other stage."""
+    mass = np.maximum(teacher.astype(np.float64), 1e-9) ** sharpen
+    cumulative = np.cumsum(mass, axis=1)
+    draws = rng.random(len(teacher))[:, None] * cumulative[:, -1:]
+    stages = np.minimum((draws >= cumulative).sum(axis=1), len(STAGES) - 1)
+    others = mass.copy()
+    others[np.arange(len(teacher)), stages] = -1.0
+    return stages, others.argmax(axis=1)

@@ -1,0 +1,88 @@
+"""From signals and answers to what the network reads: the runtime's own picture and prompt, as tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from eegvlm_rt.preprocess import Preprocessing
+from eegvlm_rt.prompt import Mode, PromptSpec
+from eegvlm_rt.render import RenderSpec, render_batch
+from eegvlm_rt.stages import Stage
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from .configuration import EegVlmConfig
+
+__all__ = ["EegVlmProcessor"]
+
+_TOKENIZER = "tokenizer.json"
+_PROCESSOR = "processor.json"
+
+
+@dataclass(frozen=True)
+class EegVlmProcessor:
+    """Picture, conditioning, prompt and tokenizer of one checkpoint."""
+
+    tokenizer: Tokenizer
+    prompt: PromptSpec
+    render: RenderSpec
+    preprocessing: Preprocessing
+
+    @classmethod
+    def for_config(
+        cls, config: EegVlmConfig, tokenizer: Tokenizer, prompt: PromptSpec | None = None
+    ) -> EegVlmProcessor:
+        """The processor of a configuration. Raises InputError where tokenizer and prompt do not fit."""
+        spec = prompt or PromptSpec()
+        spec.stage_token_ids(tokenizer)
+        return cls(
+            tokenizer=tokenizer,
+            prompt=spec,
+            render=RenderSpec.from_dict(config.render or {}),
+            preprocessing=Preprocessing.from_dict(config.preprocessing or Preprocessing().to_dict()),
+        )
+
+    def pixel_values(self, signals_uv: NDArray[np.float32]) -> Tensor:
+        """Conditioned signals (n, samples) in µV -> normalized pictures (n, 3, H, W) float32."""
+        return torch.from_numpy(render_batch(signals_uv, self.render, output="f32"))
+
+    def input_ids(
+        self, mode: Mode, visual_tokens: int, answer: Stage | Mapping[str, str] | None = None
+    ) -> Tensor:
+        """Prompt, `visual_tokens` image places, question and the answer if given: (1, T) int64."""
+        segments = self.prompt.segments(mode, answer, visual_tokens=visual_tokens)
+        return torch.tensor([self.prompt.encode(self.tokenizer, segments)])
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "prompt": self.prompt.to_dict(),
+            "render": self.render.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+        }
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `tokenizer.json` and `processor.json` beside the weights."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save(str(target / _TOKENIZER))
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        (target / _PROCESSOR).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> EegVlmProcessor:
+        """Read what `save_pretrained` wrote; raises FileNotFoundError where a file is missing."""
+        source = Path(folder)
+        fields = json.loads((source / _PROCESSOR).read_text(encoding="utf-8"))
+        return cls(
+            tokenizer=Tokenizer.from_str((source / _TOKENIZER).read_text(encoding="utf-8")),
+            prompt=PromptSpec.from_dict(fields["prompt"]),
+            render=RenderSpec.from_dict(fields["render"]),
+            preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
+        )

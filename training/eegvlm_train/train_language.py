@@ -1,0 +1,196 @@
+"""Step 2: projector and language model learn to answer, directly and with reasons.
+
+`python -m eegvlm_train train-language DATA OUT --vision CHECKPOINT`: the enhancement module stays as it is, the CLIP
+tower follows slowly. Every picture is asked both questions in one pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LlamaForCausalLM
+
+from .arguments import add_run_arguments, prepare_run, settings_from
+from .data.language import BranchLayout, LanguageBatch, LanguageBatches
+from .data.loading import Loader, draw_batches, moved, sweep_batches
+from .data.nightset import NightSet, load_nights
+from .data.texts import RULE_STAGES, AnswerTexts, TokenWeights
+from .imaging import Normalize
+from .loop import Task, fit, parameter_groups
+from .metrics import score
+from .model.modeling import EegVlmForConditionalGeneration
+from .model.perception import soft_cross_entropy
+from .model.processing import EegVlmProcessor
+from .settings import LanguageSettings
+from .tokenizer import build_tokenizer, model_vocabulary
+
+__all__ = ["LanguageStep", "main", "validate_language"]
+
+
+class LanguageStep(nn.Module):
+    """Losses of one batch: `direct` against the teacher's probabilities, `cot` over the weighted answer tokens."""
+
+    def __init__(
+        self, model: EegVlmForConditionalGeneration, processor: EegVlmProcessor, settings: LanguageSettings
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.model = model
+        self.normalize = Normalize(processor.render)
+        weights = TokenWeights(settings.literal_weight, 1.0, settings.stage_weight)
+        self.texts = AnswerTexts(processor.tokenizer, processor.prompt, weights)
+        prefix = self.texts.prefix()
+        direct = len(self.texts.direct_question) + 2
+        self.layout = BranchLayout(len(prefix) + model.config.num_visual_tokens, direct)
+        self.register_buffer("prefix_ids", torch.tensor([prefix]), persistent=False)
+        self.register_buffer("stage_ids", torch.from_numpy(self.texts.stage_tokens), persistent=False)
+        self.register_buffer("rule_ids", torch.from_numpy(self.texts.rule_tokens), persistent=False)
+
+    def train(self, mode: bool = True) -> LanguageStep:
+        super().train(mode)
+        if not self.settings.train_enhancement:
+            self.model.enhancement.eval()
+        return self
+
+    def text_logits(self, batch: LanguageBatch) -> Tensor:
+        """Logits (n, T, V): at place t those of the token after text token t."""
+        pixels = self.normalize(batch.grey)
+        with torch.set_grad_enabled(self.settings.train_enhancement and torch.is_grad_enabled()):
+            _, high = self.model.enhancement(pixels)
+        tokens = self.model.fuse(self.model.low_level(pixels), high)
+        embed = self.model.get_input_embeddings()
+        before = embed(self.prefix_ids).expand(len(tokens), -1, -1)
+        inputs = torch.cat([before, tokens.to(before.dtype), embed(batch.ids)], dim=1)
+        length = batch.ids.shape[1]
+        logits: Tensor = self.model.language_model(
+            inputs_embeds=inputs,
+            attention_mask=self.layout.mask(length, inputs.device),
+            position_ids=self.layout.positions(length, inputs.device),
+            use_cache=False,
+            logits_to_keep=length,
+        ).logits
+        return logits
+
+    def direct_logits(self, logits: Tensor) -> Tensor:
+        """Logits over the vocabulary (n, V) where the direct question asks for the stage."""
+        return logits[:, self.layout.direct - 3]
+
+    def forward(self, batch: LanguageBatch) -> dict[str, Tensor]:
+        logits = self.text_logits(batch)
+        targets, weights = batch.ids[:, 1:], batch.weights[:, 1:]
+        each = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), targets, reduction="none")
+        teacher = batch.teacher**self.settings.sharpen
+        target = torch.zeros_like(logits[:, 0], dtype=torch.float32)
+        target[:, self.stage_ids] = teacher / teacher.sum(-1, keepdim=True)
+        losses = {
+            "cot": (each * weights).sum() / weights.sum(),
+            "direct": soft_cross_entropy(self.direct_logits(logits), target),
+        }
+        losses["loss"] = losses["cot"] + self.settings.direct_weight * losses["direct"]
+        return losses
+
+
+@torch.no_grad()
+def validate_language(
+    module: nn.Module, nights: NightSet, index: NDArray[np.int64], batch_size: int, workers: int
+) -> dict[str, float]:
+    """Losses, and agreement with the teacher's stages: of the direct answer, and of the rule's stage after the
+    measured findings as they should be stated ("cot_given_findings")."""
+    assert isinstance(module, LanguageStep)
+    module.eval()
+    device = module.prefix_ids.device
+    make = LanguageBatches(nights, module.normalize.spec, module.texts, most_probable=True)
+    sums: dict[str, float] = {}
+    direct, cot = [], []
+    rule_stages = torch.from_numpy(RULE_STAGES).to(device)
+    for raw in Loader(workers, (0,))(make, sweep_batches(index, batch_size)):
+        batch = moved(raw, device)
+        for name, value in module(batch).items():
+            sums[name] = sums.get(name, 0.0) + float(value) * len(raw.grey)
+        logits = module.text_logits(batch).float()
+        direct.append(module.direct_logits(logits)[:, module.stage_ids].softmax(-1).cpu().numpy())
+        rows = torch.arange(len(logits), device=device)
+        rules = logits[rows, batch.stage_place - 1][:, module.rule_ids].softmax(-1)
+        by_stage = torch.zeros(len(rules), 5, device=device).index_add_(1, rule_stages, rules)
+        cot.append(by_stage.cpu().numpy())
+    figures = {name: value / len(index) for name, value in sums.items()}
+    truth = nights.teacher[index].argmax(1)
+    for name, parts in (("direct", direct), ("cot_given_findings", cot)):
+        probabilities = np.concatenate(parts)
+        result = score(truth, probabilities.argmax(1), probabilities)
+        figures |= {f"{name}_acc": result.accuracy, f"{name}_kappa": result.kappa}
+        figures |= {f"{name}_mf1": result.macro_f1, f"{name}_ece": result.ece or 0.0}
+    return figures
+
+
+def prepare_model(
+    vision: Path, settings: LanguageSettings
+) -> tuple[EegVlmForConditionalGeneration, EegVlmProcessor]:
+    """The checkpoint of step 1, its language model made anew for the tokenizer."""
+    model = EegVlmForConditionalGeneration.from_pretrained(vision)
+    tokenizer = build_tokenizer()
+    model.config.text_config.vocab_size = model_vocabulary(tokenizer)
+    model.language_model = LlamaForCausalLM(model.config.text_config)
+    model.freeze_unused()
+    model.enhancement.requires_grad_(settings.train_enhancement)
+    return model, EegVlmProcessor.for_config(model.config, tokenizer)
+
+
+def language_groups(step: LanguageStep, settings: LanguageSettings) -> list[dict[str, object]]:
+    """The vision networks at `tower_rate_share` of the rate, the rest at the whole."""
+    slow = settings.learning_rate * settings.tower_rate_share
+    groups = []
+    for name, rate in (
+        ("vision_tower", slow),
+        ("enhancement", slow),
+        ("projector", settings.learning_rate),
+        ("language_model", settings.learning_rate),
+    ):
+        groups += parameter_groups(getattr(step.model, name), rate, settings.weight_decay)
+    return groups
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="eegvlm_train train-language", description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument("--vision", type=Path, required=True, help="checkpoint of train-vision")
+    args = parser.parse_args(argv)
+    settings = settings_from(args, LanguageSettings)
+    prepare_run(settings.seed, args.threads)
+    train = load_nights(args.data, "train", max_nights=args.max_nights)
+    held_out = load_nights(args.data, "validation", max_nights=args.max_nights)
+    model, processor = prepare_model(args.vision, settings)
+    step = LanguageStep(model, processor, settings)
+    make = LanguageBatches(train, processor.render, step.texts, settings.sharpen)
+    weights = train.sampling_weights(settings.balance)
+
+    def batches(first: int, rank: int) -> Iterator[LanguageBatch]:
+        seed = (settings.seed, rank)
+        drawn = draw_batches(weights, settings.batch_size, np.random.default_rng([*seed, first]))
+        return Loader(settings.workers, seed, first)(make, drawn)
+
+    def export(module: nn.Module, out: Path) -> None:
+        assert isinstance(module, LanguageStep)
+        module.model.save_pretrained(out, max_shard_size=settings.max_shard_size)
+        processor.save_pretrained(out)
+
+    index = held_out.every(settings.validation_epochs)
+    task = Task(
+        step_module=step,
+        groups=language_groups(step, settings),
+        batches=batches,
+        validate=lambda module: validate_language(
+            module, held_out, index, settings.batch_size, settings.workers
+        ),
+        export=export,
+    )
+    print(f"{len(train)} epochs of {len(train.names)} nights; {len(index)} epochs held out", flush=True)
+    fit(task, settings, args.out, resume=args.resume, tensorboard=args.tensorboard)
+    return 0
