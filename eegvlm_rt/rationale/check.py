@@ -146,7 +146,7 @@ def _may_hold(condition: Condition, findings: Findings, tolerances: Tolerances) 
 def _count_range(kind: Kind, findings: Findings) -> tuple[int, int]:
     count = int(measured_value(kind, findings))
     around = findings.spindle_range if kind == "spindles" else findings.k_complex_range
-    return around if around is not None else (count, count)
+    return (min(count, *around), max(count, *around)) if around else (count, count)
 
 
 def _shown(kind: Kind, findings: Findings) -> str:
