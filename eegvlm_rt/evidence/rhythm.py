@@ -28,11 +28,11 @@ ALPHA_CORE_HZ: Final = (8.0, 12.0)
 
 ALPHA_WINDOW_SHARE: Final = 0.3
 DELTA_SHARE: Final = 0.8
-DELTA_MARGIN: Final = 0.05
+DELTA_MARGIN: Final = 0.03
 VOLTAGE_UV: Final = 75.0
-VOLTAGE_MARGIN: Final = 0.1
+VOLTAGE_MARGIN: Final = 0.07
 DOMINANT_SHARE: Final = {Rhythm.ALPHA: 0.45, Rhythm.BETA: 0.45, Rhythm.THETA: 0.5}
-DOMINANT_MARGIN: Final = 0.1
+DOMINANT_MARGIN: Final = 0.05
 
 
 def window_spectra(x: Float32) -> Float32:
@@ -75,7 +75,7 @@ def name_rhythms(
 
     Delta: at least 80 % of the power, at 75 µV or more. Otherwise, of the power above 4 Hz: alpha from 45 %,
     low-voltage fast from 45 % below 75 µV, theta from 50 %; the one furthest above its bound, or mixed
-    frequency. Alternatives lie within 10 points of the one named, delta's bound within 5 points and 10 %
+    frequency. Alternatives lie within 5 points of the one named, delta's bound within 3 points and 7 %
     of amplitude.
     """
     delta, theta, alpha, beta = powers

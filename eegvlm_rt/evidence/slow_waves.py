@@ -54,10 +54,8 @@ class KComplexThresholds:
 
 
 PUBLISHED: Final = KComplexThresholds()
-STRICT: Final = KComplexThresholds(
-    amplitude_uv=90.0, prominence=1.9, trough_share=0.42, slow_ratio=1.0, longest_s=2.5
-)
-LOOSE: Final = KComplexThresholds(amplitude_uv=62.0, prominence=1.35, trough_share=0.28, slow_ratio=0.8)
+STRICT: Final = KComplexThresholds(amplitude_uv=82.0, prominence=1.74, trough_share=0.385, slow_ratio=0.95)
+LOOSE: Final = KComplexThresholds(amplitude_uv=68.0, prominence=1.46, trough_share=0.315, slow_ratio=0.85)
 
 
 @dataclass(frozen=True, slots=True)

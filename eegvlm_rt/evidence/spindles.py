@@ -49,10 +49,10 @@ class SpindleThresholds:
 
 PUBLISHED: Final = SpindleThresholds()
 STRICT: Final = SpindleThresholds(
-    power=1.4, relative_z=1.8, covariance_z=1.5, correlation=0.74, slow_ratio=1.0, shortest_s=0.6
+    power=1.33, relative_z=1.7, covariance_z=1.4, correlation=0.715, slow_ratio=0.95, shortest_s=0.6
 )
 LOOSE: Final = SpindleThresholds(
-    power=1.1, relative_z=1.4, covariance_z=1.1, correlation=0.64, slow_ratio=0.8, shortest_s=0.4
+    power=1.17, relative_z=1.5, covariance_z=1.2, correlation=0.665, slow_ratio=0.85, shortest_s=0.4
 )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 
-from eegvlm_rt.evidence import Findings, Rhythm
-from eegvlm_rt.rationale import check, parse, segments
+from eegvlm_rt.evidence import Findings, Rhythm, measure_batch
+from eegvlm_rt.preprocess import condition_recording
+from eegvlm_rt.rationale import check, compose, parse, segments
+from eegvlm_rt.stages import Stage
 from tests.rt.rationale_samples import DEEP, LIGHT, RELAXED, all_choices, all_findings, stated
 
 
@@ -93,3 +96,23 @@ class TestCheck:
         for found in check(parse("".join(segments(chosen))), findings):
             if found.strict == "supported":
                 assert found.verdict == "supported"
+
+
+class TestRealRecordings:
+    def test_a_repeated_measurement_supports_a_text_and_another_epoch_does_not(self, shared_data):
+        stored = np.load(shared_data / "dreams" / "excerpt2.npz")
+        x = condition_recording(stored["signal_uv"], float(stored["sfreq"])).reshape(-1, 3000)
+        noise = np.random.default_rng(0)
+        gain = 1 + 0.05 * noise.standard_normal((len(x), 1))
+        repeated = measure_batch(np.roll(x, 37, axis=1) * gain + noise.normal(0, 1.5, x.shape))
+        texts = [
+            compose(found, Stage(int(stage)))
+            for found, stage in zip(measure_batch(x), stored["stage_30s"], strict=True)
+        ]
+        assert supported_share(texts, repeated) > 0.95
+        assert supported_share(texts[30:] + texts[:30], repeated) < 0.75
+
+
+def supported_share(texts: list[str], findings: list[Findings]) -> float:
+    checks = [c for text, found in zip(texts, findings, strict=True) for c in check(parse(text), found)]
+    return float(np.mean([c.verdict == "supported" for c in checks]))
