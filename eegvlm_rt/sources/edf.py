@@ -209,7 +209,7 @@ def _calibration(header: EdfHeader, signal: SignalHeader) -> tuple[float, float]
         raise UnitError(
             "physical range",
             f"{low:g}..{high:g} {signal.unit}",
-            f"channel {signal.label!r} spans more than an EEG can",
+            f"channel {signal.label!r} spans more than an EEG can; its unit may be off by a factor of 1e6",
         )
     gain = (high - low) / (digital_high - digital_low)
     return gain * scale_uv, (low - gain * digital_low) * scale_uv

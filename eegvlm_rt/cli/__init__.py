@@ -1,0 +1,43 @@
+"""The command line: eegvlm-rt demo | stage | render | bundle | info."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ..errors import EegVlmError
+from .console import report_error
+from .parser import build_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+CLOSED_PIPE = 1
+BAD_INPUT = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 input that cannot be used, 130 interrupted,
+    1 where nobody reads the output any more.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except EegVlmError as error:
+        report_error(str(error))
+        return BAD_INPUT
+    except MemoryError:
+        report_error("memory: exhausted; stage a shorter recording or one of a lower rate")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        report_error("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    return status

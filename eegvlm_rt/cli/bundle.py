@@ -1,0 +1,105 @@
+"""eegvlm-rt bundle verify | inspect: a trained model's folder."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from ..bundle import Bundle, find_bundle
+from .console import note, out, plain
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rich.console import Console
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify or inspect; a bundle that is not what its manifest says raises IntegrityError."""
+    console = out()
+    verify = args.action == "verify"
+    bundle = Bundle.open(find_bundle(args.bundle), verify=verify)
+    if not verify and args.json:
+        console.file.write(json.dumps(bundle.manifest.to_dict(), indent=2) + "\n")
+        return 0
+    _heading(console, bundle)
+    console.print(_files(bundle))
+    if verify:
+        total = sum(entry.bytes for entry in bundle.manifest.files())
+        console.print(
+            f"Verified: place, size and SHA-256 of every listed file, {_size(total)} in all.", style="green"
+        )
+    else:
+        _facts(console, bundle)
+        console.print("Sizes and digests were not checked: eegvlm-rt bundle verify does.", style="dim")
+    if bundle.unlisted:
+        console.print("Not listed and never opened: " + plain(", ".join(bundle.unlisted)), style="yellow")
+    note(console)
+    return 0
+
+
+def _heading(console: Console, bundle: Bundle) -> None:
+    console.print(
+        Text.assemble((bundle.manifest.model_id, "bold"), f"  {plain(str(bundle.path))}"), soft_wrap=True
+    )
+    console.print(f"manifest {bundle.digest}", soft_wrap=True)
+    console.print()
+
+
+def _files(bundle: Bundle) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("component", "file", "precision"):
+        table.add_column(name)
+    table.add_column("size", justify="right")
+    table.add_column("SHA-256")
+    for name, component in bundle.manifest.components.items():
+        files = [(component.precision, component.file), *component.variants.items()]
+        for precision, entry in files:
+            for part in (entry, *entry.data):
+                table.add_row(name, part.file, precision, _size(part.bytes), part.sha256[:12] + "…")
+    return table
+
+
+def _facts(console: Console, bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    lm = manifest.lm
+    facts: list[tuple[str, Any]] = [
+        (
+            "language model",
+            f"{lm.num_layers} layers, {lm.num_kv_heads} key-value heads of {lm.head_dim}, "
+            f"{lm.vocab_size} tokens, width {manifest.hidden_size}",
+        ),
+        ("visual tokens", manifest.visual_tokens),
+        *(("render", manifest.render), ("preprocessing", manifest.preprocessing)),
+        *(("parity", manifest.parity), ("accuracy", manifest.accuracy), ("provenance", manifest.provenance)),
+    ]
+    console.print()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        if value not in ({}, None):
+            table.add_row(name, Text(_shown(value)))
+    console.print(table)
+    console.print()
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{key}: {plain(json.dumps(item, ensure_ascii=False))}" for key, item in value.items()
+        )
+    return plain(str(value))
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000  # type: ignore[assignment]
+    return f"{count:.3g} GB"

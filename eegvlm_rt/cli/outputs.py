@@ -1,0 +1,76 @@
+"""The files a staged night leaves behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__, plot
+from ..atomic import write_file
+from ..errors import RecordingError
+from ..hypnogram import to_csv, write_edf
+from .console import NOTICE
+
+if TYPE_CHECKING:
+    from ..hypnogram import Agreement, Hypnogram
+    from .staging import Night
+
+__all__ = ["make_folder", "predictions_dict", "write_night"]
+
+
+def make_folder(path: str) -> Path:
+    """The folder, made where it is missing. Raises RecordingError where that cannot be."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordingError(
+            "folder", path, f"cannot be made: {error.strerror}; choose another with --out", path=path
+        ) from error
+    return folder
+
+
+def predictions_dict(night: Night, agreement: Agreement | None) -> dict[str, Any]:
+    """Everything about a night, JSON-able; `epochs` has one entry per staged epoch, in order."""
+    recording = night.recording
+    return {
+        "format": "eegvlm-rt predictions",
+        "version": 1,
+        "notice": NOTICE,
+        "software": f"eegvlm-rt {__version__}",
+        "recording": {
+            "file": None if recording.path is None else recording.path.name,
+            "channel": recording.channel,
+            "sfreq": recording.sfreq,
+            "duration_s": recording.duration_s,
+            "start": None if recording.start is None else recording.start.isoformat(),
+        },
+        "model": {"id": night.model_id, "digest": night.model_digest},
+        "mode": night.mode,
+        "complete": night.complete,
+        "summary": night.summary(),
+        "agreement": None if agreement is None else agreement.to_dict(),
+        "epochs": [prediction.to_dict() for prediction in night.predictions],
+    }
+
+
+def write_night(
+    folder: Path, night: Night, *, reference: Hypnogram | None, agreement: Agreement | None, title: str
+) -> tuple[list[Path], str]:
+    """Write hypnogram.edf, hypnogram.csv, predictions.json and hypnogram.png.
+
+    Returns the files and a remark (empty, or why there is no picture). Raises RecordingError.
+    """
+    hypnogram = night.hypnogram()
+    data = json.dumps(predictions_dict(night, agreement), allow_nan=False, ensure_ascii=False, indent=1)
+    files = [
+        write_edf(hypnogram, folder / "hypnogram.edf"),
+        to_csv(hypnogram, folder / "hypnogram.csv"),
+        write_file(folder / "predictions.json", (data + "\n").encode()),
+    ]
+    if not plot.available():
+        return files, "no picture: it needs matplotlib, pip install 'eegvlm-rt[viz]'"
+    picture = folder / "hypnogram.png"
+    files.append(plot.write_png(hypnogram, picture, reference=reference, title=title))
+    return files, ""

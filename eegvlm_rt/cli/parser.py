@@ -1,0 +1,170 @@
+"""The arguments of every command."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from .console import NOTICE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MODES", "build_parser"]
+
+MODES = ("head", "direct", "cot")
+REASONS = ("all", "few", "none")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of `eegvlm-rt`; `run` of what it parses is the command."""
+    parser = argparse.ArgumentParser(
+        prog="eegvlm-rt",
+        description="Sleep stages from one EEG channel by a vision-language model, with reasons to check.",
+        epilog=NOTICE,
+    )
+    parser.add_argument("--version", action="version", version=f"eegvlm-rt {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _demo(commands)
+    _stage(commands)
+    _render(commands)
+    _bundle(commands)
+    _info(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: str, summary: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=summary, description=summary, epilog=NOTICE)
+    command.set_defaults(run=_later(module))
+    return command
+
+
+def _later(module: str) -> Callable[[argparse.Namespace], int]:
+    """The module's `run`, imported when the command is run: help and errors in arguments stay quick."""
+
+    def run(args: argparse.Namespace) -> int:
+        status: int = import_module(f".{module}", __package__).run(args)
+        return status
+
+    return run
+
+
+def _model_options(command: argparse.ArgumentParser, *, reasons: str) -> None:
+    command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
+    command.add_argument(
+        "--mode",
+        choices=MODES,
+        default="cot",
+        help="head: the vision tower's stage head; direct: the language model's stage; "
+        "cot: its reasoning, then the stage (default)",
+    )
+    command.add_argument("--reasons", choices=REASONS, help=f"print the full reasons ({reasons})")
+    command.add_argument(
+        "--threads", type=_count, metavar="N", help="threads of the model (default: its choice)"
+    )
+
+
+def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands, "demo", "demo", "Simulate a night, write it as an EDF file, stage that file and report."
+    )
+    command.add_argument(
+        "--hours", type=_hours, default=8.0, metavar="H", help="length of the night (default: 8)"
+    )
+    command.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="which night is simulated (default: 0)"
+    )
+    command.add_argument(
+        "--out", default="demo-night", metavar="DIR", help="folder of the results (default: demo-night)"
+    )
+    _model_options(command, reasons="default: few of each stage")
+
+
+def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "stage", "stage", "Stage one EEG channel of an EDF or EDF+ recording.")
+    command.add_argument("file", metavar="FILE", help="EDF or EDF+ recording")
+    command.add_argument("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
+    command.add_argument(
+        "--out",
+        metavar="DIR",
+        help="write hypnogram.edf, hypnogram.csv, predictions.json and hypnogram.png there",
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print JSON lines: one per epoch, then a summary"
+    )
+    command.add_argument("--truth", metavar="FILE", help="EDF+ hypnogram to compare with")
+    _model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
+
+
+def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands, "render", "render", "Write the picture the model sees of one epoch as a PNG file."
+    )
+    command.add_argument("file", metavar="FILE", help="EDF or EDF+ recording")
+    command.add_argument("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
+    command.add_argument(
+        "--epoch", type=_count, default=1, metavar="K", help="epoch, counted from 1 (default: 1)"
+    )
+    command.add_argument("-o", "--output", required=True, metavar="PNG", help="file to write")
+    command.add_argument(
+        "--rows", type=_count, metavar="N", help="rows the 30 s are folded into (default: 6)"
+    )
+    command.add_argument("--size", type=_count, metavar="PX", help="width and height (default: 336)")
+    command.add_argument(
+        "--uv-range", type=float, metavar="UV", help="half a row's height in µV (default: 100)"
+    )
+
+
+def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "bundle", "bundle", "Verify or describe a trained model's folder.")
+    actions = command.add_subparsers(metavar="ACTION", required=True, dest="action")
+    for action, summary in (
+        ("verify", "Check place, size and SHA-256 of every file."),
+        ("inspect", "Print what the manifest says; nothing else is read."),
+    ):
+        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        chosen.add_argument(
+            "bundle", nargs="?", default="nano", metavar="BUNDLE", help="name or folder (default: nano)"
+        )
+        if action == "inspect":
+            chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
+
+
+def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands, "info", "info", "Print versions, how the renderer was compiled, and the bundle in use."
+    )
+    command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _count(text: str) -> int:
+    return _integer(text, low=1)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, low=0)
+
+
+def _integer(text: str, *, low: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from {low}")
+    return value
+
+
+def _hours(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 24:
+        raise argparse.ArgumentTypeError(f"{text!r}: give hours from 0.1 to 24")
+    return value

@@ -1,0 +1,50 @@
+"""eegvlm-rt render: the picture the model sees of one epoch."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..atomic import write_file
+from ..epoch import EPOCH_S
+from ..errors import InputError
+from ..grid import rows_of
+from ..preprocess import Preprocessing
+from ..render import RenderSpec
+from ..render import render as draw
+from ..sources import read_channel
+from .console import note, out
+from .png import encode_png
+from .present import clock
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read one channel, condition it as for staging, draw one epoch."""
+    given: dict[str, Any] = {
+        "rows": args.rows,
+        "width": args.size,
+        "height": args.size,
+        "uv_range": args.uv_range,
+    }
+    spec = RenderSpec(**{name: value for name, value in given.items() if value is not None})
+    recording = read_channel(args.file, args.channel)
+    rows = rows_of(recording, Preprocessing(), channel=None, sfreq=None, unit="uV")
+    chosen = next(islice(rows, args.epoch - 1, None), None)
+    if chosen is None:
+        raise InputError("epoch", args.epoch, f"the recording has {recording.duration_s / EPOCH_S:g} epochs")
+    path = write_file(args.output, encode_png(draw(chosen.x, spec)))
+    console = out()
+    when = clock(recording.start, chosen.start_s)
+    rows_s = EPOCH_S / spec.rows
+    shown = f"{spec.width} x {spec.height} px, {spec.rows} rows of {rows_s:g} s, ±{spec.uv_range:g} µV each"
+    console.print(f"{path}: {recording.channel}, epoch {args.epoch} at {when}, {shown}", soft_wrap=True)
+    flags = ", ".join(sorted(chosen.quality.flags))
+    if flags:
+        console.print(f"signal quality: {flags}")
+    note(console)
+    return 0

@@ -1,0 +1,151 @@
+"""What a whole night looks like in a terminal: hypnogram, times, agreement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.text import Text
+
+from ..epoch import EPOCH_S
+from ..stages import STAGES, Stage
+from .present import STAGE_STYLES, clock, scored_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..hypnogram import Agreement, Hypnogram
+    from ..prediction import StagePrediction
+
+__all__ = ["agreement_lines", "duration", "hypnogram_lines", "summary", "summary_lines"]
+
+_ROWS = (Stage.W, Stage.R, Stage.N1, Stage.N2, Stage.N3)
+_LEFT, _NAMES = 4, 11
+_WIDEST_EPOCH = 6
+
+
+def duration(seconds: float) -> str:
+    """A length of time: "7 h 30 min", "5 min", "30 s", "0 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (rest if not hours else 0, "s")]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value) or "0 min"
+
+
+def hypnogram_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
+    """Stages over time, a row per stage; in long nights a column is the commonest stage of several epochs."""
+    columns = _columns(hypnogram, width - _LEFT)
+    lines = []
+    for stage in _ROWS:
+        marks = "".join("█" if column is stage else " " for column in columns).rstrip()
+        lines.append(Text.assemble((f"{stage.name:>3} ", "bold"), (marks, STAGE_STYLES[stage]), no_wrap=True))
+    lines.append(Text(" " * _LEFT + _time_axis(hypnogram, len(columns)), style="dim", no_wrap=True))
+    return lines
+
+
+def summary(predictions: Sequence[StagePrediction], elapsed_s: float) -> dict[str, object]:
+    """Numbers of a night, JSON-able: epochs per stage, agreement with the head, claims, times in ms."""
+    counts = Counter(scored_stage(p) for p in predictions)
+    total = np.array([p.timing.total_ms for p in predictions])
+    seen = [p for p in predictions if p.head is not None]
+    checks = [check for p in predictions for check in p.checks]
+    return {
+        "epochs": len(predictions),
+        "unscored": counts[None],
+        "stages": {stage.name: counts[stage] for stage in STAGES},
+        "head_agrees": sum(p.agrees for p in seen),
+        "head_epochs": len(seen),
+        "claims": len(checks),
+        "claims_supported": sum(check.verdict == "supported" for check in checks),
+        "elapsed_s": round(elapsed_s, 3),
+        "total_ms_median": round(float(np.median(total)), 3) if total.size else None,
+        "total_ms_p99": round(float(np.quantile(total, 0.99)), 3) if total.size else None,
+    }
+
+
+def summary_lines(predictions: Sequence[StagePrediction], elapsed_s: float) -> list[Text]:
+    """Time in each stage, second opinion, claims and speed."""
+    lines = _stage_table(predictions)
+    seen = [p for p in predictions if p.head is not None]
+    asked = [p for p in seen if p.mode != "head"]
+    checks = [check for p in predictions for check in p.checks]
+    if asked:
+        agreeing = sum(p.agrees for p in asked)
+        lines.append(_line("Opinions", f"the stage head agrees in {_of(agreeing, len(asked), 'epochs')}"))
+    if checks:
+        held = sum(check.verdict == "supported" for check in checks)
+        lines.append(_line("Claims", f"{_of(held, len(checks), 'claims')} hold against the signal"))
+    if predictions and elapsed_s > 0:
+        speed = EPOCH_S * len(predictions) / elapsed_s
+        median = float(np.median([p.timing.total_ms for p in predictions]))
+        text = f"{duration(EPOCH_S * len(predictions))} of EEG in {elapsed_s:.1f} s, {speed:,.0f} x real time"
+        lines.append(_line("Speed", f"{text}; {median:.0f} ms per epoch (median)"))
+    return lines
+
+
+def agreement_lines(found: Agreement, name: str) -> list[Text]:
+    """Accuracy, kappa, macro F1, then the confusion table with F1 per stage."""
+    kappa = "not defined" if found.kappa is None else f"{found.kappa:.3f}"
+    text = (
+        f"accuracy {found.accuracy:.3f}   kappa {kappa}   macro F1 {found.macro_f1:.3f}   ({found.n} epochs"
+    )
+    lines = [_line("Agreement", f"{text}{f', {found.unscored} unscored' if found.unscored else ''})")]
+    lines.append(
+        Text(f"{name:>18}   " + "".join(f"{stage.name:>6}" for stage in STAGES) + "      F1", style="bold")
+    )
+    for stage in STAGES:
+        line = Text(no_wrap=True)
+        line.append(f"{stage.name:>18}   ", style=f"bold {STAGE_STYLES[stage]}")
+        for given in STAGES:
+            count = found.confusion[stage][given]
+            look = f"bold {STAGE_STYLES[stage]}" if given is stage else ("" if count else "dim")
+            line.append(f"{count:>6}", style=look)
+        value = found.f1[stage]
+        line.append(f"{'-' if value is None else f'{value:.3f}':>8}")
+        lines.append(line)
+    return lines
+
+
+def _stage_table(predictions: Sequence[StagePrediction]) -> list[Text]:
+    counts = Counter(scored_stage(p) for p in predictions)
+    scored = sum(counts[stage] for stage in STAGES)
+    names = Text(f"{'Stages':<{_NAMES}}", style="bold", no_wrap=True)
+    times, shares = Text(" " * _NAMES, no_wrap=True), Text(" " * _NAMES, no_wrap=True)
+    for stage in (*STAGES, None) if counts[None] else STAGES:
+        names.append(
+            f"{'unscored' if stage is None else stage.name:>10}", style=f"bold {STAGE_STYLES[stage]}"
+        )
+        minutes = EPOCH_S / 60 * counts[stage]
+        times.append(f"{minutes:>6g} min")
+        if stage is not None:
+            shares.append(f"{100 * counts[stage] / scored if scored else 0:>8.0f} %", style="dim")
+    return [names, times, shares]
+
+
+def _columns(hypnogram: Hypnogram, width: int) -> list[Stage | None]:
+    per_column = max(1, -(-len(hypnogram) // width))
+    wide = min(_WIDEST_EPOCH, max(1, width // len(hypnogram)))
+    stages = [stage for stage in hypnogram.stages for _ in range(wide)]
+    return [
+        Counter(stages[first : first + per_column]).most_common(1)[0][0]
+        for first in range(0, len(stages), per_column)
+    ]
+
+
+def _time_axis(hypnogram: Hypnogram, columns: int) -> str:
+    """Clock times under the columns, as many as fit without touching."""
+    axis = [" "] * columns
+    column_s = hypnogram.duration_s / max(1, columns)
+    step = max(10, -(-columns // 8))
+    for column in range(0, columns - 4, step):
+        axis[column : column + 5] = clock(hypnogram.start, column * column_s)[:5]
+    return "".join(axis)
+
+
+def _of(part: int, whole: int, what: str) -> str:
+    return f"{part:,} of {whole:,} {what} ({100 * part / whole:.0f} %)"
+
+
+def _line(name: str, text: str) -> Text:
+    return Text.assemble((f"{name:<{_NAMES}}", "bold"), text)

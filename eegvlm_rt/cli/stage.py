@@ -1,0 +1,154 @@
+"""eegvlm-rt stage: one channel of an EDF recording, epoch by epoch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from ..hypnogram import agreement, read_edf
+from ..sources import read_channel
+from .console import NOTICE, note, out, plain
+from .outputs import make_folder, predictions_dict, write_night
+from .present import header, pick_few, reason, row
+from .report import agreement_lines, duration, hypnogram_lines, summary_lines
+from .staging import load_stager, stage_recording
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from ..hypnogram import Agreement, Hypnogram
+    from ..prediction import StagePrediction
+    from ..sources import Recording
+    from .staging import Night
+
+__all__ = ["run", "stage_file"]
+
+DONE, INTERRUPTED = 0, 130
+_ALL_REASONS_UP_TO = 20
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stage a file and report: text, or JSON lines with --json."""
+    truth = None if args.truth is None else read_edf(args.truth)
+    folder = None if args.out is None else make_folder(args.out)
+    recording = read_channel(args.file, args.channel)
+    if args.json:
+        return _json(args, recording, truth, folder)
+    return stage_file(args, recording, truth=truth, folder=folder)
+
+
+def stage_file(
+    args: argparse.Namespace,
+    recording: Recording,
+    *,
+    truth: Hypnogram | None,
+    folder: Path | None,
+    truth_name: str = "truth \\ staged",
+    remark: str = "",
+) -> int:
+    """Stage a recording, print rows as they come, then reasons, hypnogram, numbers and files."""
+    console = out()
+    stager = load_stager(args.bundle, args.mode, args.threads, console)
+    _title(console, recording, stager.bundle.manifest.model_id, args.mode)
+    console.print(header(console.width))
+    night = stage_recording(
+        stager, recording, args.mode, lambda p: console.print(row(p, recording.start, console.width)), console
+    )
+    if not night.predictions:
+        console.print("\nInterrupted before the first epoch; nothing was written.")
+        return INTERRUPTED
+    hypnogram = night.hypnogram()
+    reference = None if truth is None else truth.aligned_to(hypnogram)
+    found = _compare(reference, hypnogram)
+    _reasons(console, night, args.reasons)
+    console.print()
+    for line in (
+        *hypnogram_lines(hypnogram, console.width),
+        "",
+        *summary_lines(night.predictions, night.elapsed_s),
+    ):
+        console.print(line)
+    console.print()
+    if found is not None:
+        for line in agreement_lines(found, truth_name):
+            console.print(line)
+        if remark:
+            console.print(remark, style="dim")
+        console.print()
+    if folder is not None:
+        files, missing = write_night(
+            folder, night, reference=reference, agreement=found, title=_name(recording)
+        )
+        for i, file in enumerate(files):
+            console.print(f"{'' if i else 'Files':<11}{plain(str(file))}", soft_wrap=True)
+        if missing:
+            console.print(f"{'':<11}{missing}")
+    if not night.complete:
+        console.print(f"Interrupted: {len(night.predictions)} epochs were staged.", style="bold yellow")
+    note(console)
+    return DONE if night.complete else INTERRUPTED
+
+
+def _json(
+    args: argparse.Namespace, recording: Recording, truth: Hypnogram | None, folder: Path | None
+) -> int:
+    stager = load_stager(args.bundle, args.mode, args.threads)
+    night = stage_recording(stager, recording, args.mode, lambda p: _line({"type": "epoch", **p.to_dict()}))
+    reference = found = None
+    if night.predictions:
+        hypnogram = night.hypnogram()
+        reference = None if truth is None else truth.aligned_to(hypnogram)
+        found = _compare(reference, hypnogram)
+        if folder is not None:
+            write_night(folder, night, reference=reference, agreement=found, title=_name(recording))
+    whole = predictions_dict(night, found)
+    del whole["epochs"]
+    _line({"type": "summary", **whole, "notice": NOTICE})
+    return DONE if night.complete else INTERRUPTED
+
+
+def _compare(reference: Hypnogram | None, hypnogram: Hypnogram) -> Agreement | None:
+    return None if reference is None else agreement(reference, hypnogram)
+
+
+def _line(fields: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(fields, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _title(console: Console, recording: Recording, model_id: str, mode: str) -> None:
+    start = "" if recording.start is None else f", from {recording.start:%Y-%m-%d %H:%M:%S}"
+    console.print(_name(recording), style="bold")
+    console.print(
+        f"{duration(recording.duration_s)} at {recording.sfreq:g} Hz{start}; model {model_id}, mode {mode}"
+    )
+    console.print()
+
+
+def _name(recording: Recording) -> str:
+    return recording.channel if recording.path is None else f"{recording.path.name}, {recording.channel}"
+
+
+def _reasons(console: Console, night: Night, wanted: str | None) -> None:
+    chosen: list[StagePrediction]
+    everything = wanted == "all" or (wanted is None and len(night.predictions) <= _ALL_REASONS_UP_TO)
+    if wanted == "none":
+        return
+    if everything:
+        chosen = night.predictions
+        title = "Reasons"
+    else:
+        chosen = pick_few(night.predictions)
+        title = "Reasons: the surest and the least sure epoch of each stage"
+    if not any(p.rationale_text for p in chosen):
+        return
+    console.print()
+    console.print(title, style="bold")
+    for prediction in chosen:
+        console.print()
+        for line in reason(prediction, night.recording.start, console.width):
+            console.print(line)

@@ -1,0 +1,142 @@
+"""Staging a recording from the command line: load, go through it, keep what was done when interrupted."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from ..epoch import EPOCH_S
+from ..hypnogram import Hypnogram
+from .console import progress_console
+from .present import scored_stage
+from .report import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+    from ..prediction import StagePrediction
+    from ..sources import Recording
+    from ..stager import Stager
+
+__all__ = ["Night", "busy", "load_stager", "stage_recording"]
+
+
+@dataclass(slots=True)
+class Night:
+    """A recording and the predictions made so far; `complete` is False where staging was interrupted."""
+
+    recording: Recording
+    mode: str
+    model_id: str
+    model_digest: str
+    predictions: list[StagePrediction] = field(default_factory=list)
+    elapsed_s: float = 0.0
+    complete: bool = False
+
+    def hypnogram(self) -> Hypnogram:
+        """Stages and probabilities; epochs that cannot be scored are unscored and have no probabilities."""
+        scored = [scored_stage(p) for p in self.predictions]
+        rows = [None if s is None else p.probabilities for s, p in zip(scored, self.predictions, strict=True)]
+        return Hypnogram.of(scored, self.recording.start, rows)
+
+    def summary(self) -> dict[str, object]:
+        """See `report.summary`."""
+        return summary(self.predictions, self.elapsed_s)
+
+
+def load_stager(bundle: str, mode: str, threads: int | None, console: Console | None = None) -> Stager:
+    """The stager of a bundle; raises BundleError or BackendError."""
+    from ..stager import Stager
+
+    with busy(f"Loading {bundle}", console):
+        return Stager.load(bundle, mode=mode, threads=threads)
+
+
+def stage_recording(
+    stager: Stager,
+    recording: Recording,
+    mode: str,
+    on_prediction: Callable[[StagePrediction], None],
+    console: Console | None = None,
+) -> Night:
+    """Stage every epoch, hand each prediction to `on_prediction`, show progress on a terminal.
+
+    `console` is where `on_prediction` prints, None where it does not print through one.
+    Ctrl-C ends it after the epoch at hand, a second one at once: the night then holds what was done, and
+    `complete` is False.
+    """
+    total = max(1, math.ceil((len(recording.samples_uv) - 1) / (EPOCH_S * recording.sfreq)))
+    manifest = stager.bundle.manifest
+    night = Night(recording, mode, manifest.model_id, stager.bundle.digest)
+    started = time.perf_counter()
+    with (
+        suppress(KeyboardInterrupt),
+        _progress(total, recording.channel, console) as advance,
+        _stop() as stop,
+    ):
+        for prediction in stager.predict_recording(recording, mode=mode, cancelled=stop.is_set):
+            night.predictions.append(prediction)
+            on_prediction(prediction)
+            advance()
+    night.complete = len(night.predictions) >= total
+    night.elapsed_s = time.perf_counter() - started
+    return night
+
+
+@contextmanager
+def busy(message: str, console: Console | None) -> Iterator[None]:
+    """A spinner while something without steps is done; nothing where there is no terminal."""
+    terminal = progress_console(console)
+    if terminal is None:
+        yield
+        return
+    with terminal.status(Text(message)):
+        yield
+
+
+@contextmanager
+def _stop() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second is a KeyboardInterrupt again."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def on_interrupt(_number: int, _frame: object) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress(total: int, channel: str, console: Console | None) -> Iterator[Callable[[], None]]:
+    terminal = progress_console(console)
+    if terminal is None:
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("epochs"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=terminal, transient=True, expand=True) as progress:
+        task = progress.add_task(f"Staging {channel}", total=total)
+        yield lambda: progress.advance(task)
