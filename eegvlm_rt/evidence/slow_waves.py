@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOOSE",
-    "PUBLISHED",
+    "STANDARD",
     "STRICT",
     "KComplexThresholds",
     "SlowWaves",
@@ -53,7 +53,7 @@ class KComplexThresholds:
     waves: int = 2
 
 
-PUBLISHED: Final = KComplexThresholds()
+STANDARD: Final = KComplexThresholds()
 STRICT: Final = KComplexThresholds(amplitude_uv=82.0, prominence=1.74, trough_share=0.385, slow_ratio=0.95)
 LOOSE: Final = KComplexThresholds(amplitude_uv=68.0, prominence=1.46, trough_share=0.315, slow_ratio=0.85)
 
@@ -104,7 +104,7 @@ def find_slow_waves(spectrum: NDArray[np.complex64]) -> SlowWaves:
 
 
 def find_k_complexes(
-    waves: SlowWaves, slow_ratio: Float32, thresholds: KComplexThresholds = PUBLISHED
+    waves: SlowWaves, slow_ratio: Float32, thresholds: KComplexThresholds = STANDARD
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """Row, onset in s and duration in s of every K-complex; `slow_ratio` (n,) is `rhythm.slow_ratio`'s."""
     large = waves.ptp_uv > thresholds.amplitude_uv
