@@ -11,7 +11,7 @@ from rich.text import Text
 
 __all__ = ["NOTICE", "note", "out", "plain", "progress_console", "report_error"]
 
-NOTICE = "Research software. Not a medical device: not for diagnosis, treatment or monitoring."
+NOTICE = "Not a medical device. Research software: not for diagnosis or treatment."
 _WIDEST, _UNKNOWN_WIDTH = 120, 100
 
 
