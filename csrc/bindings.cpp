@@ -28,7 +28,8 @@ eegvlm::SampleType sample_type(const py::dtype& dtype) {
 size_t product(std::initializer_list<size_t> factors) {
     size_t total = 1;
     for (const size_t factor : factors)
-        if (__builtin_mul_overflow(total, factor, &total)) throw std::invalid_argument("x: picture too large");
+        if (__builtin_mul_overflow(total, factor, &total))
+            throw std::invalid_argument("x: picture too large");
     return total;
 }
 
@@ -74,7 +75,6 @@ py::dict build_config() {
     config["build_type"] = EEGVLM_BUILD_TYPE;
     config["processor"] = EEGVLM_PROCESSOR;
     config["cxx_standard"] = static_cast<long>(__cplusplus);
-    config["sub_columns"] = eegvlm::kSubColumns;
     config["vertical_units"] = eegvlm::kOne;
     config["max_side"] = eegvlm::kMaxSide;
     config["max_rows"] = eegvlm::kMaxRows;
@@ -86,8 +86,8 @@ py::dict build_config() {
 
 PYBIND11_MODULE(_kernel, module) {
     module.doc() = "The rendering kernel.";
-    module.def("render", &render, py::arg("x"), py::arg("out"), py::kw_only(), py::arg("width"), py::arg("height"),
-               py::arg("rows"), py::arg("line_width"), py::arg("uv_range"), py::arg("gain"), py::arg("offset"),
-               py::arg("scale"), py::arg("bias"), py::arg("threads"));
+    module.def("render", &render, py::arg("x"), py::arg("out"), py::kw_only(), py::arg("width"),
+               py::arg("height"), py::arg("rows"), py::arg("line_width"), py::arg("uv_range"),
+               py::arg("gain"), py::arg("offset"), py::arg("scale"), py::arg("bias"), py::arg("threads"));
     module.def("build_config", &build_config);
 }

@@ -3,74 +3,106 @@
 #include <algorithm>
 #include <cmath>
 
-namespace eegvlm {
+#include "simd.hpp"
 
-// Cell c spans [c, c + 1] + origin_ in sub-columns, so that the cut through the middle of sub-column j lies in
-// the middle of cells j .. j + taps - 1.
-Envelope::Envelope(const Layout& layout)
-    : layout_(layout), cells_(layout.columns + layout.taps - 1), origin_((1 - layout.taps) / 2.0) {
-    low_.resize(static_cast<size_t>(cells_));
-    high_.resize(static_cast<size_t>(cells_));
-    edge_.resize(static_cast<size_t>(cells_) + 1);
+namespace eegvlm {
+namespace {
+
+int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+
+// Straight lines between samples, read at the left edges of cells and held between highest and lowest.
+EEGVLM_MULTIVERSION
+void read_edges(const float* __restrict positions, const int32_t* __restrict left,
+                const float* __restrict share, float highest, float lowest, int32_t* __restrict edge,
+                int32_t count) {
+    for (int32_t c = 0; c < count; ++c) {
+        const float* at = positions + left[c];
+        const float y = at[0] * (1.0f - share[c]) + at[1] * share[c];
+        edge[c] = static_cast<int32_t>(std::min(std::max(y, highest), lowest) + 0.5f);
+    }
 }
 
-double Envelope::cell_at(int64_t sample) const {
-    return (static_cast<double>(sample) + 0.5) * cells_per_sample_ - origin_;
+EEGVLM_MULTIVERSION
+void span_edges(const int32_t* __restrict edge, int32_t* __restrict low, int32_t* __restrict high,
+                int32_t count) {
+    for (int32_t c = 0; c < count; ++c) {
+        low[c] = std::min(edge[c], edge[c + 1]);
+        high[c] = std::max(edge[c], edge[c + 1]);
+    }
+}
+
+}  // namespace
+
+// Cell c spans [c, c + 1] - (taps - 1) / 2 in sub-columns, so that the cut through the middle of sub-column j
+// lies in the middle of cells j .. j + taps - 1. Sample i lies at (i + 1/2) * columns / samples. Both are
+// kept as whole numbers, so that a cell's edge and its samples never disagree about which comes first.
+Envelope::Envelope(const Layout& layout, int64_t samples)
+    : samples_(samples),
+      columns_(layout.columns),
+      taps_(layout.taps),
+      highest_(static_cast<float>(layout.half_stroke)),
+      lowest_(static_cast<float>(layout.strip_height - layout.half_stroke)) {
+    const auto cells = static_cast<size_t>(columns_ + taps_ - 1);
+    left_.resize(cells);
+    share_.resize(cells);
+    edge_.resize(cells);
+    low_.resize(cells);
+    high_.resize(cells);
+    for (size_t c = 0; c < cells; ++c) {
+        const int64_t at = (2 * static_cast<int64_t>(c) + 1 - taps_) * samples - columns_;
+        const int64_t left = floor_div(at - 1, 2 * columns_);
+        left_[c] = static_cast<int32_t>(left);
+        share_[c] = static_cast<float>(static_cast<double>(at - left * 2 * columns_) /
+                                       static_cast<double>(2 * columns_));
+    }
+}
+
+int32_t Envelope::cell_of(int64_t sample) const {
+    return static_cast<int32_t>(
+        floor_div((2 * sample + 1) * columns_ + (taps_ - 1) * samples_, 2 * samples_));
 }
 
 int32_t Envelope::settle(float position) const {
-    const auto top = static_cast<float>(layout_.half_stroke);
-    const auto bottom = static_cast<float>(layout_.strip_height - layout_.half_stroke);
-    return static_cast<int32_t>(std::clamp(position, top, bottom) + 0.5f);
+    return static_cast<int32_t>(std::min(std::max(position, highest_), lowest_) + 0.5f);
 }
 
-Envelope::CellRange Envelope::trace_run(const float* positions, int64_t begin, int64_t end) {
-    const double start = cell_at(begin);
-    const double stop = cell_at(end - 1);
-    const auto limit = static_cast<double>(cells_ - 1);
-    const auto first = static_cast<int32_t>(std::clamp(std::floor(start), 0.0, limit));
-    const auto last = static_cast<int32_t>(std::clamp(std::floor(stop), 0.0, limit));
-
-    for (int32_t c = first; c <= last; ++c) {
-        low_[static_cast<size_t>(c)] = kNone;
-        high_[static_cast<size_t>(c)] = -kNone;
+Envelope::Cells Envelope::trace_run(const float* positions, int64_t begin, int64_t end) {
+    const Cells cells{cell_of(begin), cell_of(end - 1)};
+    const auto first = static_cast<size_t>(cells.first);
+    const int32_t inner = cells.last - cells.first;  // edges between the run's cells
+    low_[first] = kNone;
+    high_[first] = -kNone;
+    if (inner > 0) {
+        const size_t next = first + 1;
+        read_edges(positions, &left_[next], &share_[next], highest_, lowest_, &edge_[next], inner);
+        span_edges(&edge_[next], &low_[next], &high_[next], inner - 1);
+        low_[first] = high_[first] = edge_[next];
+        const auto last = static_cast<size_t>(cells.last);
+        low_[last] = high_[last] = edge_[last];
     }
-    for (int32_t c = first + 1; c <= last; ++c) {
-        const double at = (c + origin_) * samples_per_cell_ - 0.5;
-        const auto left = std::clamp(static_cast<int64_t>(at), begin, end - 2);
-        const float share = std::clamp(static_cast<float>(at - static_cast<double>(left)), 0.0f, 1.0f);
-        const int32_t y = settle(positions[left] * (1.0f - share) + positions[left + 1] * share);
-        edge_[static_cast<size_t>(c)] = y;
-    }
-    for (int32_t c = first + 1; c <= last; ++c) {
-        const auto here = static_cast<size_t>(c);
-        const int32_t y = edge_[here];
-        low_[here - 1] = std::min(low_[here - 1], y);
-        high_[here - 1] = std::max(high_[here - 1], y);
-        low_[here] = y;
-        high_[here] = y;
-    }
+    const double cells_per_sample = static_cast<double>(columns_) / static_cast<double>(samples_);
+    const double origin = static_cast<double>(taps_ - 1) / 2.0 + cells_per_sample / 2.0;
     for (int64_t i = begin; i < end; ++i) {
-        const auto c = static_cast<size_t>(std::clamp(static_cast<int32_t>(cell_at(i)), first, last));
+        const auto near = static_cast<int32_t>(static_cast<double>(i) * cells_per_sample + origin);
+        const auto c = static_cast<size_t>(std::clamp(near, cells.first, cells.last));
         const int32_t y = settle(positions[i]);
         low_[c] = std::min(low_[c], y);
         high_[c] = std::max(high_[c], y);
     }
-    return {first, last};
+    return cells;
 }
 
-void Envelope::keep_pieces(CellRange cells, int32_t run) {
+void Envelope::keep_pieces(Cells cells, int32_t run) {
     for (int32_t c = cells.first; c <= cells.last; ++c) {
         const auto at = static_cast<size_t>(c);
         const int32_t low = low_[at];
         const int32_t high = high_[at];
-        // Runs shorter than a cell pile up in it: those that touch the one before are one piece with it.
+        // Runs shorter than a cell pile up in it: one that touches the one before is one piece with it.
         if (!pieces_.empty() && pieces_.back().cell == c && cells.first == cells.last) {
             Piece& before = pieces_.back();
             if (low <= before.high && high >= before.low) {
                 before.low = std::min(before.low, low);
                 before.high = std::max(before.high, high);
-                before.run = run;
                 continue;
             }
         }
@@ -79,36 +111,34 @@ void Envelope::keep_pieces(CellRange cells, int32_t run) {
 }
 
 void Envelope::index_pieces() {
-    first_piece_.resize(static_cast<size_t>(cells_) + 1);
+    const size_t cells = low_.size();
+    first_piece_.resize(cells + 1);
     size_t piece = 0;
-    for (int32_t c = 0; c <= cells_; ++c) {
-        while (piece < pieces_.size() && pieces_[piece].cell < c) ++piece;
-        first_piece_[static_cast<size_t>(c)] = static_cast<int32_t>(piece);
+    for (size_t c = 0; c <= cells; ++c) {
+        while (piece < pieces_.size() && static_cast<size_t>(pieces_[piece].cell) < c) ++piece;
+        first_piece_[c] = static_cast<int32_t>(piece);
     }
 }
 
-void Envelope::trace(const float* positions, int64_t count) {
-    cells_per_sample_ = count ? static_cast<double>(layout_.columns) / static_cast<double>(count) : 0.0;
-    samples_per_cell_ = static_cast<double>(count) / layout_.columns;
+void Envelope::trace(const float* positions) {
     runs_ = 0;
     pieces_.clear();
+    std::fill(low_.begin(), low_.end(), kNone);
+    std::fill(high_.begin(), high_.end(), -kNone);
 
     const auto next = [&](int64_t from, bool missing) {
-        while (from < count && std::isnan(positions[from]) != missing) ++from;
+        while (from < samples_ && std::isnan(positions[from]) != missing) ++from;
         return from;
     };
     const int64_t begin = next(0, false);
     const int64_t end = next(begin, true);
-    const bool whole = next(end, false) == count;
-    std::fill(low_.begin(), low_.end(), kNone);
-    std::fill(high_.begin(), high_.end(), -kNone);
-    if (begin == count) return;
-    if (whole) {
+    if (begin == samples_) return;
+    if (next(end, false) == samples_) {
         trace_run(positions, begin, end);
         runs_ = 1;
         return;
     }
-    for (int64_t from = begin; from < count;) {
+    for (int64_t from = begin; from < samples_;) {
         const int64_t to = next(from, true);
         keep_pieces(trace_run(positions, from, to), runs_++);
         from = next(to, false);

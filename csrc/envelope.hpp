@@ -18,10 +18,10 @@ struct Piece {
 
 class Envelope {
   public:
-    explicit Envelope(const Layout& layout);
+    Envelope(const Layout& layout, int64_t samples);
 
-    // Positions are vertical units from the strip's top; NaN ends a run.
-    void trace(const float* positions, int64_t count);
+    // One position per sample, in vertical units from the strip's top; NaN ends a run.
+    void trace(const float* positions);
 
     bool unbroken() const { return runs_ <= 1; }
 
@@ -36,24 +36,25 @@ class Envelope {
     static constexpr int32_t kNone = 1 << 28;
 
   private:
-    struct CellRange {
+    struct Cells {
         int32_t first;
         int32_t last;
     };
 
-    CellRange trace_run(const float* positions, int64_t begin, int64_t end);
-    void keep_pieces(CellRange cells, int32_t run);
+    Cells trace_run(const float* positions, int64_t begin, int64_t end);
+    void keep_pieces(Cells cells, int32_t run);
     void index_pieces();
-    double cell_at(int64_t sample) const;
+    int32_t cell_of(int64_t sample) const;
     int32_t settle(float position) const;
 
-    const Layout& layout_;
-    int32_t cells_;
-    double cells_per_sample_ = 0.0;
-    double samples_per_cell_ = 0.0;
-    double origin_;
+    int64_t samples_;
+    int64_t columns_;
+    int64_t taps_;
+    float highest_, lowest_;  // where the middle of the stroke is held
     int32_t runs_ = 0;
-    std::vector<int32_t> low_, high_, edge_, first_piece_;
+    std::vector<int32_t> left_;  // the sample before the left edge of each cell
+    std::vector<float> share_;   // how far the edge lies from it towards the next: (0, 1]
+    std::vector<int32_t> edge_, low_, high_, first_piece_;
     std::vector<Piece> pieces_;
 };
 

@@ -24,10 +24,35 @@ void check(const Geometry& g) {
             "height: too small for rows x channels strips of one line_width each");
 }
 
+// A steep edge is only as fine as the cuts lie dense: a strip that is tall for its length takes more of them.
+int fewest_cuts(const Geometry& g) {
+    const int64_t height = g.height;
+    const int64_t length = static_cast<int64_t>(g.width) * g.rows * g.rows * g.channels;
+    if (32 * height <= length) return 8;
+    return 4 * height <= length ? 16 : 32;
+}
+
+// Cuts per pixel. The stroke reaches over a whole number of cells: of up to twice the fewest cuts, the first
+// that bring its width within 0.5 % of that, or else those that come nearest.
+int cuts_per_pixel(const Geometry& g) {
+    const int fewest = fewest_cuts(g);
+    int best = fewest;
+    double least = 1.0;
+    for (int cuts = fewest; cuts < 2 * fewest; ++cuts) {
+        const double cells = g.line_width * cuts;
+        const double miss = std::abs(cells - std::floor(cells + 0.5)) / cells;
+        if (miss <= 0.005) return cuts;
+        if (miss < least) {
+            least = miss;
+            best = cuts;
+        }
+    }
+    return best;
+}
+
 // Height a disc of radius `half` adds to a cell whose middle lies `distance` sideways. The tangent to the
 // disc at the cell's middle, read at the cell's far edge: exact for a line of the slope that touches there.
-double raise(double half, double distance) {
-    const double cell = 1.0 / kSubColumns;
+double raise(double half, double distance, double cell) {
     if (distance < 0.75 * cell) return half;
     const double height = std::sqrt(std::max(half * half - distance * distance, 0.0));
     if (height == 0.0) return 0.0;
@@ -38,15 +63,16 @@ double raise(double half, double distance) {
 
 Layout::Layout(const Geometry& g) : geometry(g) {
     check(g);
-    row_columns = g.width * kSubColumns;
+    sub_columns = cuts_per_pixel(g);
+    row_columns = g.width * sub_columns;
     columns = row_columns * g.rows;
-    taps = std::max(1, static_cast<int>(std::floor(g.line_width * kSubColumns + 0.5)));
+    taps = std::max(1, static_cast<int>(std::floor(g.line_width * sub_columns + 0.5)));
     strip_height = g.height * kOne / (g.rows * g.channels);
     half_stroke = static_cast<int>(std::floor(g.line_width * kOne / 2.0));
     profile.resize(static_cast<size_t>(taps));
     for (int k = 0; k < taps; ++k) {
-        const double distance = std::abs(k - (taps - 1) / 2.0) / kSubColumns;
-        const double units = std::floor(raise(g.line_width / 2.0, distance) * kOne + 0.5);
+        const double distance = std::abs(k - (taps - 1) / 2.0) / sub_columns;
+        const double units = std::floor(raise(g.line_width / 2.0, distance, 1.0 / sub_columns) * kOne + 0.5);
         profile[static_cast<size_t>(k)] = std::min(static_cast<int32_t>(units), half_stroke);
     }
 }

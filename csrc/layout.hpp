@@ -6,8 +6,8 @@
 
 namespace eegvlm {
 
-inline constexpr int kSubColumns = 8;  // vertical cuts through each pixel column
-inline constexpr int kOne = 256;       // vertical units in one pixel
+inline constexpr int kOneBits = 8;
+inline constexpr int kOne = 1 << kOneBits;  // vertical units in one pixel
 
 inline constexpr int kMaxSide = 4096;
 inline constexpr int kMaxRows = 64;
@@ -19,6 +19,8 @@ struct Geometry {
     int rows;
     int channels;
     double line_width;  // px
+
+    bool operator==(const Geometry&) const = default;
 };
 
 // The rows of the recording, unrolled, are one long strip of `columns` sub-columns. A cut through the stroke
@@ -29,6 +31,7 @@ struct Layout {
     int strip_top(int row, int channel) const;  // vertical units from the picture's top
 
     Geometry geometry;
+    int sub_columns;               // vertical cuts through each pixel column
     int row_columns;               // sub-columns of one row
     int columns;                   // sub-columns of all rows
     int taps;                      // cells under the stroke

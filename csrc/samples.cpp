@@ -18,7 +18,8 @@ double widen(Half half) {
     const int fraction = half.bits & 1023;
     double magnitude;
     if (exponent == 31)
-        magnitude = fraction ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
+        magnitude =
+            fraction ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
     else if (exponent == 0)
         magnitude = std::ldexp(fraction, -24);
     else
@@ -42,7 +43,8 @@ void read_as(const SampleView& samples, double gain, double offset, float* posit
         std::memcpy(&raw, at, sizeof raw);
         const double value = widen(raw);
         const double position = std::clamp(value * gain + offset, -kFar, kFar);
-        positions[i] = std::isfinite(value) ? static_cast<float>(position) : std::numeric_limits<float>::quiet_NaN();
+        positions[i] =
+            std::isfinite(value) ? static_cast<float>(position) : std::numeric_limits<float>::quiet_NaN();
     }
 }
 

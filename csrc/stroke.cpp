@@ -2,12 +2,44 @@
 
 #include <algorithm>
 
+#include "simd.hpp"
+
 namespace eegvlm {
 
-Stroke::Stroke(const Layout& layout) : layout_(layout) {
-    top_.resize(static_cast<size_t>(layout.columns));
-    bottom_.resize(static_cast<size_t>(layout.columns));
+namespace {
+
+// A block of cuts is short enough to stay in the nearest cache while every tap passes over it.
+constexpr int32_t kBlock = 256;
+
+EEGVLM_MULTIVERSION
+void dilate(const int32_t* __restrict low, const int32_t* __restrict high, const int32_t* __restrict profile,
+            int32_t taps, int32_t* __restrict top, int32_t* __restrict bottom, int32_t count) {
+    for (int32_t j = 0; j < count; ++j) {
+        top[j] = low[j] - profile[0];
+        bottom[j] = high[j] + profile[0];
+    }
+    for (int32_t k = 1; k < taps; ++k) {
+        const int32_t raise = profile[k];
+        for (int32_t j = 0; j < count; ++j) {
+            top[j] = std::min(top[j], low[j + k] - raise);
+            bottom[j] = std::max(bottom[j], high[j + k] + raise);
+        }
+    }
+    for (int32_t j = 0; j < count; ++j) {
+        const bool empty = top[j] > bottom[j];
+        top[j] = empty ? 0 : top[j];
+        bottom[j] = empty ? 0 : bottom[j];
+    }
 }
+
+}  // namespace
+
+Stroke::Stroke(const Layout& layout)
+    : columns_(layout.columns),
+      taps_(layout.taps),
+      profile_(layout.profile),
+      top_(static_cast<size_t>(layout.columns)),
+      bottom_(static_cast<size_t>(layout.columns)) {}
 
 void Stroke::follow(const Envelope& envelope) {
     more_.clear();
@@ -18,33 +50,19 @@ void Stroke::follow(const Envelope& envelope) {
 }
 
 void Stroke::follow_unbroken(const Envelope& envelope) {
-    const auto columns = static_cast<size_t>(layout_.columns);
-    const int32_t* low = envelope.low().data();
-    const int32_t* high = envelope.high().data();
-    int32_t* top = top_.data();
-    int32_t* bottom = bottom_.data();
-    std::fill_n(top, columns, Envelope::kNone);
-    std::fill_n(bottom, columns, -Envelope::kNone);
-    for (size_t k = 0; k < layout_.profile.size(); ++k) {
-        const int32_t raise = layout_.profile[k];
-        for (size_t j = 0; j < columns; ++j) {
-            top[j] = std::min(top[j], low[j + k] - raise);
-            bottom[j] = std::max(bottom[j], high[j + k] + raise);
-        }
-    }
-    for (size_t j = 0; j < columns; ++j) {
-        const bool empty = top[j] > bottom[j];
-        top[j] = empty ? 0 : top[j];
-        bottom[j] = empty ? 0 : bottom[j];
+    for (int32_t j = 0; j < columns_; j += kBlock) {
+        const auto at = static_cast<size_t>(j);
+        dilate(&envelope.low()[at], &envelope.high()[at], profile_.data(), taps_, &top_[at], &bottom_[at],
+               std::min(kBlock, columns_ - j));
     }
 }
 
 void Stroke::follow_broken(const Envelope& envelope) {
     const Piece* pieces = envelope.pieces().data();
     const int32_t* first = envelope.first_piece().data();
-    for (int32_t j = 0; j < layout_.columns; ++j) {
+    for (int32_t j = 0; j < columns_; ++j) {
         const Piece* begin = pieces + first[j];
-        const Piece* end = pieces + first[j + layout_.taps];
+        const Piece* end = pieces + first[j + taps_];
         const auto at = static_cast<size_t>(j);
         top_[at] = bottom_[at] = 0;
         if (begin != end) cut_several(begin, end, j);
@@ -54,7 +72,7 @@ void Stroke::follow_broken(const Envelope& envelope) {
 void Stroke::cut_several(const Piece* begin, const Piece* end, int32_t column) {
     parts_.clear();
     for (const Piece* piece = begin; piece != end; ++piece) {
-        const int32_t raise = layout_.profile[static_cast<size_t>(piece->cell - column)];
+        const int32_t raise = profile_[static_cast<size_t>(piece->cell - column)];
         parts_.push_back({piece->run, piece->low - raise, piece->high + raise});
     }
     // Parts of one run hang together; merging them first leaves one part a run to sort.

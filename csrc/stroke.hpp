@@ -33,7 +33,9 @@ class Stroke {
     void follow_broken(const Envelope& envelope);
     void cut_several(const Piece* begin, const Piece* end, int32_t column);
 
-    const Layout& layout_;
+    int32_t columns_;
+    int32_t taps_;
+    std::vector<int32_t> profile_;
     std::vector<int32_t> top_, bottom_;
     std::vector<Span> more_, parts_;
 };

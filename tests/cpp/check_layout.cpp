@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "check.hpp"
+#include "layout.hpp"
+
+namespace eegvlm::checks {
+namespace {
+
+std::string refusal(const Geometry& geometry) {
+    try {
+        const Layout layout(geometry);
+    } catch (const std::invalid_argument& error) {
+        return error.what();
+    }
+    return "";
+}
+
+void names_the_argument_it_refuses() {
+    CHECK(refusal({336, 336, 6, 1, 1.0}).empty());
+    CHECK(refusal({0, 336, 6, 1, 1.0}).starts_with("width"));
+    CHECK(refusal({336, 4097, 6, 1, 1.0}).starts_with("height"));
+    CHECK(refusal({336, 336, 0, 1, 1.0}).starts_with("rows"));
+    CHECK(refusal({336, 336, 6, 9, 1.0}).starts_with("channels"));
+    CHECK(refusal({336, 336, 6, 1, 0.4}).starts_with("line_width"));
+    CHECK(refusal({336, 336, 6, 1, std::numeric_limits<double>::quiet_NaN()}).starts_with("line_width"));
+    CHECK(refusal({336, 40, 6, 1, 8.0}).starts_with("height"));
+}
+
+void strips_share_the_height_without_overlap() {
+    for (const int height : {64, 97, 336, 4096})
+        for (const int rows : {1, 5, 6, 7})
+            for (const int channels : {1, 3}) {
+                const Layout layout({336, height, rows, channels, 1.0});
+                const int strips = rows * channels;
+                for (int s = 0; s + 1 < strips; ++s) {
+                    const int top = layout.strip_top(s / channels, s % channels);
+                    CHECK(top + layout.strip_height <=
+                          layout.strip_top((s + 1) / channels, (s + 1) % channels));
+                }
+                CHECK(layout.strip_top(rows - 1, channels - 1) + layout.strip_height <= height * kOne);
+            }
+}
+
+void the_stroke_is_a_disc_over_whole_cells() {
+    for (const double width : {0.5, 0.7, 1.0, 1.3, 2.0, 3.1, 8.0}) {
+        const Layout layout({336, 336, 6, 1, width});
+        CHECK_EQUAL(static_cast<int>(layout.profile.size()), layout.taps);
+        const double reach = static_cast<double>(layout.taps) / layout.sub_columns;
+        CHECK(reach > width * 0.98 && reach < width * 1.02);
+        CHECK_EQUAL(*std::max_element(layout.profile.begin(), layout.profile.end()), layout.half_stroke);
+        CHECK(std::equal(layout.profile.begin(), layout.profile.end(), layout.profile.rbegin()));
+        CHECK(*std::min_element(layout.profile.begin(), layout.profile.end()) >= 0);
+    }
+}
+
+void steep_pictures_are_cut_more_often() {
+    CHECK_EQUAL(Layout({336, 336, 6, 1, 1.0}).sub_columns, 8);
+    CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0}).sub_columns, 32);
+    CHECK(Layout({336, 336, 1, 1, 7.77}).sub_columns < 64);
+}
+
+}  // namespace
+
+void layout() {
+    names_the_argument_it_refuses();
+    strips_share_the_height_without_overlap();
+    the_stroke_is_a_disc_over_whole_cells();
+    steep_pictures_are_cut_more_often();
+}
+
+}  // namespace eegvlm::checks
