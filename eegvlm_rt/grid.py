@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .epoch import EPOCH_S, Epoch, Quality, assess, check_amplitude, to_microvolts
-from .errors import InputError
+from .errors import ChannelError, InputError
 from .preprocess import Preprocessing, check_sfreq, condition_epoch, condition_recording
 from .sources.mne import from_raw, is_raw
 
@@ -176,6 +176,6 @@ def _mne_epochs(source: Any, spec: Preprocessing, channel: str | None) -> Iterat
     if channel is None and len(names) == 1:
         channel = names[0]
     if channel not in names:
-        raise InputError("channel", channel, "give one of: " + ", ".join(names))
+        raise ChannelError("channel", channel, "name one of: " + ", ".join(names), available=tuple(names))
     volts = np.asarray(source.get_data(picks=[names.index(channel)]))[:, 0]
     return _array(volts, spec, channel, float(source.info["sfreq"]), "V")

@@ -174,7 +174,8 @@ class Stager:
             sfreq: rate of an array in Hz.
             unit: unit of an array.
             mode: "head", "direct" or "cot"; None takes the stager's.
-            cancelled: asked before every epoch; true ends the iteration.
+            cancelled: asked before every run of the language model and after every epoch; true ends the
+                iteration, and the epoch in work is not among the predictions.
             batch: epochs that go through the tower together, 1..64. Results do not depend on it beyond the
                 rounding of float32.
 
@@ -196,15 +197,15 @@ class Stager:
     ) -> Iterator[StagePrediction]:
         batches = iter(lambda: list(islice(rows, batch)), [])
         ahead = 0 if mode is Mode.HEAD else 1
+        stop = stop_when(cancelled)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="eegvlm-tower") as pool:
             seen = deque(pool.submit(self._engine.see, some) for some in islice(batches, 1 + ahead))
             while seen:
                 for epoch in seen.popleft().result():
-                    if cancelled is not None and cancelled():
+                    prediction = self._engine.answer(epoch, mode, constrained=self.constrained, stop=stop)
+                    if stop() is not None:
                         return
-                    yield self._engine.answer(
-                        epoch, mode, constrained=self.constrained, stop=stop_when(cancelled)
-                    )
+                    yield prediction
                 seen.extend(pool.submit(self._engine.see, some) for some in islice(batches, 1))
 
     def _one(

@@ -12,6 +12,8 @@ from ..errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from ..bundle import Bundle, BundleFile
     from .base import LanguageModel, VisionTower
 
@@ -43,16 +45,32 @@ def load_language_model(bundle: Bundle, *, threads: int = 1, precision: str | No
     from .onnx_lm import OnnxLanguageModel
 
     file = bundle.component("llm").at(precision)
-    try:
-        table = np.load(io.BytesIO(bundle.read(bundle.component("embed_tokens"))), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise BackendError("embed_tokens", str(error), "give one array in NumPy's own format") from error
-    if not isinstance(table, np.ndarray) or table.shape[-1:] != (bundle.manifest.hidden_size,):
-        found = getattr(table, "shape", type(table).__name__)
-        raise BackendError("embed_tokens", found, f"the manifest says rows of {bundle.manifest.hidden_size}")
+    table = _embedding_table(bundle)
     return OnnxLanguageModel(
         bundle.read(file), table, bundle.manifest.lm, threads=threads, data=_data(bundle, file)
     )
+
+
+def _embedding_table(bundle: Bundle) -> NDArray[np.floating]:
+    content = bundle.read(bundle.component("embed_tokens"))
+    expected = (bundle.manifest.lm.vocab_size, bundle.manifest.hidden_size)
+    source = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(source)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, by_column, dtype = read_header(source)
+    except (ValueError, KeyError) as error:
+        raise BackendError("embed_tokens", str(error), "give one array in NumPy's own format") from error
+    if shape != expected or by_column or dtype.str not in ("<f2", "<f4"):
+        raise BackendError(
+            "embed_tokens", f"{dtype} {shape}", f"give float16 or float32 {expected} in row-major order"
+        )
+    if len(content) - source.tell() != shape[0] * shape[1] * dtype.itemsize:
+        raise BackendError("embed_tokens", f"{len(content)} bytes", f"the array needs another size: {shape}")
+    return np.frombuffer(content, dtype, offset=source.tell()).reshape(shape)
 
 
 def _data(bundle: Bundle, file: BundleFile) -> Mapping[str, bytes]:

@@ -53,7 +53,7 @@ class Graph:
 
 
 def tower_graph(*, side: int, grid: int, high: int, hidden: int, seed: int = 1) -> onnx.ModelProto:
-    """Patches -> low-level tokens; their mean -> high-level feature; visual tokens as the paper combines them."""
+    """Patches to low-level tokens, their mean to a high-level feature, both to visual tokens."""
     g = Graph(seed)
     patch = side // grid
     kernel = g.weight(high, 3, patch, patch, gain=4.0)
@@ -88,7 +88,7 @@ def llm_graph(
     seed: int = 2,
     gain: float = 1.0,
 ) -> onnx.ModelProto:
-    """A Llama decoder: RMS norms, rotary positions, causal attention over concatenated keys and values, SwiGLU.
+    """A Llama decoder: RMS norms, rotary positions, causal attention over keys and values, SwiGLU.
 
     `gain` scales the output layer; a large one makes the random model sure of itself.
     """
@@ -97,7 +97,7 @@ def llm_graph(
     hidden_state = "inputs_embeds"
     bias: str | None = None
     for i in range(layers):
-        normed = _norm(g, hidden_state, hidden)
+        normed = _norm(g, hidden_state)
         shape = g.ints(0, 0, heads, head_dim)
         q, k, v = (
             g.op(
@@ -116,13 +116,27 @@ def llm_graph(
         read = g.op("MatMul", g.op("Softmax", g.op("Add", scores, bias), axis=-1), v)
         read = g.op("Reshape", g.op("Transpose", read, perm=[0, 2, 1, 3]), g.ints(0, 0, heads * head_dim))
         hidden_state = g.op("Add", hidden_state, g.op("MatMul", read, g.weight(heads * head_dim, hidden)))
-        normed = _norm(g, hidden_state, hidden)
+        normed = _norm(g, hidden_state)
         gate = g.op("MatMul", normed, g.weight(hidden, inner))
         gate = g.op("Mul", gate, g.op("Sigmoid", gate))
         inside = g.op("Mul", gate, g.op("MatMul", normed, g.weight(hidden, inner)))
         hidden_state = g.op("Add", hidden_state, g.op("MatMul", inside, g.weight(inner, hidden)))
-    g.op("MatMul", _norm(g, hidden_state, hidden), g.weight(hidden, vocab, gain=gain), out="logits")
+    g.op("MatMul", _norm(g, hidden_state), g.weight(hidden, vocab, gain=gain), out="logits")
 
+    return _decoder(g, hidden=hidden, layers=layers, heads=heads, head_dim=head_dim, vocab=vocab)
+
+
+def scripted_llm_graph(script: np.ndarray, *, hidden: int) -> onnx.ModelProto:
+    """A decoder whose logits depend on the position alone: row i of `script` (T, V) is said at position i."""
+    g = Graph(0)
+    g.op("Gather", g.const(script), "position_ids", axis=0, out="logits")
+    entry = g.op("Unsqueeze", g.op("Slice", "inputs_embeds", g.ints(0), g.ints(1), g.ints(2)), g.ints(1))
+    for kind in ("key", "value"):
+        g.op("Concat", f"past_key_values.0.{kind}", entry, axis=2, out=f"present.0.{kind}")
+    return _decoder(g, hidden=hidden, layers=1, heads=1, head_dim=1, vocab=script.shape[1])
+
+
+def _decoder(g: Graph, *, hidden: int, layers: int, heads: int, head_dim: int, vocab: int) -> onnx.ModelProto:
     def cache(prefix: str, length: str) -> dict[str, list[Any]]:
         return {
             f"{prefix}.{i}.{kind}": ["batch", heads, length, head_dim]
@@ -164,6 +178,6 @@ def _causal(g: Graph, key: str) -> str:
     return g.op("Where", g.op("Unsqueeze", seen, g.ints(1)), g.const(0.0), g.const(-1e9))
 
 
-def _norm(g: Graph, x: str, hidden: int) -> str:
+def _norm(g: Graph, x: str) -> str:
     square = g.op("ReduceMean", g.op("Mul", x, x), g.ints(-1), keepdims=1)
     return g.op("Div", x, g.op("Sqrt", g.op("Add", square, g.const(1e-6))))

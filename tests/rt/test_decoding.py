@@ -1,0 +1,439 @@
+"""Decoding says what the model says: every shortcut is held against reading token by token."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from eegvlm_rt.backends.onnx_lm import OnnxLanguageModel
+from eegvlm_rt.bundle import LanguageModelShape
+from eegvlm_rt.decoding import Decoder, Finish, compile_grammar, prompt_tokens, stop_when
+from eegvlm_rt.decoding.reader import Reader
+from eegvlm_rt.decoding.scoring import group_probabilities, token_probabilities
+from eegvlm_rt.decoding.stopping import cut
+from eegvlm_rt.decoding.trie import build_trie
+from eegvlm_rt.errors import BackendError, InputError, RationaleError
+from eegvlm_rt.evidence import Findings, Rhythm
+from eegvlm_rt.prompt import Mode, PromptSpec
+from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, compose, parse, segments
+from eegvlm_rt.rationale import choices as choices_of
+from eegvlm_rt.stages import STAGES, Stage
+
+from .tiny_bundle import train_tokenizer
+from .tiny_graphs import llm_graph, scripted_llm_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HIDDEN = 16
+PROMPT = PromptSpec()
+FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(PROMPT, 400)
+
+
+def encode(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def decoder_of(lm: OnnxLanguageModel, tokenizer: Tokenizer) -> Decoder:
+    tokens = prompt_tokens(PROMPT, tokenizer)
+    return Decoder(
+        lm,
+        tokens,
+        compile_grammar(encode(tokenizer), tokens.eos),
+        lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
+        dict(zip(STAGES, PROMPT.stage_token_ids(tokenizer), strict=True)),
+    )
+
+
+def random_lm(tokenizer: Tokenizer, seed: int) -> OnnxLanguageModel:
+    vocab = tokenizer.get_vocab_size()
+    graph = llm_graph(
+        hidden=HIDDEN, layers=2, heads=2, head_dim=8, inner=24, vocab=vocab, seed=seed, gain=5.0
+    )
+    table = np.random.default_rng(seed).standard_normal((vocab, HIDDEN)).astype(np.float32)
+    return OnnxLanguageModel(graph.SerializeToString(), table, LanguageModelShape(2, 2, 8, vocab))
+
+
+def scripted_lm(tokenizer: Tokenizer, ids: list[int], start: int) -> OnnxLanguageModel:
+    """A model that answers with exactly `ids` to a question that ends at position `start` - 1."""
+    vocab = tokenizer.get_vocab_size()
+    script = np.zeros((start + len(ids) + 300, vocab), dtype=np.float32)
+    script[np.arange(len(ids)) + start - 1, ids] = 20.0
+    graph = scripted_llm_graph(script, hidden=HIDDEN)
+    table = np.zeros((vocab, HIDDEN), dtype=np.float32)
+    return OnnxLanguageModel(graph.SerializeToString(), table, LanguageModelShape(1, 1, 1, vocab))
+
+
+def visual(seed: int = 0, n: int = 6) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, HIDDEN)).astype(np.float32)
+
+
+def answer_start(tokenizer: Tokenizer) -> int:
+    tokens = prompt_tokens(PROMPT, tokenizer)
+    return len(tokens.before_image) + len(visual()) + len(tokens.reasoning)
+
+
+class Plain:
+    """Reads everything from the start for every single token: slow, and with nothing to get wrong."""
+
+    def __init__(self, lm: OnnxLanguageModel, tokenizer: Tokenizer, pictures: np.ndarray) -> None:
+        tokens = prompt_tokens(PROMPT, tokenizer)
+        self.lm, self.tokens, self.encode = lm, tokens, encode(tokenizer)
+        self.before = np.concatenate([lm.embed(tokens.before_image), pictures[None]], axis=1)
+
+    def logits(self, ids: list[int]) -> np.ndarray:
+        whole, _ = self.lm.step(np.concatenate([self.before, self.lm.embed(ids)], axis=1))
+        return whole[-1].astype(np.float64)
+
+    def softmax(self, ids: list[int], allowed: list[int]) -> np.ndarray:
+        chosen = self.logits(ids)[allowed]
+        weights = np.exp(chosen - chosen.max())
+        return weights / weights.sum()
+
+    def allowed(self, candidates: list[list[int]], position: int, following: int) -> list[int]:
+        found = {ids[position] for ids in candidates if len(ids) > position}
+        return sorted(found | {following for ids in candidates if len(ids) == position})
+
+    def choice_probability(
+        self, before: list[int], choice: list[int], all_: list[list[int]], following: int
+    ) -> float:
+        p, candidates = 1.0, all_
+        for position, token in enumerate([*choice, following]):
+            allowed = self.allowed(candidates, position, following)
+            if len(allowed) > 1:
+                p *= float(self.softmax(before + choice[:position], allowed)[allowed.index(token)])
+            candidates = [ids for ids in candidates if [*ids, following][position : position + 1] == [token]]
+        return p
+
+    def reason(self) -> tuple[str, dict[Stage, float]]:
+        ids, text, probabilities = list(self.tokens.reasoning), "", {}
+        for i, part in enumerate(GRAMMAR):
+            if isinstance(part, Literal):
+                ids += self.encode(part.text)
+                text += part.text
+                continue
+            following = self.encode(GRAMMAR[i + 1].text)[0]
+            encoded = {choice: self.encode(choice) for choice in part.choices}
+            if part.name == "rule":
+                all_ = list(encoded.values())
+                by_choice = {c: self.choice_probability(ids, e, all_, following) for c, e in encoded.items()}
+                stage_of = {c: RULES[c.strip().split(":")[0]].stage for c in encoded}
+                probabilities = {s: sum(p for c, p in by_choice.items() if stage_of[c] is s) for s in STAGES}
+                best = max(STAGES, key=probabilities.__getitem__)
+                encoded = {c: e for c, e in encoded.items() if stage_of[c] is best}
+            position = 0
+            while len(encoded) > 1:
+                candidates = list(encoded.values())
+                allowed = self.allowed(candidates, position, following)
+                logits = self.logits(ids + candidates[0][:position])
+                token = max(allowed, key=lambda t: logits[t])
+                encoded = {c: e for c, e in encoded.items() if [*e, following][position] == token}
+                position += 1
+            (choice, chosen), *_ = encoded.items()
+            ids += chosen
+            text += choice
+        return text, probabilities
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_constrained_rationale_is_what_reading_token_by_token_gives(
+    tokenizer: Tokenizer, seed: int
+) -> None:
+    lm = random_lm(tokenizer, seed)
+    decoder = decoder_of(lm, tokenizer)
+    found = decoder.decode_rationale(decoder.prefix(visual(seed)))
+    text, probabilities = Plain(lm, tokenizer, visual(seed)).reason()
+    assert found.text == text
+    assert found.probabilities is not None
+    assert found.probabilities == pytest.approx(probabilities, abs=1e-4)
+    assert found.rationale == parse(text)
+    assert found.finish is Finish.COMPLETE
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stage_probabilities_sum_to_one_and_the_rule_is_of_the_most_probable_stage(
+    tokenizer: Tokenizer, seed: int
+) -> None:
+    decoder = decoder_of(random_lm(tokenizer, seed), tokenizer)
+    found = decoder.decode_rationale(decoder.prefix(visual()))
+    assert found.probabilities is not None
+    assert found.rationale is not None
+    assert sum(found.probabilities.values()) == pytest.approx(1.0)
+    assert found.rationale.rule.stage is max(STAGES, key=found.probabilities.__getitem__)
+
+
+def test_fixed_text_costs_no_step_of_its_own(tokenizer: Tokenizer) -> None:
+    decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+    found = decoder.decode_rationale(decoder.prefix(visual()))
+    tokens = sum(len(encode(tokenizer)(piece)) for piece in segments_of(found.text))
+    assert found.tokens == tokens
+    assert found.steps < tokens / 4
+
+
+def segments_of(text: str) -> list[str]:
+    from eegvlm_rt.rationale import parse_choices
+
+    return segments(parse_choices(text))
+
+
+def test_direct_probabilities_are_the_softmax_over_the_five_stage_tokens(tokenizer: Tokenizer) -> None:
+    lm = random_lm(tokenizer, 1)
+    decoder = decoder_of(lm, tokenizer)
+    plain = Plain(lm, tokenizer, visual())
+    expected = plain.softmax(list(plain.tokens.direct), list(PROMPT.stage_token_ids(tokenizer)))
+    found = decoder.score_stages(decoder.prefix(visual()))
+    assert list(found.values()) == pytest.approx(expected.tolist(), abs=1e-5)
+    assert list(found) == list(STAGES)
+
+
+def test_both_questions_share_one_prefix_in_any_order(tokenizer: Tokenizer) -> None:
+    decoder = decoder_of(random_lm(tokenizer, 2), tokenizer)
+    prefix = decoder.prefix(visual())
+    direct, reasoned = decoder.score_stages(prefix), decoder.decode_rationale(prefix)
+    assert decoder.decode_rationale(prefix) == reasoned
+    assert decoder.score_stages(prefix) == direct
+
+
+def test_visual_tokens_of_another_width_are_refused(tokenizer: Tokenizer) -> None:
+    decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+    with pytest.raises(InputError, match="visual_tokens"):
+        decoder.prefix(np.zeros((6, HIDDEN + 1), dtype=np.float32))
+
+
+class TestStreaming:
+    @pytest.mark.parametrize("constrained", [True, False])
+    def test_pieces_join_to_the_text(self, tokenizer: Tokenizer, constrained: bool) -> None:
+        decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+        pieces: list[str] = []
+        found = decoder.decode_rationale(
+            decoder.prefix(visual()), constrained=constrained, on_text=pieces.append
+        )
+        assert found.text.startswith("".join(pieces))
+        assert "".join(pieces) == found.text or found.text.endswith("\ufffd")
+
+    def test_stage_probabilities_are_there_from_the_rule_on(self, tokenizer: Tokenizer) -> None:
+        decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+        pieces = list(decoder.stream_rationale(decoder.prefix(visual())))
+        known = [piece.probabilities is not None for piece in pieces]
+        rule = next(i for i, piece in enumerate(pieces) if piece.text.strip().split(":")[0] in RULES)
+        assert known == [i >= rule for i in range(len(pieces))]
+
+
+class TestStopping:
+    @pytest.mark.parametrize("constrained", [True, False])
+    @pytest.mark.parametrize("finish", [Finish.DEADLINE, Finish.CANCELLED])
+    @pytest.mark.parametrize("allowed", [0, 1, 3, 5, 8, 11])
+    def test_a_stopped_text_is_cut_at_a_sentence_and_marked(
+        self, tokenizer: Tokenizer, constrained: bool, finish: Finish, allowed: int
+    ) -> None:
+        asked = count()
+        decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+        found = decoder.decode_rationale(
+            decoder.prefix(visual()),
+            constrained=constrained,
+            stop=lambda: finish if next(asked) >= allowed else None,
+        )
+        assert found.finish is finish
+        assert found.rationale is None
+        assert found.text == "" or found.text.endswith(".")
+        whole = decoder.decode_rationale(decoder.prefix(visual()), constrained=constrained)
+        assert whole.text.startswith(found.text)
+
+    def test_probabilities_are_kept_once_the_rule_was_reached(self, tokenizer: Tokenizer) -> None:
+        decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+        prefix = decoder.prefix(visual())
+        whole = decoder.decode_rationale(prefix)
+        for allowed in range(20):
+            asked = count()
+            found = decoder.decode_rationale(
+                prefix, stop=lambda asked=asked, n=allowed: Finish.DEADLINE if next(asked) >= n else None
+            )
+            reached = "Step 3" in found.text
+            assert found.probabilities is None or found.probabilities == whole.probabilities
+            assert reached or found.probabilities is None
+            if found.finish is Finish.COMPLETE:
+                return
+        pytest.fail("the text never ended")
+
+    def test_a_deadline_is_a_moment_and_a_cancellation_a_question(self) -> None:
+        assert stop_when()() is None
+        assert stop_when(deadline=0.0)() is Finish.DEADLINE
+        assert stop_when(deadline=float("inf"))() is None
+        assert stop_when(lambda: True, deadline=0.0)() is Finish.CANCELLED
+
+    @pytest.mark.parametrize(
+        ("text", "kept"),
+        [
+            ("One. Two. Thr", "One. Two."),
+            ("One.\nTwo", "One."),
+            ("One. Two.", "One. Two."),
+            ("Step 4, rule: N2.3: spindle", ""),
+            ("no end", ""),
+            ("", ""),
+        ],
+    )
+    def test_a_sentence_ends_with_a_stop_before_space_or_the_end(self, text: str, kept: str) -> None:
+        assert cut(text) == kept
+
+
+class TestFreeText:
+    def answer(self, tokenizer: Tokenizer, text: str) -> tuple[Decoder, np.ndarray]:
+        ids = [*encode(tokenizer)(text), tokenizer.token_to_id(PROMPT.eos)]
+        return decoder_of(scripted_lm(tokenizer, ids, answer_start(tokenizer)), tokenizer), visual()
+
+    def test_a_text_of_the_grammar_is_parsed(self, tokenizer: Tokenizer) -> None:
+        text = compose(FINDINGS, Stage.N2, Stage.N1)
+        decoder, pictures = self.answer(tokenizer, text)
+        found = decoder.decode_rationale(decoder.prefix(pictures), constrained=False)
+        assert found.text == text
+        assert found.rationale == parse(text)
+        assert found.finish is Finish.COMPLETE
+        assert found.probabilities is not None
+
+    def test_its_probabilities_are_read_at_the_rule_as_in_a_constrained_text(
+        self, tokenizer: Tokenizer
+    ) -> None:
+        pieces = segments(choices_of(FINDINGS, Stage.N2, Stage.N1))
+        ids = PROMPT.encode(tokenizer, [*pieces, PROMPT.eos])
+        decoder = decoder_of(scripted_lm(tokenizer, ids, answer_start(tokenizer)), tokenizer)
+        prefix = decoder.prefix(visual())
+        free = decoder.decode_rationale(prefix, constrained=False)
+        constrained = decoder.decode_rationale(prefix)
+        assert free.text == constrained.text
+        assert free.probabilities == constrained.probabilities
+        assert free.probabilities is not None
+        assert free.probabilities[Stage.N2] > 0.999
+
+    @pytest.mark.parametrize("text", ["The stage is N2.", "Step 1, background: theta", "N2"])
+    def test_any_other_text_has_no_rationale_and_no_probabilities(
+        self, tokenizer: Tokenizer, text: str
+    ) -> None:
+        decoder, pictures = self.answer(tokenizer, text)
+        found = decoder.decode_rationale(decoder.prefix(pictures), constrained=False)
+        assert (found.text, found.rationale, found.probabilities) == (text, None, None)
+        assert found.finish is Finish.INVALID
+
+    def test_a_text_without_end_is_ended(self, tokenizer: Tokenizer) -> None:
+        vocab = tokenizer.get_vocab_size()
+        ids = [encode(tokenizer)("a")[0]] * 300
+        decoder = decoder_of(scripted_lm(tokenizer, ids, answer_start(tokenizer)), tokenizer)
+        stream = decoder.stream_rationale(decoder.prefix(visual()), constrained=False, max_free_tokens=40)
+        pieces = list(stream)
+        assert len(pieces) == 40 < vocab
+        found = decoder.decode_rationale(decoder.prefix(visual()), constrained=False)
+        assert found.finish is Finish.LENGTH
+        assert found.tokens == 256
+
+    def test_it_is_the_most_probable_token_every_time(self, tokenizer: Tokenizer) -> None:
+        lm = random_lm(tokenizer, 3)
+        decoder = decoder_of(lm, tokenizer)
+        plain = Plain(lm, tokenizer, visual())
+        ids: list[int] = []
+        while len(ids) < 20:
+            ids.append(int(np.argmax(plain.logits([*plain.tokens.reasoning, *ids]))))
+        stream = decoder.stream_rationale(decoder.prefix(visual()), constrained=False, max_free_tokens=20)
+        text = "".join(piece.text for piece in stream)
+        assert tokenizer.decode(ids, skip_special_tokens=False).startswith(text)
+        assert text
+
+
+class TestTrie:
+    def test_a_choice_may_go_on_where_another_ends(self) -> None:
+        trie = build_trie("n", [[1], [1, 2], [3]], following=9)
+        assert set(trie.children[1].options) == {2, 9}
+        assert trie.children[1].options[9] is None
+        assert trie.children[3].options == {}
+
+    def test_a_text_that_could_be_read_in_two_ways_is_refused(self) -> None:
+        with pytest.raises(InputError, match="prolong"):
+            build_trie("n", [[1], [1, 9]], following=9)
+
+    @pytest.mark.parametrize("choices", [[], [[]], [[1], [1]]])
+    def test_every_choice_has_tokens_of_its_own(self, choices: list[list[int]]) -> None:
+        with pytest.raises(InputError, match="slot n"):
+            build_trie("n", choices, following=9)
+
+    @given(
+        choices=st.lists(
+            st.lists(st.integers(0, 3), min_size=1, max_size=4), min_size=1, max_size=8, unique_by=tuple
+        ),
+        keep=st.sets(st.integers(0, 7), min_size=1),
+    )
+    def test_narrowing_keeps_exactly_the_chosen(self, choices: list[list[int]], keep: set[int]) -> None:
+        kept = frozenset(keep & set(range(len(choices))))
+        if not kept:
+            return
+        narrowed = build_trie("n", choices, following=9).narrowed(kept)
+
+        def spelled(node, path: list[int]) -> set[tuple[int, ...]]:  # type: ignore[no-untyped-def]
+            here = {tuple(path)} if node.choice is not None else set()
+            assert (node.end is not None) == bool(here and node.children)
+            return here.union(*(spelled(child, [*path, token]) for token, child in node.children.items()))
+
+        assert spelled(narrowed, []) == {tuple(choices[i]) for i in kept}
+
+
+class TestScoring:
+    @settings(max_examples=20, deadline=None)
+    @given(
+        choices=st.lists(
+            st.lists(st.integers(10, 13), min_size=1, max_size=3), min_size=2, max_size=7, unique_by=tuple
+        ),
+        groups=st.lists(st.sampled_from("abc"), min_size=7, max_size=7),
+        seed=st.integers(0, 3),
+    )
+    def test_group_probabilities_are_sums_over_whole_choices(
+        self, tokenizer: Tokenizer, choices: list[list[int]], groups: list[str], seed: int
+    ) -> None:
+        lm = random_lm(tokenizer, seed)
+        plain = Plain(lm, tokenizer, visual())
+        decoder = decoder_of(lm, tokenizer)
+        reader = Reader(lm, decoder.prefix(visual()), [5, 6])
+        found = group_probabilities(reader, build_trie("n", choices, following=99), groups[: len(choices)])
+        expected = dict.fromkeys(groups[: len(choices)], 0.0)
+        for choice, group in zip(choices, groups, strict=False):
+            expected[group] += plain.choice_probability([5, 6], choice, choices, 99)
+        assert found == pytest.approx(expected, abs=1e-4)
+        assert sum(found.values()) == pytest.approx(1.0)
+
+    def test_logits_that_are_no_numbers_are_an_error(self) -> None:
+        with pytest.raises(BackendError, match="finite"):
+            token_probabilities(np.array([0.0, np.nan], dtype=np.float32), [0, 1])
+
+    def test_large_logits_do_not_overflow(self) -> None:
+        found = token_probabilities(np.array([1e30, 0.0, -1e30], dtype=np.float32), [0, 1, 2])
+        assert found.tolist() == [1.0, 0.0, 0.0]
+
+
+class TestGrammar:
+    def test_the_tokens_before_the_rule_are_those_of_training(self, tokenizer: Tokenizer) -> None:
+        grammar = compile_grammar(encode(tokenizer), tokenizer.token_to_id(PROMPT.eos))
+        chosen = choices_of(FINDINGS, Stage.R, Stage.N1)
+        trained = PROMPT.encode(tokenizer, PROMPT.answer_segments(Mode.COT, chosen))
+        before = grammar.tokens_before_rule("".join(segments(chosen)))
+        assert trained[: len(before)] == before
+        assert tokenizer.decode(before).endswith("rule:")
+
+    def test_a_foreign_text_has_no_such_tokens(self, tokenizer: Tokenizer) -> None:
+        grammar = compile_grammar(encode(tokenizer), tokenizer.token_to_id(PROMPT.eos))
+        with pytest.raises(RationaleError):
+            grammar.tokens_before_rule("Step 1, background: noise")
+
+    def test_every_rule_belongs_to_its_stage(self, tokenizer: Tokenizer) -> None:
+        grammar = compile_grammar(encode(tokenizer), tokenizer.token_to_id(PROMPT.eos))
+        assert grammar.rule_stages == tuple(rule.stage for rule in RULES.values())
+
+    def test_a_tokenizer_that_cannot_tell_choices_apart_is_refused(self) -> None:
+        with pytest.raises(InputError, match="slot rhythm"):
+            compile_grammar(lambda _: [1], 0)

@@ -1,0 +1,79 @@
+"""A prediction says everything about one row of a night, and says it in JSON too."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from eegvlm_rt.decoding import Finish
+from eegvlm_rt.epoch import Quality
+from eegvlm_rt.evidence import Findings, Rhythm
+from eegvlm_rt.prediction import HeadOpinion, Source, StagePrediction, Timing
+from eegvlm_rt.prompt import Mode
+from eegvlm_rt.rationale import check, compose, parse
+from eegvlm_rt.stages import STAGES, Stage
+
+FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
+TEXT = compose(FINDINGS, Stage.N2, Stage.N1)
+SHARES = {Stage.W: 0.05, Stage.N1: 0.1, Stage.N2: 0.7, Stage.N3: 0.1, Stage.R: 0.05}
+
+
+@pytest.fixture
+def prediction() -> StagePrediction:
+    rationale = parse(TEXT)
+    return StagePrediction(
+        index=4,
+        start_s=120.0,
+        stage=Stage.N2,
+        probabilities=SHARES,
+        mode=Mode.COT,
+        source=Source.RULE,
+        head=HeadOpinion(Stage.N1, SHARES),
+        agrees=False,
+        rationale=rationale,
+        rationale_text=TEXT,
+        finish=Finish.COMPLETE,
+        findings=FINDINGS,
+        checks=check(rationale, FINDINGS),
+        timing=Timing(0.1, 20.0, 15.0, 20.0, 56.0, 99, 12, 36.0, 50.0),
+        quality=Quality(frozenset(), 0.0, 60.0, True),
+        channel="Fpz-Cz",
+    )
+
+
+def test_the_dictionary_is_plain_json(prediction: StagePrediction) -> None:
+    plain = prediction.to_dict()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def test_the_dictionary_names_stages_and_carries_every_field(prediction: StagePrediction) -> None:
+    plain = prediction.to_dict()
+    assert plain["stage"] == "N2"
+    assert plain["probabilities"] == {stage.name: SHARES[stage] for stage in STAGES}
+    assert plain["head"]["stage"] == "N1"
+    assert plain["rationale"]["rule"] == prediction.rationale.rule.id
+    assert [c["stage"] for c in plain["rationale"]["excluded"]] == [
+        reason.stage.name for reason in prediction.rationale.excluded
+    ]
+    assert len(plain["checks"]) == len(prediction.checks) > 5
+    assert plain["timing"]["tower_ms"] == 20.0
+    assert set(StagePrediction.__slots__) <= set(plain)
+
+
+def test_a_row_without_signal_is_json_too(prediction: StagePrediction) -> None:
+    quality = Quality(frozenset(), 1.0, float("nan"), False)
+    empty = replace(
+        prediction, stage=None, head=None, rationale=None, rationale_text="", checks=(), quality=quality
+    )
+    plain = json.loads(json.dumps(empty.to_dict(), allow_nan=False))
+    assert plain["stage"] is plain["head"] is plain["rationale"] is None
+
+
+def test_consistent_means_whole_coherent_and_of_the_predicted_stage(prediction: StagePrediction) -> None:
+    assert prediction.consistent
+    assert not replace(prediction, stage=Stage.N1).consistent
+    assert not replace(prediction, rationale=None).consistent
+    torn = parse(TEXT.replace("the stage is N2", "the stage is N1"))
+    assert not replace(prediction, rationale=torn, stage=Stage.N1).consistent

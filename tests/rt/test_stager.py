@@ -1,0 +1,524 @@
+"""The stager: the same answers by every way in, honest about poor signal, careful about its input."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from eegvlm_rt import stager as stager_module
+from eegvlm_rt.decoding import Finish
+from eegvlm_rt.epoch import Epoch, QualityFlag, assess
+from eegvlm_rt.errors import (
+    BundleError,
+    ChannelError,
+    InputError,
+    RecordingError,
+    SamplingRateError,
+    UnitError,
+)
+from eegvlm_rt.evidence import measure
+from eegvlm_rt.prediction import Source
+from eegvlm_rt.preprocess import condition_epoch, condition_recording
+from eegvlm_rt.prompt import Mode
+from eegvlm_rt.rationale import check, parse
+from eegvlm_rt.simulator import simulate_night
+from eegvlm_rt.simulator.edf import write_edf
+from eegvlm_rt.sources import Recording
+from eegvlm_rt.stager import Stager, predict_epoch
+from eegvlm_rt.stages import STAGES
+
+from .tiny_bundle import write_tiny_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from eegvlm_rt.prediction import StagePrediction
+
+MODES = ["head", "direct", "cot"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("models") / "nano"
+    write_tiny_bundle(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def stager(folder: Path) -> Stager:
+    return Stager.load(folder, threads=2)
+
+
+@pytest.fixture(scope="module")
+def night() -> np.ndarray:
+    return simulate_night(3, hours=0.2).samples_uv
+
+
+@pytest.fixture(scope="module")
+def epochs(night: np.ndarray) -> np.ndarray:
+    return night[:36_000].reshape(-1, 3000)
+
+
+def said(prediction: StagePrediction) -> tuple[object, ...]:
+    """What a prediction says, apart from the time it took and the last digits of its probabilities."""
+    plain = prediction.to_dict()
+    for name in ("timing", "probabilities", "head"):
+        del plain[name]
+    return tuple(plain.items())
+
+
+def assert_same(found: list[StagePrediction], expected: list[StagePrediction], tolerance: float) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert said(one) == said(other)
+        for stage in STAGES:
+            assert one.probabilities[stage] == pytest.approx(other.probabilities[stage], abs=tolerance)
+
+
+class TestOneEpoch:
+    @pytest.mark.parametrize("mode", MODES)
+    def test_the_stage_is_the_most_probable_one(self, stager: Stager, epochs: np.ndarray, mode: str) -> None:
+        found = stager.predict_epoch(epochs[0], 100, mode=mode)
+        assert sum(found.probabilities.values()) == pytest.approx(1.0)
+        assert found.stage == max(STAGES, key=found.probabilities.__getitem__)
+        assert found.mode is Mode(mode)
+
+    def test_the_head_is_a_second_opinion_in_every_mode(self, stager: Stager, epochs: np.ndarray) -> None:
+        head = stager.predict_epoch(epochs[0], 100, mode="head")
+        assert head.source is Source.HEAD
+        assert head.agrees
+        for mode in ("direct", "cot"):
+            found = stager.predict_epoch(epochs[0], 100, mode=mode)
+            assert found.head is not None
+            assert found.head.probabilities == head.probabilities
+            assert found.agrees == (found.stage == head.stage)
+
+    def test_reasoning_is_parsed_and_checked_against_the_signal(
+        self, stager: Stager, epochs: np.ndarray
+    ) -> None:
+        found = stager.predict_epoch(epochs[0], 100)
+        assert found.finish is Finish.COMPLETE
+        assert found.rationale == parse(found.rationale_text)
+        assert found.findings == measure(condition_epoch(epochs[0], 100))
+        assert found.checks == check(found.rationale, found.findings)
+        assert found.quality == assess(epochs[0], 100)
+
+    @pytest.mark.parametrize("mode", ["head", "direct"])
+    def test_other_modes_have_no_text(self, stager: Stager, epochs: np.ndarray, mode: str) -> None:
+        found = stager.predict_epoch(epochs[0], 100, mode=mode)
+        assert (found.rationale, found.rationale_text, found.checks) == (None, "", ())
+        assert found.finish is Finish.NONE
+        assert found.timing.tokens == 0
+
+    def test_time_is_accounted_for(self, stager: Stager, epochs: np.ndarray) -> None:
+        timing = stager.predict_epoch(epochs[0], 100).timing
+        parts = (timing.render_ms, timing.tower_ms, timing.prefill_ms, timing.decode_ms)
+        assert all(part > 0 for part in parts)
+        assert sum(parts) <= timing.total_ms
+        assert 0 < timing.first_token_ms <= timing.stage_ms <= timing.total_ms
+        assert timing.tokens > timing.steps > 0
+
+    @pytest.mark.parametrize(
+        ("unit", "factor"), [("uV", 1), ("µV", 1), ("mV", 1e-3), ("V", 1e-6), ("nV", 1e3)]
+    )
+    def test_the_unit_does_not_change_the_answer(
+        self, stager: Stager, epochs: np.ndarray, unit: str, factor: float
+    ) -> None:
+        expected = stager.predict_epoch(epochs[1], 100)
+        found = stager.predict_epoch(epochs[1].astype(np.float64) * factor, 100, unit)
+        assert found.stage == expected.stage
+        assert found.rationale_text == expected.rationale_text
+
+    @pytest.mark.parametrize("sfreq", [50, 100, 128.0, 200, 256, 512, 1000, 4096])
+    def test_any_usual_rate_is_read(self, stager: Stager, sfreq: float) -> None:
+        t = np.arange(round(30 * sfreq)) / sfreq
+        found = stager.predict_epoch(40 * np.sin(2 * np.pi * 10 * t), sfreq, mode="head")
+        assert found.findings.rhythm == "alpha"
+
+    def test_place_and_channel_are_carried_along(self, stager: Stager, epochs: np.ndarray) -> None:
+        found = stager.predict_epoch(epochs[0], 100, channel="Fpz", mode="head", start_s=60.0, index=2)
+        assert (found.channel, found.start_s, found.index) == ("Fpz", 60.0, 2)
+
+    def test_an_epoch_conditioned_already_gives_the_same(self, stager: Stager, epochs: np.ndarray) -> None:
+        expected = stager.predict_epoch(epochs[2], 100)
+        found = stager.predict_conditioned(condition_epoch(epochs[2], 100), expected.quality)
+        assert_same([found], [expected], 0.0)
+
+    def test_several_threads_may_ask_at_once(self, stager: Stager, epochs: np.ndarray) -> None:
+        alone = [stager.predict_epoch(x, 100) for x in epochs[:6]]
+        with ThreadPoolExecutor(3) as pool:
+            together = list(pool.map(lambda x: stager.predict_epoch(x, 100), epochs[:6]))
+        assert_same(together, alone, 0.0)
+
+
+class TestInput:
+    def test_a_length_that_is_not_30_s_names_n_samples(self, stager: Stager) -> None:
+        with pytest.raises(
+            InputError, match="n_samples: 2998; an epoch is 30 s: give 3000 samples at 100 Hz"
+        ):
+            stager.predict_epoch(np.ones(2998), 100)
+
+    @pytest.mark.parametrize("n", [2999, 3000, 3001])
+    def test_one_sample_more_or_less_is_an_epoch(self, stager: Stager, night: np.ndarray, n: int) -> None:
+        found = stager.predict_epoch(night[:n], 100, mode="head")
+        assert found.quality.missing_share == 0.0
+        assert found.stage is not None
+
+    @pytest.mark.parametrize("x", [np.ones((1, 3000)), np.ones((3000, 1)), np.float32(1.0)])
+    def test_one_channel_is_one_dimension(self, stager: Stager, x: np.ndarray) -> None:
+        with pytest.raises(InputError, match="x: shape"):
+            stager.predict_epoch(x, 100)
+
+    @pytest.mark.parametrize("x", [np.array(["a"] * 3000), np.ones(3000, dtype=complex)])
+    def test_samples_are_real_numbers(self, stager: Stager, x: np.ndarray) -> None:
+        with pytest.raises(InputError, match="dtype"):
+            stager.predict_epoch(x, 100)
+
+    @pytest.mark.parametrize("sfreq", [0, -100, 49.9, 5000, math.nan, math.inf])
+    def test_rates_outside_50_to_4096_hz_are_refused(self, stager: Stager, sfreq: float) -> None:
+        with pytest.raises(SamplingRateError, match="sfreq"):
+            stager.predict_epoch(np.ones(3000), sfreq)
+
+    def test_volts_called_microvolts_are_refused_with_the_factor(
+        self, stager: Stager, epochs: np.ndarray
+    ) -> None:
+        with pytest.raises(UnitError, match="1e6"):
+            stager.predict_epoch(epochs[0] * 1e-6, 100)
+        with pytest.raises(UnitError, match="1e6"):
+            stager.predict_epoch(epochs[0], 100, "V")
+
+    def test_an_unknown_unit_is_refused(self, stager: Stager, epochs: np.ndarray) -> None:
+        with pytest.raises(UnitError, match="unit"):
+            stager.predict_epoch(epochs[0], 100, "kV")
+
+    @pytest.mark.parametrize("mode", ["fast", "", "HEAD"])
+    def test_an_unknown_mode_is_refused(self, stager: Stager, folder: Path, mode: str) -> None:
+        with pytest.raises(InputError, match="mode"):
+            stager.predict_epoch(np.ones(3000), 100, mode=mode)
+        with pytest.raises(InputError, match="mode"):
+            Stager.load(folder, mode=mode)
+
+    @pytest.mark.parametrize("batch", [0, -1, 65, 1.5])
+    def test_the_batch_is_a_small_number(self, stager: Stager, epochs: np.ndarray, batch: int) -> None:
+        with pytest.raises(InputError, match="batch"):
+            stager.predict_recording(epochs, sfreq=100, batch=batch)
+
+    @pytest.mark.parametrize("threads", [0, -1, 1000, "two"])
+    def test_the_number_of_threads_is_sane(self, folder: Path, threads: int) -> None:
+        with pytest.raises(InputError, match="threads"):
+            Stager.load(folder, threads=threads)
+
+    def test_a_precision_is_of_a_component_that_has_some(self, folder: Path) -> None:
+        with pytest.raises(InputError, match="precision"):
+            Stager.load(folder, precision={"tokenizer": "int8"})
+        with pytest.raises(BundleError, match="int8"):
+            Stager.load(folder, precision={"tower": "int8"})
+
+    @pytest.mark.parametrize("deadline_s", [-1.0, math.nan])
+    def test_a_deadline_lies_ahead(self, stager: Stager, epochs: np.ndarray, deadline_s: float) -> None:
+        with pytest.raises(InputError, match="deadline_s"):
+            stager.predict_epoch(epochs[0], 100, deadline_s=deadline_s)
+
+    @pytest.mark.parametrize("x", [np.ones(2999, "f4"), np.ones((1, 3000), "f4"), np.array(["a"] * 3000)])
+    def test_a_conditioned_epoch_has_3000_samples(self, stager: Stager, x: np.ndarray) -> None:
+        with pytest.raises(InputError, match="x"):
+            stager.predict_conditioned(x, assess(np.ones(3000), 100))
+
+
+class TestPoorSignal:
+    @pytest.mark.parametrize("mode", MODES)
+    def test_nothing_to_look_at_is_a_row_without_a_stage(self, stager: Stager, mode: str) -> None:
+        found = stager.predict_epoch(np.full(3000, np.nan), 100, mode=mode)
+        assert (found.stage, found.head, found.agrees, found.source) == (None, None, False, Source.NONE)
+        assert found.probabilities == dict.fromkeys(STAGES, 0.2)
+        assert found.quality.flags == {QualityFlag.MISSING}
+        assert not found.quality.scorable
+
+    def test_a_flat_epoch_keeps_the_stage_and_is_not_scorable(self, stager: Stager) -> None:
+        found = stager.predict_epoch(np.zeros(3000), 100)
+        assert found.stage is not None
+        assert QualityFlag.FLAT in found.quality.flags
+        assert not found.quality.scorable
+
+    def test_an_epoch_mostly_missing_keeps_the_stage_and_is_not_scorable(
+        self, stager: Stager, epochs: np.ndarray
+    ) -> None:
+        x = epochs[0].copy()
+        x[1000:] = np.nan
+        found = stager.predict_epoch(x, 100)
+        assert found.stage is not None
+        assert found.quality.missing_share == pytest.approx(2 / 3, abs=1e-3)
+        assert not found.quality.scorable
+
+    def test_rows_without_signal_stay_in_their_place(self, stager: Stager, epochs: np.ndarray) -> None:
+        x = epochs.copy()
+        x[[0, 5, 6, 11]] = np.nan
+        found = list(stager.predict_recording(x, sfreq=100))
+        assert [i for i, row in enumerate(found) if row.stage is None] == [0, 5, 6, 11]
+        assert [row.index for row in found] == list(range(12))
+
+
+class TestRecording:
+    @pytest.mark.parametrize("mode", MODES)
+    def test_separate_epochs_give_what_one_by_one_gives(
+        self, stager: Stager, epochs: np.ndarray, mode: str
+    ) -> None:
+        found = list(stager.predict_recording(epochs, "Fpz", sfreq=100, mode=mode))
+        expected = [
+            stager.predict_epoch(x, 100, channel="Fpz", mode=mode, index=i, start_s=30.0 * i)
+            for i, x in enumerate(epochs)
+        ]
+        assert_same(found, expected, 1e-5)
+
+    def test_one_by_one_through_the_tower_is_equal_to_the_last_bit(
+        self, stager: Stager, epochs: np.ndarray
+    ) -> None:
+        found = stager.predict_recording(epochs, sfreq=100, batch=1)
+        expected = [stager.predict_epoch(x, 100) for x in epochs]
+        assert [row.probabilities for row in found] == [row.probabilities for row in expected]
+
+    @pytest.mark.parametrize("batch", [1, 3, 12, 64])
+    def test_the_batch_does_not_change_what_is_said(
+        self, stager: Stager, epochs: np.ndarray, batch: int
+    ) -> None:
+        expected = list(stager.predict_recording(epochs, sfreq=100))
+        assert_same(list(stager.predict_recording(epochs, sfreq=100, batch=batch)), expected, 1e-5)
+
+    def test_a_recording_is_conditioned_whole_and_cut_every_30_s(
+        self, stager: Stager, night: np.ndarray
+    ) -> None:
+        long = night[: 3000 * 5]
+        conditioned = condition_recording(long, 100).reshape(5, 3000)
+        expected = [
+            stager.predict_conditioned(x, assess(raw, 100), index=i, start_s=30.0 * i)
+            for i, (x, raw) in enumerate(zip(conditioned, long.reshape(5, 3000), strict=True))
+        ]
+        assert_same(list(stager.predict_recording(long, sfreq=100)), expected, 1e-5)
+
+    def test_what_comes_later_never_changes_what_was_said(self, stager: Stager, night: np.ndarray) -> None:
+        longer = night[: 3000 * 6].copy()
+        before = list(stager.predict_recording(longer[: 3000 * 4], sfreq=100))
+        longer[3000 * 4 :] = 300 * np.random.default_rng(0).standard_normal(6000)
+        after = list(stager.predict_recording(longer, sfreq=100))
+        assert_same(after[:4], before, 1e-5)
+
+    def test_a_last_part_of_an_epoch_is_a_row_that_says_what_is_missing(
+        self, stager: Stager, night: np.ndarray
+    ) -> None:
+        found = list(stager.predict_recording(night[: 3000 * 2 + 600], sfreq=100))
+        assert [row.start_s for row in found] == [0.0, 30.0, 60.0]
+        assert [row.quality.missing_share for row in found] == pytest.approx([0.0, 0.0, 0.8])
+        assert QualityFlag.MISSING in found[2].quality.flags
+        assert found[2].stage is not None
+        assert not found[2].quality.scorable
+
+    @pytest.mark.parametrize(("extra", "rows"), [(-1, 2), (0, 2), (1, 2), (2, 3)])
+    def test_a_stray_sample_is_no_epoch(
+        self, stager: Stager, night: np.ndarray, extra: int, rows: int
+    ) -> None:
+        found = list(stager.predict_recording(night[: 6000 + extra], sfreq=100, mode="head"))
+        assert len(found) == rows
+        assert [row.quality.missing_share for row in found[:2]] == [0.0, 0.0]
+
+    @pytest.mark.parametrize("sfreq", [128.0, 200.0, 256.0, 99.9])
+    def test_every_sample_belongs_to_a_row(self, stager: Stager, sfreq: float) -> None:
+        samples = simulate_night(1, hours=0.2, sfreq=sfreq).samples_uv[: round(100.3 * sfreq)]
+        found = list(stager.predict_recording(samples, sfreq=sfreq, mode="head"))
+        assert len(found) == math.ceil((len(samples) - 1) / sfreq / 30)
+        present = sum((1 - row.quality.missing_share) * 30 for row in found)
+        assert present == pytest.approx(len(samples) / sfreq, abs=2 / sfreq)
+
+    def test_an_edf_file_is_read_by_its_channel(self, stager: Stager, tmp_path: Path) -> None:
+        night = simulate_night(5, hours=0.2, channel="EEG Fpz-Cz")
+        path = write_edf(night, tmp_path / "night.edf")
+        found = list(stager.predict_recording(path, "EEG Fpz-Cz", mode="head"))
+        assert len(found) == len(night.stages)
+        assert {row.channel for row in found} == {"EEG Fpz-Cz"}
+        direct = list(stager.predict_recording(night.samples_uv, sfreq=100, mode="head"))
+        assert [row.stage for row in found] == [row.stage for row in direct]
+        with pytest.raises(ChannelError, match="Pz-Oz"):
+            stager.predict_recording(str(path), "Pz-Oz")
+
+    def test_a_recording_object_is_taken_as_it_is(self, stager: Stager, night: np.ndarray) -> None:
+        recording = Recording(night[:6000], 100.0, "Cz")
+        found = list(stager.predict_recording(recording, mode="head"))
+        assert [(row.index, row.channel) for row in found] == [(0, "Cz"), (1, "Cz")]
+
+    def test_a_sequence_of_epochs_keeps_their_places(self, stager: Stager, epochs: np.ndarray) -> None:
+        some = [
+            Epoch.from_samples(x, 100, channel="Cz", start_s=90.0 + 30 * i) for i, x in enumerate(epochs[:3])
+        ]
+        found = list(stager.predict_recording(some))
+        assert [row.start_s for row in found] == [90.0, 120.0, 150.0]
+        assert_same(
+            found,
+            [
+                stager.predict_epoch(x, 100, channel="Cz", index=i, start_s=90.0 + 30 * i)
+                for i, x in enumerate(epochs[:3])
+            ],
+            1e-5,
+        )
+
+    def test_mne_objects_are_read_in_volts(self, stager: Stager, epochs: np.ndarray) -> None:
+        mne = pytest.importorskip("mne")
+        info = mne.create_info(["Fpz", "Cz"], 100.0, "eeg", verbose="error")
+        volts = np.stack([epochs[0], epochs[1]])[:, None].repeat(2, axis=1) * 1e-6
+        cut = mne.EpochsArray(volts, info, verbose="error")
+        found = list(stager.predict_recording(cut, "Cz", mode="head"))
+        expected = list(stager.predict_recording(epochs[:2], "Cz", sfreq=100, mode="head"))
+        assert [row.stage for row in found] == [row.stage for row in expected]
+        with pytest.raises(ChannelError, match="Fpz, Cz"):
+            stager.predict_recording(cut)
+        raw = mne.io.RawArray(np.tile(epochs[:2].reshape(1, -1), (2, 1)) * 1e-6, info, verbose="error")
+        whole = list(stager.predict_recording(raw, "Cz", mode="head"))
+        long = list(stager.predict_recording(epochs[:2].ravel(), "Cz", sfreq=100, mode="head"))
+        assert [row.stage for row in whole] == [row.stage for row in long]
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            None,
+            7,
+            np.ones((2, 3, 4)),
+            np.array([]),
+            np.ones((0, 3000)),
+            [],
+            {"x": 1},
+            np.ones((2, 2000)),
+            np.array(["a"]),
+        ],
+    )
+    def test_what_is_no_recording_is_refused_at_once(self, stager: Stager, source: object) -> None:
+        with pytest.raises(InputError):
+            stager.predict_recording(source, sfreq=100)
+
+    def test_an_array_needs_its_rate(self, stager: Stager, epochs: np.ndarray) -> None:
+        with pytest.raises(InputError, match="sfreq"):
+            stager.predict_recording(epochs)
+
+    def test_a_file_that_is_not_there_is_named(self, stager: Stager, tmp_path: Path) -> None:
+        with pytest.raises(RecordingError, match=r"no\.edf"):
+            stager.predict_recording(tmp_path / "no.edf")
+
+    def test_iteration_can_be_cancelled_and_abandoned(self, stager: Stager, epochs: np.ndarray) -> None:
+        indices: list[int] = []
+        rows = stager.predict_recording(epochs, sfreq=100, batch=2, cancelled=lambda: len(indices) == 3)
+        while (row := next(rows, None)) is not None:
+            indices.append(row.index)
+        assert indices == [0, 1, 2]
+        rows = stager.predict_recording(epochs, sfreq=100, batch=2)
+        assert next(iter(rows)).index == 0
+        del rows
+
+
+class TestStopping:
+    def test_text_comes_as_it_is_decided(self, stager: Stager, epochs: np.ndarray) -> None:
+        pieces: list[str] = []
+        found = stager.predict_epoch(epochs[0], 100, on_text=pieces.append)
+        assert "".join(pieces) == found.rationale_text
+        assert len(pieces) > 10
+
+    def test_with_no_time_left_the_head_answers(self, stager: Stager, epochs: np.ndarray) -> None:
+        found = stager.predict_epoch(epochs[0], 100, deadline_s=0.0)
+        assert found.source is Source.HEAD
+        assert found.finish is Finish.DEADLINE
+        assert found.head is not None
+        assert found.probabilities == found.head.probabilities
+
+    def test_with_time_enough_a_deadline_changes_nothing_but_the_order(
+        self, stager: Stager, epochs: np.ndarray
+    ) -> None:
+        assert_same(
+            [stager.predict_epoch(epochs[0], 100, deadline_s=60.0)],
+            [stager.predict_epoch(epochs[0], 100)],
+            0.0,
+        )
+
+    def test_reasoning_cut_before_its_rule_leaves_the_direct_answer(
+        self, stager: Stager, epochs: np.ndarray
+    ) -> None:
+        direct = stager.predict_epoch(epochs[0], 100, mode="direct")
+        pieces: list[str] = []
+        found = stager.predict_epoch(
+            epochs[0], 100, on_text=pieces.append, cancelled=lambda: len(pieces) > 4, deadline_s=60.0
+        )
+        assert found.finish is Finish.CANCELLED
+        assert found.source is Source.DIRECT
+        assert found.probabilities == direct.probabilities
+        assert found.rationale is None
+        assert found.rationale_text.endswith(".")
+        assert found.rationale_text.count("\n") == 0
+
+    def test_reasoning_cut_after_its_rule_keeps_the_stage_of_the_rule(
+        self, stager: Stager, epochs: np.ndarray
+    ) -> None:
+        pieces: list[str] = []
+        found = stager.predict_epoch(
+            epochs[0],
+            100,
+            on_text=pieces.append,
+            cancelled=lambda: any("Excluded" in piece for piece in pieces),
+        )
+        assert found.finish is Finish.CANCELLED
+        assert found.source is Source.RULE
+        assert found.probabilities == stager.predict_epoch(epochs[0], 100).probabilities
+        assert found.rationale is None
+
+    def test_free_text_that_is_no_rationale_leaves_the_direct_answer(
+        self, folder: Path, epochs: np.ndarray
+    ) -> None:
+        free = Stager.load(folder, constrained=False)
+        found = free.predict_epoch(epochs[0], 100)
+        assert found.rationale is None
+        assert found.finish in (Finish.INVALID, Finish.LENGTH)
+        assert found.source is Source.DIRECT
+        assert found.probabilities == free.predict_epoch(epochs[0], 100, mode="direct").probabilities
+
+
+class TestLoading:
+    def test_a_name_is_found_where_the_variable_points(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EEGVLM_RT_MODELS", str(folder.parent))
+        assert Stager.load("nano").bundle.path == folder
+
+    def test_the_module_function_keeps_one_stager(
+        self, folder: Path, epochs: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EEGVLM_RT_MODELS", str(folder.parent))
+        monkeypatch.setattr(stager_module, "_default", None)
+        found = predict_epoch(epochs[0], 100)
+        kept = stager_module._default
+        assert_same([predict_epoch(epochs[0], 100, mode="cot")], [found], 0.0)
+        assert stager_module._default is kept is not None
+
+    def test_in_head_mode_the_language_model_is_loaded_when_first_asked(
+        self, folder: Path, epochs: np.ndarray
+    ) -> None:
+        lazy = Stager.load(folder, mode="head")
+        assert lazy.predict_epoch(epochs[0], 100).source is Source.HEAD
+        assert lazy.predict_epoch(epochs[0], 100, mode="cot").source is Source.RULE
+
+    def test_staging_imports_nothing_heavy(self, folder: Path) -> None:
+        program = (
+            "import sys, numpy as np\n"
+            "from eegvlm_rt import Stager\n"
+            "x = 40 * np.random.default_rng(0).standard_normal(3000)\n"
+            "print(Stager.load(sys.argv[1]).predict_epoch(x, 100).stage is not None)\n"
+            "heavy = {'torch', 'transformers', 'onnx', 'mne', 'matplotlib', 'edfio'}\n"
+            "print(sorted(heavy & set(sys.modules)))\n"
+        )
+        found = subprocess.run(
+            [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True
+        )
+        assert found.stdout.split("\n")[:2] == ["True", "[]"]
+
+    def test_the_number_of_threads_is_known(self, stager: Stager, folder: Path) -> None:
+        assert stager.threads == 2
+        assert 1 <= Stager.load(folder).threads <= 4
