@@ -134,7 +134,7 @@ def test_saved_and_loaded_models_give_the_same_numbers(
     assert (tmp_path / "model.safetensors").exists()
     loaded = EegVlmForConditionalGeneration.from_pretrained(tmp_path).eval()
     assert loaded.config.render == nano.config.render
-    assert loaded.config.enhancement_config.hidden_sizes == [32, 64, 96, 192]
+    assert loaded.config.enhancement_config.hidden_sizes == [40, 80, 112, 192]
     with torch.no_grad():
         for ours, theirs in zip(nano.visual(pictures()), loaded.visual(pictures()), strict=True):
             assert torch.equal(ours, theirs)

@@ -10,9 +10,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import GRAMMAR, Slot
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 __all__ = ["MAX_VOCABULARY", "build_tokenizer", "corpus", "main", "model_vocabulary"]
 

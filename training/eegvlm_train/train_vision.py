@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .data.loading import Loader, VisionBatch, VisionBatches, draw_batches, moved, sweep_batches
@@ -23,8 +22,9 @@ from .data.nightset import NightSet, load_nights
 from .imaging import Normalize, render_spec
 from .loop import Task, fit, parameter_groups
 from .metrics import score
+from .model.initialization import fan_in_initialize
 from .model.modeling import EegVlmForConditionalGeneration, low_level_features
-from .model.perception import PerceptionHeads, findings_loss, local_targets, soft_cross_entropy
+from .model.perception import Perceived, PerceptionHeads, findings_loss, local_loss, soft_cross_entropy
 from .model.presets import preset
 from .settings import VisionSettings
 
@@ -43,31 +43,34 @@ class VisionStep(nn.Module):
         self.heads = PerceptionHeads(model.config, spec.rows)
         self.layers_used = model.config.vision_layers_used
 
-    def opinions(self, grey: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Stage logits of the enhancement module, its high-level vectors, the tower's patches."""
+    def opinions(self, grey: Tensor) -> tuple[Tensor, Perceived]:
+        """Stage logits of the enhancement module, and what the training heads see in both networks."""
         pixels = self.normalize(grey)
-        logits, high = self.enhancement(pixels)
-        return logits, high, low_level_features(self.vision_tower, pixels, self.layers_used)
+        logits, high, feature_map = self.enhancement.look(pixels)
+        low = low_level_features(self.vision_tower, pixels, self.layers_used)
+        return logits, self.heads(low, high, feature_map)
 
-    def forward(self, batch: VisionBatch) -> dict[str, Tensor]:
-        logits, high, low = self.opinions(batch.grey)
-        seen = self.heads(low, high)
-        targets = local_targets(batch.signal_uv, self.heads.segments)
+    def losses(self, logits: Tensor, seen: Perceived, batch: VisionBatch) -> dict[str, Tensor]:
         losses = {
             "head": soft_cross_entropy(logits, batch.teacher),
             "head_findings": findings_loss(seen.high_findings, batch.findings, batch.absolute),
+            "head_local": local_loss(seen.high_local, batch.signal_uv),
             "tower": soft_cross_entropy(seen.stage_logits, batch.teacher),
             "tower_findings": findings_loss(seen.tower_findings, batch.findings, batch.absolute),
-            "local": F.smooth_l1_loss(seen.local.float(), targets),
+            "tower_local": local_loss(seen.tower_local, batch.signal_uv),
         }
         s = self.settings
         losses["loss"] = (
             losses["head"]
             + s.findings_weight * losses["head_findings"]
+            + s.local_weight * losses["head_local"]
             + s.tower_weight * (losses["tower"] + s.findings_weight * losses["tower_findings"])
-            + s.local_weight * losses["local"]
+            + s.local_weight * losses["tower_local"]
         )
         return losses
+
+    def forward(self, batch: VisionBatch) -> dict[str, Tensor]:
+        return self.losses(*self.opinions(batch.grey), batch)
 
 
 @torch.no_grad()
@@ -83,11 +86,11 @@ def validate_vision(
     head, tower = [], []
     for raw in Loader(workers, (0,))(make, sweep_batches(index, batch_size)):
         batch = moved(raw, device)
-        for name, value in module(batch).items():
+        logits, seen = module.opinions(batch.grey)
+        for name, value in module.losses(logits, seen, batch).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(raw.grey)
-        logits, high, low = module.opinions(batch.grey)
         head.append(logits.float().softmax(-1).cpu().numpy())
-        tower.append(module.heads(low, high).stage_logits.float().softmax(-1).cpu().numpy())
+        tower.append(seen.stage_logits.float().softmax(-1).cpu().numpy())
     figures = {name: value / len(index) for name, value in sums.items()}
     truth = nights.teacher[index].argmax(1)
     for name, probabilities in (("head", np.concatenate(head)), ("tower", np.concatenate(tower))):
@@ -127,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     held_out = load_nights(args.data, "validation", max_nights=args.max_nights)
     model = EegVlmForConditionalGeneration(preset(settings.preset))
     model.freeze_unused()
+    fan_in_initialize(model.enhancement)
     step = VisionStep(model, settings)
     spec = render_spec(model.config.render)
     make = VisionBatches(

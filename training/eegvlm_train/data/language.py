@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from eegvlm_rt.render import RenderSpec
 from eegvlm_rt.stages import STAGES
-from torch import Tensor
 
 from .loading import Batch, Index, draw_grey
 from .nightset import NightSet

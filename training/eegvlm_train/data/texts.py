@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices
 from eegvlm_rt.stages import STAGES, Stage
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from .findings import FindingsTable
 

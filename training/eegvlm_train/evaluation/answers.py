@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import Rationale
 from eegvlm_rt.stages import STAGES, Stage
-from numpy.typing import NDArray
 
 from ..metrics import INVALID
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from eegvlm_rt.decoding import Decoder, compile_grammar, prompt_tokens
-from eegvlm_rt.prompt import Mode
-from eegvlm_rt.render import RenderSpec, render_batch
-from eegvlm_rt.stages import STAGES
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import LlamaForCausalLM
 from transformers.cache_utils import DynamicCache
 from transformers.utils import logging
+
+from eegvlm_rt.decoding import Decoder, compile_grammar, prompt_tokens
+from eegvlm_rt.prompt import Mode
+from eegvlm_rt.render import RenderSpec, render_batch
+from eegvlm_rt.stages import STAGES
 
 from ..model.modeling import EegVlmForConditionalGeneration, TowerOutputs
 from ..model.processing import EegVlmProcessor

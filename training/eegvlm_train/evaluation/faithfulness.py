@@ -6,9 +6,10 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from eegvlm_rt.evidence import measure_batch
 from eegvlm_rt.rationale import Verdict, check
-from numpy.typing import NDArray
 
 from .answers import Reasons
 

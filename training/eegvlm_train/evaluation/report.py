@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from eegvlm_rt.stages import STAGES
 
 from ..metrics import Score, score

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from eegvlm_rt.preprocess import condition_epochs, condition_recording
 from numpy.typing import NDArray
+
+from eegvlm_rt.preprocess import condition_epochs, condition_recording
 
 from ..data.nightset import load_nights
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from eegvlm_rt.epoch import assess
 from eegvlm_rt.prediction import Source, StagePrediction
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
-from numpy.typing import NDArray
 
 from ..metrics import INVALID
 from .answers import Answers, Reasoned, Reasons, reason_answers

@@ -39,9 +39,14 @@ class VisualEnhancementModule(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 3, H, W) -> stage logits (n, 5), high-level vectors (n, Dv)."""
-        pooled = self.backbone(pixel_values).pooler_output.flatten(1)
-        high = self.to_high(pooled)
-        return self.stage_head(high), high
+        stage_logits, high, _ = self.look(pixel_values)
+        return stage_logits, high
+
+    def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, and the backbone's last feature map (n, C, h, w)."""
+        output = self.backbone(pixel_values)
+        high = self.to_high(output.pooler_output.flatten(1))
+        return self.stage_head(high), high, output.last_hidden_state
 
 
 class AlignmentProjector(nn.Module):

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 
 from .configuration import EegVlmConfig
 
-__all__ = ["LOCAL_TARGETS", "PerceptionHeads", "findings_loss", "local_targets", "soft_cross_entropy"]
+__all__ = [
+    "LOCAL_TARGETS",
+    "PerceptionHeads",
+    "findings_loss",
+    "local_loss",
+    "local_targets",
+    "soft_cross_entropy",
+]
 
 _RHYTHMS, _SPINDLES, _K_COMPLEXES = 5, 5, 3
 _SPLIT = (_RHYTHMS, 1, _SPINDLES, _K_COMPLEXES, 1, 1)
@@ -19,19 +26,22 @@ LOCAL_TARGETS = len(_BANDS_HZ) + 1
 
 
 class Perceived(NamedTuple):
-    """Tower's stage logits (n, 5), findings (n, 16) of tower and enhancement module, local values (n, S, 7)."""
+    """The tower's stage logits (n, 5); findings (n, 16) and local values (n, segments, 7) of tower and enhancement
+    module, each with segments of its own length."""
 
     stage_logits: Tensor
     tower_findings: Tensor
     high_findings: Tensor
-    local: Tensor
+    tower_local: Tensor
+    high_local: Tensor
 
 
 class PerceptionHeads(nn.Module):
-    """Findings from the high-level vector; stage, findings and local band powers from the CLIP patches.
+    """Findings and local band powers from both networks, and the stage from the CLIP patches.
 
-    A segment is what one patch column of one row shows: with a G x G grid and R rows, S = R * G segments of
-    30 / (R * G) seconds, each seen by G / R patches one above the other.
+    A segment is what one column of one row shows: with a G x G grid of patches and R rows, R * G segments of
+    30 / (R * G) seconds, each seen by G / R patches one above the other. The enhancement module's last feature map,
+    of w columns, is pooled to R * w segments.
     """
 
     def __init__(self, config: EegVlmConfig, rows: int) -> None:
@@ -49,18 +59,17 @@ class PerceptionHeads(nn.Module):
         self.tower = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 5 + outputs))
         self.local_norm = nn.LayerNorm(size)
         self.local = nn.Linear(size * (self.grid // rows), LOCAL_TARGETS)
+        self.map_local = nn.Linear(config.enhancement_config.hidden_sizes[-1], LOCAL_TARGETS)
 
-    @property
-    def segments(self) -> int:
-        return self.rows * self.grid
-
-    def forward(self, low: Tensor, high: Tensor) -> Perceived:
-        """Patches (n, P, Dv) and high-level vectors (n, Dv)."""
+    def forward(self, low: Tensor, high: Tensor, feature_map: Tensor) -> Perceived:
+        """Patches (n, P, Dv), high-level vectors (n, Dv), feature map (n, C, h, w)."""
         n, _, size = low.shape
         stage, findings = self.tower(self.pool_norm(low.mean(1))).split((5, sum(_SPLIT)), dim=-1)
         stacked = self.local_norm(low).view(n, self.rows, self.grid // self.rows, self.grid, size)
-        columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.segments, -1)
-        return Perceived(stage, findings, self.high(high), self.local(columns))
+        columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.rows * self.grid, -1)
+        pooled = F.adaptive_avg_pool2d(feature_map, (self.rows, feature_map.shape[3]))
+        map_local = self.map_local(pooled.permute(0, 2, 3, 1)).flatten(1, 2)
+        return Perceived(stage, findings, self.high(high), self.local(columns), map_local)
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -87,6 +96,11 @@ def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor
         + 4.0 * F.smooth_l1_loss(amplitude[:, 0] + 1.7, findings[:, 5])
     )
     return relative + (thresholded * kept).sum() / kept.sum().clamp(min=1.0)
+
+
+def local_loss(outputs: Tensor, signal_uv: Tensor) -> Tensor:
+    """Loss of local values (n, segments, 7) against those of the signal (n, T)."""
+    return F.smooth_l1_loss(outputs.float(), local_targets(signal_uv, outputs.shape[1]))
 
 
 def local_targets(signal_uv: Tensor, segments: int) -> Tensor:

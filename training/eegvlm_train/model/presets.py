@@ -39,7 +39,10 @@ _LLAMA_TOKENS: dict[str, Any] = {
 
 
 def nano(vocab_size: int = 1024) -> EegVlmConfig:
-    """About 6 M parameters; trained from scratch, shipped in the wheel. P = 144, Dv = 128, 288 visual tokens."""
+    """About 6 M parameters; trained from scratch, shipped in the wheel. P = 144, Dv = 128, 288 visual tokens.
+
+    ConvNeXt's 7 x 6 pixel patches keep the six rows apart in every stage: 48 x 56, 24 x 28, 12 x 14, 6 x 7.
+    """
     return EegVlmConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=128,
@@ -52,11 +55,11 @@ def nano(vocab_size: int = 1024) -> EegVlmConfig:
             hidden_act="gelu",
         ),
         enhancement_config=ConvNextConfig(
-            hidden_sizes=[32, 64, 96, 192],
+            hidden_sizes=[40, 80, 112, 192],
             depths=[1, 2, 5, 2],
-            patch_size=[8, 4],
+            patch_size=[7, 6],
             image_size=336,
-            layer_scale_init_value=0.1,
+            layer_scale_init_value=0.5,
         ),
         text_config=LlamaConfig(
             vocab_size=vocab_size,

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
 from eegvlm_rt.preprocess import Preprocessing
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.render import RenderSpec, render_batch
 from eegvlm_rt.stages import Stage
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
-from torch import Tensor
 
 from .configuration import EegVlmConfig
 
