@@ -9,7 +9,7 @@ from ..simulator import simulate_night, write_edf
 from ..sources import read_channel
 from .console import out
 from .outputs import make_folder
-from .stage import stage_file
+from .stage import covering, stage_file
 from .staging import busy
 
 if TYPE_CHECKING:
@@ -35,5 +35,10 @@ def run(args: argparse.Namespace) -> int:
     if args.reasons is None:
         args.reasons = "few"
     return stage_file(
-        args, recording, truth=read_edf(path), folder=folder, truth_name="simulated \\ staged", remark=_REMARK
+        args,
+        recording,
+        truth=covering(read_edf(path), recording),
+        folder=folder,
+        truth_name="simulated \\ staged",
+        remark=_REMARK,
     )

@@ -126,6 +126,8 @@ def reason(prediction: StagePrediction, start: datetime | None, width: int) -> l
         head = prediction.head
         title.append(f"   head: {head.stage.name} {percent(head.probabilities[head.stage])} %", style="dim")
     text = prediction.rationale_text.strip()
+    if stage is None and text:
+        text = f"{because(prediction).capitalize()}. What the model wrote:\n{text}"
     lines = [Text(plain(line)) for line in (text or f"Measured: {because(prediction)}.").splitlines()]
     if text and prediction.rationale is None:
         lines.append(

@@ -6,13 +6,14 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from ..hypnogram import agreement, read_edf
+from ..errors import InputError
+from ..hypnogram import Hypnogram, agreement, read_edf
 from ..sources import read_channel
 from .console import NOTICE, note, out, plain
 from .outputs import make_folder, predictions_dict, write_night
 from .present import header, pick_few, reason, row
 from .report import agreement_lines, duration, hypnogram_lines, summary_lines
-from .staging import load_stager, stage_recording
+from .staging import epochs_of, load_stager, stage_recording
 
 if TYPE_CHECKING:
     import argparse
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..hypnogram import Agreement, Hypnogram
+    from ..hypnogram import Agreement
     from ..prediction import StagePrediction
     from ..sources import Recording
     from .staging import Night
 
-__all__ = ["run", "stage_file"]
+__all__ = ["covering", "run", "stage_file"]
 
 DONE, INTERRUPTED = 0, 130
 _ALL_REASONS_UP_TO = 20
@@ -33,12 +34,24 @@ _ALL_REASONS_UP_TO = 20
 
 def run(args: argparse.Namespace) -> int:
     """Stage a file and report: text, or JSON lines with --json."""
-    truth = None if args.truth is None else read_edf(args.truth)
-    folder = None if args.out is None else make_folder(args.out)
     recording = read_channel(args.file, args.channel)
+    truth = None if args.truth is None else covering(read_edf(args.truth), recording)
+    folder = None if args.out is None else make_folder(args.out)
     if args.json:
         return _json(args, recording, truth, folder)
     return stage_file(args, recording, truth=truth, folder=folder)
+
+
+def covering(truth: Hypnogram, recording: Recording) -> Hypnogram:
+    """The truth epoch for epoch of a recording, aligned by clock time.
+
+    Raises InputError, before anything is staged, where they start between epochs of each other or share none.
+    """
+    aligned = truth.aligned_to(Hypnogram((None,) * epochs_of(recording), recording.start))
+    if not any(stage is not None for stage in aligned.stages):
+        found = f"starts {truth.start}"
+        raise InputError("truth", found, f"no scored epoch in common; the recording starts {recording.start}")
+    return aligned
 
 
 def stage_file(
@@ -50,7 +63,10 @@ def stage_file(
     truth_name: str = "truth \\ staged",
     remark: str = "",
 ) -> int:
-    """Stage a recording, print rows as they come, then reasons, hypnogram, numbers and files."""
+    """Stage a recording, print rows as they come, then reasons, hypnogram, numbers and files.
+
+    `truth` has one entry per epoch of the recording (see `covering`).
+    """
     console = out()
     stager = load_stager(args.bundle, args.mode, args.threads, console)
     _title(console, recording, stager.bundle.manifest.model_id, args.mode)
@@ -62,8 +78,7 @@ def stage_file(
         console.print("\nInterrupted before the first epoch; nothing was written.")
         return INTERRUPTED
     hypnogram = night.hypnogram()
-    reference = None if truth is None else truth.aligned_to(hypnogram)
-    found = _compare(reference, hypnogram)
+    reference, found = _compare(truth, hypnogram)
     _reasons(console, night, args.reasons)
     console.print()
     for line in (
@@ -79,6 +94,8 @@ def stage_file(
         if remark:
             console.print(remark, style="dim")
         console.print()
+    elif truth is not None:
+        console.print("No epoch is scored in both: there is no agreement to count.\n")
     if folder is not None:
         files, missing = write_night(
             folder, night, reference=reference, agreement=found, title=_name(recording)
@@ -101,8 +118,7 @@ def _json(
     reference = found = None
     if night.predictions:
         hypnogram = night.hypnogram()
-        reference = None if truth is None else truth.aligned_to(hypnogram)
-        found = _compare(reference, hypnogram)
+        reference, found = _compare(truth, hypnogram)
         if folder is not None:
             write_night(folder, night, reference=reference, agreement=found, title=_name(recording))
     whole = predictions_dict(night, found)
@@ -111,8 +127,15 @@ def _json(
     return DONE if night.complete else INTERRUPTED
 
 
-def _compare(reference: Hypnogram | None, hypnogram: Hypnogram) -> Agreement | None:
-    return None if reference is None else agreement(reference, hypnogram)
+def _compare(truth: Hypnogram | None, hypnogram: Hypnogram) -> tuple[Hypnogram | None, Agreement | None]:
+    """The truth of the epochs that were staged, and the agreement where any epoch has both."""
+    if truth is None:
+        return None, None
+    reference = truth.window(0, len(hypnogram))
+    common = any(
+        a is not None and b is not None for a, b in zip(reference.stages, hypnogram.stages, strict=True)
+    )
+    return reference, agreement(reference, hypnogram) if common else None
 
 
 def _line(fields: dict[str, object]) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..sources import Recording
     from ..stager import Stager
 
-__all__ = ["Night", "busy", "load_stager", "stage_recording"]
+__all__ = ["Night", "busy", "epochs_of", "load_stager", "stage_recording"]
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ def stage_recording(
     Ctrl-C ends it after the epoch at hand, a second one at once: the night then holds what was done, and
     `complete` is False.
     """
-    total = max(1, math.ceil((len(recording.samples_uv) - 1) / (EPOCH_S * recording.sfreq)))
+    total = epochs_of(recording)
     manifest = stager.bundle.manifest
     night = Night(recording, mode, manifest.model_id, stager.bundle.digest)
     started = time.perf_counter()
@@ -90,6 +90,11 @@ def stage_recording(
     night.complete = len(night.predictions) >= total
     night.elapsed_s = time.perf_counter() - started
     return night
+
+
+def epochs_of(recording: Recording) -> int:
+    """Epochs staging gives: the whole ones, and a last one that is not."""
+    return max(1, math.ceil((len(recording.samples_uv) - 1) / (EPOCH_S * recording.sfreq)))
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
     plus = kind == b"EDF+C"
     return EdfHeader(
         path=path,
-        start=_start(date, time, hidden=plus and recording.startswith(b"Startdate X")),
+        start=_start(date, time, hidden=recording.startswith(b"Startdate X")),
         plus=plus,
         header_bytes=n_header,
         n_records=n_records,

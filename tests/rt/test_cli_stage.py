@@ -6,12 +6,13 @@ import json
 import os
 import re
 import signal
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from eegvlm_rt import plot
-from eegvlm_rt.hypnogram import from_csv, read_edf
+from eegvlm_rt.hypnogram import Hypnogram, from_csv, read_edf, write_edf
 from eegvlm_rt.stages import STAGES, Stage
 
 from .cli_runs import cli, save_recording, start_cli
@@ -189,6 +190,21 @@ def test_a_truth_is_compared_with(capsys, recording):
     assert summary["agreement"]["n"] == 3
     assert summary["agreement"]["accuracy"] == pytest.approx(right / 3)
     assert "Agreement  accuracy" in cli(capsys, "stage", recording, "--truth", recording)[1]
+
+
+def test_a_truth_of_another_night_is_refused_before_staging(capsys, recording, tmp_path):
+    other = write_edf(Hypnogram((Stage.W,) * 3, datetime(2019, 1, 1)), tmp_path / "other.edf")
+    refused(cli(capsys, "stage", recording, "--truth", other), "truth: starts 2019-01-01.*no scored epoch in common")
+    between = write_edf(Hypnogram((Stage.W,) * 3, datetime(2020, 5, 1, 22, 0, 15)), tmp_path / "between.edf")
+    refused(cli(capsys, "stage", recording, "--truth", between), "15 s apart")
+
+
+def test_a_truth_that_covers_only_unscorable_epochs_gives_no_agreement(capsys, tmp_path):
+    recording = save_recording(tmp_path / "cut.edf", epochs=2.2)
+    last = write_edf(Hypnogram((Stage.W,), datetime(2020, 5, 1, 22, 1)), tmp_path / "last.edf")
+    status, out, _ = cli(capsys, "stage", recording, "--truth", last)
+    assert status == 0
+    assert "No epoch is scored in both" in out
 
 
 def test_an_epoch_that_cannot_be_scored_is_a_row_and_unscored(capsys, tmp_path):

@@ -148,8 +148,9 @@ def test_the_start_is_date_and_time_of_the_header_with_its_fraction(tmp_path):
     assert read_channel(path).start == datetime(2003, 2, 28, 23, 0, 0, 250_000)
 
 
-def test_a_hidden_start_is_none(tmp_path):
-    assert read_channel(save(tmp_path, signal(), annotations=[])).start is None
+@pytest.mark.parametrize("more", [{}, {"annotations": []}])
+def test_a_hidden_start_is_none(tmp_path, more):
+    assert read_channel(save(tmp_path, signal(), **more)).start is None
 
 
 def test_annotations_are_read_with_onset_duration_and_text(tmp_path):
