@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         recording,
         truth=covering(read_edf(path), recording),
         folder=folder,
-        truth_name="simulated \\ staged",
+        truth_name="simulated",
+        title=f"Simulated night, seed {args.seed}, {recording.channel}",
         remark=_REMARK,
     )

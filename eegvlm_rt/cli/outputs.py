@@ -56,7 +56,13 @@ def predictions_dict(night: Night, agreement: Agreement | None) -> dict[str, Any
 
 
 def write_night(
-    folder: Path, night: Night, *, reference: Hypnogram | None, agreement: Agreement | None, title: str
+    folder: Path,
+    night: Night,
+    *,
+    reference: Hypnogram | None,
+    agreement: Agreement | None,
+    title: str,
+    reference_name: str = "truth",
 ) -> tuple[list[Path], str]:
     """Write hypnogram.edf, hypnogram.csv, predictions.json and hypnogram.png.
 
@@ -72,5 +78,7 @@ def write_night(
     if not plot.available():
         return files, "no picture: it needs matplotlib, pip install 'eegvlm-rt[viz]'"
     picture = folder / "hypnogram.png"
-    files.append(plot.write_png(hypnogram, picture, reference=reference, title=title))
+    files.append(
+        plot.write_png(hypnogram, picture, reference=reference, title=title, reference_name=reference_name)
+    )
     return files, ""

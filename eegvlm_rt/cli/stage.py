@@ -60,7 +60,8 @@ def stage_file(
     *,
     truth: Hypnogram | None,
     folder: Path | None,
-    truth_name: str = "truth \\ staged",
+    truth_name: str = "truth",
+    title: str | None = None,
     remark: str = "",
 ) -> int:
     """Stage a recording, print rows as they come, then reasons, hypnogram, numbers and files.
@@ -89,7 +90,7 @@ def stage_file(
         console.print(line)
     console.print()
     if found is not None:
-        for line in agreement_lines(found, truth_name):
+        for line in agreement_lines(found, f"{truth_name} \\ staged"):
             console.print(line)
         if remark:
             console.print(remark, style="dim")
@@ -98,7 +99,12 @@ def stage_file(
         console.print("No epoch is scored in both: there is no agreement to count.\n")
     if folder is not None:
         files, missing = write_night(
-            folder, night, reference=reference, agreement=found, title=_name(recording)
+            folder,
+            night,
+            reference=reference,
+            agreement=found,
+            title=title or _name(recording),
+            reference_name=truth_name,
         )
         for i, file in enumerate(files):
             console.print(f"{'' if i else 'Files':<11}{plain(str(file))}", soft_wrap=True)
