@@ -1,0 +1,85 @@
+"""Recipes and overrides; the learning rate over a run."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from eegvlm_train.loop import Averaged, parameter_groups, rate_at
+from eegvlm_train.settings import LanguageSettings, RunSettings, VisionSettings, load_settings
+from torch import nn
+
+
+@pytest.mark.parametrize("name", ["nano-vision", "nano-vision-gpu"])
+def test_shipped_vision_recipes_load(name: str) -> None:
+    assert load_settings(VisionSettings, name, {}).preset == "nano"
+
+
+@pytest.mark.parametrize("name", ["nano-language", "nano-language-gpu"])
+def test_shipped_language_recipes_load(name: str) -> None:
+    assert load_settings(LanguageSettings, name, {}).preset == "nano"
+
+
+def test_overrides_win_over_the_recipe_which_wins_over_the_defaults(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("batch_size: 8\nsteps: 7\nlearning_rate: 1\n")
+    settings = load_settings(VisionSettings, recipe, {"steps": "9", "max_minutes": "1.5", "compile": "true"})
+    assert (settings.batch_size, settings.steps, settings.max_minutes) == (8, 9, 1.5)
+    assert settings.compile is True
+    assert settings.learning_rate == 1.0
+    assert settings.warmup_steps == RunSettings().warmup_steps
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"bach_size": "8"}, "bach_size: no such setting"),
+        ({"batch_size": "0"}, "batch_size: 0; give 1 or more"),
+        ({"ema_decay": "1.0"}, "ema_decay: 1.0"),
+        ({"balance": "2"}, "balance: 2.0"),
+    ],
+)
+def test_impossible_settings_are_named(overrides: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_settings(VisionSettings, None, overrides)
+
+
+def test_unknown_settings_in_a_recipe_are_named(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("stage_weight: 2\n")
+    with pytest.raises(ValueError, match="stage_weight: no such setting"):
+        load_settings(VisionSettings, recipe, {})
+    assert "stage_weight" in {field.name for field in fields(LanguageSettings)}
+
+
+def test_the_rate_warms_up_then_falls_to_its_final_share() -> None:
+    settings = RunSettings(warmup_steps=10, final_rate_share=0.1)
+    assert rate_at(0.0, 0, settings) == pytest.approx(0.1)
+    assert rate_at(0.0, 9, settings) == pytest.approx(1.0)
+    assert rate_at(0.5, 100, settings) == pytest.approx(0.55)
+    assert rate_at(1.0, 100, settings) == rate_at(2.0, 100, settings) == pytest.approx(0.1)
+
+
+def test_only_matrices_decay_and_frozen_weights_are_left_out() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    module[2].requires_grad_(False)
+    decayed, plain = parameter_groups(module, 0.01, 0.1)
+    assert [tuple(p.shape) for p in decayed["params"]] == [(4, 3)]
+    assert [tuple(p.shape) for p in plain["params"]] == [(4,), (4,), (4,)]
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert decayed["peak"] == plain["peak"] == 0.01
+
+
+def test_the_average_follows_a_young_run_fast_and_an_old_one_slowly() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    young, old = Averaged(module, 0.99), Averaged(module, 0.99)
+    nn.init.ones_(module.weight)
+    young.update(module, 1)
+    old.update(module, 100000)
+    assert young.module.weight.item() == pytest.approx(1 - 2 / 11)
+    assert old.module.weight.item() == pytest.approx(0.01)
+    assert not any(p.requires_grad for p in young.module.parameters())
+    assert torch.equal(module.weight, torch.ones(1, 1))
