@@ -40,4 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
+    except OSError as error:
+        report_error(f"{error.filename or 'system'}: {error.strerror}")
+        return BAD_INPUT
     return status

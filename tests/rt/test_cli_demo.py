@@ -94,3 +94,10 @@ def test_a_night_has_a_sensible_length(capsys, hours):
     status, _, err = cli(capsys, "demo", "--hours", hours)
     assert status == 2
     assert "give hours from 0.1 to 24" in err
+
+
+def test_a_recording_that_cannot_be_written_is_one_message(capsys, tmp_path):
+    (tmp_path / "recording.edf").mkdir()
+    status, _, err = cli(capsys, "demo", "--hours", "0.1", "--out", tmp_path)
+    assert status == 2
+    assert err == f"eegvlm-rt: {tmp_path / 'recording.edf'}: Is a directory\n"
