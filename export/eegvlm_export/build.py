@@ -1,0 +1,149 @@
+"""Checkpoint to bundle: make the files, measure them, hold the gates, publish."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import eegvlm_rt
+from eegvlm_rt.bundle import Bundle, ComponentSource, LanguageModelShape, write_bundle
+from eegvlm_rt.errors import BundleError
+from eegvlm_rt.render import RENDERER_VERSION
+from eegvlm_rt.stages import STAGES
+
+from .card import write_card
+from .checkpoint import Checkpoint
+from .components import make_components
+from .epochs import SIMULATED, load_epochs
+from .evaluation import evaluate
+from .gates import GateResult, GatesFailedError, check_gates
+from .graph import OPSET
+from .language import head_dim, kv_heads
+from .parity import measure_parity, pictures
+from .recipe import Recipe
+
+__all__ = ["Exported", "export_bundle"]
+
+_PACKAGES: Final = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "tokenizers", "numpy")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A published bundle, its figures and gates; `speed_ms` are medians on this machine, not published."""
+
+    bundle: Bundle
+    figures: Mapping[str, Any]
+    gates: tuple[GateResult, ...]
+    speed_ms: Mapping[str, float]
+
+
+def export_bundle(
+    checkpoint_path: str | Path,
+    destination: str | Path,
+    recipe: Recipe,
+    *,
+    model_id: str | None = None,
+    calibration: str | Path = SIMULATED,
+    parity: str | Path = SIMULATED,
+    evaluations: Mapping[str, Path] | None = None,
+    evaluation_modes: tuple[str, ...] = ("head", "direct", "cot"),
+    threads: int = 2,
+    overwrite: bool = False,
+    progress: Progress = lambda _: None,
+) -> Exported:
+    """Export the checkpoint folder to the bundle folder `destination`.
+
+    `calibration` and `parity` are "sim" or a folder of stored nights; `evaluations` maps names to folders
+    of scored recordings. Everything is measured through the runtime, on files as they will be published.
+
+    Raises GatesFailedError, with nothing published, when a gate fails; FileNotFoundError and ValueError for
+    what cannot be read; eegvlm_rt.errors.BundleError where `destination` cannot be written.
+    """
+    if os.path.lexists(destination) and not overwrite:
+        raise BundleError("destination", str(destination), "exists; remove it or ask to overwrite it")
+    checkpoint = Checkpoint.load(checkpoint_path)
+    with tempfile.TemporaryDirectory(prefix="eegvlm-export-") as folder:
+        work = Path(folder)
+        progress("exporting graphs")
+
+        def calibrate() -> Any:
+            epochs = load_epochs(
+                calibration, recipe.calibration_epochs, checkpoint.preprocessing, "calibration"
+            )
+            return pictures(epochs, checkpoint.render)
+
+        components = make_components(checkpoint, recipe, work, calibrate)
+        manifest = _manifest(checkpoint, recipe, model_id or checkpoint.config.preset_name)
+        staged = write_bundle(work / "staged", components=components, **manifest)
+
+        progress(f"comparing {recipe.parity_epochs} epochs with the checkpoint")
+        epochs = load_epochs(parity, recipe.parity_epochs, checkpoint.preprocessing, "parity")
+        measured = measure_parity(
+            staged, checkpoint, epochs, reasoning_epochs=recipe.reasoning_epochs, threads=threads
+        )
+        accuracy = {}
+        for name, source in (evaluations or {}).items():
+            progress(f"evaluating on {name}")
+            accuracy[name] = evaluate(staged.path, source, modes=evaluation_modes, threads=threads)
+        size = {name: component.file.bytes for name, component in staged.manifest.components.items()}
+        size["total"] = sum(entry.bytes for entry in staged.manifest.files())
+        figures = {**measured.parity, "accuracy": accuracy, "bytes": size}
+        results = check_gates(recipe.gates, figures)
+        if not all(result.passed for result in results):
+            raise GatesFailedError(results)
+
+        progress("publishing")
+        card = write_card(work / "README.md", staged.manifest, measured.parity, accuracy, results)
+        components["card"] = ComponentSource(card, "none", file="README.md")
+        bundle = write_bundle(
+            destination,
+            components=components,
+            parity={**measured.parity, "gates": _passed(results)},
+            accuracy=accuracy,
+            overwrite=overwrite,
+            **manifest,
+        )
+    return Exported(bundle, figures, results, measured.speed_ms)
+
+
+def _manifest(checkpoint: Checkpoint, recipe: Recipe, model_id: str) -> dict[str, Any]:
+    config, text = checkpoint.config, checkpoint.config.text_config
+    return {
+        "model_id": model_id,
+        "render": checkpoint.render.to_dict(),
+        "preprocessing": checkpoint.preprocessing.to_dict(),
+        "prompt": checkpoint.prompt.to_dict(),
+        "stage_tokens": {stage.name: checkpoint.stage_tokens[stage] for stage in STAGES},
+        "visual_tokens": config.num_visual_tokens,
+        "hidden_size": text.hidden_size,
+        "lm": LanguageModelShape(
+            num_layers=text.num_hidden_layers,
+            num_kv_heads=kv_heads(text),
+            head_dim=head_dim(text),
+            vocab_size=text.vocab_size,
+        ),
+        "provenance": {
+            "checkpoint_sha256": checkpoint.digest,
+            "recipe": recipe.to_dict(),
+            "renderer": RENDERER_VERSION,
+            "opset": OPSET,
+            "eegvlm_rt": eegvlm_rt.__version__,
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def _passed(results: tuple[GateResult, ...]) -> dict[str, dict[str, Any]]:
+    return {
+        result.gate.figure: {"wanted": result.gate.wanted, "value": result.value, "passed": result.passed}
+        for result in results
+    }

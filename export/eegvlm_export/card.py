@@ -1,0 +1,88 @@
+"""The model card of a bundle: a template filled with figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+from eegvlm_rt.bundle import Manifest
+
+from .gates import GateResult
+
+__all__ = ["write_card"]
+
+_TEMPLATE: Final = "card_template.md"
+_ANSWERS: Final = ("head", "direct", "cot")
+
+
+def write_card(
+    path: Path,
+    manifest: Manifest,
+    parity: Mapping[str, Any],
+    accuracy: Mapping[str, Any],
+    gates: tuple[GateResult, ...],
+) -> Path:
+    """Write the card of a bundle to `path`. The same figures give the same text."""
+    template = Template(files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"))
+    render = manifest.render
+    text = template.substitute(
+        model_id=manifest.model_id,
+        patches=manifest.visual_tokens // 2,
+        picture="{width} x {height} px, {rows} rows of ±{uv_range:g} µV".format(**render),
+        layers=manifest.lm.num_layers,
+        hidden=manifest.hidden_size,
+        files="\n".join(_files(manifest)),
+        epochs=parity["epochs"],
+        reasoned=parity["reasoning_epochs"],
+        agreement="\n".join(_agreement(parity)),
+        accuracy=_accuracy(accuracy),
+        provenance="\n".join(_provenance(manifest.provenance, gates)),
+    )
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _files(manifest: Manifest) -> Iterator[str]:
+    for name, component in manifest.components.items():
+        entries = {component.precision: component.file, **component.variants}
+        for precision, entry in entries.items():
+            yield f"| {name} | `{entry.file}` | {precision} | {entry.bytes / 1e6:.2f} MB |"
+
+
+def _agreement(parity: Mapping[str, Any]) -> Iterator[str]:
+    for answer in _ANSWERS:
+        if answer in parity["agreement"]:
+            yield f"| {answer} | {parity['agreement'][answer]:.2%} | {parity['shift'][answer]:.4f} |"
+    if "text" in parity["agreement"]:
+        yield f"| text of the reasoning, word for word | {parity['agreement']['text']:.2%} | |"
+
+
+def _accuracy(accuracy: Mapping[str, Any]) -> str:
+    if not accuracy:
+        return "No agreement with human scorers was measured for this bundle.\n"
+    lines = [
+        "Agreement with human scorers (recordings that no part of the model was trained on):",
+        "",
+        "| recordings | answer | epochs | accuracy | Cohen's kappa | macro F1 |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for name, answers in accuracy.items():
+        for answer, figures in answers.items():
+            kappa = "-" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
+            lines.append(
+                f"| {name} | {answer} | {figures['n']} | {figures['accuracy']:.3f} | {kappa} "
+                f"| {figures['macro_f1']:.3f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _provenance(provenance: Mapping[str, Any], gates: tuple[GateResult, ...]) -> Iterator[str]:
+    yield f"| checkpoint (SHA-256) | `{provenance['checkpoint_sha256']}` |"
+    yield f"| renderer | version {provenance['renderer']} |"
+    yield f"| ONNX opset | {provenance['opset']} |"
+    packages = ", ".join(f"{name} {number}" for name, number in provenance["packages"].items())
+    yield f"| made with | eegvlm_export {provenance['eegvlm_rt']}, {packages} |"
+    yield f"| gates | {len(gates)}, all passed |"

@@ -1,0 +1,151 @@
+"""`python -m eegvlm_export CHECKPOINT -o BUNDLE`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from eegvlm_rt.errors import EegVlmError
+
+from .gates import GateResult, GatesFailedError
+from .recipe import LANGUAGE_PRECISIONS, TOWER_PRECISIONS, Recipe, load_recipe
+
+__all__ = ["EXIT_GATES", "EXIT_INPUT", "main"]
+
+EXIT_INPUT = 2
+EXIT_GATES = 3
+
+_MODES = ("head", "direct", "cot")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m eegvlm_export",
+        description="Export a checkpoint as a quantized, verified bundle for eegvlm-rt.",
+        epilog="Exit status: 0 published, 2 wrong input, 3 a gate failed and nothing was published.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="folder of the trained checkpoint")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument("--recipe", default="nano", help="shipped recipe or YAML file (default: nano)")
+    parser.add_argument(
+        "--precision",
+        action="append",
+        default=[],
+        metavar="PART=NAME",
+        help=f"default precision: tower={'|'.join(TOWER_PRECISIONS)}, llm={'|'.join(LANGUAGE_PRECISIONS)}",
+    )
+    parser.add_argument("--model-id", help="name in the manifest (default: the checkpoint's preset)")
+    parser.add_argument("--calibration", default="sim", metavar="DIR|sim", help="epochs that set int8 scales")
+    parser.add_argument("--parity", default="sim", metavar="DIR|sim", help="epochs that are compared")
+    parser.add_argument("--parity-epochs", type=int, help="how many; the recipe's number by default")
+    parser.add_argument("--reasoning-epochs", type=int, help="how many of them with reasoning")
+    parser.add_argument(
+        "--evaluate",
+        action="append",
+        default=[],
+        metavar="NAME:DIR",
+        help="also measure accuracy on a folder of scored recordings, such as real:DIR",
+    )
+    parser.add_argument("--modes", default=",".join(_MODES), help="modes to evaluate (default: all three)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the runtime's sessions")
+    parser.add_argument("--report", type=Path, help="write figures, gates and timings to this JSON file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older bundle at the same place")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one export; returns the exit status."""
+    args = _parser().parse_args(argv)
+    console = Console(stderr=True)
+    try:
+        recipe = _recipe(args)
+        evaluations = dict(_evaluation(text) for text in args.evaluate)
+        modes = tuple(args.modes.split(","))
+        if unknown := set(modes) - set(_MODES):
+            raise ValueError(f"--modes: {', '.join(sorted(unknown))}; use {', '.join(_MODES)}")
+        from transformers.utils import logging
+
+        from .build import export_bundle
+
+        logging.disable_progress_bar()
+        exported = export_bundle(
+            args.checkpoint,
+            args.out,
+            recipe,
+            model_id=args.model_id,
+            calibration=args.calibration,
+            parity=args.parity,
+            evaluations=evaluations,
+            evaluation_modes=modes,
+            threads=args.threads,
+            overwrite=args.overwrite,
+            progress=lambda text: console.print(text, style="dim"),
+        )
+    except GatesFailedError as failed:
+        console.print(_gate_table(failed.results))
+        console.print("gates failed: nothing was published")
+        return EXIT_GATES
+    except (EegVlmError, FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return EXIT_INPUT
+    console.print(_gate_table(exported.gates))
+    console.print(_size_table(exported.figures["bytes"], exported.speed_ms))
+    if args.report is not None:
+        report = {
+            "figures": exported.figures,
+            "gates": [
+                {"figure": r.gate.figure, "wanted": r.gate.wanted, "value": r.value} for r in exported.gates
+            ],
+            "speed_ms": exported.speed_ms,
+        }
+        args.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"{exported.bundle.path}  {exported.bundle.digest}")
+    return 0
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    recipe = load_recipe(args.recipe)
+    for pair in args.precision:
+        part, equals, precision = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--precision: {pair!r}; write tower=PRECISION or llm=PRECISION")
+        recipe = recipe.with_precision(part, precision)
+    changes = {}
+    if args.parity_epochs is not None:
+        changes["parity_epochs"] = args.parity_epochs
+        changes["reasoning_epochs"] = min(args.parity_epochs, recipe.reasoning_epochs)
+    if args.reasoning_epochs is not None:
+        changes["reasoning_epochs"] = args.reasoning_epochs
+    return replace(recipe, **changes)
+
+
+def _evaluation(text: str) -> tuple[str, Path]:
+    name, colon, folder = text.partition(":")
+    if not colon or not name or not folder:
+        raise ValueError(f"--evaluate: {text!r}; write NAME:DIR, such as real:recordings")
+    return name, Path(folder)
+
+
+def _gate_table(results: Sequence[GateResult]) -> Table:
+    table = Table("gate", "wanted", "measured", "")
+    for result in results:
+        value = "not measured" if result.value is None else f"{result.value:g}"
+        verdict = "[green]pass" if result.passed else "[red]FAIL"
+        table.add_row(result.gate.figure, result.gate.wanted, value, verdict)
+    return table
+
+
+def _size_table(sizes: Mapping[str, int], speed_ms: Mapping[str, float]) -> Table:
+    table = Table("measured here", "")
+    for name, size in sizes.items():
+        table.add_row(name, f"{size / 1e6:.2f} MB")
+    for name, value in speed_ms.items():
+        table.add_row(name, f"{value:.2f} ms")
+    return table

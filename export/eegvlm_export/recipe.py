@@ -1,0 +1,118 @@
+"""A recipe: the precision of each part, how much is measured, and the gates a bundle must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from .gates import Gate, parse_gates
+
+__all__ = ["LANGUAGE_PRECISIONS", "TOWER_PRECISIONS", "Recipe", "load_recipe"]
+
+TOWER_PRECISIONS: Final = ("fp32", "fp16", "int8")
+LANGUAGE_PRECISIONS: Final = ("fp32", "fp16", "int8", "int4")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a checkpoint becomes a bundle.
+
+    `tower` and `llm` are the precisions a device loads by default, `tower_variants` and `llm_variants` lie
+    beside them. "fp16" is half-precision weights and single-precision arithmetic. `block_size` weights
+    share one scale in int4 and int8 language models; `head` is the precision of the last product, "fp32",
+    "fp16" or "int8". `calibration_epochs` set the scales of an int8 tower.
+    """
+
+    tower: str = "fp16"
+    tower_variants: tuple[str, ...] = ()
+    llm: str = "int4"
+    llm_variants: tuple[str, ...] = ()
+    block_size: int = 32
+    head: str = "fp16"
+    calibration_epochs: int = 64
+    parity_epochs: int = 500
+    reasoning_epochs: int = 100
+    gates: tuple[Gate, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name, known in (("tower", TOWER_PRECISIONS), ("llm", LANGUAGE_PRECISIONS)):
+            chosen = (getattr(self, name), *getattr(self, f"{name}_variants"))
+            wrong = [value for value in chosen if value not in known]
+            if wrong or len(set(chosen)) != len(chosen):
+                raise ValueError(
+                    f"{name}: {', '.join(map(str, chosen))}; use each of {', '.join(known)} at most once"
+                )
+        if self.head not in ("fp32", "fp16", "int8"):
+            raise ValueError(f"head: {self.head!r}; use fp32, fp16 or int8")
+        if self.block_size < 16 or self.block_size & (self.block_size - 1):
+            raise ValueError(f"block_size: {self.block_size}; use a power of two from 16")
+        if not 0 <= self.reasoning_epochs <= self.parity_epochs or self.parity_epochs < 1:
+            raise ValueError(
+                f"parity_epochs: {self.parity_epochs}, reasoning_epochs: {self.reasoning_epochs}; "
+                "give at least one parity epoch, and at most as many with reasoning"
+            )
+        if self.calibration_epochs < 1:
+            raise ValueError(f"calibration_epochs: {self.calibration_epochs}; give at least 1")
+
+    @property
+    def tower_precisions(self) -> tuple[str, ...]:
+        """The default first."""
+        return (self.tower, *self.tower_variants)
+
+    @property
+    def llm_precisions(self) -> tuple[str, ...]:
+        """The default first."""
+        return (self.llm, *self.llm_variants)
+
+    def with_precision(self, part: str, precision: str) -> Recipe:
+        """The recipe with another default of "tower" or "llm"; raises ValueError for another part."""
+        if part not in ("tower", "llm"):
+            raise ValueError(f"precision: {part!r}; write tower=PRECISION or llm=PRECISION")
+        variants = tuple(value for value in getattr(self, f"{part}_variants") if value != precision)
+        changes: dict[str, Any] = {part: precision, f"{part}_variants": variants}
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able fields without the gates."""
+        named = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "gates"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """A recipe shipped with the package ("nano"), or a YAML file.
+
+    Raises FileNotFoundError for an unknown name, ValueError for an unknown field or a value that makes no
+    sense.
+    """
+    shipped = files(__package__).joinpath("recipes", f"{name}.yaml")
+    if shipped.is_file():
+        text = shipped.read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise FileNotFoundError(
+            f"recipe: {name}; give the path of a YAML file, or one of {', '.join(_shipped())}"
+        )
+    content = yaml.safe_load(text) or {}
+    if not isinstance(content, Mapping):
+        raise ValueError(f"recipe {name}: give a mapping of fields")
+    values = dict(content)
+    gates = parse_gates(values.pop("gates", {}))
+    known = {item.name for item in fields(Recipe)}
+    unknown = sorted(map(str, set(values) - known))
+    if unknown:
+        raise ValueError(f"recipe {name}: {', '.join(unknown)}; known fields are {', '.join(sorted(known))}")
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Recipe(**(values | lists), gates=gates)
+
+
+def _shipped() -> list[str]:
+    folder = files(__package__).joinpath("recipes")
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
