@@ -4,7 +4,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -52,7 +51,7 @@ void render(const py::array& x, const py::array& out, int width, int height, int
             const std::array<float, 3>& bias, int threads) {
     if (x.ndim() != 3) throw std::invalid_argument("x: must be (pictures, channels, samples)");
     if (x.shape(1) > eegvlm::kMaxChannels) throw std::invalid_argument("channels: too many");
-    if (x.shape(2) > std::numeric_limits<int32_t>::max()) throw std::invalid_argument("x: too many samples");
+    if (x.shape(2) > eegvlm::kMaxSamples) throw std::invalid_argument("x: too many samples");
     const eegvlm::Layout layout({width, height, rows, static_cast<int>(x.shape(1)), line_width});
     const size_t values = product({static_cast<size_t>(x.shape(0)), 3, static_cast<size_t>(width),
                                    static_cast<size_t>(height), sizeof(float)}) /
@@ -79,6 +78,7 @@ py::dict build_config() {
     config["max_side"] = eegvlm::kMaxSide;
     config["max_rows"] = eegvlm::kMaxRows;
     config["max_channels"] = eegvlm::kMaxChannels;
+    config["max_samples"] = eegvlm::kMaxSamples;
     return config;
 }
 

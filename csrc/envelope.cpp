@@ -112,6 +112,13 @@ void Envelope::keep_pieces(Cells cells, int32_t run) {
 
 void Envelope::index_pieces() {
     const size_t cells = low_.size();
+    std::fill(low_.begin(), low_.end(), kNone);
+    std::fill(high_.begin(), high_.end(), -kNone);
+    for (const Piece& piece : pieces_) {
+        const auto c = static_cast<size_t>(piece.cell);
+        low_[c] = std::min(low_[c], piece.low);
+        high_[c] = std::max(high_[c], piece.high);
+    }
     first_piece_.resize(cells + 1);
     size_t piece = 0;
     for (size_t c = 0; c <= cells; ++c) {

@@ -25,7 +25,7 @@ class Envelope {
 
     bool unbroken() const { return runs_ <= 1; }
 
-    // Per cell, for an unbroken trace. An empty cell has low > high.
+    // Per cell, over all runs in it. An empty cell has low > high.
     const std::vector<int32_t>& low() const { return low_; }
     const std::vector<int32_t>& high() const { return high_; }
 

@@ -6,6 +6,8 @@
 
 namespace eegvlm {
 
+inline constexpr int64_t kMaxSamples = int64_t{1} << 26;  // a day at 776 Hz
+
 enum class SampleType { f16, f32, f64, i16, i32 };
 
 struct SampleView {

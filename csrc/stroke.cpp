@@ -43,29 +43,24 @@ Stroke::Stroke(const Layout& layout)
 
 void Stroke::follow(const Envelope& envelope) {
     more_.clear();
-    if (envelope.unbroken())
-        follow_unbroken(envelope);
-    else
-        follow_broken(envelope);
-}
-
-void Stroke::follow_unbroken(const Envelope& envelope) {
     for (int32_t j = 0; j < columns_; j += kBlock) {
         const auto at = static_cast<size_t>(j);
         dilate(&envelope.low()[at], &envelope.high()[at], profile_.data(), taps_, &top_[at], &bottom_[at],
                std::min(kBlock, columns_ - j));
     }
+    if (!envelope.unbroken()) open_gaps(envelope);
 }
 
-void Stroke::follow_broken(const Envelope& envelope) {
+// One interval holds wherever a cut sees one run only. Where it sees both sides of a gap, it is cut again.
+void Stroke::open_gaps(const Envelope& envelope) {
     const Piece* pieces = envelope.pieces().data();
     const int32_t* first = envelope.first_piece().data();
-    for (int32_t j = 0; j < columns_; ++j) {
-        const Piece* begin = pieces + first[j];
-        const Piece* end = pieces + first[j + taps_];
-        const auto at = static_cast<size_t>(j);
-        top_[at] = bottom_[at] = 0;
-        if (begin != end) cut_several(begin, end, j);
+    int32_t next = 0;
+    for (size_t i = 1; i < envelope.pieces().size(); ++i) {
+        if (pieces[i - 1].run == pieces[i].run) continue;
+        const int32_t last = std::min(pieces[i - 1].cell, columns_ - 1);
+        for (next = std::max(next, pieces[i].cell - taps_ + 1); next <= last; ++next)
+            cut_several(pieces + first[next], pieces + first[next + taps_], next);
     }
 }
 

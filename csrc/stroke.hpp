@@ -29,8 +29,7 @@ class Stroke {
     const std::vector<Span>& more() const { return more_; }
 
   private:
-    void follow_unbroken(const Envelope& envelope);
-    void follow_broken(const Envelope& envelope);
+    void open_gaps(const Envelope& envelope);
     void cut_several(const Piece* begin, const Piece* end, int32_t column);
 
     int32_t columns_;

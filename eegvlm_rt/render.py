@@ -25,12 +25,13 @@ RENDERER_VERSION = "1"
 
 OutputName: TypeAlias = Literal["u8", "f32"]
 
-_DTYPES = {"u8": np.dtype(np.uint8), "f32": np.dtype(np.float32)}
+_DTYPES: dict[str, np.dtype[Any]] = {"u8": np.dtype(np.uint8), "f32": np.dtype(np.float32)}
 _SAMPLE_KINDS = {"f2", "f4", "f8", "i2", "i4"}
 _LIMITS = _kernel.build_config()
 _MAX_SIDE = int(_LIMITS["max_side"])
 _MAX_ROWS = int(_LIMITS["max_rows"])
 _MAX_CHANNELS = int(_LIMITS["max_channels"])
+_MAX_SAMPLES = int(_LIMITS["max_samples"])
 _MIN_LINE, _MAX_LINE = 0.5, 8.0
 _MAX_THREADS = 256
 # Normalization of the CLIP image encoder: Radford et al. 2021, arXiv 2103.00020, released preprocessing.
@@ -225,8 +226,8 @@ def _draw(
         uv_range=spec.uv_range,
         gain=_number("scale", scale),
         offset=_number("offset", offset),
-        scale=cast("tuple[float, float, float]", tuple(1 / (255 * s) for s in spec.std)),
-        bias=cast("tuple[float, float, float]", tuple(-m / s for m, s in zip(spec.mean, spec.std, strict=True))),
+        scale=_triple("std", [1 / (255 * s) for s in spec.std]),
+        bias=_triple("mean", [-m / s for m, s in zip(spec.mean, spec.std, strict=True)]),
         threads=threads,
     )
 
@@ -234,7 +235,12 @@ def _draw(
 def _samples(x: ArrayLike) -> NDArray[Any]:
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("x: masked array; fill what is masked with NaN")
-    samples = np.asarray(x)
+    try:
+        samples = np.asarray(x)
+    except ValueError as error:
+        raise InputError("x", type(x).__name__, f"give an array of samples ({error})") from None
+    if samples.ndim and samples.shape[-1] > _MAX_SAMPLES:
+        raise InputError("x", samples.shape, f"give at most {_MAX_SAMPLES} samples a picture")
     if samples.dtype.str[1:] not in _SAMPLE_KINDS:
         raise TypeError(f"x: {samples.dtype}; give float16, float32, float64, int16 or int32")
     return samples if samples.dtype.isnative else samples.astype(samples.dtype.newbyteorder("="))

@@ -1,0 +1,70 @@
+"""The compiled kernel: its own checks, its Python face, its sources."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eegvlm_rt import _kernel
+from eegvlm_rt.render import build_config
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "csrc").iterdir())
+
+
+def tool(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not here: the C++ checks need it, install the [test] extra")
+    return found
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_cpp_checks_pass(tmp_path: Path) -> None:
+    cmake, ctest = tool("cmake"), tool("ctest")
+    options = ["-DEEGVLM_BUILD_PYTHON=OFF", "-DEEGVLM_BUILD_TESTS=ON"]
+    generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"]
+    run(cmake, "-S", str(ROOT), "-B", str(tmp_path), *options, *generator)
+    run(cmake, "--build", str(tmp_path))
+    run(ctest, "--test-dir", str(tmp_path), "--output-on-failure", "--no-tests=error")
+
+
+def test_the_stub_lists_what_the_module_has() -> None:
+    stub = ast.parse((ROOT / "eegvlm_rt" / "_kernel.pyi").read_text(encoding="utf-8"))
+    functions = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef)}
+    assert set(functions) == {name for name in vars(_kernel) if not name.startswith("_")}
+    for name, node in functions.items():
+        listed = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+        signature = (getattr(_kernel, name).__doc__ or "").splitlines()[0]
+        assert re.findall(r"(\w+): ", signature) == listed
+
+
+def test_build_config_tells_compiler_and_limits() -> None:
+    config = build_config()
+    assert config["build_type"] == "Release"
+    assert config["compiler"]
+    assert (config["max_side"], config["max_rows"], config["max_channels"]) == (4096, 64, 8)
+
+
+def test_one_file_alone_knows_of_python() -> None:
+    assert [path.name for path in SOURCES if "pybind11" in path.read_text(encoding="utf-8")] == [
+        "bindings.cpp"
+    ]
+
+
+def test_floating_point_is_left_as_written() -> None:
+    flags = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert "-ffp-contract=off" in flags
+    assert "-ffast-math" not in flags
+    assert "-Ofast" not in flags
