@@ -6,9 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eegvlm_rt.evidence import measure_batch
-from eegvlm_rt.rationale import compose, parse
-from eegvlm_rt.stages import STAGES, Stage
 from eegvlm_train.cli import main
 from eegvlm_train.data.nightset import load_nights
 from eegvlm_train.evaluate import load_answerer
@@ -16,6 +13,10 @@ from eegvlm_train.evaluation.answers import Answers, Reasoned, reason_answers
 from eegvlm_train.evaluation.faithfulness import faithfulness
 from eegvlm_train.evaluation.report import agreement_between, scores, table
 from eegvlm_train.evaluation.sets import EvaluationSet, load_set
+
+from eegvlm_rt.evidence import measure_batch
+from eegvlm_rt.rationale import compose, parse
+from eegvlm_rt.stages import STAGES, Stage
 
 
 def certain(stage: Stage) -> dict[Stage, float]:
@@ -35,7 +36,15 @@ def test_scores_are_given_per_group_recording_and_purity() -> None:
     data = noise_set()
     answers = Answers(np.array([0, 2, 2, 3, 2, 2]), np.full((6, 5), 0.2))
     rows = scores(data, answers)
-    assert set(rows) == {"all", "dreams", "dreams, purity 1", "sleep-edf", "dreams/a", "dreams/b", "sleep-edf/c"}
+    assert set(rows) == {
+        "all",
+        "dreams",
+        "dreams, purity 1",
+        "sleep-edf",
+        "dreams/a",
+        "dreams/b",
+        "sleep-edf/c",
+    }
     assert rows["all"]["accuracy"] == pytest.approx(5 / 6)
     assert rows["dreams"]["n"] == 4
     assert rows["dreams, purity 1"]["n"] == 3

@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
+import torch
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration, preset
 
 

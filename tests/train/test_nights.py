@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eegvlm_rt.evidence import measure_batch
 from eegvlm_train.data.findings import FindingsTable
 from eegvlm_train.data.nightset import list_nights, load_nights, split_nights
+
+from eegvlm_rt.evidence import measure_batch
 
 from .conftest import EPOCHS_PER_NIGHT, noise_night
 

@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from eegvlm_rt.render import RenderSpec, render, render_batch
 from eegvlm_train.data.loading import Loader, VisionBatches, draw_batches, draw_grey, sweep_batches
 from eegvlm_train.data.nightset import load_nights
 from eegvlm_train.imaging import Normalize
 
-SPECS = [RenderSpec(), RenderSpec(uv_range=75.0), RenderSpec(rows=1), RenderSpec(width=224, height=112, rows=4)]
+from eegvlm_rt.render import RenderSpec, render, render_batch
+
+SPECS = [
+    RenderSpec(),
+    RenderSpec(uv_range=75.0),
+    RenderSpec(rows=1),
+    RenderSpec(width=224, height=112, rows=4),
+]
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -1,4 +1,5 @@
-"""Answers as tokens: the runtime's own text, weights where the model has a choice, stages drawn from the teacher."""
+"""Answers as tokens: the runtime's own text, weights where the model has a choice, stages drawn from the
+teacher."""
 
 from __future__ import annotations
 
@@ -7,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import RULES, choices, parse
-from eegvlm_rt.render import RenderSpec
-from eegvlm_rt.stages import Stage
 from eegvlm_train.data.language import BranchLayout, LanguageBatches
 from eegvlm_train.data.nightset import load_nights
 from eegvlm_train.data.texts import RULE_STAGES, AnswerTexts, TokenWeights, branching, sample_stages
 from eegvlm_train.tokenizer import build_tokenizer
+
+from eegvlm_rt.prompt import Mode, PromptSpec
+from eegvlm_rt.rationale import RULES, choices, parse
+from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.stages import Stage
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,9 @@ def test_a_batch_holds_both_answers_of_every_picture(texts: AnswerTexts, nights_
     tokenizer, prompt = texts.tokenizer, texts.prompt
     for row in range(6):
         stage = Stage(int(nights.teacher[row].argmax()))
-        first = prompt.encode(tokenizer, [prompt.direct_question, *prompt.answer_segments(Mode.DIRECT, stage)])
+        first = prompt.encode(
+            tokenizer, [prompt.direct_question, *prompt.answer_segments(Mode.DIRECT, stage)]
+        )
         assert batch.ids[row, :direct].tolist() == first
         assert batch.ids[row, direct : direct + question].tolist() == texts.cot_question.tolist()
         assert batch.weights[row, direct - 2] == 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from eegvlm_rt.prompt import PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, RULES, SLOTS, Slot
 from eegvlm_train.tokenizer import MAX_VOCABULARY, build_tokenizer, corpus, main, model_vocabulary
 from tokenizers import Tokenizer
+
+from eegvlm_rt.prompt import PromptSpec
+from eegvlm_rt.rationale import GRAMMAR, RULES, SLOTS, Slot
 
 
 @pytest.fixture(scope="module")

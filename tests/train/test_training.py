@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eegvlm_rt.prompt import Mode
-from eegvlm_rt.render import RenderSpec
-from eegvlm_rt.stages import Stage
 from eegvlm_train.cli import main
 from eegvlm_train.data.language import LanguageBatches
 from eegvlm_train.data.nightset import load_nights
@@ -19,6 +16,10 @@ from eegvlm_train.evaluation.checkpoint import CheckpointAnswerer
 from eegvlm_train.model import EegVlmForConditionalGeneration, EegVlmProcessor
 from eegvlm_train.settings import LanguageSettings
 from eegvlm_train.train_language import LanguageStep
+
+from eegvlm_rt.prompt import Mode
+from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.stages import Stage
 
 SMALL = ["--threads", "1", "--set", "batch_size=4", "--set", "workers=1", "--set", "validation_epochs=4"]
 
@@ -30,7 +31,16 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def vision(nights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("vision")
-    arguments = ["train-vision", str(nights_folder), str(out), *SMALL, "--set", "steps=4", "--set", "log_every=2"]
+    arguments = [
+        "train-vision",
+        str(nights_folder),
+        str(out),
+        *SMALL,
+        "--set",
+        "steps=4",
+        "--set",
+        "log_every=2",
+    ]
     assert main([*arguments, "--set", "warmup_steps=1"]) == 0
     return out
 
@@ -53,7 +63,7 @@ def test_the_vision_step_logs_losses_and_leaves_a_checkpoint(vision: Path) -> No
     assert EegVlmForConditionalGeneration.from_pretrained(vision).config.preset_name == "nano"
 
 
-def test_a_run_goes_on_where_it_stopped(nights_folder: Path, vision: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_where_it_stopped(nights_folder: Path, tmp_path: Path) -> None:
     arguments = ["train-vision", str(nights_folder), str(tmp_path), *SMALL, "--set", "log_every=1"]
     assert main([*arguments, "--set", "steps=1"]) == 0
     assert main([*arguments, "--set", "steps=2", "--resume"]) == 0
@@ -68,7 +78,9 @@ def test_a_time_limit_ends_a_run(nights_folder: Path, tmp_path: Path) -> None:
 def test_the_language_step_leaves_the_enhancement_module_as_it_was(vision: Path, language: Path) -> None:
     before = EegVlmForConditionalGeneration.from_pretrained(vision).state_dict()
     after = EegVlmForConditionalGeneration.from_pretrained(language).state_dict()
-    same = {name for name in before if before[name].shape == after[name].shape and before[name].equal(after[name])}
+    same = {
+        name for name in before if before[name].shape == after[name].shape and before[name].equal(after[name])
+    }
     assert {name for name in before if name.startswith("enhancement.")} <= same
     assert "projector.linear_1.weight" not in same
     assert "vision_tower.embeddings.patch_embedding.weight" not in same
@@ -116,7 +128,9 @@ def test_direct_answers_are_the_softmax_over_the_stage_tokens(nights_folder: Pat
     assert answers.stages.tolist() == answers.probabilities.argmax(1).tolist()
 
 
-def test_rationales_of_an_untaught_model_still_keep_to_the_grammar(nights_folder: Path, language: Path) -> None:
+def test_rationales_of_an_untaught_model_still_keep_to_the_grammar(
+    nights_folder: Path, language: Path
+) -> None:
     signal = load_nights(nights_folder, "validation").microvolts(np.arange(2))
     answerer = CheckpointAnswerer(language, device="cpu")
     reasons = answerer.reason(signal, constrained=True)
@@ -132,7 +146,16 @@ def test_evaluation_writes_the_figures_it_prints(
     nights_folder: Path, language: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "figures.json"
-    arguments = ["evaluate", str(language), "--data", f"sim:{nights_folder}", "--mode", "head", "direct", "cot"]
+    arguments = [
+        "evaluate",
+        str(language),
+        "--data",
+        f"sim:{nights_folder}",
+        "--mode",
+        "head",
+        "direct",
+        "cot",
+    ]
     assert main([*arguments, "--limit", "4", "--free", "1", "--device", "cpu", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())
     assert figures["n"] == 4

@@ -7,7 +7,6 @@ import random
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 from transformers.utils import logging
 
@@ -48,7 +47,6 @@ def prepare_run(seed: int, threads: int | None) -> None:
     """Seed every generator; on CPU use `threads`."""
     logging.disable_progress_bar()
     random.seed(seed)
-    np.random.seed(seed)
     torch.manual_seed(seed)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -1,7 +1,7 @@
 """`python -m eegvlm_train evaluate MODEL --data real:FOLDER --mode head direct cot`.
 
-MODEL is a training checkpoint or a bundle. Agreement with the reference, calibration, and for `cot` how far the stated
-claims hold. A text that cannot be read counts as a wrong answer.
+MODEL is a training checkpoint or a bundle. Agreement with the reference, calibration, and for `cot` how far
+the stated claims hold. A text that cannot be read counts as a wrong answer.
 """
 
 from __future__ import annotations
@@ -60,9 +60,8 @@ def evaluate(
 
 
 def _print_reasons(title: str, figures: dict[str, Any]) -> None:
-    print(
-        f"\n{title}: {figures['texts']} texts, {figures['claims']} claims, {figures['mean_tokens']:.0f} tokens each"
-    )
+    size = f"{figures['texts']} texts, {figures['claims']} claims, {figures['mean_tokens']:.0f} tokens each"
+    print(f"\n{title}: {size}")
     for name in ("parsed", "stated_is_predicted", "consistent", "supported", "strict", "all_supported"):
         value = figures[name]
         print(f"  {name:<20}{'-' if value is None else f'{value:.3f}'}")

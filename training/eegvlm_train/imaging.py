@@ -18,6 +18,9 @@ def render_spec(fields: dict[str, object] | None) -> RenderSpec:
 class Normalize(nn.Module):
     """uint8 (n, H, W) -> float32 (n, 3, H, W), (v / 255 - mean) / std as the runtime does."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, spec: RenderSpec) -> None:
         super().__init__()
         self.spec = spec

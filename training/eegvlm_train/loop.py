@@ -51,7 +51,8 @@ class Averaged:
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         keep = min(self.decay, (1 + step) / (10 + step))
-        ours, theirs = list(self.module.parameters()), [p.detach() for p in module.parameters()]
+        ours = [p.detach() for p in self.module.parameters()]
+        theirs = [p.detach() for p in module.parameters()]
         torch._foreach_lerp_(ours, theirs, 1.0 - keep)
 
 
@@ -81,8 +82,8 @@ class RunLog:
 class Task:
     """What is trained: `step_module(batch)` gives named losses with "loss" among them.
 
-    `batches(first_step, rank)` is endless; `validate(module)` gives named figures; `export(module, folder)` writes
-    the result of the run.
+    `batches(first_step, rank)` is endless; `validate(module)` gives named figures; `export(module, folder)`
+    writes the result of the run.
     """
 
     step_module: nn.Module
@@ -129,7 +130,8 @@ def fit(
 ) -> int:
     """Train until `steps`, `max_minutes` or a stop signal; export into `out`. Returns the steps done.
 
-    `out/state.pt` is the running state, taken up again by `resume`; `out/log.jsonl` has a line per logged step.
+    `out/state.pt` is the running state, taken up again by `resume`; `out/log.jsonl` has a line per logged
+    step.
     Raises FloatingPointError when the loss is no number.
     """
     on_gpu = torch.cuda.is_available()

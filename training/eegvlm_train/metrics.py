@@ -18,9 +18,9 @@ _ECE_BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`confusion` (5, 6): reference stage by predicted stage, the last column for invalid answers. `kappa` is NaN
-    where chance alone agrees fully; `f1` is None where neither side has the stage; `ece` is None without
-    probabilities.
+    """`confusion` (5, 6): reference stage by predicted stage, the last column for invalid answers. `kappa`
+    is NaN where chance alone agrees fully; `f1` is None where neither side has the stage; `ece` is None
+    without probabilities.
     """
 
     n: int
@@ -52,8 +52,9 @@ def score(
 ) -> Score:
     """Compare (n,) stages 0..4 with (n,) predictions 0..5, 5 being an invalid answer.
 
-    Cohen's kappa (Cohen 1960) and F1 treat an invalid answer as a sixth class that the reference never has. ECE is
-    the expected calibration error in 10 equal bins of the highest of (n, 5) `probabilities` (Guo et al. 2017).
+    Cohen's kappa (Cohen 1960) and F1 treat an invalid answer as a sixth class that the reference never has.
+    ECE is the expected calibration error in 10 equal bins of the highest of (n, 5) `probabilities` (Guo et
+    al. 2017).
     Raises ValueError when there is nothing to compare or lengths differ.
     """
     if len(reference) != len(predicted) or len(reference) == 0:

@@ -63,8 +63,9 @@ class VisionSettings(RunSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageSettings(RunSettings):
-    """Step 2. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot, `stage_weight` in
-    the slots that settle the stage. `sharpen` is the power put on the teacher's probabilities.
+    """Step 2. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
+    `stage_weight` in the slots that settle the stage. `sharpen` is the power put on the teacher's
+    probabilities.
     """
 
     tower_rate_share: float = 0.1

@@ -1,7 +1,7 @@
 """nano's tokenizer: byte-level BPE learned from the questions and the rationale grammar alone.
 
-`python -m eegvlm_train tokenizer OUT.json`. Words keep their leading space; every word of the grammar, each stage
-answer among them, is one token; any other text falls back to bytes.
+`python -m eegvlm_train tokenizer OUT.json`. Words keep their leading space; every word of the grammar, each
+stage answer among them, is one token; any other text falls back to bytes.
 """
 
 from __future__ import annotations

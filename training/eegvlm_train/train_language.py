@@ -1,7 +1,7 @@
 """Step 2: projector and language model learn to answer, directly and with reasons.
 
-`python -m eegvlm_train train-language DATA OUT --vision CHECKPOINT`: the enhancement module stays as it is, the CLIP
-tower follows slowly. Every picture is asked both questions in one pass.
+`python -m eegvlm_train train-language DATA OUT --vision CHECKPOINT`: the enhancement module stays as it is,
+the CLIP tower follows slowly. Every picture is asked both questions in one pass.
 """
 
 from __future__ import annotations
@@ -35,7 +35,12 @@ __all__ = ["LanguageStep", "main", "validate_language"]
 
 
 class LanguageStep(nn.Module):
-    """Losses of one batch: `direct` against the teacher's probabilities, `cot` over the weighted answer tokens."""
+    """Losses of one batch: `direct` against the teacher's probabilities, `cot` over the weighted answer
+    tokens."""
+
+    prefix_ids: Tensor
+    stage_ids: Tensor
+    rule_ids: Tensor
 
     def __init__(
         self, model: EegVlmForConditionalGeneration, processor: EegVlmProcessor, settings: LanguageSettings
@@ -101,8 +106,8 @@ class LanguageStep(nn.Module):
 def validate_language(
     module: nn.Module, nights: NightSet, index: NDArray[np.int64], batch_size: int, workers: int
 ) -> dict[str, float]:
-    """Losses, and agreement with the teacher's stages: of the direct answer, and of the rule's stage after the
-    measured findings as they should be stated ("cot_given_findings")."""
+    """Losses, and agreement with the teacher's stages: of the direct answer, and of the rule's stage after
+    the measured findings as they should be stated ("cot_given_findings")."""
     assert isinstance(module, LanguageStep)
     module.eval()
     device = module.prefix_ids.device

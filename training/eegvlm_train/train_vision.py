@@ -1,7 +1,8 @@
 """Step 1: both vision networks learn to stage and to perceive.
 
-`python -m eegvlm_train train-vision DATA OUT`: the enhancement module learns the teacher's stages and the measured
-findings; the CLIP tower learns the same from its patches and the band powers under each patch column.
+`python -m eegvlm_train train-vision DATA OUT`: the enhancement module learns the teacher's stages and the
+measured findings; the CLIP tower learns the same from its patches and the band powers under each patch
+column.
 """
 
 from __future__ import annotations

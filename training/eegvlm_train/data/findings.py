@@ -56,6 +56,7 @@ class FindingsTable:
 
     def row(self, index: int) -> Findings:
         """One epoch's findings, as far as they are kept."""
+        delta, theta, alpha, beta = (float(share) for share in self.relative_powers[index])
         return Findings(
             rhythm=RHYTHMS[int(self.rhythm[index])],
             alpha_share=float(self.alpha_share[index]),
@@ -63,7 +64,7 @@ class FindingsTable:
             k_complexes=int(self.k_complexes[index]),
             slow_wave_share=float(self.slow_wave_share[index]),
             amplitude_uv=float(self.amplitude_uv[index]),
-            relative_powers=tuple(float(share) for share in self.relative_powers[index]),
+            relative_powers=(delta, theta, alpha, beta),
         )
 
 

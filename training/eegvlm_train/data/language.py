@@ -2,8 +2,8 @@
 
     prefix + visual tokens | direct question, stage, end | reasoning question, rationale, end, padding
 
-The second branch does not see the first and its positions start anew behind the prefix, so each branch is exactly
-the sequence that decoding will meet.
+The second branch does not see the first and its positions start anew behind the prefix, so each branch is
+exactly the sequence that decoding will meet.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class BranchLayout:
         return torch.cat([first, second])[None]
 
     def mask(self, text_length: int, device: torch.device) -> Tensor:
-        """(1, 1, L, L) bool, true where a query may look: causal, and never from the second branch into the first."""
+        """(1, 1, L, L) bool, true where a query may look: causal, and never from the second branch into the
+        first."""
         length = self.prefix + text_length
         place = torch.arange(length, device=device)
         causal = place[:, None] >= place[None, :]

@@ -1,7 +1,8 @@
 """Batches made by threads ahead of the training loop.
 
-A picture is drawn from the signal when it is needed, by the runtime's own renderer, and only its grey plane travels:
-the renderer releases the interpreter lock, so threads are enough and nothing is copied between processes.
+A picture is drawn from the signal when it is needed, by the runtime's own renderer, and only its grey plane
+travels: the renderer releases the interpreter lock, so threads are enough and nothing is copied between
+processes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
 
 Index = NDArray[np.int64]
 Made = TypeVar("Made", bound="Batch")
+MadeOut = TypeVar("MadeOut", bound="Batch", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,22 @@ def moved(batch: Made, device: torch.device) -> Made:
 
 
 def draw_grey(signal_uv: NDArray[np.float32], spec: RenderSpec) -> NDArray[np.uint8]:
-    """(n, samples) µV -> (n, H, W) uint8: one plane of what `eegvlm_rt.render` shows; its three planes are equal."""
+    """(n, samples) µV -> (n, H, W) uint8: one plane of what `eegvlm_rt.render` shows; its three planes are
+    equal."""
     pictures = render_batch(signal_uv, spec, output="u8")
     return np.ascontiguousarray(pictures[..., 0])
 
 
-class BatchMaker(Protocol[Made]):
+class BatchMaker(Protocol[MadeOut]):
     """Makes the batch of some epochs; the generator is the batch's own."""
 
-    def __call__(self, index: Index, rng: np.random.Generator) -> Made: ...
+    def __call__(self, index: Index, rng: np.random.Generator) -> MadeOut: ...
 
 
 @dataclass(frozen=True)
 class VisionBatch(Batch):
-    """`signal_uv` float32 (n, 3000); `findings` float32 (n, 6) as in `findings_columns`; `absolute` bool (n,): no
-    gain was applied."""
+    """`signal_uv` float32 (n, 3000); `findings` float32 (n, 6) as in `findings_columns`; `absolute` bool
+    (n,): no gain was applied."""
 
     signal_uv: Tensor
     findings: Tensor
@@ -77,7 +80,8 @@ class VisionBatch(Batch):
 
 
 def findings_columns(nights: NightSet, index: Index, gain: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 6): rhythm index, alpha share, spindles, K-complexes, slow-wave share, log10 amplitude after the gain."""
+    """(n, 6): rhythm index, alpha share, spindles, K-complexes, slow-wave share, log10 amplitude after the
+    gain."""
     table = nights.findings
     if table is None:
         raise ValueError("findings: none; load the nights with findings")

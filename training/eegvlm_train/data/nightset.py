@@ -22,8 +22,8 @@ _VALIDATION_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class NightSet:
-    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `teacher` float32 (n, 5), rows sum to 1;
-    `night` int32 (n,) index into `names`; `findings` or None.
+    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `teacher` float32 (n, 5), rows
+    sum to 1; `night` int32 (n,) index into `names`; `findings` or None.
     """
 
     x: NDArray[np.int16]
@@ -38,14 +38,15 @@ class NightSet:
 
     def microvolts(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
         """(len(index), 3000) float32 µV."""
-        return self.x[index].astype(np.float32) * np.float32(self.uv_per_lsb)
+        return np.asarray(self.x[index] * np.float32(self.uv_per_lsb), dtype=np.float32)
 
     def every(self, limit: int) -> NDArray[np.int64]:
         """At most `limit` epochs, evenly spread over the nights."""
         return np.unique(np.linspace(0, len(self) - 1, min(limit, len(self))).astype(np.int64))
 
     def sampling_weights(self, balance: float) -> NDArray[np.float64]:
-        """Chance of each epoch, sum 1. `balance` 0 takes epochs as they are, 1 gives every stage the same mass."""
+        """Chance of each epoch, sum 1. `balance` 0 takes epochs as they are, 1 gives every stage the same
+        mass."""
         prior = np.maximum(self.teacher.mean(axis=0, dtype=np.float64), 1e-6)
         weights = self.teacher.astype(np.float64) @ (prior**-balance)
         return np.asarray(weights / weights.sum())
@@ -71,8 +72,8 @@ def load_nights(
 ) -> NightSet:
     """Load labelled nights. The split is made over every labelled night, then cut to `max_nights`.
 
-    Raises FileNotFoundError when no night is labelled (`eegvlm_train label`), or when findings are asked for and a
-    night has none (`eegvlm_train findings`).
+    Raises FileNotFoundError when no night is labelled (`eegvlm_train label`), or when findings are asked for
+    and a night has none (`eegvlm_train findings`).
     """
     labelled = [path for path in list_nights(folder) if labels_path(path).exists()]
     chosen = split_nights(labelled, split)[:max_nights]

@@ -52,7 +52,8 @@ def branching(sequences: Sequence[Sequence[int]]) -> list[list[bool]]:
 class AnswerTexts:
     """Questions and answers of both modes as tokens, made once and joined per sample.
 
-    `stage_tokens` (5,) are the direct answers; `rule_tokens` the first tokens of the rules, in the order of `RULES`.
+    `stage_tokens` (5,) are the direct answers; `rule_tokens` the first tokens of the rules, in the order of
+    `RULES`.
     Raises ValueError where two rules begin with the same token.
     """
 
@@ -126,8 +127,8 @@ class AnswerTexts:
 def sample_stages(
     teacher: NDArray[np.float32], sharpen: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every row of (n, 5) probabilities a stage drawn from them to the power `sharpen`, and the most probable
-    other stage."""
+    """For every row of (n, 5) probabilities a stage drawn from them to the power `sharpen`, and the most
+    probable other stage."""
     mass = np.maximum(teacher.astype(np.float64), 1e-9) ** sharpen
     cumulative = np.cumsum(mass, axis=1)
     draws = rng.random(len(teacher))[:, None] * cumulative[:, -1:]

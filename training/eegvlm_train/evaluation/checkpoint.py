@@ -14,6 +14,7 @@ from transformers import LlamaForCausalLM
 from transformers.cache_utils import DynamicCache
 from transformers.utils import logging
 
+from eegvlm_rt.backends.base import KVCache
 from eegvlm_rt.decoding import Decoder, compile_grammar, prompt_tokens
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.render import RenderSpec, render_batch
@@ -61,7 +62,8 @@ class TorchLanguageModel:
         return np.asarray(embedded.float().cpu().numpy())
 
     @torch.inference_mode()
-    def step(self, inputs_embeds: Float32, cache: TorchCache | None = None) -> tuple[Float32, TorchCache]:
+    def step(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, TorchCache]:
+        assert cache is None or isinstance(cache, TorchCache)
         past = DynamicCache()
         for layer, (keys, values) in enumerate(cache.layers if cache else ()):
             past.update(keys, values, layer)
@@ -70,7 +72,7 @@ class TorchLanguageModel:
         held = tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
         return np.asarray(output.logits[0].float().cpu().numpy()), TorchCache(held)
 
-    def extend(self, inputs_embeds: Float32, cache: TorchCache | None = None) -> TorchCache:
+    def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> TorchCache:
         return self.step(inputs_embeds, cache)[1]
 
 

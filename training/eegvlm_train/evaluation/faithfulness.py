@@ -23,9 +23,10 @@ def _share(flags: list[bool]) -> float | None:
 def faithfulness(reasons: Reasons, x_uv: NDArray[np.float32]) -> dict[str, Any]:
     """Shares over rationales and over their measurable claims, for epochs `x_uv` (n, 3000).
 
-    `parsed`: valid texts; `stated_is_predicted`: the conclusion is the most probable stage at the rule; `consistent`:
-    rule, exclusions and conclusion agree; `supported` and `strict`: claims within tolerance, and exactly as measured;
-    `all_supported`: texts without a contradicted claim; `by_kind`: [supported, strict, claims] of each kind of claim.
+    `parsed`: valid texts; `stated_is_predicted`: the conclusion is the most probable stage at the rule;
+    `consistent`: rule, exclusions and conclusion agree; `supported` and `strict`: claims within tolerance,
+    and exactly as measured; `all_supported`: texts without a contradicted claim; `by_kind`: [supported,
+    strict, claims] of each kind of claim.
     """
     parsed, stated, consistent, whole = [], [], [], []
     kinds: dict[str, list[tuple[bool, bool]]] = defaultdict(list)

@@ -20,8 +20,9 @@ _EPOCH_S = 30
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """n conditioned epochs: `x_uv` float32 (n, 3000), `stages` int64 (n,) reference 0..4, `recordings` (n,) names,
-    `purity` float32 (n,): the share of the epoch that the scorer gave this stage (1 where not known)."""
+    """n conditioned epochs: `x_uv` float32 (n, 3000), `stages` int64 (n,) reference 0..4, `recordings` (n,)
+    names, `purity` float32 (n,): the share of the epoch that the scorer gave this stage (1 where not
+    known)."""
 
     x_uv: NDArray[np.float32]
     stages: NDArray[np.int64]

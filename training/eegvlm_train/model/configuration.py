@@ -32,13 +32,13 @@ def _sub_config(value: Any, name: str, known: dict[str, type[PretrainedConfig]])
 class EegVlmConfig(PretrainedConfig):
     """Shape of an EEG-VLM (arXiv 2511.19155).
 
-    `vision_feature_layer` counts like Hugging Face's `hidden_states` (entry 0 is the embedding); -2 is LLaVA-1.5's
-    choice. `render` and `preprocessing` are the dictionaries of `eegvlm_rt.RenderSpec` and
-    `eegvlm_rt.preprocess.Preprocessing`; `None` means their defaults. A picture of `image_size` and `patch_size`
-    gives P = (image_size / patch_size)**2 patches and 2P visual tokens.
+    `vision_feature_layer` counts like Hugging Face's `hidden_states` (entry 0 is the embedding); -2 is
+    LLaVA-1.5's choice. `render` and `preprocessing` are the dictionaries of `eegvlm_rt.RenderSpec` and
+    `eegvlm_rt.preprocess.Preprocessing`; `None` means their defaults. A picture of `image_size` and
+    `patch_size` gives P = (image_size / patch_size)**2 patches and 2P visual tokens.
 
-    Raises ValueError for an enhancement network other than "convnext" or "resnet", for a CLIP tower too short for
-    `vision_feature_layer`, and for a `projector` other than "mlp2x_gelu".
+    Raises ValueError for an enhancement network other than "convnext" or "resnet", for a CLIP tower too
+    short for `vision_feature_layer`, and for a `projector` other than "mlp2x_gelu".
     """
 
     model_type = "eegvlm"

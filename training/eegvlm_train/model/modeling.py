@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,8 @@ class AlignmentProjector(nn.Module):
 
 
 def low_level_features(tower: CLIPVisionModel, pixel_values: Tensor, layers_used: int) -> Tensor:
-    """(n, 3, H, W) -> (n, P, Dv): `hidden_states[layers_used][:, 1:]`; the layers above are never computed."""
+    """(n, 3, H, W) -> (n, P, Dv): `hidden_states[layers_used][:, 1:]`; the layers above are never
+    computed."""
     hidden = tower.pre_layrnorm(tower.embeddings(pixel_values))
     for layer in tower.encoder.layers[:layers_used]:
         hidden = layer(hidden, None)
@@ -75,13 +76,14 @@ def low_level_features(tower: CLIPVisionModel, pixel_values: Tensor, layers_used
 class EegVlmForConditionalGeneration(PreTrainedModel):
     """The whole model. `visual` and `language_model` are the two halves that are exported."""
 
+    config: EegVlmConfig
     config_class = EegVlmConfig
     base_model_prefix = "eegvlm"
     main_input_name = "pixel_values"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _no_split_modules = ("CLIPEncoderLayer", "ConvNextLayer", "LlamaDecoderLayer")
-    _skip_keys_device_placement = ("past_key_values",)
+    _no_split_modules: ClassVar[list[str]] = ["CLIPEncoderLayer", "ConvNextLayer", "LlamaDecoderLayer"]
+    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
 
     def __init__(self, config: EegVlmConfig) -> None:
         super().__init__(config)
@@ -147,7 +149,8 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
     ) -> CausalLMOutputWithPast:
         """Next-token logits (n, T, V).
 
-        Give `pixel_values`, or `visual_tokens` computed before, or neither when the prefix is in `past_key_values`.
+        Give `pixel_values`, or `visual_tokens` computed before, or neither when the prefix is in
+        `past_key_values`.
         `attention_mask` may be (n, T) or a boolean (n, 1, T, T).
         """
         if (input_ids is None) == (inputs_embeds is None):

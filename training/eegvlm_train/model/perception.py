@@ -26,8 +26,8 @@ LOCAL_TARGETS = len(_BANDS_HZ) + 1
 
 
 class Perceived(NamedTuple):
-    """The tower's stage logits (n, 5); findings (n, 16) and local values (n, segments, 7) of tower and enhancement
-    module, each with segments of its own length."""
+    """The tower's stage logits (n, 5); findings (n, 16) and local values (n, segments, 7) of tower and
+    enhancement module, each with segments of its own length."""
 
     stage_logits: Tensor
     tower_findings: Tensor
@@ -40,8 +40,8 @@ class PerceptionHeads(nn.Module):
     """Findings and local band powers from both networks, and the stage from the CLIP patches.
 
     A segment is what one column of one row shows: with a G x G grid of patches and R rows, R * G segments of
-    30 / (R * G) seconds, each seen by G / R patches one above the other. The enhancement module's last feature map,
-    of w columns, is pooled to R * w segments.
+    30 / (R * G) seconds, each seen by G / R patches one above the other. The enhancement module's last
+    feature map, of w columns, is pooled to R * w segments.
     """
 
     def __init__(self, config: EegVlmConfig, rows: int) -> None:
@@ -80,8 +80,8 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor:
     """Loss of findings (n, 16) against measured columns (n, 6).
 
-    Spindles, K-complexes and slow waves are defined by thresholds in µV: they count only where `absolute` (n,) says
-    that the signal kept its gain.
+    Spindles, K-complexes and slow waves are defined by thresholds in µV: they count only where `absolute`
+    (n,) says that the signal kept its gain.
     """
     rhythm, alpha, spindles, k_complexes, slow, amplitude = outputs.float().split(_SPLIT, dim=-1)
     kept = absolute.float()
@@ -104,7 +104,8 @@ def local_loss(outputs: Tensor, signal_uv: Tensor) -> Tensor:
 
 
 def local_targets(signal_uv: Tensor, segments: int) -> Tensor:
-    """(n, T) µV -> (n, segments, 7): log10 power of six bands (µV^2) and the mean (per 50 µV) of each segment."""
+    """(n, T) µV -> (n, segments, 7): log10 power of six bands (µV^2) and the mean (per 50 µV) of each
+    segment."""
     samples = signal_uv.shape[1]
     spectrum = torch.fft.rfft(signal_uv.float())
     hz = torch.fft.rfftfreq(samples, 1.0 / 100.0, device=signal_uv.device)

@@ -132,7 +132,8 @@ PRESETS: dict[str, Callable[[int], EegVlmConfig]] = {"nano": nano, "edge": edge,
 
 
 def preset(name: str, vocab_size: int | None = None) -> EegVlmConfig:
-    """The configuration called `name`; `vocab_size` as its tokenizer needs. Raises ValueError for another name."""
+    """The configuration called `name`; `vocab_size` as its tokenizer needs. Raises ValueError for another
+    name."""
     if name not in PRESETS:
         raise ValueError(f"preset: {name!r}; use one of {', '.join(PRESETS)}")
     make = PRESETS[name]
