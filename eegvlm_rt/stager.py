@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .bundle import Bundle, find_bundle
 from .decoding import stop_when
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Stager", "predict_epoch"]
 
-BATCH: Final = 8
-
 
 class Stager:
     """Stages epochs and recordings with one bundle. Made by `Stager.load`; may be used from several threads.
@@ -37,7 +35,7 @@ class Stager:
         bundle: the opened bundle.
         mode: mode of a prediction unless it names another.
         constrained: whether reasoning keeps to the grammar.
-        threads: threads of each inference session.
+        threads: processors in use.
     """
 
     def __init__(
@@ -65,7 +63,7 @@ class Stager:
             name_or_path: name of a bundle ("nano") or path of its folder.
             mode: "head", "direct" or "cot". With "head" the language model is loaded only if another mode is
                 used.
-            threads: threads of each inference session; None takes the processors at hand, at most 4.
+            threads: processors to use; None takes those at hand, at most 4.
             constrained: False lets reasoning be any text; it is parsed afterwards.
             verify: False skips sizes and digests, for a bundle that was verified already.
             precision: precision of a component where the bundle holds several, {"llm": "int8"}.
@@ -76,14 +74,16 @@ class Stager:
         """
         chosen = Mode.parse(mode)
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify)
-        engine = Engine(bundle, threads=_threads(threads), precision=precision or {})
+        engine = Engine(
+            bundle, threads=_threads(threads), precision=precision or {}, head_only=chosen is Mode.HEAD
+        )
         if chosen is not Mode.HEAD:
             engine.load_decoder()
         return cls(bundle, engine, mode=chosen, constrained=constrained)
 
     @property
     def threads(self) -> int:
-        """Threads of each inference session."""
+        """Processors in use."""
         return self._engine.threads
 
     def predict_epoch(
@@ -159,7 +159,7 @@ class Stager:
         unit: str = "uV",
         mode: str | None = None,
         cancelled: Callable[[], bool] | None = None,
-        batch: int = BATCH,
+        batch: int = 1,
     ) -> Iterator[StagePrediction]:
         """Stage a recording, one prediction per 30 s, in order.
 
@@ -176,8 +176,8 @@ class Stager:
             mode: "head", "direct" or "cot"; None takes the stager's.
             cancelled: asked before every run of the language model and after every epoch; true ends the
                 iteration, and the epoch in work is not among the predictions.
-            batch: epochs that go through the tower together, 1..64. Results do not depend on it beyond the
-                rounding of float32.
+            batch: epochs that go through the tower together, 1..64. With 1 every prediction is that of
+                `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
 
         Returns:
             An iterator; reading and checking is done before it is returned.

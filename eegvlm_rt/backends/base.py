@@ -71,5 +71,5 @@ class LanguageModel(Protocol):
         ...
 
     def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> KVCache:
-        """`step` without the logits, which are not computed."""
+        """`step` for the cache alone; a backend need not compute the logits."""
         ...

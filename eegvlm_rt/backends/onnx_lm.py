@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, InputError
-from .session import check_names, make_session, run_options, static_dimension
+from .session import check_names, make_session, static_dimension
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,6 @@ class OnnxLanguageModel:
         ]
         self._present = [f"present.{i}.{kind}" for i in range(shape.num_layers) for kind in ("key", "value")]
         self._session = make_session(graph, name="llm", threads=threads, data=data)
-        self._options = run_options()
         self._dtype = self._check_graph()
         self._pool: list[NDArray[np.uint8]] = []
 
@@ -112,7 +111,7 @@ class OnnxLanguageModel:
         return logits[0], self._run(inputs_embeds, cache, logits)
 
     def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> KVCache:
-        """The cache after (1, T, D) embeddings; the logits are not computed. Raises as `step` does."""
+        """The cache after (1, T, D) embeddings; the logits are not kept. Raises as `step` does."""
         self._tokens(inputs_embeds)
         return self._run(inputs_embeds, cache, None)
 
@@ -143,7 +142,7 @@ class OnnxLanguageModel:
             binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
         self._bind(binding.bind_output, self._present, following.block, total)
         try:
-            self._session.run_with_iobinding(binding, self._options)
+            self._session.run_with_iobinding(binding)
         except Exception as error:
             raise BackendError(
                 "llm", str(error), f"a step of {total - past} tokens after {past} failed"

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import BackendError, InputError
 from .base import TowerOutput
-from .session import check_names, make_session, run_options, static_dimension
+from .session import check_names, make_session, static_dimension
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,6 @@ class OnnxVisionTower:
         data: Mapping[str, bytes] | None = None,
     ) -> None:
         self._session = make_session(graph, name="tower", threads=threads, data=data)
-        self._options = run_options()
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names("tower", "inputs", inputs, ["pixel_values"])
         check_names("tower", "outputs", outputs, _OUTPUTS)
@@ -57,7 +56,7 @@ class OnnxVisionTower:
                 "pixel_values", found, f"give float32 of shape (n, {', '.join(map(str, expected))})"
             )
         try:
-            found = self._session.run(_OUTPUTS, {"pixel_values": pixel_values}, self._options)
+            found = self._session.run(_OUTPUTS, {"pixel_values": pixel_values})
         except Exception as error:
             raise BackendError("tower", str(error), "the pass over the picture failed") from error
         output = TowerOutput(*(np.asarray(array, dtype=np.float32) for array in found))

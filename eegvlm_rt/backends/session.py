@@ -12,7 +12,7 @@ from ..errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_names", "make_session", "run_options", "static_dimension"]
+__all__ = ["check_names", "make_session", "static_dimension"]
 
 _NOWHERE: Final = os.devnull
 
@@ -23,8 +23,8 @@ def make_session(
     """A CPU session of a graph given as bytes.
 
     `data` holds the graph's external weight files by name. Any other file that the graph refers to is
-    refused: only bytes that were verified are used. Threads sleep while idle, and the memory arena is off, so
-    that the memory of one large run is given back.
+    refused: only bytes that were verified are used. Threads sleep while idle. Runs take turns with ever other
+    lengths, so plans of memory by length, which would be kept for good, are off.
 
     Raises:
         BackendError: the graph cannot be loaded.
@@ -34,7 +34,7 @@ def make_session(
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = True
     options.enable_mem_pattern = False
     options.use_deterministic_compute = True
     for key, value in (
@@ -55,14 +55,6 @@ def make_session(
         raise BackendError(
             name, _first_line(error), "the graph cannot be loaded: export the bundle again"
         ) from error
-
-
-def run_options() -> ort.RunOptions:
-    """Options of a run that computes nothing but the outputs asked for."""
-    options = ort.RunOptions()
-    options.only_execute_path_to_fetches = True
-    options.log_severity_level = 4
-    return options
 
 
 def check_names(name: str, what: str, found: list[Any], wanted: list[str]) -> None:

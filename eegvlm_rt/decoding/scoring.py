@@ -39,19 +39,26 @@ def group_probabilities(reader: Reader, trie: TrieNode, group_of: Sequence[Group
     the group.
     """
     found: dict[Group, float] = dict.fromkeys(group_of, 0.0)
-
-    def visit(node: TrieNode, path: list[int], mass: float) -> None:
-        groups = {group_of[member] for member in node.members}
-        if len(groups) == 1:
-            found[groups.pop()] += mass
-            return
-        options = node.options
-        shares = [1.0] if len(options) == 1 else token_probabilities(reader.peek(path), options)
-        for (token, child), share in zip(options.items(), shares, strict=True):
-            if child is not None:
-                visit(child, [*path, token], mass * float(share))
-            elif node.choice is not None:
-                found[group_of[node.choice]] += mass * float(share)
-
-    visit(trie, [], 1.0)
+    _share_out(reader, trie, group_of, [], 1.0, found)
     return found
+
+
+def _share_out(
+    reader: Reader,
+    node: TrieNode,
+    group_of: Sequence[Group],
+    path: list[int],
+    mass: float,
+    found: dict[Group, float],
+) -> None:
+    groups = {group_of[member] for member in node.members}
+    if len(groups) == 1:
+        found[groups.pop()] += mass
+        return
+    options = node.options
+    shares = [1.0] if len(options) == 1 else token_probabilities(reader.peek(path), options)
+    for (token, child), share in zip(options.items(), shares, strict=True):
+        if child is not None:
+            _share_out(reader, child, group_of, [*path, token], mass * float(share), found)
+        elif node.choice is not None:
+            found[group_of[node.choice]] += mass * float(share)

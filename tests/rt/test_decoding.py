@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,21 @@ def test_both_questions_share_one_prefix_in_any_order(tokenizer: Tokenizer) -> N
     direct, reasoned = decoder.score_stages(prefix), decoder.decode_rationale(prefix)
     assert decoder.decode_rationale(prefix) == reasoned
     assert decoder.score_stages(prefix) == direct
+
+
+def test_a_rationale_leaves_no_cache_behind(tokenizer: Tokenizer) -> None:
+    decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+    prefix = decoder.prefix(visual())
+    gc.collect()
+    gc.disable()
+    try:
+        decoder.decode_rationale(prefix)
+        decoder.score_stages(prefix)
+        left = [thing for thing in gc.get_objects() if type(thing) is type(prefix)]
+    finally:
+        gc.enable()
+    assert len(left) == 1
+    assert left[0] is prefix
 
 
 def test_visual_tokens_of_another_width_are_refused(tokenizer: Tokenizer) -> None:
