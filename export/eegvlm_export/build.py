@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from eegvlm_train.evaluate import evaluate, load_answerer
+from eegvlm_train.evaluation.sets import load_set
+
 import eegvlm_rt
 from eegvlm_rt.bundle import Bundle, ComponentSource, LanguageModelShape, write_bundle
 from eegvlm_rt.errors import BundleError
+from eegvlm_rt.prompt import Mode
 from eegvlm_rt.render import RENDERER_VERSION
 from eegvlm_rt.stages import STAGES
 
@@ -21,7 +25,6 @@ from .card import write_card
 from .checkpoint import Checkpoint
 from .components import make_components
 from .epochs import SIMULATED, load_epochs
-from .evaluation import evaluate
 from .gates import GateResult, GatesFailedError, check_gates
 from .graph import OPSET
 from .language import head_dim, kv_heads
@@ -53,46 +56,48 @@ def export_bundle(
     model_id: str | None = None,
     calibration: str | Path = SIMULATED,
     parity: str | Path = SIMULATED,
-    evaluations: Mapping[str, Path] | None = None,
-    evaluation_modes: tuple[str, ...] = ("head", "direct", "cot"),
+    evaluations: Sequence[str] = (),
+    evaluation_modes: Sequence[Mode] = tuple(Mode),
     threads: int = 2,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> Exported:
     """Export the checkpoint folder to the bundle folder `destination`.
 
-    `calibration` and `parity` are "sim" or a folder of stored nights; `evaluations` maps names to folders
-    of scored recordings. Everything is measured through the runtime, on files as they will be published.
+    `calibration` and `parity` are "sim" or a folder of stored nights; `evaluations` names scored
+    sets ("real:FOLDER"). Everything is measured through the runtime, on files as they will be published.
 
     Raises GatesFailedError, with nothing published, when a gate fails; FileNotFoundError and ValueError for
     what cannot be read; eegvlm_rt.errors.BundleError where `destination` cannot be written.
     """
     if os.path.lexists(destination) and not overwrite:
         raise BundleError("destination", str(destination), "exists; remove it or ask to overwrite it")
+    references = {source.partition(":")[0]: load_set(source) for source in evaluations}
     checkpoint = Checkpoint.load(checkpoint_path)
+    processor = checkpoint.processor
     with tempfile.TemporaryDirectory(prefix="eegvlm-export-") as folder:
         work = Path(folder)
         progress("exporting graphs")
 
         def calibrate() -> Any:
             epochs = load_epochs(
-                calibration, recipe.calibration_epochs, checkpoint.preprocessing, "calibration"
+                calibration, recipe.calibration_epochs, processor.preprocessing, "calibration"
             )
-            return pictures(epochs, checkpoint.render)
+            return pictures(epochs, processor.render)
 
         components = make_components(checkpoint, recipe, work, calibrate)
         manifest = _manifest(checkpoint, recipe, model_id or checkpoint.config.preset_name)
         staged = write_bundle(work / "staged", components=components, **manifest)
 
         progress(f"comparing {recipe.parity_epochs} epochs with the checkpoint")
-        epochs = load_epochs(parity, recipe.parity_epochs, checkpoint.preprocessing, "parity")
+        epochs = load_epochs(parity, recipe.parity_epochs, processor.preprocessing, "parity")
         measured = measure_parity(
             staged, checkpoint, epochs, reasoning_epochs=recipe.reasoning_epochs, threads=threads
         )
         accuracy = {}
-        for name, source in (evaluations or {}).items():
-            progress(f"evaluating on {name}")
-            accuracy[name] = evaluate(staged.path, source, modes=evaluation_modes, threads=threads)
+        for name, scored in references.items():
+            progress(f"evaluating {len(scored)} {name} epochs")
+            accuracy[name] = evaluate(load_answerer(staged.path, threads=threads), scored, evaluation_modes)
         size = {name: component.file.bytes for name, component in staged.manifest.components.items()}
         size["total"] = sum(entry.bytes for entry in staged.manifest.files())
         figures = {**measured.parity, "accuracy": accuracy, "bytes": size}
@@ -116,11 +121,12 @@ def export_bundle(
 
 def _manifest(checkpoint: Checkpoint, recipe: Recipe, model_id: str) -> dict[str, Any]:
     config, text = checkpoint.config, checkpoint.config.text_config
+    processor = checkpoint.processor
     return {
         "model_id": model_id,
-        "render": checkpoint.render.to_dict(),
-        "preprocessing": checkpoint.preprocessing.to_dict(),
-        "prompt": checkpoint.prompt.to_dict(),
+        "render": processor.render.to_dict(),
+        "preprocessing": processor.preprocessing.to_dict(),
+        "prompt": processor.prompt.to_dict(),
         "stage_tokens": {stage.name: checkpoint.stage_tokens[stage] for stage in STAGES},
         "visual_tokens": config.num_visual_tokens,
         "hidden_size": text.hidden_size,

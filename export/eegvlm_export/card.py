@@ -15,6 +15,10 @@ from .gates import GateResult
 __all__ = ["write_card"]
 
 _TEMPLATE: Final = "card_template.md"
+_EVALUATED: Final = (
+    "Agreement with reference stages (`real`: human scorers; `sim`: the teachers of simulated nights), on "
+    "epochs that no part of the model was trained on:"
+)
 _ANSWERS: Final = ("head", "direct", "cot")
 
 
@@ -63,20 +67,28 @@ def _agreement(parity: Mapping[str, Any]) -> Iterator[str]:
 def _accuracy(accuracy: Mapping[str, Any]) -> str:
     if not accuracy:
         return "No agreement with human scorers was measured for this bundle.\n"
-    lines = [
-        "Agreement with human scorers (recordings that no part of the model was trained on):",
-        "",
-        "| recordings | answer | epochs | accuracy | Cohen's kappa | macro F1 |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for name, answers in accuracy.items():
-        for answer, figures in answers.items():
-            kappa = "-" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
+    lines = [_EVALUATED, "", "| epochs of | answer | n | accuracy | Cohen's kappa | macro F1 |"]
+    lines.append("|---|---|---:|---:|---:|---:|")
+    for name, result in accuracy.items():
+        for mode, groups in result["modes"].items():
+            lines += [_row(name, group, mode, row) for group, row in groups.items() if "/" not in group]
+    for name, result in accuracy.items():
+        reasons = result.get("faithfulness")
+        if reasons is not None and reasons["supported"] is not None:
+            lines.append("")
             lines.append(
-                f"| {name} | {answer} | {figures['n']} | {figures['accuracy']:.3f} | {kappa} "
-                f"| {figures['macro_f1']:.3f} |"
+                f"Of {reasons['claims']} claims in the reasoning about the {name} epochs, "
+                f"{reasons['supported']:.1%} agree with the signal within the tolerance of the check, "
+                f"{reasons['strict']:.1%} exactly."
             )
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str, group: str, mode: str, figures: Mapping[str, Any]) -> str:
+    kappa = "-" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
+    who = name if group == "all" else f"{name}: {group}"
+    numbers = f"{figures['n']} | {figures['accuracy']:.3f} | {kappa} | {figures['macro_f1']:.3f}"
+    return f"| {who} | {mode} | {numbers} |"
 
 
 def _provenance(provenance: Mapping[str, Any], gates: tuple[GateResult, ...]) -> Iterator[str]:

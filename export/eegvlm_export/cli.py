@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eegvlm_rt.errors import EegVlmError
+from eegvlm_rt.prompt import Mode
 
 from .gates import GateResult, GatesFailedError
 from .recipe import LANGUAGE_PRECISIONS, TOWER_PRECISIONS, Recipe, load_recipe
@@ -21,8 +22,6 @@ __all__ = ["EXIT_GATES", "EXIT_INPUT", "main"]
 
 EXIT_INPUT = 2
 EXIT_GATES = 3
-
-_MODES = ("head", "direct", "cot")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,10 +49,10 @@ def _parser() -> argparse.ArgumentParser:
         "--evaluate",
         action="append",
         default=[],
-        metavar="NAME:DIR",
-        help="also measure accuracy on a folder of scored recordings, such as real:DIR",
+        metavar="KIND:DIR",
+        help="also measure agreement with scorers: real:DIR, or sim:DIR for stored nights",
     )
-    parser.add_argument("--modes", default=",".join(_MODES), help="modes to evaluate (default: all three)")
+    parser.add_argument("--modes", default=",".join(Mode), help="modes to evaluate (default: all three)")
     parser.add_argument("--threads", type=int, default=2, help="threads of the runtime's sessions")
     parser.add_argument("--report", type=Path, help="write figures, gates and timings to this JSON file")
     parser.add_argument("--overwrite", action="store_true", help="replace an older bundle at the same place")
@@ -66,10 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         recipe = _recipe(args)
-        evaluations = dict(_evaluation(text) for text in args.evaluate)
-        modes = tuple(args.modes.split(","))
-        if unknown := set(modes) - set(_MODES):
-            raise ValueError(f"--modes: {', '.join(sorted(unknown))}; use {', '.join(_MODES)}")
+        modes = [Mode.parse(name) for name in dict.fromkeys(args.modes.split(","))]
         from transformers.utils import logging
 
         from .build import export_bundle
@@ -82,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             model_id=args.model_id,
             calibration=args.calibration,
             parity=args.parity,
-            evaluations=evaluations,
+            evaluations=args.evaluate,
             evaluation_modes=modes,
             threads=args.threads,
             overwrite=args.overwrite,
@@ -124,13 +120,6 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     if args.reasoning_epochs is not None:
         changes["reasoning_epochs"] = args.reasoning_epochs
     return replace(recipe, **changes)
-
-
-def _evaluation(text: str) -> tuple[str, Path]:
-    name, colon, folder = text.partition(":")
-    if not colon or not name or not folder:
-        raise ValueError(f"--evaluate: {text!r}; write NAME:DIR, such as real:recordings")
-    return name, Path(folder)
 
 
 def _gate_table(results: Sequence[GateResult]) -> Table:

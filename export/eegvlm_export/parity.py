@@ -8,6 +8,8 @@ from time import perf_counter
 from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
+import torch
+from eegvlm_train.evaluation.checkpoint import TorchLanguageModel
 from numpy.typing import NDArray
 
 from eegvlm_rt.backends import LanguageModel, TowerOutput, VisionTower, load_language_model, load_tower
@@ -17,7 +19,6 @@ from eegvlm_rt.render import RenderSpec, render_batch
 from eegvlm_rt.stages import STAGES, Stage
 
 from .checkpoint import Checkpoint
-from .reference import TorchLanguageModel, TorchTower
 
 __all__ = ["Measured", "measure_parity", "pictures"]
 
@@ -121,7 +122,7 @@ def measure_parity(
     bench = _Bench(checkpoint, towers, models)
     chosen = set(np.linspace(0, len(epochs) - 1, reasoning_epochs).round().astype(int).tolist())
     index = 0
-    for batch in pictures(epochs, checkpoint.render):
+    for batch in pictures(epochs, checkpoint.processor.render):
         reference, found = bench.towers_on(batch)
         for i in range(len(batch)):
             bench.answers_on(
@@ -161,8 +162,8 @@ class _Bench:
         self._checkpoint = checkpoint
         self._towers, self._models = towers, models
         self._tower, self._llm = next(iter(towers)), next(iter(models))
-        self._prompt = prompt_tokens(checkpoint.prompt, checkpoint.tokenizer)
-        self._reference_tower = TorchTower(checkpoint.model)
+        processor = checkpoint.processor
+        self._prompt = prompt_tokens(processor.prompt, processor.tokenizer)
         self._reference_lm = TorchLanguageModel(checkpoint.model.language_model)
         self._reference = _decoder(checkpoint, self._reference_lm, self._prompt)
         self._decoders = {name: _decoder(checkpoint, lm, self._prompt) for name, lm in models.items()}
@@ -178,7 +179,9 @@ class _Bench:
         self._ms: dict[str, list[float]] = {}
 
     def towers_on(self, batch: Float32) -> tuple[TowerOutput, dict[str, TowerOutput]]:
-        reference = self._reference_tower(batch)
+        with torch.inference_mode():
+            outputs = self._checkpoint.model.visual(torch.from_numpy(batch))
+        reference = TowerOutput(*(tensor.numpy() for tensor in outputs))
         found = {}
         for name, tower in self._towers.items():
             self._timed(f"tower.{name}", tower, batch[:1])
@@ -257,7 +260,7 @@ class _Bench:
 
 
 def _decoder(checkpoint: Checkpoint, lm: LanguageModel, prompt: PromptTokens) -> Decoder:
-    tokenizer = checkpoint.tokenizer
+    tokenizer = checkpoint.processor.tokenizer
 
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)

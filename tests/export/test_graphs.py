@@ -135,16 +135,14 @@ def test_reading_token_by_token_gives_the_logits_of_reading_at_once(
         cache = dict(zip(cache_names("past_key_values", layers), present, strict=True))
 
 
-@pytest.mark.parametrize(
-    "rope", [{"rope_type": "linear", "factor": 2.0}, {"rope_type": "llama3", "factor": 8.0}]
-)
-def test_scaled_rotary_embeddings_are_exported(rope: dict[str, object]) -> None:
-    if rope["rope_type"] == "llama3":
-        rope |= {
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-        }
+def test_scaled_rotary_embeddings_are_exported() -> None:
+    rope = {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64,
+    }
     config = LlamaConfig(
         vocab_size=11,
         hidden_size=32,
@@ -196,14 +194,6 @@ def test_a_saved_graph_is_standard_checked_and_says_nothing_of_the_exporting_mac
         assert str(Path.home()).encode() not in content
         assert b".py" not in content
         assert b"stack_trace" not in content
-
-
-def test_a_second_export_gives_the_same_bytes(
-    model: EegVlmForConditionalGeneration, tower: onnx.ModelProto, language: onnx.ModelProto
-) -> None:
-    again = export_tower(model), export_language(model.language_model)
-    for first, second in zip((tower, language), again, strict=True):
-        assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
 
 
 def test_large_weights_go_to_a_file_beside_the_graph(tower: onnx.ModelProto, tmp_path: Path) -> None:
