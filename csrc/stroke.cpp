@@ -5,7 +5,6 @@
 #include "simd.hpp"
 
 namespace eegvlm {
-
 namespace {
 
 // A block of cuts is short enough to stay in the nearest cache while every tap passes over it.
@@ -64,6 +63,7 @@ void Stroke::open_gaps(const Envelope& envelope) {
     }
 }
 
+// `begin` to `end` are the pieces under the pen: their union, as intervals apart from one another.
 void Stroke::cut_several(const Piece* begin, const Piece* end, int32_t column) {
     parts_.clear();
     for (const Piece* piece = begin; piece != end; ++piece) {
@@ -73,8 +73,8 @@ void Stroke::cut_several(const Piece* begin, const Piece* end, int32_t column) {
     // Parts of one run hang together; merging them first leaves one part a run to sort.
     size_t kept = 0;
     for (size_t i = 1; i < parts_.size(); ++i) {
-        Span& last = parts_[kept];
-        if (parts_[i].column == last.column) {
+        Part& last = parts_[kept];
+        if (parts_[i].run == last.run) {
             last.top = std::min(last.top, parts_[i].top);
             last.bottom = std::max(last.bottom, parts_[i].bottom);
         } else {
@@ -82,7 +82,7 @@ void Stroke::cut_several(const Piece* begin, const Piece* end, int32_t column) {
         }
     }
     parts_.resize(kept + 1);
-    std::sort(parts_.begin(), parts_.end(), [](const Span& a, const Span& b) { return a.top < b.top; });
+    std::sort(parts_.begin(), parts_.end(), [](const Part& a, const Part& b) { return a.top < b.top; });
 
     const auto at = static_cast<size_t>(column);
     top_[at] = parts_[0].top;

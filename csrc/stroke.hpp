@@ -29,6 +29,12 @@ class Stroke {
     const std::vector<Span>& more() const { return more_; }
 
   private:
+    struct Part {
+        int32_t run;
+        int32_t top;
+        int32_t bottom;
+    };
+
     void open_gaps(const Envelope& envelope);
     void cut_several(const Piece* begin, const Piece* end, int32_t column);
 
@@ -36,7 +42,8 @@ class Stroke {
     int32_t taps_;
     std::vector<int32_t> profile_;
     std::vector<int32_t> top_, bottom_;
-    std::vector<Span> more_, parts_;
+    std::vector<Span> more_;
+    std::vector<Part> parts_;
 };
 
 }  // namespace eegvlm
