@@ -75,7 +75,7 @@ class TestPaths:
             ".hidden",
             "tokenizer.json\x00.txt",
             "tokenizer\n.json",
-            "toke\u202enizer.json",
+            "tower\u202e.onnx",
             "",
             ".",
             "..",
