@@ -205,6 +205,25 @@ class TestContent:
             Stager.load(folder)
         assert not (tmp_path / "was-here").exists()
 
+    @pytest.mark.parametrize("kind", ["by column", "float64", "a row less", "more after it", "a vast header"])
+    def test_an_embedding_table_is_exactly_what_the_manifest_says(self, folder: Path, kind: str) -> None:
+        table = np.load(folder / "embed_tokens.npy")
+        tables = {
+            "by column": np.asfortranarray(table),
+            "float64": table.astype("f8"),
+            "a row less": table[1:],
+        }
+        place = folder.parent / "table.npy"
+        np.save(place, tables.get(kind, table))
+        content = place.read_bytes()
+        if kind == "more after it":
+            content += bytes(16)
+        elif kind == "a vast header":
+            content = content.replace(str(len(table)).encode(), b"9" * 12, 1)
+        replace_file(folder, "embed_tokens", content)
+        with pytest.raises(BackendError, match="embed_tokens"):
+            Stager.load(folder)
+
     @pytest.mark.parametrize("component", ["tower", "llm", "embed_tokens", "tokenizer"])
     @pytest.mark.parametrize("content", [b"\0" * 64, b"{}", b"PK\x03\x04" + b"x" * 60, os.urandom(512)])
     def test_garbage_with_the_right_digest_is_a_typed_error(

@@ -131,6 +131,19 @@ class TestLanguageModel:
             continued, _ = lm.step(lm.embed([5]), cache)
             np.testing.assert_allclose(continued[-1], fresh[-1], rtol=0, atol=1e-4)
 
+    def test_memory_of_short_texts_is_not_taken_for_long_ones(self, lm: OnnxLanguageModel) -> None:
+        ids = list(np.random.default_rng(2).integers(0, VOCAB, 700))
+        expected, _ = lm.step(lm.embed(ids))
+        short = [lm.extend(lm.embed(ids[:n])) for n in (3, 5, 7)]
+        del short
+        kept = lm.extend(lm.embed(ids[:300]))
+        short = [lm.extend(lm.embed(ids[:n])) for n in (3, 5)]
+        del short
+        found, _ = lm.step(lm.embed(ids[300:]), kept)
+        np.testing.assert_allclose(found[-1], expected[-1], rtol=0, atol=1e-4)
+        again, _ = lm.step(lm.embed(ids[300:302]), kept)
+        np.testing.assert_allclose(again, expected[300:302], rtol=0, atol=1e-4)
+
     def test_threads_may_step_at_the_same_time(self, lm: OnnxLanguageModel) -> None:
         prefix = lm.extend(lm.embed([1, 2, 3, 4]))
 

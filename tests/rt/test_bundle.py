@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +20,6 @@ from eegvlm_rt.bundle import (
 from eegvlm_rt.bundle import find as find_module
 from eegvlm_rt.bundle import opening as opening_module
 from eegvlm_rt.errors import BundleError, IntegrityError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIELDS = {
     "model_id": "words-1",
@@ -174,6 +171,33 @@ def test_a_failed_replacement_keeps_the_old_bundle(tmp_path: Path, parts: dict[s
     with pytest.raises(BundleError):
         write(tmp_path / "words", parts, stage_tokens={"W": 0}, overwrite=True)
     assert Bundle.open(tmp_path / "words") == before
+
+
+@pytest.mark.parametrize("occupied_before", [False, True])
+def test_publishing_is_one_rename_and_a_failed_one_changes_nothing(
+    tmp_path: Path,
+    parts: dict[str, ComponentSource],
+    monkeypatch: pytest.MonkeyPatch,
+    occupied_before: bool,
+) -> None:
+    place = tmp_path / "models"
+    place.mkdir()
+    if occupied_before:
+        write(place / "words", parts)
+    rename = Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if ".staging-" in path.name:
+            assert Bundle.open(path).manifest.model_id == "words-2"
+            raise OSError("no space")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="no space"):
+        write(place / "words", parts, model_id="words-2", overwrite=True)
+    assert [path.name for path in place.iterdir()] == (["words"] if occupied_before else [])
+    if occupied_before:
+        assert Bundle.open(place / "words").manifest.model_id == "words-1"
 
 
 @pytest.mark.parametrize("occupied", ["a file", "a folder of something else", "a symbolic link"])

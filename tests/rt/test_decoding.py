@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from eegvlm_rt.backends.onnx_lm import OnnxLanguageModel
 from eegvlm_rt.bundle import LanguageModelShape
@@ -160,6 +160,55 @@ def test_a_constrained_rationale_is_what_reading_token_by_token_gives(
     assert found.probabilities == pytest.approx(probabilities, abs=1e-4)
     assert found.rationale == parse(text)
     assert found.finish is Finish.COMPLETE
+
+
+@pytest.fixture(scope="module")
+def letters() -> Tokenizer:
+    """One token per byte: the rules of N1, N2 and N3 share their first tokens, and so do most numbers."""
+    symbols = [*PROMPT.special_tokens, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(symbols)}, []))
+    tokenizer.add_special_tokens(list(PROMPT.special_tokens))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_stage_is_the_sum_of_its_rules_wherever_their_tokens_part(letters: Tokenizer, seed: int) -> None:
+    lm = random_lm(letters, seed)
+    tokens = prompt_tokens(PROMPT, letters)
+    grammar = compile_grammar(encode(letters), tokens.eos)
+    decoder = Decoder(lm, tokens, grammar, letters.decode, dict(zip(STAGES, range(5), strict=True)))
+    found = decoder.decode_rationale(decoder.prefix(visual(seed)))
+    text, probabilities = Plain(lm, letters, visual(seed)).reason()
+    assert found.text == text
+    assert found.probabilities == pytest.approx(probabilities, abs=1e-4)
+
+
+def test_three_unlikely_stages_that_share_a_token_do_not_outvote_a_likelier_one(letters: Tokenizer) -> None:
+    chosen = segments(choices_of(FINDINGS, Stage.W, Stage.N1))
+    ids = [token for piece in chosen for token in encode(letters)(piece)]
+    start = answer_start(letters)
+    script = np.zeros((start + len(ids) + 9, letters.get_vocab_size()), dtype=np.float32)
+    script[np.arange(len(ids)) + start - 1, ids] = 20.0
+    letter = start + len(encode(letters)("".join(chosen).split(" W.", 1)[0]))
+    script[letter] = 0.0
+    for name, share in (("W", 0.35), ("N", 0.45), ("R", 0.2)):
+        script[letter, encode(letters)(name)] = 50.0 + np.log(share)
+    for name in "123":
+        script[letter + 1, encode(letters)(name)] = 40.0
+    graph = scripted_llm_graph(script, hidden=HIDDEN)
+    vocab = letters.get_vocab_size()
+    table = np.zeros((vocab, HIDDEN), dtype=np.float32)
+    lm = OnnxLanguageModel(graph.SerializeToString(), table, LanguageModelShape(1, 1, 1, vocab))
+    tokens = prompt_tokens(PROMPT, letters)
+    grammar = compile_grammar(encode(letters), tokens.eos)
+    decoder = Decoder(lm, tokens, grammar, letters.decode, dict(zip(STAGES, range(5), strict=True)))
+    found = decoder.decode_rationale(decoder.prefix(visual()))
+    assert found.probabilities is not None
+    assert list(found.probabilities.values()) == pytest.approx([0.35, 0.15, 0.15, 0.15, 0.2], abs=1e-5)
+    assert found.rationale is not None
+    assert found.rationale.rule.stage is Stage.W
 
 
 @pytest.mark.parametrize("seed", range(3))
