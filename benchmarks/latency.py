@@ -3,8 +3,8 @@
     python -m benchmarks.latency [--bundle nano] [--epochs 100] [--threads N] [--json FILE]
 
 Epochs are simulated. Each is staged alone, as at a bedside; `recording` is the time per epoch of a whole
-recording, where rendering and tower of the next epoch run beside the decoding of this one. Times are of the
-machine at hand, with whatever else it is doing: compare ratios, or numbers of one run.
+recording, where several epochs are in work at a time, one for each processor. Times are of the machine at
+hand, with whatever else it is doing: compare ratios, or numbers of one run.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ __all__ = ["Engine", "SeenEpoch", "default_threads"]
 EPOCH_SAMPLES: Final = 3000
 MAX_DEFAULT_THREADS: Final = 4
 WIDE: Final = 1024
-"""Hidden size from which a decoder's products gain more from threads than a step loses by waking them."""
+"""Hidden size from which the products of one run are worth sharing out among threads."""
 
 Probabilities = dict[Stage, float]
 
@@ -74,15 +74,14 @@ class _Answer:
 class Engine:
     """A bundle's models, loaded. The tower is loaded at once, the decoder when it is first needed.
 
-    One of `threads` processors is left to the decoder, which reads an epoch while the tower sees the next.
+    A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
+    large one on a single epoch with all threads.
 
     Raises BundleError for specs in the manifest that the runtime does not know, BackendError for graphs that
     do not fit.
     """
 
-    def __init__(
-        self, bundle: Bundle, *, threads: int, precision: Mapping[str, str], head_only: bool = False
-    ) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int, precision: Mapping[str, str]) -> None:
         unknown = set(precision) - {"tower", "llm"}
         if unknown:
             raise InputError("precision", sorted(unknown), "name the components tower and llm")
@@ -98,9 +97,10 @@ class Engine:
             raise BundleError("manifest", str(error), "export the bundle again with this version") from error
         if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
             raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
-        self._tower = load_tower(
-            bundle, threads=threads if head_only else max(1, threads - 1), precision=precision.get("tower")
-        )
+        wide = manifest.hidden_size >= WIDE
+        self.workers = 1 if wide else threads
+        self._run_threads = threads if wide else 1
+        self._tower = load_tower(bundle, threads=self._run_threads, precision=precision.get("tower"))
         self._decoder: Decoder | None = None
         self._lock = threading.Lock()
 
@@ -258,11 +258,7 @@ class Engine:
             raise BundleError("stage_tokens", listed, f"the tokenizer says {stage_tokens}")
         tokens = prompt_tokens(prompt, tokenizer)
         return Decoder(
-            load_language_model(
-                bundle,
-                threads=self.threads if bundle.manifest.hidden_size >= WIDE else 1,
-                precision=self._precision.get("llm"),
-            ),
+            load_language_model(bundle, threads=self._run_threads, precision=self._precision.get("llm")),
             tokens,
             compile_grammar(lambda text: tokenizer.encode(text, add_special_tokens=False).ids, tokens.eos),
             lambda ids: tokenizer.decode(ids, skip_special_tokens=False),

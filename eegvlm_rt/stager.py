@@ -74,9 +74,7 @@ class Stager:
         """
         chosen = Mode.parse(mode)
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify)
-        engine = Engine(
-            bundle, threads=_threads(threads), precision=precision or {}, head_only=chosen is Mode.HEAD
-        )
+        engine = Engine(bundle, threads=_threads(threads), precision=precision or {})
         if chosen is not Mode.HEAD:
             engine.load_decoder()
         return cls(bundle, engine, mode=chosen, constrained=constrained)
@@ -174,8 +172,8 @@ class Stager:
             sfreq: rate of an array in Hz.
             unit: unit of an array.
             mode: "head", "direct" or "cot"; None takes the stager's.
-            cancelled: asked before every run of the language model and after every epoch; true ends the
-                iteration, and the epoch in work is not among the predictions.
+            cancelled: asked before every run of the language model, also from other threads; true ends the
+                iteration, and epochs in work are not among the predictions.
             batch: epochs that go through the tower together, 1..64. With 1 every prediction is that of
                 `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
 
@@ -195,18 +193,26 @@ class Stager:
     def _recording(
         self, rows: Iterator[GridEpoch], mode: Mode, batch: int, cancelled: Callable[[], bool] | None
     ) -> Iterator[StagePrediction]:
-        batches = iter(lambda: list(islice(rows, batch)), [])
-        ahead = 0 if mode is Mode.HEAD else 1
         stop = stop_when(cancelled)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="eegvlm-tower") as pool:
-            seen = deque(pool.submit(self._engine.see, some) for some in islice(batches, 1 + ahead))
-            while seen:
-                for epoch in seen.popleft().result():
-                    prediction = self._engine.answer(epoch, mode, constrained=self.constrained, stop=stop)
+        batches = iter(lambda: list(islice(rows, batch)), [])
+
+        def stage(some: list[GridEpoch]) -> list[StagePrediction]:
+            seen = self._engine.see(some)
+            return [
+                self._engine.answer(epoch, mode, constrained=self.constrained, stop=stop) for epoch in seen
+            ]
+
+        pool = ThreadPoolExecutor(self._engine.workers, thread_name_prefix="eegvlm")
+        try:
+            work = deque(pool.submit(stage, some) for some in islice(batches, self._engine.workers + 1))
+            while work:
+                for prediction in work.popleft().result():
                     if stop() is not None:
                         return
                     yield prediction
-                seen.extend(pool.submit(self._engine.see, some) for some in islice(batches, 1))
+                work.extend(pool.submit(stage, some) for some in islice(batches, 1))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _one(
         self,
