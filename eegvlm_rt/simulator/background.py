@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfftfreq
@@ -15,16 +17,18 @@ Signal = NDArray[np.float32]
 
 _BAND_EDGES_HZ = (0.15, 0.4, 0.8, 1.4, 2.2, 3.3, 5.0, 7.0, 9.5, 12.5, 16.0, 22.0, 30.0, 49.0)
 
-# W N1 N2 N3 R. Slopes steepen with depth and REM lies between N1 and N2: ordering and size after Schneider et al.
-# 2022 (2-48 Hz) and Bodizs et al. 2021 (2-48 Hz); levels give the stage amplitudes of the AASM manual's figures.
-_EXPONENT = np.array([1.25, 1.55, 2.05, 2.65, 1.65])
-_LEVEL_10HZ = np.array([0.95, 0.75, 0.95, 1.0, 0.6])
-_KNEE_HZ = np.array([1.3, 1.4, 0.9, 0.6, 1.4])
-_ALPHA = np.array([1.0, 0.25, 0.08, 0.04, 0.16])
-_THETA = np.array([0.35, 1.0, 0.7, 0.4, 0.85])
-_BETA = np.array([1.0, 0.55, 0.25, 0.12, 0.5])
-_SLOW = np.array([0.0, 0.02, 0.12, 1.0, 0.0])
-_MUSCLE = np.array([1.0, 0.4, 0.2, 0.15, 0.08])
+# Columns of `course.STATES`: W N1 N2 N3 R and active wake. Slopes steepen with depth and REM lies between N1
+# and N2: order and size after Schneider et al. 2022 and Bodizs et al. 2021 (both 2-48 Hz). Levels give the
+# amplitudes of the AASM manual's figures. Active wake has more muscle and less alpha than rest.
+_EXPONENT = np.array([1.25, 1.55, 2.05, 2.65, 1.65, 1.35])
+_LEVEL_10HZ = np.array([0.95, 0.75, 0.95, 1.0, 0.6, 1.0])
+_KNEE_HZ = np.array([1.3, 1.4, 0.9, 0.6, 1.4, 1.2])
+_ALPHA = np.array([1.0, 0.25, 0.08, 0.04, 0.16, 0.2])
+_THETA = np.array([0.35, 1.0, 0.7, 0.4, 0.85, 0.4])
+_BETA = np.array([1.0, 0.55, 0.25, 0.12, 0.5, 1.1])
+_SLOW = np.array([0.0, 0.02, 0.12, 1.0, 0.0, 0.0])
+_MUSCLE = np.array([1.0, 0.4, 0.2, 0.15, 0.08, 2.2])
+_RESTLESS = np.array([0.05, 0.02, 0.0, 0.0, 0.01, 1.0])
 
 
 def band_noise(rng: np.random.Generator, n: int, sfreq: float, low_hz: float, high_hz: float) -> Signal:
@@ -46,7 +50,7 @@ def band_noise(rng: np.random.Generator, n: int, sfreq: float, low_hz: float, hi
     return signal
 
 
-def per_sample(course: NDArray[np.float32], n: int) -> Signal:
+def per_sample(course: NDArray[np.floating], n: int) -> Signal:
     """A course of one value per second stretched linearly to n samples."""
     at = np.linspace(0.0, len(course) - 1.0, n, dtype=np.float32)
     stretched: Signal = np.interp(at, np.arange(len(course)), course).astype(np.float32)
@@ -55,12 +59,12 @@ def per_sample(course: NDArray[np.float32], n: int) -> Signal:
 
 def _aperiodic_power(subject: Subject, weights: NDArray[np.float32]) -> NDArray[np.float64]:
     """Power in each band each second, µV^2, shape (bands, seconds)."""
-    mean = float(_EXPONENT.mean())
+    mean = float(_EXPONENT[:5].mean())
     exponent = (mean + subject.exponent_spread * (_EXPONENT - mean) + subject.exponent_shift) @ weights
     level = (subject.gain * _LEVEL_10HZ) @ weights
     knee = _KNEE_HZ @ weights
     powers = []
-    for low, high in zip(_BAND_EDGES_HZ[:-1], _BAND_EDGES_HZ[1:], strict=True):
+    for low, high in pairwise(_BAND_EDGES_HZ):
         centre = float(np.sqrt(low * high))
         density = level**2 * (10.0**exponent + knee**exponent) / (centre**exponent + knee**exponent)
         powers.append(density * (high - low))
@@ -76,7 +80,7 @@ def background(
     nyquist = 0.5 * sfreq
     signal = np.zeros(n, dtype=np.float32)
     powers = _aperiodic_power(subject, weights)
-    for power, low, high in zip(powers, _BAND_EDGES_HZ[:-1], _BAND_EDGES_HZ[1:], strict=True):
+    for power, (low, high) in zip(powers, pairwise(_BAND_EDGES_HZ), strict=True):
         if low >= 0.95 * nyquist:
             continue
         course = np.sqrt(power).astype(np.float32) * modulation(rng, seconds, 3.0, 0.18)
@@ -92,14 +96,18 @@ def background(
     beta = subject.beta_uv * modulation(rng, seconds, 6.0, 0.3) * (_BETA @ weights)
     slow = subject.slow_uv * montage.slow * modulation(rng, seconds, 4.0, 0.25) * (_SLOW @ weights) ** 0.8
     muscle = subject.muscle_uv * montage.muscle * modulation(rng, seconds, 8.0, 0.7) * (_MUSCLE @ weights)
+    sway = subject.restless_uv * modulation(rng, seconds, 2.0, 0.8) * (_RESTLESS @ weights)
+    twitch = 0.4 * subject.restless_uv * modulation(rng, seconds, 1.0, 0.9) * (_RESTLESS @ weights)
     rhythms = (
         (alpha, subject.alpha_hz - 0.6, subject.alpha_hz + 0.6),
         (theta, subject.theta_hz - 1.0, subject.theta_hz + 1.0),
         (beta, 15.0, min(28.0, 0.9 * nyquist)),
         (slow, 0.65 * subject.slow_hz, 1.6 * subject.slow_hz),
         (muscle, 22.0, 0.98 * nyquist),
+        (sway, 0.25, 1.1),
+        (twitch, 1.0, 4.0),
     )
-    for course, low, high in rhythms:
+    for amplitude, low, high in rhythms:
         if low < 0.9 * nyquist:
-            signal += band_noise(rng, n, sfreq, low, high) * per_sample(subject.gain * course, n)
+            signal += band_noise(rng, n, sfreq, low, high) * per_sample(subject.gain * amplitude, n)
     return signal

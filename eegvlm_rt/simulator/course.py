@@ -8,7 +8,10 @@ from scipy.ndimage import gaussian_filter1d
 
 from ..stages import STAGES
 
-__all__ = ["modulation", "stage_weights"]
+__all__ = ["STATES", "modulation", "stage_weights", "with_active_wake"]
+
+STATES = (*(stage.name for stage in STAGES), "active W")
+"""What a second of signal is made of: the five stages, and wake with open eyes and a moving head."""
 
 Course = NDArray[np.float32]
 
@@ -18,6 +21,7 @@ def modulation(rng: np.random.Generator, n: int, correlation_s: float, sigma: fl
     smooth = gaussian_filter1d(
         rng.standard_normal(n).astype(np.float32), max(correlation_s, 0.5), mode="wrap"
     )
+    smooth -= smooth.mean()
     spread = float(smooth.std())
     course: Course = np.exp(smooth * np.float32(sigma / max(spread, 1e-6)))
     return course
@@ -28,8 +32,8 @@ def stage_weights(
 ) -> Course:
     """How much of each stage is present each second, shape (5, n_epochs * epoch_s), columns sum to one.
 
-    Real sleep has no borders: the stage is blurred over `blend_s`, its borders are shifted, and `wander` mixes in
-    neighbouring stages, so that a picture can be hard to call.
+    Real sleep has no borders: the stage is blurred over `blend_s`, its borders shift, and `wander` mixes
+    neighbouring stages in: a picture can be hard to call.
     """
     n = len(stages) * epoch_s
     jitter = gaussian_filter1d(rng.standard_normal(n), 20.0, mode="wrap")
@@ -45,3 +49,14 @@ def stage_weights(
     mixed = (1.0 - depth) * soft + depth * (context + 0.04) * noise
     weights: Course = (mixed / mixed.sum(axis=0, keepdims=True)).astype(np.float32)
     return weights
+
+
+def with_active_wake(rng: np.random.Generator, weights: Course, share: float) -> Course:
+    """Split wake in rest and activity, in bouts of minutes: (5, seconds) -> (6, seconds)."""
+    restless = modulation(rng, weights.shape[1], 60.0, 1.0)
+    threshold = np.quantile(restless, 1.0 - share)
+    active = gaussian_filter1d((restless > threshold).astype(np.float32), 4.0, mode="nearest")
+    wake = weights[0]
+    parts = [(wake * (1.0 - active))[None], weights[1:], (wake * active)[None]]
+    states: Course = np.concatenate(parts).astype(np.float32)
+    return states

@@ -16,7 +16,7 @@ _PHYSICAL_LIMIT_UV = 1000.0
 
 
 def write_edf(night: SimulatedNight, path: str | Path) -> Path:
-    """Write the signal (µV, 16 bit over +-1 mV) and its intended stages as EDF+ annotations; returns the path."""
+    """Write the signal (µV, 16 bit over +-1 mV) and its stages as EDF+ annotations; returns the path."""
     from edfio import Edf, EdfAnnotation, EdfSignal, Patient, Recording
 
     samples = np.clip(night.samples_uv, -_PHYSICAL_LIMIT_UV, _PHYSICAL_LIMIT_UV).astype(np.float64)

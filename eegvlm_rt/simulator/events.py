@@ -1,4 +1,4 @@
-"""Transient waveforms: spindles, K-complexes, vertex and sawtooth waves, eye movements, arousals, artefacts."""
+"""Transient waves: spindles, K-complexes, vertex and sawtooth waves, eye movements, arousals, artefacts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ Maker = Callable[[np.random.Generator, Subject, float], Signal]
 _EVENT_GAP_S = 0.1
 
 
+def _wave(samples: NDArray[np.floating]) -> Signal:
+    return np.asarray(samples, dtype=np.float32)
+
+
 def _time(duration_s: float, sfreq: float) -> NDArray[np.float64]:
     return np.arange(max(2, round(duration_s * sfreq))) / sfreq
 
@@ -29,11 +33,11 @@ def _spindle(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal
     envelope = np.abs(np.sin(np.pi * t / duration)) ** rng.uniform(0.8, 2.0)
     peak = subject.spindle_uv * subject.montage.spindle * np.exp(0.3 * rng.standard_normal())
     phase = rng.uniform(0, 2 * np.pi)
-    return (peak * envelope * np.sin(2 * np.pi * np.cumsum(frequency) / sfreq + phase)).astype(np.float32)
+    return _wave(peak * envelope * np.sin(2 * np.pi * np.cumsum(frequency) / sfreq + phase))
 
 
 def _k_complex(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
-    """Sharp negative wave then a slower positive one, >= 0.5 s in all, often carrying a spindle (AASM manual)."""
+    """Sharp negative, then slower positive wave, >= 0.5 s in all, often with a spindle (AASM manual)."""
     negative, positive = rng.uniform(0.25, 0.45), rng.uniform(0.45, 0.8)
     peak = subject.k_complex_uv * subject.montage.slow * np.exp(0.2 * rng.standard_normal())
     t = _time(negative + positive + 0.3, sfreq)
@@ -47,7 +51,7 @@ def _k_complex(rng: np.random.Generator, subject: Subject, sfreq: float) -> Sign
         spindle = _spindle(rng, subject, sfreq)
         tail = max(0, len(wave) - len(spindle))
         wave[tail:] += spindle[: len(wave) - tail]
-    return wave.astype(np.float32)
+    return _wave(wave)
 
 
 def _slow_wave(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
@@ -56,7 +60,7 @@ def _slow_wave(rng: np.random.Generator, subject: Subject, sfreq: float) -> Sign
     t = _time(duration, sfreq)
     peak = 1.7 * subject.slow_uv * subject.montage.slow * np.exp(0.3 * rng.standard_normal())
     skew = t / duration + 0.08 * np.sin(2 * np.pi * t / duration) * rng.standard_normal()
-    return (-peak * np.sin(2 * np.pi * skew) * np.abs(np.sin(np.pi * t / duration)) ** 0.3).astype(np.float32)
+    return _wave(-peak * np.sin(2 * np.pi * skew) * np.abs(np.sin(np.pi * t / duration)) ** 0.3)
 
 
 def _vertex(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
@@ -64,7 +68,7 @@ def _vertex(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
     t = _time(0.5, sfreq)
     peak = 0.5 * subject.k_complex_uv * subject.montage.slow * np.exp(0.25 * rng.standard_normal())
     wave = -peak * np.exp(-(((t - 0.2) / 0.05) ** 2)) + 0.45 * peak * np.exp(-(((t - 0.34) / 0.07) ** 2))
-    return wave.astype(np.float32)
+    return _wave(wave)
 
 
 def _sawtooth(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
@@ -73,7 +77,7 @@ def _sawtooth(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signa
     frequency = rng.uniform(2.0, 5.0)
     peak = rng.uniform(8.0, 22.0) * subject.gain
     envelope = np.sqrt(np.abs(np.sin(np.pi * t / t[-1])))
-    return (peak * envelope * (2.0 * ((t * frequency) % 1.0) - 1.0)).astype(np.float32)
+    return _wave(peak * envelope * (2.0 * ((t * frequency) % 1.0) - 1.0))
 
 
 def _saccade(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
@@ -88,7 +92,7 @@ def _saccade(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal
     )
     hold = rng.uniform(0.2, 0.7)
     wave = peak / (1.0 + np.exp(-(t - 0.15) / 0.025)) * np.exp(-np.clip(t - 0.15, 0.0, None) / hold)
-    return (wave * np.clip((t[-1] - t) / 0.2, 0.0, 1.0)).astype(np.float32)
+    return _wave(wave * np.clip((t[-1] - t) / 0.2, 0.0, 1.0))
 
 
 def _rolling(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
@@ -101,17 +105,15 @@ def _rolling(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal
         * np.exp(0.4 * rng.standard_normal())
         * rng.choice([-1.0, 1.0])
     )
-    return (peak * np.sin(np.pi * t / t[-1]) * np.sin(2 * np.pi * rng.uniform(0.2, 0.5) * t)).astype(
-        np.float32
-    )
+    return _wave(peak * np.sin(np.pi * t / t[-1]) * np.sin(2 * np.pi * rng.uniform(0.2, 0.5) * t))
 
 
 def _blink(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
     t = _time(0.5, sfreq)
     peak = subject.eye_uv * subject.montage.eyes * np.exp(0.3 * rng.standard_normal())
-    return (
+    return _wave(
         peak * np.exp(-(((t - 0.18) / 0.07) ** 2)) - 0.2 * peak * np.exp(-(((t - 0.36) / 0.09) ** 2))
-    ).astype(np.float32)
+    )
 
 
 def _arousal(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
@@ -120,7 +122,7 @@ def _arousal(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal
     envelope = np.clip(np.minimum(t, t[-1] - t) / 0.7, 0.0, 1.0)
     alpha = 0.9 * subject.alpha_uv * np.sin(2 * np.pi * subject.alpha_hz * t + rng.uniform(0, 6.28))
     fast = (subject.muscle_uv * 1.2 + subject.beta_uv) * rng.standard_normal(len(t))
-    return (envelope * (alpha * subject.montage.alpha + 0.7 * fast)).astype(np.float32)
+    return _wave(envelope * (alpha * subject.montage.alpha + 0.7 * fast))
 
 
 def _movement(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
@@ -128,41 +130,41 @@ def _movement(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signa
     drift = np.cumsum(rng.standard_normal(len(t))) / np.sqrt(sfreq)
     drift -= np.linspace(drift[0], drift[-1], len(t))
     envelope = np.sqrt(np.abs(np.sin(np.pi * t / t[-1])))
-    return (
+    return _wave(
         envelope * (rng.uniform(30.0, 160.0) * drift + 4.0 * subject.muscle_uv * rng.standard_normal(len(t)))
-    ).astype(np.float32)
+    )
 
 
 def _pop(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
     """Electrode pop: a step that the amplifier's high-pass lets decay."""
     t = _time(3.0, sfreq)
     peak = rng.uniform(50.0, 250.0) * rng.choice([-1.0, 1.0])
-    return (peak * np.exp(-t / max(0.15, 0.16 / subject.highpass_hz)) * (1 - t / t[-1])).astype(np.float32)
+    return _wave(peak * np.exp(-t / max(0.15, 0.16 / subject.highpass_hz)) * (1 - t / t[-1]))
 
 
-def _rates_per_min(subject: Subject) -> tuple[tuple[Maker, tuple[float, float, float, float, float]], ...]:
-    """Events per minute of each pure stage (W N1 N2 N3 R)."""
+def _rates_per_min(subject: Subject) -> tuple[tuple[Maker, tuple[float, ...]], ...]:
+    """Events per minute of each pure state (`course.STATES`)."""
     spindles, k_complexes = subject.spindle_per_min, subject.k_complex_per_min
     arousals = subject.arousals_per_h / 60.0
     return (
-        (_spindle, (0.0, 0.15, spindles, 0.5 * spindles, 0.03)),
-        (_k_complex, (0.0, 0.05, k_complexes, 0.8 * k_complexes, 0.0)),
-        (_slow_wave, (0.0, 0.0, 1.2, 20.0, 0.0)),
-        (_vertex, (0.0, 1.5, 0.4, 0.0, 0.0)),
-        (_sawtooth, (0.0, 0.15, 0.0, 0.0, 1.2)),
-        (_saccade, (4.0, 0.3, 0.0, 0.0, 6.0)),
-        (_rolling, (0.6, 3.0, 0.1, 0.0, 0.3)),
-        (_blink, (6.0, 0.2, 0.0, 0.0, 0.0)),
-        (_arousal, (0.6, arousals * 1.5, arousals, 0.2 * arousals, arousals)),
-        (_movement, (0.7, 0.15, 0.05, 0.02, 0.05)),
-        (_pop, (0.03, 0.02, 0.02, 0.02, 0.02)),
+        (_spindle, (0.0, 0.15, spindles, 0.5 * spindles, 0.03, 0.0)),
+        (_k_complex, (0.0, 0.05, k_complexes, 0.8 * k_complexes, 0.0, 0.0)),
+        (_slow_wave, (0.0, 0.0, 1.2, 20.0, 0.0, 0.0)),
+        (_vertex, (0.0, 1.5, 0.4, 0.0, 0.0, 0.0)),
+        (_sawtooth, (0.0, 0.15, 0.0, 0.0, 1.2, 0.0)),
+        (_saccade, (4.0, 0.3, 0.0, 0.0, 6.0, 14.0)),
+        (_rolling, (0.6, 3.0, 0.1, 0.0, 0.3, 0.2)),
+        (_blink, (6.0, 0.2, 0.0, 0.0, 0.0, 16.0)),
+        (_arousal, (0.6, arousals * 1.5, arousals, 0.2 * arousals, arousals, 0.0)),
+        (_movement, (0.7, 0.15, 0.05, 0.02, 0.05, 4.0)),
+        (_pop, (0.03, 0.02, 0.02, 0.02, 0.02, 0.15)),
     )
 
 
 def add_events(
     rng: np.random.Generator, subject: Subject, weights: NDArray[np.float32], sfreq: float, signal: Signal
 ) -> None:
-    """Add the transients of a night to `signal` (µV, in place); `weights` is (5, seconds)."""
+    """Add the transients of a night to `signal` (µV, in place); `weights` is (6, seconds)."""
     n = len(signal)
     for maker, rates in _rates_per_min(subject):
         vigor = np.exp(0.35 * rng.standard_normal())

@@ -18,8 +18,8 @@ __all__ = ["sample_hypnogram", "transition_matrices"]
 def transition_matrices() -> NDArray[np.float64]:
     """Stage transition probabilities per 30 s, shape (3, 5, 5): night third, from stage, to stage.
 
-    Counted on 39 nights of 20 people of the Sleep-EDF Database Expanded 1.0.0 (Kemp et al. 2000; Goldberger et
-    al. 2000, ODC-By 1.0), wake trimmed to 30 min around sleep. Only these counts are shipped, no signal.
+    Counted on 39 nights of 20 people of the Sleep-EDF Database Expanded 1.0.0 (Kemp et al. 2000; Goldberger
+    et al. 2000, ODC-By 1.0), wake trimmed to 30 min around sleep. Only these counts are shipped, no signal.
     """
     text = files(__package__).joinpath("transitions.json").read_text(encoding="utf-8")
     counts = np.asarray(json.loads(text)["counts"], dtype=np.float64)

@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 
 from ..epoch import EPOCH_S
 from .background import background
-from .course import stage_weights
+from .course import stage_weights, with_active_wake
 from .events import add_events
 from .hypnogram import sample_hypnogram
 from .subject import Subject, sample_subject
@@ -58,8 +58,8 @@ def simulate_night(
 ) -> SimulatedNight:
     """Simulate one channel of one night, the same for the same arguments.
 
-    `stages` fixes the hypnogram (30 s, values of `Stage`); `channel` renames the derivation, else the drawn one's name
-    is kept. Raises ValueError for a night shorter than one epoch or a rate below 50 Hz.
+    `stages` fixes the hypnogram (30 s, values of `Stage`); `channel` renames the derivation, else the drawn
+    one's name is kept. Raises ValueError for a night shorter than one epoch or a rate below 50 Hz.
     """
     if sfreq < 50.0:
         raise ValueError(f"sfreq: {sfreq} Hz; at least 50 Hz is needed")
@@ -71,8 +71,9 @@ def simulate_night(
             rng, n_epochs, wake_epochs=min(int(rng.integers(8, 50)), max(1, n_epochs // 8))
         )
     weights = stage_weights(rng, stages, int(EPOCH_S), subject.blend_s, subject.wander)
-    signal = background(rng, subject, weights, sfreq)
-    add_events(rng, subject, weights, sfreq, signal)
+    states = with_active_wake(rng, weights, subject.restless_share)
+    signal = background(rng, subject, states, sfreq)
+    add_events(rng, subject, states, sfreq, signal)
     return SimulatedNight(
         samples_uv=_amplifier(rng, subject, signal, sfreq),
         sfreq=float(sfreq),

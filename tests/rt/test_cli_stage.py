@@ -194,7 +194,8 @@ def test_a_truth_is_compared_with(capsys, recording):
 
 def test_a_truth_of_another_night_is_refused_before_staging(capsys, recording, tmp_path):
     other = write_edf(Hypnogram((Stage.W,) * 3, datetime(2019, 1, 1)), tmp_path / "other.edf")
-    refused(cli(capsys, "stage", recording, "--truth", other), "truth: starts 2019-01-01.*no scored epoch in common")
+    run = cli(capsys, "stage", recording, "--truth", other)
+    refused(run, "truth: starts 2019-01-01.*no scored epoch in common")
     between = write_edf(Hypnogram((Stage.W,) * 3, datetime(2020, 5, 1, 22, 0, 15)), tmp_path / "between.edf")
     refused(cli(capsys, "stage", recording, "--truth", between), "15 s apart")
 

@@ -10,7 +10,7 @@ from scipy.signal import welch
 
 from eegvlm_rt.simulator import MONTAGES, sample_hypnogram, sample_subject, simulate_night, write_edf
 from eegvlm_rt.simulator.background import band_noise
-from eegvlm_rt.simulator.course import stage_weights
+from eegvlm_rt.simulator.course import STATES, stage_weights, with_active_wake
 from eegvlm_rt.simulator.hypnogram import transition_matrices
 from eegvlm_rt.stages import Stage
 
@@ -91,6 +91,24 @@ def test_stage_weights_sum_to_one_and_mostly_follow_the_hypnogram() -> None:
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-5)
     leading = weights.reshape(5, 400, 30).mean(axis=2).argmax(axis=0)
     assert (leading == stages).mean() > 0.7
+
+
+def test_active_wake_takes_its_share_of_wake_alone() -> None:
+    rng = np.random.default_rng(1)
+    stages = np.array([0] * 200 + [2] * 200, dtype=np.int8)
+    weights = stage_weights(rng, stages, 30, blend_s=5.0, wander=0.1)
+    states = with_active_wake(rng, weights, 0.5)
+    assert states.shape == (len(STATES), weights.shape[1])
+    np.testing.assert_allclose(states[0] + states[5], weights[0], atol=1e-6)
+    np.testing.assert_array_equal(states[1:5], weights[1:])
+    assert 0.3 < states[5].sum() / weights[0].sum() < 0.7
+
+
+@pytest.mark.parametrize("hours", [0.01, 0.02, 0.05])
+def test_the_shortest_nights_are_finite(hours: float) -> None:
+    night = simulate_night(0, hours=hours)
+    assert len(night.stages) >= 1
+    assert np.isfinite(night.samples_uv).all()
 
 
 def test_band_noise_keeps_to_its_band() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from eegvlm_train.nights import labels_path, night_path, save_npz
 from eegvlm_train.simulate import write_night
 from eegvlm_train.statistics import count_transitions
@@ -58,7 +57,7 @@ def test_transitions_skip_unscored_epochs_and_trim_wake() -> None:
     night = np.array([0] * 100 + [1, 2, -1, 2, 3, 4] + [0] * 100)
     counts, prior = count_transitions([night])
     total = counts.sum(axis=0)
-    assert total[1, 2] == 1 and total[2, 3] == 1 and total[3, 4] == 1
+    assert [total[1, 2], total[2, 3], total[3, 4]] == [1, 1, 1]
     assert total[2, 2] == 0
     assert total[0, 0] == 59 + 59
     assert prior.sum() == counts.sum()

@@ -1,7 +1,7 @@
 """Files of simulated nights: one .npz a night, a sidecar with the teachers' labels.
 
-`night-XXXXX.npz`: `x` int16 (n_epochs, 3000) conditioned signal at 100 Hz, in steps of `uv_per_lsb`; `raw` int16
-(n_samples,) before conditioning, same steps; `sfreq`; `intended` int8 (n_epochs,); `seed`; `channel`.
+`night-XXXXX.npz`: `x` int16 (n_epochs, 3000) conditioned signal at 100 Hz, in steps of `uv_per_lsb`; `raw`
+int16 (n_samples,) before conditioning, same steps; `sfreq`; `intended` int8 (n_epochs,); `seed`; `channel`.
 `night-XXXXX.labels.npz`: one float16 (n_epochs, 5) array a teacher, and `teacher`, their mean.
 """
 

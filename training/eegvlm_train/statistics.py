@@ -1,4 +1,4 @@
-"""`python -m eegvlm_train statistics HYPNOGRAMS.npz OUT.json`: stage transitions of real nights, counts only."""
+"""`python -m eegvlm_train statistics HYPNOGRAMS.npz OUT.json`: counts of real stage transitions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SOURCE = (
     "(Kemp et al. 2000, Goldberger et al. 2000)"
 )
 _METHOD = (
-    "30 s stages W N1 N2 N3 R (R&K 3 and 4 as N3), wake trimmed to 30 min around sleep, transitions counted per "
-    "third of the trimmed night"
+    "30 s stages W N1 N2 N3 R (R&K 3 and 4 as N3), wake trimmed to 30 min around sleep, transitions counted "
+    "per third of the trimmed night"
 )
 
 
@@ -31,7 +31,7 @@ def _trim(stages: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def count_transitions(nights: Iterable[NDArray[np.integer]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts (3, 5, 5) of transitions per third of the night, and (5,) of epochs; other values are unscored."""
+    """Transitions per third of the night (3, 5, 5), and epochs (5,); values beyond 0-4 are unscored."""
     counts, prior = np.zeros((3, 5, 5), dtype=np.int64), np.zeros(5, dtype=np.int64)
     for night in nights:
         stages = _trim(np.asarray(night, dtype=np.int64))

@@ -1,6 +1,6 @@
 """Soft labels from GSSC's published networks (Hanna & Floeel 2023): one epoch, and with recurrent context.
 
-GSSC is AGPL-3.0 and its networks are pickles: it is an offline teacher here, installed apart by whoever labels data;
+GSSC is AGPL-3.0 and its networks are pickles: an offline teacher, installed apart by who labels data;
 neither its code nor its weights are part of this package or of a bundle.
 """
 

@@ -1,6 +1,6 @@
 """Label simulated nights: every teacher's probabilities and their mean, kept side by side.
 
-Teachers are offline tools, installed apart (`pip install gssc==0.0.9 yasa==0.8.1`); what they answered is data.
+Teachers are offline tools, installed apart (`pip install gssc==0.0.9 yasa==0.8.1`); their answers are data.
 """
 
 from __future__ import annotations
