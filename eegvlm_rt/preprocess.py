@@ -173,7 +173,7 @@ def _condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: 
 
 
 def _filter(samples: NDArray[Any], missing: NDArray[np.bool_] | None, sos: Float64) -> Float32:
-    """Filter (rows, n) along time in double precision, block by block: a night never stands in memory twice."""
+    """Filter (rows, n) along time in double precision, block by block: no second copy of a night."""
     if missing is not None:
         samples = samples.astype(np.float64)
         _bridge(samples, missing)
