@@ -87,6 +87,11 @@ def export_bundle(
 
         components = make_components(checkpoint, recipe, work, calibrate)
         manifest = _manifest(checkpoint, recipe, model_id or checkpoint.config.preset_name)
+        sources = {"calibration": calibration, "parity": parity}
+        manifest["provenance"]["epochs"] = {
+            purpose: "simulated" if source == SIMULATED else "stored nights"
+            for purpose, source in sources.items()
+        }
         staged = write_bundle(work / "staged", components=components, **manifest)
 
         progress(f"comparing {recipe.parity_epochs} epochs with the checkpoint")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +34,13 @@ def make_components(
 
     `calibration` gives batches of `pixel_values`, and is called only where an int8 tower is asked for.
     """
-    tower = export_tower(checkpoint.model)
     towers = {
         name: _write(_tower_at(tower, name, calibration), folder / _tower_file(name, recipe))
-        for name in recipe.tower_precisions
+        for name, tower in _copies(export_tower(checkpoint.model), recipe.tower_precisions)
     }
-    language = export_language(checkpoint.model.language_model)
     models = {
         name: _write(_language_at(language, name, recipe), folder / f"llm.{name}.onnx")
-        for name in recipe.llm_precisions
+        for name, language in _copies(export_language(checkpoint.model.language_model), recipe.llm_precisions)
     }
     table = _embeddings(checkpoint.model.language_model, half=recipe.llm != "fp32")
     embed = folder / "embed_tokens.npy"
@@ -56,6 +54,13 @@ def make_components(
 
 
 Written = tuple[Path, tuple[Path, ...]]
+
+
+def _copies(model: onnx.ModelProto, names: Sequence[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """The graph once for every name; the last gets the graph itself: large ones fit few times."""
+    for name in names[:-1]:
+        yield name, copy.deepcopy(model)
+    yield names[-1], model
 
 
 def _tower_file(precision: str, recipe: Recipe) -> str:
@@ -84,24 +89,21 @@ def _component(written: dict[str, Written], default: str) -> ComponentSource:
 def _tower_at(
     tower: onnx.ModelProto, precision: str, calibration: Callable[[], Iterable[Float32]]
 ) -> onnx.ModelProto:
-    if precision == "fp32":
-        return tower
-    model = quantize_static8(tower, calibration()) if precision == "int8" else copy.deepcopy(tower)
-    store_half(model)
-    return model
+    if precision == "int8":
+        tower = quantize_static8(tower, calibration())
+    if precision != "fp32":
+        store_half(tower)
+    return tower
 
 
 def _language_at(language: onnx.ModelProto, precision: str, recipe: Recipe) -> onnx.ModelProto:
-    if precision == "fp32":
-        return language
-    model = copy.deepcopy(language)
     if precision in _BITS:
-        quantize_matmuls(model, bits=_BITS[precision], block=recipe.block_size, keep=frozenset({"logits"}))
+        quantize_matmuls(language, bits=_BITS[precision], block=recipe.block_size, keep=frozenset({"logits"}))
         if recipe.head == "int8":
-            quantize_matmuls(model, bits=8, block=recipe.block_size)
-    if precision == "fp16" or recipe.head != "fp32":
-        store_half(model)
-    return model
+            quantize_matmuls(language, bits=8, block=recipe.block_size)
+    if precision == "fp16" or (precision in _BITS and recipe.head != "fp32"):
+        store_half(language)
+    return language
 
 
 def _embeddings(model: LlamaForCausalLM, *, half: bool) -> NDArray[np.floating]:

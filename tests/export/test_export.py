@@ -138,6 +138,7 @@ def test_the_manifest_describes_the_checkpoint(bundle: Bundle, checkpoint: Path)
     assert manifest.stage_tokens == {stage.name: token for stage, token in loaded.stage_tokens.items()}
     assert manifest.provenance["checkpoint_sha256"] == loaded.digest
     assert "torch" in manifest.provenance["packages"]
+    assert manifest.provenance["epochs"] == {"calibration": "stored nights", "parity": "stored nights"}
 
 
 def test_figures_cover_every_precision_and_every_answer(bundle: Bundle) -> None:
