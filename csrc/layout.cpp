@@ -61,6 +61,11 @@ double raise(double half, double distance, double cell) {
 
 }  // namespace
 
+bool Geometry::operator==(const Geometry& other) const {
+    return width == other.width && height == other.height && rows == other.rows &&
+           channels == other.channels && line_width == other.line_width;
+}
+
 Layout::Layout(const Geometry& g) : geometry(g) {
     check(g);
     sub_columns = cuts_per_pixel(g);

@@ -20,7 +20,7 @@ struct Geometry {
     int channels;
     double line_width;  // px
 
-    bool operator==(const Geometry&) const = default;
+    bool operator==(const Geometry& other) const;
 };
 
 // The rows of the recording, unrolled, are one long strip of `columns` sub-columns. A cut through the stroke

@@ -43,16 +43,16 @@ void render(const Layout& layout, double uv_range, const Traces& traces, const O
             failure = std::current_exception();
         }
     };
-    {
-        std::vector<std::jthread> helpers;
-        const int64_t extra = std::min<int64_t>(threads, traces.pictures) - 1;
-        try {
-            for (int64_t t = 0; t < extra; ++t) helpers.emplace_back(work);
-        } catch (const std::system_error&) {
-            // As many threads as the system grants; those there are draw everything.
-        }
-        work();
+    std::vector<std::thread> helpers;
+    const int64_t extra = std::min<int64_t>(threads, traces.pictures) - 1;
+    helpers.reserve(static_cast<size_t>(std::max<int64_t>(extra, 0)));
+    try {
+        for (int64_t t = 0; t < extra; ++t) helpers.emplace_back(work);
+    } catch (const std::system_error&) {
+        // As many threads as the system grants; those there are draw everything.
     }
+    work();
+    for (std::thread& helper : helpers) helper.join();
     if (failure) std::rethrow_exception(failure);
 }
 

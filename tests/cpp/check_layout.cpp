@@ -20,13 +20,13 @@ std::string refusal(const Geometry& geometry) {
 
 void names_the_argument_it_refuses() {
     CHECK(refusal({336, 336, 6, 1, 1.0}).empty());
-    CHECK(refusal({0, 336, 6, 1, 1.0}).starts_with("width"));
-    CHECK(refusal({336, 4097, 6, 1, 1.0}).starts_with("height"));
-    CHECK(refusal({336, 336, 0, 1, 1.0}).starts_with("rows"));
-    CHECK(refusal({336, 336, 6, 9, 1.0}).starts_with("channels"));
-    CHECK(refusal({336, 336, 6, 1, 0.4}).starts_with("line_width"));
-    CHECK(refusal({336, 336, 6, 1, std::numeric_limits<double>::quiet_NaN()}).starts_with("line_width"));
-    CHECK(refusal({336, 40, 6, 1, 8.0}).starts_with("height"));
+    CHECK(refusal({0, 336, 6, 1, 1.0}).rfind("width", 0) == 0);
+    CHECK(refusal({336, 4097, 6, 1, 1.0}).rfind("height", 0) == 0);
+    CHECK(refusal({336, 336, 0, 1, 1.0}).rfind("rows", 0) == 0);
+    CHECK(refusal({336, 336, 6, 9, 1.0}).rfind("channels", 0) == 0);
+    CHECK(refusal({336, 336, 6, 1, 0.4}).rfind("line_width", 0) == 0);
+    CHECK(refusal({336, 336, 6, 1, std::numeric_limits<double>::quiet_NaN()}).rfind("line_width", 0) == 0);
+    CHECK(refusal({336, 40, 6, 1, 8.0}).rfind("height", 0) == 0);
 }
 
 void strips_share_the_height_without_overlap() {
