@@ -111,7 +111,9 @@ def export_bundle(
             raise GatesFailedError(results)
 
         progress("publishing")
-        card = write_card(work / "README.md", staged.manifest, measured.parity, accuracy, results)
+        card = write_card(
+            work / "README.md", staged.manifest, measured.parity, accuracy, results, checkpoint.training
+        )
         components["card"] = ComponentSource(card, "none", file="README.md")
         bundle = write_bundle(
             destination,

@@ -28,8 +28,12 @@ def write_card(
     parity: Mapping[str, Any],
     accuracy: Mapping[str, Any],
     gates: tuple[GateResult, ...],
+    training: str = "",
 ) -> Path:
-    """Write the card of a bundle to `path`. The same figures give the same text."""
+    """Write the card of a bundle to `path`; `training` is the checkpoint's own account of how it was trained.
+
+    The same figures give the same text.
+    """
     template = Template(files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"))
     render = manifest.render
     text = template.substitute(
@@ -43,6 +47,7 @@ def write_card(
         reasoned=parity["reasoning_epochs"],
         agreement="\n".join(_agreement(parity)),
         accuracy=_accuracy(accuracy),
+        training=training.strip() or "The checkpoint says nothing about its training.",
         provenance="\n".join(_provenance(manifest.provenance, gates)),
     )
     path.write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ from eegvlm_rt.stages import STAGES, Stage
 __all__ = ["Checkpoint"]
 
 _TOKENIZER = "tokenizer.json"
+_TRAINING = "TRAINING.md"
 _NAMED = ("config.json", "processor.json", _TOKENIZER)
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
@@ -48,6 +49,12 @@ class Checkpoint:
             raise ValueError(f"tokenizer: {tokens} tokens; the network has {rows}")
         files = sorted([*(folder / name for name in _NAMED), *weights])
         return cls(folder, model, processor, _digest(files))
+
+    @property
+    def training(self) -> str:
+        """What the folder's TRAINING.md says about data, teachers and hardware; empty without one."""
+        note = self.path / _TRAINING
+        return note.read_text(encoding="utf-8") if note.is_file() else ""
 
     @property
     def config(self) -> EegVlmConfig:

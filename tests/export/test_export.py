@@ -336,6 +336,16 @@ def test_the_card_states_limits_files_and_figures(bundle: Bundle) -> None:
     assert "$" not in card
 
 
+def test_the_card_carries_the_checkpoints_own_account_of_its_training(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, copy)
+    assert Checkpoint.load(copy).training == ""
+    (copy / "TRAINING.md").write_text("On nights that nobody slept.\n", encoding="utf-8")
+    assert "nobody slept" in Checkpoint.load(copy).training
+
+
 @pytest.mark.parametrize("missing", ["config.json", "processor.json", "tokenizer.json", "model.safetensors"])
 def test_a_checkpoint_that_lacks_a_file_is_named(checkpoint: Path, missing: str, tmp_path: Path) -> None:
     shutil.copytree(checkpoint, tmp_path / "c")
