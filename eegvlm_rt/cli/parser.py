@@ -110,12 +110,13 @@ def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--epoch", type=_count, default=1, metavar="K", help="epoch, counted from 1 (default: 1)"
     )
     command.add_argument("-o", "--output", required=True, metavar="PNG", help="file to write")
+    command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument(
-        "--rows", type=_count, metavar="N", help="rows the 30 s are folded into (default: 6)"
+        "--rows", type=_count, metavar="N", help="rows the 30 s are folded into (default: the model's)"
     )
-    command.add_argument("--size", type=_count, metavar="PX", help="width and height (default: 336)")
+    command.add_argument("--size", type=_count, metavar="PX", help="width and height (default: the model's)")
     command.add_argument(
-        "--uv-range", type=float, metavar="UV", help="half a row's height in µV (default: 100)"
+        "--uv-range", type=float, metavar="UV", help="half a row's height in µV (default: the model's)"
     )
 
 

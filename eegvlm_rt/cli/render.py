@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_file
+from ..bundle import Bundle, find_bundle
 from ..epoch import EPOCH_S
 from ..errors import InputError
 from ..grid import rows_of
@@ -24,16 +26,19 @@ __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read one channel, condition it as for staging, draw one epoch."""
+    """Read one channel, condition and draw one epoch as the bundle's model sees it."""
     given: dict[str, Any] = {
         "rows": args.rows,
         "width": args.size,
         "height": args.size,
         "uv_range": args.uv_range,
     }
-    spec = RenderSpec(**{name: value for name, value in given.items() if value is not None})
+    manifest = Bundle.open(find_bundle(args.bundle)).manifest
+    chosen_here = {name: value for name, value in given.items() if value is not None}
+    spec = replace(RenderSpec.from_dict(manifest.render), **chosen_here)
+    conditioning = Preprocessing.from_dict(dict(manifest.preprocessing))
     recording = read_channel(args.file, args.channel)
-    rows = rows_of(recording, Preprocessing(), channel=None, sfreq=None, unit="uV")
+    rows = rows_of(recording, conditioning, channel=None, sfreq=None, unit="uV")
     chosen = next(islice(rows, args.epoch - 1, None), None)
     if chosen is None:
         raise InputError("epoch", args.epoch, f"the recording has {recording.duration_s / EPOCH_S:g} epochs")

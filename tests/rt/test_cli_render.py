@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from eegvlm_rt.bundle import Bundle, find_bundle
 from eegvlm_rt.cli.png import encode_png
 from eegvlm_rt.errors import InputError
 from eegvlm_rt.grid import rows_of
@@ -39,7 +40,8 @@ def test_the_picture_is_what_staging_shows_the_model(capsys, recording, tmp_path
     status, out, err = cli(capsys, "render", recording, "--epoch", 2, "-o", tmp_path / "p.png")
     assert (status, err) == (0, "")
     assert "epoch 2 at 22:00:30" in out
-    np.testing.assert_array_equal(pixels(tmp_path / "p.png"), expected(recording, 2, RenderSpec()))
+    seen = RenderSpec.from_dict(Bundle.open(find_bundle("nano")).manifest.render)
+    np.testing.assert_array_equal(pixels(tmp_path / "p.png"), expected(recording, 2, seen))
 
 
 def test_rows_size_and_range_can_be_chosen(capsys, recording, tmp_path):
