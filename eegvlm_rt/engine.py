@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from .backends import load_language_model, load_tower
 from .decoding import Decoded, Decoder, Finish, compile_grammar, prompt_tokens
 from .decoding.stopping import Stop, never
+from .epoch import array_of
 from .errors import BundleError, InputError
 from .evidence import Findings, measure_batch
 from .prediction import HeadOpinion, Source, StagePrediction, Timing
@@ -114,7 +115,7 @@ class Engine:
 
     def check_conditioned(self, x: ArrayLike) -> NDArray[np.float32]:
         """`x` as a conditioned epoch; raises InputError for anything but (3000,) real numbers."""
-        samples = np.asarray(x)
+        samples = array_of("x", x)
         if samples.shape != (EPOCH_SAMPLES,) or samples.dtype.kind not in "fiu":
             raise InputError("x", f"{samples.dtype} {samples.shape}", "give (3000,) µV at 100 Hz")
         return samples.astype(np.float32, copy=False)

@@ -13,7 +13,17 @@ from .errors import InputError, SamplingRateError, UnitError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["EPOCH_S", "Epoch", "Quality", "QualityFlag", "assess", "check_amplitude", "to_microvolts"]
+__all__ = [
+    "EPOCH_S",
+    "Epoch",
+    "Quality",
+    "QualityFlag",
+    "array_of",
+    "assess",
+    "check_amplitude",
+    "is_real",
+    "to_microvolts",
+]
 
 EPOCH_S: Final = 30.0
 
@@ -96,15 +106,34 @@ class Epoch:
         return cls(samples_uv, float(sfreq), channel, float(start_s), assess(samples_uv, sfreq))
 
 
+def is_real(value: object) -> bool:
+    """Whether `value` is one real number that is not NaN; infinity is."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(value == value)
+
+
+def array_of(field: str, x: Any) -> NDArray[Any]:
+    """`x` as an array; raises InputError for a masked one, whose mask would be lost, and for ragged lists."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise InputError(field, "masked array", "fill what is masked with NaN")
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise InputError(
+            field, type(x).__name__, "give an array of real numbers, all rows equally long"
+        ) from error
+
+
 def to_microvolts(x: ArrayLike, unit: str) -> NDArray[np.float32]:
     """`x` in µV as float32, same shape. `unit` is one of uV, µV, mV, V, nV.
 
     Raises:
         UnitError: unknown unit. InputError: no real numbers.
     """
-    if unit not in _UV_PER_UNIT:
+    if not isinstance(unit, str) or unit not in _UV_PER_UNIT:
         raise UnitError("unit", unit, "use one of uV, µV, mV, V, nV")
-    samples = np.asarray(x)
+    samples = array_of("x", x)
     if samples.dtype.kind not in "fiub":
         raise InputError("x", f"dtype {samples.dtype}", "give real numbers")
     factor = _UV_PER_UNIT[unit]

@@ -4,6 +4,7 @@ too.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .epoch import EPOCH_S, Epoch, Quality, assess, check_amplitude, to_microvolts
+from .epoch import EPOCH_S, Epoch, Quality, array_of, assess, check_amplitude, is_real, to_microvolts
 from .errors import ChannelError, InputError
 from .preprocess import Preprocessing, check_sfreq, condition_epoch, condition_recording
 from .sources.mne import from_raw, is_raw
@@ -56,12 +57,16 @@ def epoch_of_samples(
             amplitude do not fit. SamplingRateError: rate not supported.
     """
     rate = check_sfreq(sfreq)
-    samples = np.asarray(x)
+    if not is_real(start_s) or abs(start_s) == math.inf:
+        raise InputError("start_s", start_s, "give finite seconds")
+    if not is_real(index) or index != index // 1:
+        raise InputError("index", index, "give a whole number")
+    samples = array_of("x", x)
     if samples.ndim != 1:
         raise InputError("x", f"shape {samples.shape}", "give one channel, shape (n_samples,)")
     _check_length(samples.shape[0], rate)
     epoch = Epoch.from_samples(samples, rate, unit=unit, channel=channel, start_s=start_s)
-    return _row(epoch, index, spec)
+    return _row(epoch, int(index), spec)
 
 
 def rows_of(
@@ -100,7 +105,7 @@ def rows_of(
 def _array(
     source: Any, spec: Preprocessing, channel: str | None, sfreq: float | None, unit: str
 ) -> Iterator[GridEpoch]:
-    samples = np.asarray(source)
+    samples = array_of("source", source)
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "fiub" or samples.size == 0:
         found = f"{type(source).__name__} of {samples.dtype} {samples.shape}"
         raise InputError(

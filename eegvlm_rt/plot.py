@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,27 @@ def write_png(
     _label_time(rows[-1, 0], hypnogram)
     figure.align_ylabels()
     figure.subplots_adjust(left=0.085, right=0.975, top=0.905, bottom=0.115 if dense else 0.17, hspace=0.1)
-    figure.text(0.085, 0.975, title, fontsize=12, color=_INK, fontweight="bold", ha="left", va="top")
+    figure.text(
+        0.085,
+        0.975,
+        _plain(title),
+        parse_math=False,
+        fontsize=12,
+        color=_INK,
+        fontweight="bold",
+        ha="left",
+        va="top",
+    )
     figure.text(0.975, 0.012, _NOTE, fontsize=7.5, color=_GREY, ha="right", va="bottom")
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=150)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(stream, format="png", dpi=150)
     return write_file(path, stream.getvalue())
+
+
+def _plain(title: str) -> str:
+    return "".join(character if character.isprintable() else "�" for character in title)
 
 
 def _draw_stages(axes: Axes, hypnogram: Hypnogram, reference: Hypnogram | None, reference_name: str) -> None:

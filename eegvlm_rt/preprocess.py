@@ -85,7 +85,7 @@ def check_sfreq(sfreq: float) -> float:
     """`sfreq` as a float; raises SamplingRateError outside 50..4096 Hz."""
     try:
         rate = float(sfreq)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rate = math.nan
     if not MIN_SFREQ_HZ <= rate <= MAX_SFREQ_HZ:
         raise SamplingRateError("sfreq", sfreq, f"give a rate from {MIN_SFREQ_HZ:g} to {MAX_SFREQ_HZ:g} Hz")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .bundle import Bundle, find_bundle
 from .decoding import stop_when
 from .engine import Engine, default_threads
+from .epoch import is_real
 from .errors import InputError
 from .grid import GridEpoch, epoch_of_samples, rows_of
 from .prompt import Mode
@@ -222,7 +223,7 @@ class Stager:
         cancelled: Callable[[], bool] | None,
         deadline_s: float | None,
     ) -> StagePrediction:
-        if deadline_s is not None and not deadline_s >= 0:
+        if deadline_s is not None and not (is_real(deadline_s) and deadline_s >= 0):
             raise InputError("deadline_s", deadline_s, "give seconds from now, 0 or more")
         deadline = None if deadline_s is None else perf_counter() + deadline_s
         return self._engine.answer(

@@ -27,14 +27,19 @@ def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
     Raises:
         BundleError: nothing there; the message lists the places.
     """
-    text = os.fspath(name_or_path)
-    is_path = not isinstance(name_or_path, str) or "/" in text or os.sep in text
+    try:
+        text = os.fsdecode(name_or_path)
+    except TypeError:
+        text = ""
+    is_path = isinstance(name_or_path, os.PathLike) or "/" in text or os.sep in text
     if is_path:
         places = [Path(text)]
     elif _NAME.fullmatch(text):
         places = [folder / text for folder in _folders()]
     else:
-        raise BundleError("bundle", text, "give a bundle's name, such as nano, or the path of its folder")
+        raise BundleError(
+            "bundle", text or name_or_path, "give a bundle's name, such as nano, or the path of its folder"
+        )
     for place in places:
         if (place / MANIFEST_NAME).is_file():
             return place

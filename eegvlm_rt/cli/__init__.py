@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EegVlmError
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 2 input that cannot be used, 130 interrupted,
     1 where nobody reads the output any more.
     """
+    _open_missing_streams()
     args = build_parser().parse_args(argv)
     try:
         status: int = args.run(args)
@@ -44,3 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         report_error(f"{error.filename or 'system'}: {error.strerror}")
         return BAD_INPUT
     return status
+
+
+def _open_missing_streams() -> None:
+    """Streams closed by the caller lead nowhere; else the next file opened would take their place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115

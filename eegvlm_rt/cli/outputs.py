@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
     from ..hypnogram import Agreement, Hypnogram
     from .staging import Night
 
-__all__ = ["make_folder", "predictions_dict", "write_night"]
+__all__ = ["make_folder", "night_dict", "predictions_json", "write_night"]
 
 
 def make_folder(path: str) -> Path:
-    """The folder, made where it is missing. Raises RecordingError where that cannot be."""
+    """The folder, made where it is missing. Raises RecordingError where it cannot be made or written to."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -28,11 +30,18 @@ def make_folder(path: str) -> Path:
         raise RecordingError(
             "folder", path, f"cannot be made: {error.strerror}; choose another with --out", path=path
         ) from error
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RecordingError(
+            "folder", path, f"cannot be written to: {error.strerror}; choose another with --out", path=path
+        ) from error
     return folder
 
 
-def predictions_dict(night: Night, agreement: Agreement | None) -> dict[str, Any]:
-    """Everything about a night, JSON-able; `epochs` has one entry per staged epoch, in order."""
+def night_dict(night: Night, agreement: Agreement | None) -> dict[str, Any]:
+    """Everything about a night but its epochs, JSON-able."""
     recording = night.recording
     return {
         "format": "eegvlm-rt predictions",
@@ -40,7 +49,7 @@ def predictions_dict(night: Night, agreement: Agreement | None) -> dict[str, Any
         "notice": NOTICE,
         "software": f"eegvlm-rt {__version__}",
         "recording": {
-            "file": None if recording.path is None else recording.path.name,
+            "file": None if recording.path is None else _unicode(recording.path.name),
             "channel": recording.channel,
             "sfreq": recording.sfreq,
             "duration_s": recording.duration_s,
@@ -51,8 +60,27 @@ def predictions_dict(night: Night, agreement: Agreement | None) -> dict[str, Any
         "complete": night.complete,
         "summary": night.summary(),
         "agreement": None if agreement is None else agreement.to_dict(),
-        "epochs": [prediction.to_dict() for prediction in night.predictions],
     }
+
+
+def predictions_json(night: Night, agreement: Agreement | None) -> bytes:
+    """Everything about a night as JSON, `epochs` its last key: one entry per staged epoch, in order.
+
+    Epochs are encoded one at a time: a night of them at once takes many times the memory of their text.
+    """
+    head = json.dumps(night_dict(night, agreement), allow_nan=False, ensure_ascii=False, indent=1)
+    text = bytearray(head.removesuffix("\n}").encode() + b',\n "epochs": [')
+    for i, prediction in enumerate(night.predictions):
+        epoch = json.dumps(prediction.to_dict(), allow_nan=False, ensure_ascii=False, indent=1)
+        text += b",\n  " if i else b"\n  "
+        text += epoch.replace("\n", "\n  ").encode()
+    text += b"\n ]\n}\n"
+    return bytes(text)
+
+
+def _unicode(name: str) -> str:
+    """A file name with a replacement character for each byte that is no UTF-8."""
+    return os.fsencode(name).decode("utf-8", errors="replace")
 
 
 def write_night(
@@ -69,11 +97,10 @@ def write_night(
     Returns the files and a remark (empty, or why there is no picture). Raises RecordingError.
     """
     hypnogram = night.hypnogram()
-    data = json.dumps(predictions_dict(night, agreement), allow_nan=False, ensure_ascii=False, indent=1)
     files = [
         write_edf(hypnogram, folder / "hypnogram.edf"),
         to_csv(hypnogram, folder / "hypnogram.csv"),
-        write_file(folder / "predictions.json", (data + "\n").encode()),
+        write_file(folder / "predictions.json", predictions_json(night, agreement)),
     ]
     if not plot.available():
         return files, "no picture: it needs matplotlib, pip install 'eegvlm-rt[viz]'"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..hypnogram import Hypnogram, agreement, read_edf
+from ..hypnogram.model import MAX_EPOCHS
 from ..sources import read_channel
 from .console import NOTICE, note, out, plain
-from .outputs import make_folder, predictions_dict, write_night
+from .outputs import make_folder, night_dict, write_night
 from .present import header, pick_few, reason, row
 from .report import agreement_lines, duration, hypnogram_lines, summary_lines
 from .staging import epochs_of, load_stager, stage_recording
@@ -35,11 +36,21 @@ _ALL_REASONS_UP_TO = 20
 def run(args: argparse.Namespace) -> int:
     """Stage a file and report: text, or JSON lines with --json."""
     recording = read_channel(args.file, args.channel)
+    _check_length(recording)
     truth = None if args.truth is None else covering(read_edf(args.truth), recording)
     folder = None if args.out is None else make_folder(args.out)
     if args.json:
         return _json(args, recording, truth, folder)
     return stage_file(args, recording, truth=truth, folder=folder)
+
+
+def _check_length(recording: Recording) -> None:
+    """Raises InputError, before anything is staged, for more epochs than a hypnogram holds."""
+    epochs = epochs_of(recording)
+    if epochs > MAX_EPOCHS:
+        raise InputError(
+            "recording", duration(recording.duration_s), "give at most a week; export it in parts"
+        )
 
 
 def covering(truth: Hypnogram, recording: Recording) -> Hypnogram:
@@ -127,9 +138,7 @@ def _json(
         reference, found = _compare(truth, hypnogram)
         if folder is not None:
             write_night(folder, night, reference=reference, agreement=found, title=_name(recording))
-    whole = predictions_dict(night, found)
-    del whole["epochs"]
-    _line({"type": "summary", **whole, "notice": NOTICE})
+    _line({"type": "summary", **night_dict(night, found), "notice": NOTICE})
     return DONE if night.complete else INTERRUPTED
 
 

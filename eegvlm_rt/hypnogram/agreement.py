@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +82,6 @@ def agreement(reference: Hypnogram, scored: Hypnogram) -> Agreement:
         accuracy=observed,
         kappa=None if expected == 1.0 else (observed - expected) / (1.0 - expected),
         macro_f1=sum(present) / len(present),
-        f1=MappingProxyType(f1),
+        f1=f1,
         confusion=tuple(tuple(int(value) for value in row) for row in counts),
     )

@@ -39,7 +39,7 @@ def to_csv(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
         clock = hypnogram.clock(i)
         row = None if hypnogram.probabilities is None else hypnogram.probabilities[i]
         shown = [""] * len(STAGES) if row is None else [f"{p:.6f}" for p in row]
-        when = "" if clock is None else clock.isoformat(timespec="seconds")
+        when = "" if clock is None else clock.isoformat()
         writer.writerow([i + 1, f"{EPOCH_S * i:g}", when, _UNSCORED if stage is None else stage.name, *shown])
     return write_file(path, stream.getvalue().encode())
 

@@ -73,6 +73,8 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[Path, BinaryIO, int]:
             what = "a folder" if target.is_dir() else "not a regular file"
             raise RecordingError("path", str(target), f"this is {what}; give an EDF file", path=str(target))
         handle = target.open("rb")
+    except RecordingError:
+        raise
     except FileNotFoundError as error:
         raise RecordingError("path", str(target), "there is no such file", path=str(target)) from error
     except PermissionError as error:
