@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EegVlmError
 from .console import report_error
+from .memory import keep_one_heap
 from .parser import build_parser
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 2 input that cannot be used, 130 interrupted,
     1 where nobody reads the output any more.
     """
+    keep_one_heap()
     _open_missing_streams()
     args = build_parser().parse_args(argv)
     try:
