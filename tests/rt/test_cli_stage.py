@@ -317,14 +317,14 @@ def test_an_interrupt_keeps_what_was_staged(tmp_path, style):
     recording = save_recording(tmp_path / "night.edf", epochs=400)
     folder = tmp_path / "results"
     more = ["--json"] if style == "json" else []
-    process = start_cli("stage", recording, "--out", folder, "--reasons", "none", *more)
-    assert process.stdout is not None
-    head = [process.stdout.readline() for _ in range(6)]
-    process.send_signal(signal.SIGINT)
-    out = "".join(head) + process.stdout.read()
-    assert process.stderr is not None
-    assert "Traceback" not in process.stderr.read()
-    assert process.wait() == 130
+    with start_cli("stage", recording, "--out", folder, "--reasons", "none", *more) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out = "".join(process.stdout.readline() for _ in range(6))
+        process.send_signal(signal.SIGINT)
+        out += process.stdout.read()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 130
     if style == "json":
         epochs, summary = json_lines(out)
         assert summary["complete"] is False
