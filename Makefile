@@ -33,7 +33,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python $(SOURCE)
-	$(PIP) install --quiet '.[viz]'
+	$(PIP) install --quiet --editable '.[bench]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/bin/python $(SOURCE)

@@ -35,9 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"{name}: no such command\n\n{_usage()}", file=sys.stderr)
         return 2
-    run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
     try:
+        run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
         return run(rest) or 0
+    except ModuleNotFoundError as error:
+        print(f"{error.name}: not installed; pip install 'eegvlm-rt[train]'", file=sys.stderr)
+        return 2
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
