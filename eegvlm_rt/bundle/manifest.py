@@ -1,14 +1,15 @@
-"""The manifest of a bundle: schema version 1, parsed strictly."""
+"""The manifest of a bundle, parsed strictly; `manifest.schema.json` says the same as JSON Schema."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError
 from .files import BundleFile, check_relative
+from .migration import SCHEMA_VERSION, migrate
+from .strictjson import load_object, plain_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,6 @@ __all__ = [
     "parse_manifest",
 ]
 
-SCHEMA_VERSION: Final = 1
 MAX_MANIFEST_BYTES: Final = 1 << 20
 REQUIRED_COMPONENTS: Final = ("tower", "llm", "embed_tokens", "tokenizer")
 STAGE_NAMES: Final = ("W", "N1", "N2", "N3", "R")
@@ -74,8 +74,10 @@ class LanguageModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `manifest.json` says. `render`, `preprocessing` and `prompt` are the dictionaries of their
-    specs.
+    """What `manifest.json` says, in the newest schema.
+
+    `render`, `preprocessing` and `prompt` are the dictionaries of their specs. `scoring` holds what turns the
+    model's outputs into calibrated stages (temperatures, smoother, out-of-distribution test), empty for none.
     """
 
     model_id: str
@@ -90,6 +92,7 @@ class Manifest:
     parity: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    scoring: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def files(self) -> Iterator[BundleFile]:
@@ -120,6 +123,7 @@ class Manifest:
             "parity": dict(self.parity),
             "accuracy": dict(self.accuracy),
             "provenance": dict(self.provenance),
+            "scoring": dict(self.scoring),
         }
 
 
@@ -131,15 +135,7 @@ def parse_manifest(content: bytes) -> Manifest:
             unknown field, a value of the wrong type or size, a path that could leave the folder, two entries
             for one path.
     """
-    fields = _load(content)
-    version = fields.get("schema_version")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        raise BundleError("schema_version", version, f"this version reads schema {SCHEMA_VERSION}")
-    known = set(Manifest.__slots__)
-    if set(fields) != known:
-        wrong = sorted(set(fields) ^ known)
-        raise BundleError("manifest", wrong, "schema 1 has exactly the fields " + ", ".join(sorted(known)))
-
+    fields = migrate(load_object(content, "manifest", MAX_MANIFEST_BYTES))
     lm = _object(fields["lm"], "lm", exactly=LanguageModelShape.__slots__)
     shape = LanguageModelShape(**{name: _count(value, f"lm.{name}") for name, value in lm.items()})
     components = {
@@ -161,43 +157,13 @@ def parse_manifest(content: bytes) -> Manifest:
         parity=_object(fields["parity"], "parity"),
         accuracy=_object(fields["accuracy"], "accuracy"),
         provenance=_object(fields["provenance"], "provenance"),
+        scoring=plain_values(_object(fields.get("scoring", {}), "scoring"), "scoring"),
     )
     names = [entry.file.lower() for entry in manifest.files()]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise BundleError("components", repeated, "list every file once")
     return manifest
-
-
-def _load(content: bytes) -> dict[str, Any]:
-    if len(content) > MAX_MANIFEST_BYTES:
-        raise BundleError("manifest", f"{len(content)} bytes", f"a manifest has at most {MAX_MANIFEST_BYTES}")
-    try:
-        fields = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_integer
-        )
-    except (ValueError, RecursionError) as error:
-        raise BundleError("manifest", str(error), "give one JSON object in UTF-8") from error
-    return _object(fields, "manifest")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        raise BundleError("manifest", repeated, "give every key once")
-    return fields
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _integer(text: str) -> int:
-    if len(text) > 20:
-        raise ValueError(f"an integer of {len(text)} digits")
-    return int(text)
 
 
 def _object(value: object, name: str, exactly: tuple[str, ...] | None = None) -> dict[str, Any]:

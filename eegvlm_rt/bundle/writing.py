@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from ..errors import BundleError
 from .files import MANIFEST_NAME, BundleFile, check_relative, digest_file
 from .manifest import Component, LanguageModelShape, Manifest, parse_manifest
 from .opening import Bundle
+from .strictjson import json_text, plain_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,7 @@ def write_bundle(
     parity: Mapping[str, Any] | None = None,
     accuracy: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    scoring: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Copy the components into a new bundle folder and publish it at `destination`.
@@ -91,6 +92,7 @@ def write_bundle(
             parity=parity or {},
             accuracy=accuracy or {},
             provenance=provenance or {},
+            scoring=plain_values(scoring or {}, "scoring"),
         )
         _write_manifest(staging, manifest)
         bundle = Bundle.open(staging)
@@ -106,10 +108,7 @@ def write_bundle(
 
 def manifest_text(manifest: Manifest) -> str:
     """The JSON of a manifest, as it is written; raises BundleError for values JSON cannot hold."""
-    try:
-        return json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    except (TypeError, ValueError) as error:
-        raise BundleError("manifest", str(error), "give values that JSON can hold") from error
+    return json_text(manifest.to_dict(), "manifest")
 
 
 def _write_manifest(staging: Path, manifest: Manifest) -> None:
