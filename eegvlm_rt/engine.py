@@ -17,6 +17,7 @@ from .decoding.stopping import Stop, never
 from .epoch import array_of
 from .errors import BundleError, InputError
 from .evidence import Findings, measure_batch
+from .outcome import outcome_of
 from .prediction import HeadOpinion, Source, StagePrediction, Timing
 from .preprocess import Preprocessing
 from .prompt import Mode, PromptSpec
@@ -314,6 +315,7 @@ def _prediction(seen: SeenEpoch, mode: Mode, answer: _Answer, total_ms: float) -
         ),
         quality=seen.row.quality,
         channel=seen.row.channel,
+        outcome=outcome_of(seen.row.quality),
     )
 
 
@@ -335,6 +337,7 @@ def _nothing(seen: SeenEpoch, mode: Mode) -> StagePrediction:
         timing=Timing(0.0, 0.0, 0.0, 0.0, seen.seen_ms, 0),
         quality=seen.row.quality,
         channel=seen.row.channel,
+        outcome=outcome_of(seen.row.quality),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from .outcome import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -86,6 +88,12 @@ class StagePrediction:
         timing: where the time went.
         quality: signal quality of the raw epoch.
         channel: name of the channel, where known.
+        outcome: what became of the epoch; one of six.
+        provisional: whether this is an opinion on the latest 30 s, off the grid, of an epoch that goes on.
+        lag_s: seconds of signal time that the answer stands behind the wire; None offline.
+        ood_score: how unlike the training signals the epoch is, where the bundle can tell.
+        smoothed: probabilities given the epochs before, where a smoother was asked for; they sum to 1.
+        error: text of the model's error where `outcome` is FAILED, else empty.
     """
 
     index: int
@@ -104,6 +112,12 @@ class StagePrediction:
     timing: Timing
     quality: Quality
     channel: str | None = None
+    outcome: Outcome = Outcome.SCORED
+    provisional: bool = False
+    lag_s: float | None = None
+    ood_score: float | None = None
+    smoothed: Mapping[Stage, float] | None = None
+    error: str = ""
 
     @property
     def consistent(self) -> bool:
@@ -132,6 +146,12 @@ class StagePrediction:
             "checks": [_check(check) for check in self.checks],
             "timing": asdict(self.timing),
             "quality": self.quality.to_dict(),
+            "outcome": str(self.outcome),
+            "provisional": self.provisional,
+            "lag_s": self.lag_s,
+            "ood_score": self.ood_score,
+            "smoothed": None if self.smoothed is None else _by_name(self.smoothed),
+            "error": self.error,
         }
 
 

@@ -10,6 +10,7 @@ import pytest
 from eegvlm_rt.decoding import Finish
 from eegvlm_rt.epoch import Quality
 from eegvlm_rt.evidence import Findings, Rhythm
+from eegvlm_rt.outcome import Outcome, outcome_of
 from eegvlm_rt.prediction import HeadOpinion, Source, StagePrediction, Timing
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import check, compose, parse
@@ -77,3 +78,29 @@ def test_consistent_means_whole_coherent_and_of_the_predicted_stage(prediction: 
     assert not replace(prediction, rationale=None).consistent
     torn = parse(TEXT.replace("the stage is N2", "the stage is N1"))
     assert not replace(prediction, rationale=torn, stage=Stage.N1).consistent
+
+
+@pytest.mark.parametrize(
+    ("missing_share", "scorable", "outcome"),
+    [
+        (0.0, True, Outcome.SCORED),
+        (0.4, True, Outcome.SCORED),
+        (0.0, False, Outcome.ARTEFACT),
+        (0.5, False, Outcome.ARTEFACT),
+        (0.6, False, Outcome.UNSCORABLE),
+        (1.0, False, Outcome.GAP),
+    ],
+)
+def test_the_signal_decides_one_outcome(missing_share: float, scorable: bool, outcome: Outcome) -> None:
+    assert outcome_of(Quality(frozenset(), missing_share, 60.0, scorable)) is outcome
+
+
+def test_an_offline_row_is_scored_final_and_without_lag(prediction: StagePrediction) -> None:
+    plain = prediction.to_dict()
+    assert (plain["outcome"], plain["provisional"], plain["lag_s"], plain["smoothed"]) == (
+        "scored",
+        False,
+        None,
+        None,
+    )
+    assert replace(prediction, smoothed=SHARES).to_dict()["smoothed"]["N2"] == 0.7
