@@ -11,9 +11,13 @@ __all__ = [
     "EegVlmError",
     "InputError",
     "IntegrityError",
+    "JournalError",
     "RationaleError",
     "RecordingError",
     "SamplingRateError",
+    "SignatureError",
+    "SourceError",
+    "SourceStalledError",
     "UnitError",
 ]
 
@@ -65,12 +69,36 @@ class RecordingError(InputError):
         self.path = path
 
 
+class SourceError(InputError):
+    """A live source that cannot be found, opened or understood."""
+
+
+class SourceStalledError(SourceError):
+    """A live source that went quiet; it is still open. `seconds` is how long nothing came."""
+
+    def __init__(self, field: str, value: object, cure: str, seconds: float = 0.0) -> None:
+        super().__init__(field, value, cure)
+        self.seconds = seconds
+
+
 class BundleError(EegVlmError):
     """A bundle whose manifest or layout is not what the schema asks for."""
 
 
 class IntegrityError(BundleError):
     """A bundle file whose size or digest differs from its manifest, or that leaves the bundle folder."""
+
+
+class SignatureError(BundleError):
+    """A bundle that is not signed by a key this device trusts."""
+
+
+class JournalError(EegVlmError):
+    """A journal that cannot be begun, read or gone on with; `path` is its file."""
+
+    def __init__(self, field: str, value: object, cure: str, path: str = "") -> None:
+        super().__init__(field, value, cure)
+        self.path = path
 
 
 class RationaleError(EegVlmError, ValueError):
