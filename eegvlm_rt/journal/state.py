@@ -1,0 +1,91 @@
+"""What a night that goes on needs to know of the night so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .frames import RecordKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .frames import Record
+
+__all__ = ["NightState", "night_state"]
+
+
+@dataclass(frozen=True, slots=True)
+class NightState:
+    """A night as its journal tells it.
+
+    Attributes:
+        header: body of the start record.
+        grid_start_device_s: device time at which epoch 0 begins, None before the first sample.
+        grid_start_wall_s: the same in seconds since 1970.
+        next_epoch_index: number of the first epoch without a prediction after all those that have one.
+        last_timestamp_s: device time of the last sample that was taken into account.
+        records: how many records the journal holds.
+        outcomes: epochs by outcome.
+        missing: numbers below `next_epoch_index` without a prediction, where records were lost.
+        finished: whether the night was ended in order.
+    """
+
+    header: Mapping[str, Any]
+    grid_start_device_s: float | None
+    grid_start_wall_s: float | None
+    next_epoch_index: int
+    last_timestamp_s: float | None
+    records: int
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[int, ...] = ()
+    finished: bool = False
+
+
+def night_state(records: Iterable[Record]) -> NightState:
+    """Fold the records of a journal. Values of the wrong kind are passed over; of two predictions for one
+    epoch the first counts.
+    """
+    header: Mapping[str, Any] = {}
+    clock: dict[str, float] = {}
+    outcomes: dict[int, str] = {}
+    last: float | None = None
+    count, kind = 0, ""
+    for record in records:
+        body, kind = record.body, record.kind
+        count += 1
+        if kind == RecordKind.START and not header:
+            header = body
+        for name in ("grid_start_device_s", "grid_start_wall_s"):
+            if kind == RecordKind.CLOCK and (value := _real(body.get(name))) is not None:
+                clock.setdefault(name, value)
+        index = body.get("index") if kind == RecordKind.PREDICTION else None
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 1 << 31:
+            outcomes.setdefault(index, str(body.get("outcome", "scored")))
+        if kind == RecordKind.PREDICTION and (value := _real(body.get("last_timestamp_s"))) is not None:
+            last = value
+    upto = max(outcomes, default=-1) + 1
+    return NightState(
+        header=header,
+        grid_start_device_s=clock.get("grid_start_device_s"),
+        grid_start_wall_s=clock.get("grid_start_wall_s"),
+        next_epoch_index=upto,
+        last_timestamp_s=last,
+        records=count,
+        outcomes=dict(Counter(outcomes.values())),
+        missing=_missing(outcomes, upto),
+        finished=kind == RecordKind.SHUTDOWN,
+    )
+
+
+def _missing(outcomes: Mapping[int, str], upto: int) -> tuple[int, ...]:
+    if len(outcomes) == upto or upto > 1 << 20:
+        return ()
+    return tuple(index for index in range(upto) if index not in outcomes)
+
+
+def _real(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e15:
+        return None
+    return float(value)
