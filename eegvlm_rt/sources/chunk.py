@@ -67,7 +67,8 @@ class Chunk:
 class ChunkSource(Protocol):
     """One channel of a device, a stream or a file. A context manager; closed at its end.
 
-    `name` says where it comes from ("lsl:BedsideAmp"), `sfreq` is the nominal rate in Hz, `channel` the label.
+    `name` says where it comes from ("lsl:BedsideAmp"), `sfreq` is the nominal rate in Hz, `channel`
+    its label.
     """
 
     @property

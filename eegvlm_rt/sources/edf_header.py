@@ -1,4 +1,4 @@
-"""The header of an EDF or EDF+ file, read strictly: a wrong number is named, never guessed."""
+"""The header of an EDF, EDF+, BDF or BDF+ file, read strictly: a wrong number is named, never guessed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import BinaryIO
 
 from ..errors import RecordingError
 
-__all__ = ["ANNOTATIONS_LABEL", "EdfHeader", "SignalHeader", "open_regular", "read_header"]
+__all__ = ["ANNOTATIONS_LABELS", "EdfHeader", "SignalHeader", "open_regular", "read_header"]
 
-ANNOTATIONS_LABEL = "EDF Annotations"
+ANNOTATIONS_LABELS = ("EDF Annotations", "BDF Annotations")
+_BDF_VERSION = b"\xffBIOSEMI"
 _MAX_SIGNALS = 2048
 _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _INTEGER = re.compile(rb"[+-]?\d{1,8}")
@@ -40,12 +41,12 @@ class SignalHeader:
 
     @property
     def is_annotations(self) -> bool:
-        return self.label == ANNOTATIONS_LABEL
+        return self.label in ANNOTATIONS_LABELS
 
 
 @dataclass(frozen=True, slots=True)
 class EdfHeader:
-    """Layout of one EDF file. `start` is None where the file hides date and time."""
+    """Layout of one file. `sample_bytes` is 2 in EDF, 3 in BDF; `start` is None where it is hidden."""
 
     path: Path
     start: datetime | None
@@ -55,6 +56,7 @@ class EdfHeader:
     record_s: float
     record_samples: int
     signals: tuple[SignalHeader, ...]
+    sample_bytes: int = 2
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -89,18 +91,19 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[Path, BinaryIO, int]:
 
 
 def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
-    """Read and check the header of an open EDF file of `size` bytes.
+    """Read and check the header of an open EDF or BDF file of `size` bytes.
 
-    Field layout: EDF (Kemp et al. 1992) and EDF+ (Kemp & Olivan 2003). Raises RecordingError for whatever is
-    not an EDF or EDF+C file whose size is the size its header promises.
+    Field layout: EDF (Kemp et al. 1992) and EDF+ (Kemp & Olivan 2003); BDF (BioSemi) is EDF with the version
+    "\\xffBIOSEMI" and samples of three bytes. Raises RecordingError for whatever is not a continuous file
+    whose size is the size its header promises.
     """
     if size == 0:
         raise RecordingError("file", "0 bytes", "the file is empty; give an EDF recording", path=str(path))
     fixed = handle.read(256)
-    if fixed[:1] == b"\xff" or not fixed.startswith(b"0"):
-        what = "a BDF file (24 bit)" if fixed[1:8] == b"BIOSEMI" else "no EDF file"
+    wide = fixed[:8] == _BDF_VERSION
+    if not wide and not fixed.startswith(b"0"):
         raise RecordingError(
-            "version", fixed[:8], f"this is {what}; give an EDF or EDF+ recording", path=str(path)
+            "version", fixed[:8], "this is no EDF or BDF file; give such a recording", path=str(path)
         )
     if len(fixed) < 256:
         raise RecordingError(
@@ -109,16 +112,16 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
     version, _, recording, date, time, header_bytes, reserved, records, duration, signals = _split(
         fixed, _FIXED
     )
-    if version.strip() != b"0":
+    if not wide and version.strip() != b"0":
         raise RecordingError(
-            "version", version, "this is no EDF file; give an EDF or EDF+ recording", path=str(path)
+            "version", version, "this is no EDF or BDF file; give such a recording", path=str(path)
         )
     kind = reserved[:5]
-    if kind == b"EDF+D":
+    if kind in (b"EDF+D", b"BDF+D"):
         raise RecordingError(
             "reserved",
-            "EDF+D",
-            "the recording has interruptions; export it as continuous EDF+C parts",
+            kind.decode(),
+            f"the recording has interruptions; export it as continuous {kind[:4].decode()}C parts",
             path=str(path),
         )
     n_signals = _integer(path, "number of signals", signals, low=1, high=_MAX_SIGNALS)
@@ -146,7 +149,8 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
     table = handle.read(n_header - 256)
     parsed = _signals(path, table, n_signals, record_s)
     record_samples = sum(signal.samples_per_record for signal in parsed)
-    expected = n_header + 2 * record_samples * n_records
+    sample_bytes = 3 if wide else 2
+    expected = n_header + sample_bytes * record_samples * n_records
     if size != expected:
         state = "cut off" if size < expected else "longer than its header says"
         raise RecordingError(
@@ -155,7 +159,7 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
             f"the header promises {expected} bytes: the file is {state}; copy it again",
             path=str(path),
         )
-    plus = kind == b"EDF+C"
+    plus = kind == (b"BDF+C" if wide else b"EDF+C")
     return EdfHeader(
         path=path,
         start=_start(date, time, hidden=recording.startswith(b"Startdate X")),
@@ -165,6 +169,7 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
         record_s=record_s,
         record_samples=record_samples,
         signals=parsed,
+        sample_bytes=sample_bytes,
     )
 
 
@@ -218,7 +223,7 @@ def _signals(path: Path, table: bytes, n_signals: int, record_s: float) -> tuple
     for i in range(n_signals):
         label = _text(path, f"label of signal {i + 1}", field(0, i))
         count = _integer(path, f"samples per record of signal {i + 1}", field(8, i), low=1)
-        if record_s == 0.0 and label != ANNOTATIONS_LABEL:
+        if record_s == 0.0 and label not in ANNOTATIONS_LABELS:
             raise RecordingError(
                 "data record duration",
                 record_s,

@@ -11,7 +11,8 @@ import numpy as np
 from ..epoch import check_amplitude, to_microvolts
 from ..errors import RecordingError
 from ..preprocess import check_sfreq
-from .edf import Recording, channel_error
+from .edf import Recording
+from .edf_channel import channel_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -100,8 +100,8 @@ def test_what_is_no_edf_file_is_named(tmp_path, data):
         read_channel(save(tmp_path, data))
 
 
-def test_bdf_is_told_apart(tmp_path):
-    with pytest.raises(RecordingError, match="a BDF file"):
+def test_the_version_alone_does_not_make_a_bdf_file(tmp_path):
+    with pytest.raises(RecordingError, match="promises"):
         read_channel(save(tmp_path, b"\xffBIOSEMI" + VALID[8:]))
 
 
@@ -266,9 +266,9 @@ def test_a_file_that_may_not_be_read_is_an_error(tmp_path):
 
 def test_a_file_cut_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     path = save(tmp_path, valid_bytes(seconds=9000))
-    monkeypatch.setattr("eegvlm_rt.sources.edf._BLOCK_BYTES", 20_000)
+    monkeypatch.setattr("eegvlm_rt.sources.edf_channel._BLOCK_BYTES", 20_000)
     monkeypatch.setattr(
-        "eegvlm_rt.sources.edf._calibration", lambda *_: (os.truncate(path, 900), (1.0, 0.0))[1]
+        "eegvlm_rt.sources.edf_channel._calibration", lambda *_: (os.truncate(path, 900), (1.0, 0.0))[1]
     )
     with pytest.raises(RecordingError, match="cut while it was read"):
         read_channel(path)

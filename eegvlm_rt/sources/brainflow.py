@@ -1,0 +1,170 @@
+"""One EEG channel of a board that BrainFlow drives."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, SourceError
+from ..preprocess import check_sfreq
+from .chunk import SourceEventKind
+from .edf_channel import channel_error
+from .live import STALL_S, LiveSource, nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+    from .live import Samples
+
+__all__ = ["BrainFlowSource"]
+
+BUFFER_S = 360
+_TEXTS = ("serial_port", "mac_address", "ip_address", "serial_number", "other_info", "file")
+_NUMBERS = ("ip_port", "timeout")
+
+
+class BrainFlowSource(LiveSource):
+    """A BrainFlow board, by name ("synthetic", "cyton", "playback_file") or number.
+
+    BrainFlow gives EEG in µV and a timestamp per sample in seconds of the Unix clock. A board that ends, as a
+    playback file does, is a stall: BrainFlow does not say which it was.
+
+    Args:
+        board: name or number of `BoardIds`.
+        channel: label ("C3") or, where the board has no labels, number of the EEG channel from 1; None takes
+            the first.
+        timeout_s: after how many quiet seconds it has stalled.
+        options: serial_port, mac_address, ip_address, ip_port, serial_number, timeout, other_info, file, and
+            master_board (name or number of the board that made a playback file).
+
+    Raises:
+        SourceError: brainflow is missing, an unknown board or option, or a board that cannot be opened.
+        ChannelError: unknown channel. SamplingRateError: rate not supported.
+    """
+
+    def __init__(
+        self,
+        board: str | int,
+        channel: str | None = None,
+        *,
+        timeout_s: float = STALL_S,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"brainflow:{board}", timeout_s)
+        self._shim = _library()
+        number = self._number(board)
+        parameters = self._parameters(options or {})
+        described = number if parameters.master_board == _unset(self._shim) else parameters.master_board
+        self._error = self._shim.BrainFlowError
+        try:
+            kind = self._shim.BoardShim
+            kind.disable_board_logger()
+            self.sfreq = check_sfreq(float(kind.get_sampling_rate(described)))
+            rows = [int(row) for row in kind.get_eeg_channels(described)]
+            self._row, self.channel = _pick(rows, self._labels(described, len(rows)), channel)
+            self._clock = int(kind.get_timestamp_channel(described))
+            self._board = kind(number, parameters)
+            self._board.prepare_session()
+        except self._error as error:
+            raise self._refusal(board, error) from error
+        try:
+            self._board.start_stream(int(BUFFER_S * self.sfreq))
+        except self._error as error:
+            self._release()
+            raise self._refusal(board, error) from error
+        self._lost = False
+        self._tell(SourceEventKind.CONNECTED)
+
+    def _poll(self) -> Samples:
+        try:
+            if self._lost:
+                self._board.prepare_session()
+                self._board.start_stream(int(BUFFER_S * self.sfreq))
+                self._lost = False
+                self._tell(SourceEventKind.RECONNECTED)
+            data = self._board.get_board_data()
+        except self._error as error:
+            if not self._lost:
+                self._lost = True
+                self._tell(SourceEventKind.DISCONNECTED, str(error))
+                self._release()
+            return nothing()
+        return np.array(data[self._row], dtype=np.float64), np.array(data[self._clock], dtype=np.float64)
+
+    def _release(self) -> None:
+        try:
+            if self._board.is_prepared():
+                self._board.release_session()
+        except self._error:
+            pass
+
+    def _labels(self, described: int, count: int) -> list[str]:
+        try:
+            return [str(name) for name in self._shim.BoardShim.get_eeg_names(described)]
+        except self._error:
+            return [str(i + 1) for i in range(count)]
+
+    def _number(self, board: str | int) -> int:
+        boards = {kind.name.removesuffix("_BOARD").lower(): int(kind.value) for kind in self._shim.BoardIds}
+        text = str(board).strip().lower().replace("-", "_")
+        numbers = {str(number): number for number in boards.values()}
+        found = boards.get(text.removesuffix("_board"), numbers.get(text))
+        if found is None:
+            listed = ", ".join(sorted(name for name in boards if name != "no"))
+            raise SourceError("brainflow board", board, f"use one of: {listed}")
+        return found
+
+    def _parameters(self, options: Mapping[str, str]) -> Any:
+        parameters = self._shim.BrainFlowInputParams()
+        for name, value in options.items():
+            if name == "master_board":
+                parameters.master_board = self._number(value)
+            elif name in _TEXTS:
+                setattr(parameters, name, value)
+            elif name in _NUMBERS:
+                try:
+                    setattr(parameters, name, int(value))
+                except ValueError:
+                    raise InputError(f"brainflow {name}", value, "give a whole number") from None
+            else:
+                known = ", ".join((*_TEXTS, *_NUMBERS, "master_board"))
+                raise SourceError("brainflow option", name, f"use one of: {known}")
+        return parameters
+
+    def _refusal(self, board: str | int, error: Exception) -> SourceError:
+        return SourceError(
+            "brainflow board", board, f"cannot be opened: {error}; check the board and its options"
+        )
+
+
+def _library() -> ModuleType:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import_module("pkg_resources")
+            from brainflow import board_shim
+    except ImportError as error:
+        cure = "brainflow and setuptools<81 are needed: pip install 'eegvlm-rt[brainflow]'"
+        raise SourceError("brainflow", str(error), cure) from error
+    return board_shim  # type: ignore[no-any-return]
+
+
+def _unset(shim: ModuleType) -> int:
+    return int(shim.BrainFlowInputParams().master_board)
+
+
+def _pick(rows: list[int], labels: list[str], channel: str | None) -> tuple[int, str]:
+    if not rows:
+        raise channel_error((), channel, "the board has no EEG channel")
+    if channel is None:
+        return rows[0], labels[0]
+    known = {label.casefold(): i for i, label in enumerate(labels)}
+    known |= {str(i + 1): i for i in range(len(rows))}
+    if channel.casefold() not in known:
+        raise channel_error(labels, channel, "the board has no such channel")
+    place = known[channel.casefold()]
+    return rows[place], labels[place]

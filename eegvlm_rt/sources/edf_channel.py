@@ -1,0 +1,237 @@
+"""One channel of an open EDF or BDF file, in µV, block by block."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import numpy as np
+
+from ..epoch import to_microvolts
+from ..errors import ChannelError, RecordingError, SamplingRateError, UnitError
+from ..preprocess import MAX_SFREQ_HZ, MIN_SFREQ_HZ
+from .edf_annotations import parse_record
+from .edf_header import EdfHeader, SignalHeader, number, open_regular, read_header
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["ChannelReader", "channel_error", "record_bytes", "record_start", "records"]
+
+_BLOCK_BYTES = 1 << 23
+_CLOCK_TOLERANCE_S = 0.5
+_LARGEST_RANGE_UV = 1e7
+_UNITS = {"uv": "uV", "µv": "uV", "μv": "uV", "nv": "nV", "v": "V"}
+_DERIVATION = re.compile(r"(?:Fp|AF|F|FC|C|CP|T|TP|P|PO|O)(?:\d{1,2}|z)(?:\s*[-:]\s*\S+)?", re.IGNORECASE)
+
+
+class ChannelReader:
+    """An open file and the channel chosen of it. A context manager.
+
+    Attributes:
+        header: layout of the file.
+        signal: the channel; its unit and rate have been checked.
+        first_s: fraction of a second by which EDF+ starts the samples late; known after the first block.
+
+    Raises, as it is made, what `read_channel` raises except for the amplitudes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], channel: str | None) -> None:
+        target, self._handle, size = open_regular(path)
+        try:
+            self.header = read_header(target, self._handle, size)
+            self.signal = _choose(self.header, channel)
+            if not MIN_SFREQ_HZ <= self.signal.sfreq <= MAX_SFREQ_HZ:
+                raise SamplingRateError(
+                    "sfreq",
+                    f"{self.signal.sfreq:g} Hz in channel {self.signal.label!r}",
+                    f"must be {MIN_SFREQ_HZ:g} to {MAX_SFREQ_HZ:g} Hz",
+                )
+            self._gain_uv, self._offset_uv = _calibration(self.header, self.signal)
+        except BaseException:
+            self._handle.close()
+            raise
+        self.first_s = 0.0
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of the channel in the whole file."""
+        return self.header.n_records * self.signal.samples_per_record
+
+    def blocks(self, block_s: float | None = None) -> Iterator[NDArray[np.float32]]:
+        """All samples in µV, in blocks of whole data records of about `block_s` seconds (None: 8 MB of file).
+
+        Raises RecordingError where the file is cut meanwhile or its records are not one after the other.
+        """
+        header, signal = self.header, self.signal
+        keeper = next((s for s in header.signals if s.is_annotations), None) if header.plus else None
+        per_block = None if block_s is None else max(1, round(block_s / header.record_s))
+        done = 0
+        for block in records(self._handle, header, per_block):
+            if keeper is not None:
+                for i, record in enumerate(block):
+                    raw = record_bytes(record, keeper)
+                    onset_s, _ = parse_record(raw, header.path, timekeeping=True)
+                    assert onset_s is not None
+                    if done + i == 0:
+                        self.first_s = record_start(header, onset_s)
+                    _check_clock(header, done + i, onset_s - self.first_s)
+            digital = _digital(block[:, signal.first_sample :][:, : signal.samples_per_record])
+            samples_uv = digital.reshape(-1).astype(np.float32)
+            samples_uv *= np.float32(self._gain_uv)
+            samples_uv += np.float32(self._offset_uv)
+            yield samples_uv
+            done += len(block)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def records(handle: BinaryIO, header: EdfHeader, per_block: int | None = None) -> Iterator[NDArray[np.uint8]]:
+    """Yield (records, samples of all signals, bytes of a sample).
+
+    Reads, does not map: a file cut meanwhile is an error.
+    """
+    width = header.sample_bytes * header.record_samples
+    step = min(per_block or header.n_records, max(1, _BLOCK_BYTES // width))
+    handle.seek(header.header_bytes)
+    for first in range(0, header.n_records, step):
+        count = min(step, header.n_records - first)
+        raw = handle.read(count * width)
+        if len(raw) != count * width:
+            raise RecordingError(
+                "file", header.path.name, "the file was cut while it was read", path=str(header.path)
+            )
+        yield np.frombuffer(raw, dtype=np.uint8).reshape(count, header.record_samples, header.sample_bytes)
+
+
+def record_bytes(record: NDArray[np.uint8], signal: SignalHeader) -> bytes:
+    """What one data record holds of a signal, as it is in the file."""
+    return record[signal.first_sample : signal.first_sample + signal.samples_per_record].tobytes()
+
+
+def record_start(header: EdfHeader, onset_s: float) -> float:
+    """The start of the first data record in s; raises RecordingError where it is not 0 to 1."""
+    if not 0.0 <= onset_s < 1.0:
+        raise RecordingError(
+            "data record", 1, f"starts at {onset_s:g} s; EDF+ says 0 to 1 s", path=str(header.path)
+        )
+    return onset_s
+
+
+def _digital(raw: NDArray[np.uint8]) -> NDArray[np.int16] | NDArray[np.int32]:
+    """Little-endian two's complement of two or three bytes."""
+    if raw.shape[-1] == 2:
+        return np.ascontiguousarray(raw).view("<i2")[..., 0]
+    shifted = np.zeros((*raw.shape[:-1], 4), dtype=np.uint8)
+    shifted[..., 1:] = raw
+    return shifted.view("<i4")[..., 0] >> 8
+
+
+def _check_clock(header: EdfHeader, record: int, onset_s: float) -> None:
+    expected_s = record * header.record_s
+    if abs(onset_s - expected_s) > _CLOCK_TOLERANCE_S:
+        raise RecordingError(
+            "data record",
+            record + 1,
+            f"starts at {onset_s:g} s, not {expected_s:g} s; export the recording as continuous parts",
+            path=str(header.path),
+        )
+
+
+def _choose(header: EdfHeader, channel: str | None) -> SignalHeader:
+    ordinary = [signal for signal in header.signals if not signal.is_annotations]
+    if channel is None:
+        return _only_eeg(ordinary)
+    for key in (lambda text: text, _normalized):
+        found = [signal for signal in ordinary if key(signal.label) == key(channel)]
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            raise channel_error(
+                [signal.label for signal in ordinary],
+                channel,
+                f"{len(found)} channels have this label; rename them",
+            )
+    raise channel_error([signal.label for signal in ordinary], channel, "there is no such channel")
+
+
+def _only_eeg(ordinary: Sequence[SignalHeader]) -> SignalHeader:
+    fast = [signal for signal in ordinary if signal.sfreq >= MIN_SFREQ_HZ]
+    found = [signal for signal in fast if signal.label.upper().startswith("EEG")]
+    found = found or [signal for signal in fast if _DERIVATION.fullmatch(signal.label)]
+    if len(found) == 1:
+        return found[0]
+    several = f"{len(found)} EEG channels; name one" if found else "no EEG channel found; name one"
+    raise channel_error([signal.label for signal in ordinary], None, several)
+
+
+def channel_error(available: Sequence[str], channel: str | None, cure: str) -> ChannelError:
+    """A ChannelError whose message lists the channels there are."""
+    listed = ", ".join(repr(label) for label in available) or "none"
+    return ChannelError(
+        "channel", channel or "not given", f"{cure}; channels: {listed}", available=tuple(available)
+    )
+
+
+def _normalized(label: str) -> str:
+    folded = "".join(label.casefold().split())
+    return folded.removeprefix("eeg")
+
+
+def _microvolts_per_unit(label: str, unit: str) -> float:
+    name = "mV" if unit in ("mV", "mv") else _UNITS.get(unit.lower())
+    if name is None:
+        raise UnitError(
+            "physical dimension",
+            unit,
+            f"channel {label!r} must be in uV, mV, V or nV; correct the file's header",
+        )
+    return float(to_microvolts(np.ones(1), name)[0])
+
+
+def _calibration(header: EdfHeader, signal: SignalHeader) -> tuple[float, float]:
+    scale_uv = _microvolts_per_unit(signal.label, signal.unit)
+    path = header.path
+    low, high = (
+        number(path, f"{field} of {signal.label!r}", raw)
+        for field, raw in (
+            ("physical minimum", signal.physical_min),
+            ("physical maximum", signal.physical_max),
+        )
+    )
+    digital_low, digital_high = (
+        number(path, f"{field} of {signal.label!r}", raw)
+        for field, raw in (("digital minimum", signal.digital_min), ("digital maximum", signal.digital_max))
+    )
+    if low == high:
+        raise RecordingError(
+            "physical range", low, f"minimum equals maximum in channel {signal.label!r}", path=str(path)
+        )
+    limit = 1 << (8 * header.sample_bytes - 1)
+    if not -limit <= digital_low < digital_high < limit:
+        raise RecordingError(
+            "digital range",
+            f"{digital_low:g}..{digital_high:g}",
+            f"channel {signal.label!r} needs minimum < maximum within {8 * header.sample_bytes} bit; "
+            "the header is damaged",
+            path=str(path),
+        )
+    if max(abs(low), abs(high)) * scale_uv > _LARGEST_RANGE_UV:
+        raise UnitError(
+            "physical range",
+            f"{low:g}..{high:g} {signal.unit}",
+            f"channel {signal.label!r} spans more than an EEG can; its unit may be off by a factor of 1e6",
+        )
+    gain = (high - low) / (digital_high - digital_low)
+    return gain * scale_uv, (low - gain * digital_low) * scale_uv

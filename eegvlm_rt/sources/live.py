@@ -1,0 +1,97 @@
+"""What live sources have in common: they are asked again and again, and never fall silent without a word."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ..epoch import is_real
+from ..errors import InputError, SourceError, SourceStalledError
+from .chunk import Chunk, SourceEvent, SourceEventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["STALL_S", "LiveSource", "Samples", "nothing"]
+
+STALL_S = 10.0
+POLL_S = 0.05
+
+Samples = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+
+
+class LiveSource(ABC):
+    """Asks a device for samples; `timeout_s` without one is a stall.
+
+    A stall, a lost connection and its return are each told twice: by SourceStalledError or a chunk without
+    samples as they happen, and as an event of the next chunk that is handed over.
+    """
+
+    def __init__(self, name: str, timeout_s: float) -> None:
+        if not is_real(timeout_s) or not 0 < timeout_s <= 3600:
+            raise InputError("timeout_s", timeout_s, "give seconds above 0, at most 3600")
+        self.name = name
+        self.timeout_s = float(timeout_s)
+        self.sfreq = 0.0
+        self.channel = ""
+        self._events: list[SourceEvent] = []
+        self._closed = False
+
+    @abstractmethod
+    def _poll(self) -> Samples:
+        """What came since the last call, (n,) µV and (n,) s; n may be 0."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Let go of the device."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks as they come. Raises SourceStalledError after `timeout_s` without a sample, and goes on with
+        the same source when it is called again.
+        """
+        if self._closed:
+            raise SourceError("source", self.name, "it is closed; open it again")
+        quiet_since = time.monotonic()
+        while not self._closed:
+            samples_uv, times_s = self._poll()
+            if len(samples_uv) or self._events:
+                events, self._events = tuple(self._events), []
+                yield Chunk(samples_uv, times_s, time.time(), events)
+                if len(samples_uv):
+                    quiet_since = time.monotonic()
+                    continue
+            quiet_s = time.monotonic() - quiet_since
+            if quiet_s >= self.timeout_s:
+                self._tell(SourceEventKind.STALLED, f"nothing for {quiet_s:.1f} s")
+                raise SourceStalledError(
+                    "source",
+                    self.name,
+                    f"nothing came for {quiet_s:.1f} s; check the device, the stream goes on when it is back",
+                    seconds=quiet_s,
+                )
+            time.sleep(POLL_S)
+
+    def close(self) -> None:
+        """Let go of the device; again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._release()
+
+    def _tell(self, kind: SourceEventKind, detail: str = "") -> None:
+        self._events.append(SourceEvent(kind, time.time(), detail or self.name))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def nothing() -> Samples:
+    """No samples."""
+    return np.empty(0), np.empty(0)

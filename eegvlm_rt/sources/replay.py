@@ -1,0 +1,213 @@
+"""Recordings played as if they were live: files, MNE objects and arrays, at any speed."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ..epoch import array_of, check_amplitude, is_real, to_microvolts
+from ..errors import InputError, SourceError
+from ..preprocess import check_sfreq
+from .chunk import Chunk, SourceEvent, SourceEventKind
+from .edf import Recording
+from .edf_channel import ChannelReader
+from .mne import from_raw, is_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from .chunk import ChunkSource
+
+__all__ = ["EdfSource", "RecordingSource", "ReplaySource", "replay"]
+
+CHUNK_S = 1.0
+
+
+class _FiniteSource:
+    """Blocks of samples on a clock that begins at 0 s with the first sample."""
+
+    name: str
+    sfreq: float
+    channel: str
+    start: datetime | None
+
+    def __init__(self) -> None:
+        self._playing: Iterator[Chunk] | None = None
+        self._closed = False
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks to the end; an iteration that was left is gone on with by the next."""
+        if self._closed:
+            raise SourceError("source", self.name, "it is closed; open it again")
+        if self._playing is None:
+            self._playing = self._play()
+        while (chunk := next(self._playing, None)) is not None:
+            yield chunk
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._closed = True
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+        raise NotImplementedError
+
+    def _play(self) -> Iterator[Chunk]:
+        done = 0
+        events: tuple[SourceEvent, ...] = (self._event(SourceEventKind.CONNECTED),)
+        for block in self._blocks():
+            times = np.arange(done, done + len(block), dtype=np.float64) / self.sfreq
+            yield Chunk(block.astype(np.float64), times, time.time(), events)
+            done += len(block)
+            events = ()
+        empty = np.empty(0)
+        yield Chunk(empty, empty, time.time(), (*events, self._event(SourceEventKind.ENDED)))
+
+    def _event(self, kind: SourceEventKind) -> SourceEvent:
+        return SourceEvent(kind, time.time(), self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class EdfSource(_FiniteSource):
+    """One channel of an EDF or BDF file, read as it is played: memory does not grow with the file.
+
+    `start` is the clock time of the first sample, None where the file hides it. Raises what `read_channel`
+    raises, except that amplitudes are left to each epoch's quality; a file that is cut while it is played
+    raises RecordingError out of `chunks`.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], channel: str | None = None, *, chunk_s: float = CHUNK_S
+    ) -> None:
+        super().__init__()
+        self._chunk_s = _positive("chunk_s", chunk_s)
+        self._reader = ChannelReader(path, channel)
+        header, signal = self._reader.header, self._reader.signal
+        self.name = f"edf:{header.path.name}"
+        self.sfreq, self.channel, self.start = signal.sfreq, signal.label, header.start
+        if header.plus and self.start is not None:
+            try:
+                next(self._reader.blocks(header.record_s))
+            except BaseException:
+                self.close()
+                raise
+            self.start += timedelta(seconds=self._reader.first_s)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self._reader.n_samples / self.sfreq
+
+    def close(self) -> None:
+        super().close()
+        self._reader.close()
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+        return self._reader.blocks(self._chunk_s)
+
+
+class RecordingSource(_FiniteSource):
+    """A recording in memory."""
+
+    def __init__(self, recording: Recording, *, chunk_s: float = CHUNK_S, name: str = "array") -> None:
+        super().__init__()
+        self._step = max(1, round(_positive("chunk_s", chunk_s) * recording.sfreq))
+        self._samples_uv = recording.samples_uv
+        self.name = name
+        self.sfreq, self.channel, self.start = recording.sfreq, recording.channel, recording.start
+        self.duration_s = recording.duration_s
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+        for first in range(0, len(self._samples_uv), self._step):
+            yield self._samples_uv[first : first + self._step]
+
+
+class ReplaySource:
+    """Another source held back to `speed` times real time; `math.inf` plays as fast as it is read.
+
+    A chunk is handed over when its last sample is due, as a device would. A listener who is late is not
+    waited for: the next chunks come at once until the play has caught up.
+    """
+
+    def __init__(self, source: ChunkSource, speed: float = 1.0) -> None:
+        if not is_real(speed) or speed <= 0:
+            raise InputError("speed", speed, "give a number above 0, 1 for real time, inf for at once")
+        self._source = source
+        self.speed = float(speed)
+        self.name, self.sfreq, self.channel = source.name, source.sfreq, source.channel
+        self.start: datetime | None = getattr(source, "start", None)
+        self.duration_s: float | None = getattr(source, "duration_s", None)
+        self._origin: tuple[float, float] | None = None
+        self._closed = threading.Event()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks, each when it is due."""
+        for chunk in self._source.chunks():
+            if len(chunk) and math.isfinite(self.speed):
+                if self._origin is None:
+                    self._origin = (time.monotonic(), float(chunk.timestamps[0]))
+                began, first_s = self._origin
+                due = began + (float(chunk.timestamps[-1]) - first_s + 1.0 / self.sfreq) / self.speed
+                if self._closed.wait(max(0.0, due - time.monotonic())):
+                    return
+            yield Chunk(chunk.samples, chunk.timestamps, time.time(), chunk.events)
+
+    def close(self) -> None:
+        """Close the source; who waits for a chunk stops waiting."""
+        self._closed.set()
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def replay(
+    source: Any,
+    channel: str | None = None,
+    *,
+    speed: float = 1.0,
+    sfreq: float | None = None,
+    unit: str = "uV",
+    chunk_s: float = CHUNK_S,
+) -> ReplaySource:
+    """Play a recording at `speed` times real time, in chunks of about `chunk_s` seconds.
+
+    `source` is the path of an EDF or BDF file, a `Recording`, an MNE `Raw`, or an array (n_samples,) with its
+    `sfreq` in Hz and its `unit`. Raises InputError and its subclasses for what cannot be played.
+    """
+    if isinstance(source, str | os.PathLike):
+        return ReplaySource(EdfSource(source, channel, chunk_s=chunk_s), speed)
+    if is_raw(source):
+        return ReplaySource(RecordingSource(from_raw(source, channel), chunk_s=chunk_s, name="mne"), speed)
+    if isinstance(source, Recording):
+        return ReplaySource(RecordingSource(source, chunk_s=chunk_s, name="recording"), speed)
+    samples = array_of("source", source)
+    if samples.ndim != 1 or samples.size == 0 or sfreq is None:
+        found = f"{type(source).__name__} {samples.shape}, sfreq {sfreq}"
+        raise InputError("source", found, "give a path, a recording, an MNE Raw, or (n_samples,) with sfreq")
+    samples_uv = to_microvolts(samples, unit)
+    check_amplitude(samples_uv, unit)
+    recording = Recording(samples_uv, check_sfreq(sfreq), channel or "EEG")
+    return ReplaySource(RecordingSource(recording, chunk_s=chunk_s), speed)
+
+
+def _positive(field: str, value: float) -> float:
+    if not is_real(value) or not 0 < value < math.inf:
+        raise InputError(field, value, "give seconds above 0")
+    return float(value)
