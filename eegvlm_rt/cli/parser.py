@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _stage(commands)
     _render(commands)
     _bundle(commands)
+    _journal(commands)
     _info(commands)
     return parser
 
@@ -133,6 +134,27 @@ def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         )
         if action == "inspect":
             chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
+
+
+def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "journal", "journal", "Verify or export the journal of a streamed night.")
+    actions = command.add_subparsers(metavar="ACTION", required=True, dest="action")
+    for action, summary in (
+        ("verify", "Check every record and the chain: status 0 whole, 3 torn tail, 4 damaged."),
+        ("export", "Write the records as JSON lines, or the hypnogram as CSV or EDF+."),
+    ):
+        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        chosen.add_argument("file", metavar="FILE", help="journal")
+        if action == "verify":
+            chosen.add_argument("--head", metavar="SHA256", help="digest of a record that must be in it")
+            chosen.add_argument("--json", action="store_true", help="print JSON")
+        else:
+            chosen.add_argument(
+                "-o",
+                "--out",
+                metavar="OUT",
+                help="file to write, .jsonl, .csv or .edf (default: JSON lines on stdout)",
+            )
 
 
 def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

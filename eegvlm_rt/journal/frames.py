@@ -158,12 +158,19 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
 def decode_body(body: bytes) -> dict[str, Any]:
     """The JSON object of a record. Raises ValueError for anything else."""
     try:
-        found = json.loads(body)
+        found = json.loads(body, parse_float=_finite, parse_constant=_finite)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(found, dict):
         raise ValueError(f"{type(found).__name__}, not an object")
     return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]}")
+    return value
 
 
 def _plain(value: Any, depth: int) -> Any:

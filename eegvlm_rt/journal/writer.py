@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Journal"]
 
 _MISUSE = (errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
-_FAILURES = (OSError, JournalError)
 
 
 class Journal:
@@ -159,12 +158,13 @@ class Journal:
             if kind_code(word) is None or len(data) > MAX_BODY_BYTES:
                 self._lose(word, f"a body of {len(data)} bytes, or a kind that is no short word")
                 return
+            if self._closed:
+                self._lose(word, "the journal is closed")
+                return
             if self._descriptor is None:
                 try:
-                    if self._closed:
-                        raise JournalError("journal", str(self.path), "is closed")
                     self._descriptor = make(self.path)
-                except _FAILURES as error:
+                except (OSError, JournalError) as error:
                     self._lose(word, f"cannot be made: {getattr(error, 'strerror', None) or error}")
                     return
             if not self._write([(word, data)]):
