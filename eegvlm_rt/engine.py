@@ -17,12 +17,13 @@ from .decoding.stopping import Stop, never
 from .epoch import array_of
 from .errors import BundleError, InputError
 from .evidence import Findings, measure_batch
-from .outcome import outcome_of
+from .outcome import Outcome, outcome_of
 from .prediction import HeadOpinion, Source, StagePrediction, Timing
 from .preprocess import Preprocessing
 from .prompt import Mode, PromptSpec
 from .rationale import check
 from .render import RenderSpec, render_batch
+from .scoring import Scoring, tempered
 from .stages import STAGES, Stage
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ Probabilities = dict[Stage, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenEpoch:
-    """An epoch after the tower. `head` and `visual_tokens` (V, D) are None where it has no sample at all."""
+    """An epoch after the tower. `head` and `visual_tokens` (V, D) are None where it has no sample at all.
+
+    `head` is as the model answers, without a temperature; `ood_score` is None where the bundle cannot tell.
+    """
 
     row: GridEpoch
     findings: Findings
@@ -54,6 +58,7 @@ class SeenEpoch:
     measure_ms: float
     render_ms: float
     tower_ms: float
+    ood_score: float | None = None
 
     @property
     def seen_ms(self) -> float:
@@ -95,6 +100,7 @@ class Engine:
             self.preprocessing = Preprocessing.from_dict(dict(manifest.preprocessing))
             self.render_spec = RenderSpec.from_dict(manifest.render)
             self._prompt = PromptSpec.from_dict(manifest.prompt)
+            self.scoring = Scoring.from_dict(manifest.scoring)
         except (InputError, TypeError) as error:
             raise BundleError("manifest", str(error), "export the bundle again with this version") from error
         if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
@@ -124,7 +130,10 @@ class Engine:
     def see(self, rows: Sequence[GridEpoch]) -> list[SeenEpoch]:
         """Measure, draw and look at some epochs together."""
         started = perf_counter()
-        findings = measure_batch(np.stack([row.x for row in rows]))
+        epochs = np.stack([row.x for row in rows])
+        findings = measure_batch(epochs)
+        outliers = self.scoring.outliers
+        foreign = None if outliers is None else outliers.scores(epochs)
         measured = perf_counter()
         present = [i for i, row in enumerate(rows) if np.isfinite(row.x).any()]
         heads: list[Probabilities | None] = [None] * len(rows)
@@ -150,6 +159,7 @@ class Engine:
                 (measured - started) * each,
                 (drawn - measured) * drawn_each if tokens[i] is not None else 0.0,
                 (finished - drawn) * drawn_each if tokens[i] is not None else 0.0,
+                None if foreign is None or tokens[i] is None else float(foreign[i]),
             )
             for i, row in enumerate(rows)
         ]
@@ -182,7 +192,7 @@ class Engine:
             answer = self._direct(seen)
         else:
             answer = self._reason(seen, constrained, on_text, stop, stage_first)
-        return _prediction(seen, mode, answer, seen.seen_ms + _ms(started))
+        return _prediction(seen, mode, answer, seen.seen_ms + _ms(started), self.scoring)
 
     def _direct(self, seen: SeenEpoch) -> _Answer:
         decoder = self.load_decoder()
@@ -282,17 +292,22 @@ def default_threads() -> int:
     return min(MAX_DEFAULT_THREADS, usable)
 
 
-def _prediction(seen: SeenEpoch, mode: Mode, answer: _Answer, total_ms: float) -> StagePrediction:
+_MODE_OF: Final = {Source.HEAD: Mode.HEAD, Source.DIRECT: Mode.DIRECT, Source.RULE: Mode.COT}
+
+
+def _prediction(
+    seen: SeenEpoch, mode: Mode, answer: _Answer, total_ms: float, scoring: Scoring
+) -> StagePrediction:
     assert seen.head is not None
     stage = _most_probable(answer.probabilities)
-    head = HeadOpinion(_most_probable(seen.head), seen.head)
+    head = HeadOpinion(_most_probable(seen.head), tempered(seen.head, scoring.temperature_of(Mode.HEAD)))
     decoded = answer.decoded
     rationale = decoded.rationale if decoded else None
     return StagePrediction(
         index=seen.row.index,
         start_s=seen.row.start_s,
         stage=stage,
-        probabilities=answer.probabilities,
+        probabilities=tempered(answer.probabilities, scoring.temperature_of(_MODE_OF[answer.source])),
         mode=mode,
         source=answer.source,
         head=head,
@@ -315,8 +330,15 @@ def _prediction(seen: SeenEpoch, mode: Mode, answer: _Answer, total_ms: float) -
         ),
         quality=seen.row.quality,
         channel=seen.row.channel,
-        outcome=outcome_of(seen.row.quality),
+        outcome=_outcome(seen),
+        ood_score=seen.ood_score,
     )
+
+
+def _outcome(seen: SeenEpoch) -> Outcome:
+    outcome = outcome_of(seen.row.quality)
+    foreign = seen.ood_score is not None and seen.ood_score > 1.0
+    return Outcome.UNSCORABLE if foreign and outcome is Outcome.SCORED else outcome
 
 
 def _nothing(seen: SeenEpoch, mode: Mode) -> StagePrediction:

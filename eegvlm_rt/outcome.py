@@ -18,7 +18,8 @@ class Outcome(StrEnum):
 
     SCORED: a stage, from a signal good enough to score. ARTEFACT: a disturbance obscures more than half of
     the signal (AASM). GAP: not one sample came. UNSCORABLE: some samples came, but more than half are
-    missing. LATE: its stage was not there within the deadline. FAILED: the model raised an error.
+    missing, or they are unlike any sleep recording (`ood_score` above 1). LATE: its stage was not there
+    within the deadline. FAILED: the model raised an error.
 
     With ARTEFACT and UNSCORABLE the model's stage is kept as an opinion; do not score with it.
     """

@@ -16,6 +16,7 @@ from .epoch import is_real
 from .errors import InputError
 from .grid import GridEpoch, epoch_of_samples, rows_of
 from .prompt import Mode
+from .scoring.recording import smoothed
 
 if TYPE_CHECKING:
     import os
@@ -159,6 +160,7 @@ class Stager:
         mode: str | None = None,
         cancelled: Callable[[], bool] | None = None,
         batch: int = 1,
+        smooth: str | None = None,
     ) -> Iterator[StagePrediction]:
         """Stage a recording, one prediction per 30 s, in order.
 
@@ -177,6 +179,9 @@ class Stager:
                 iteration, and epochs in work are not among the predictions.
             batch: epochs that go through the tower together, 1..64. With 1 every prediction is that of
                 `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
+            smooth: "causal" or "viterbi" fills `smoothed` from the course of the night: of the epochs so far,
+                or of the whole recording, whose predictions then come all at its end. `stage` and
+                `probabilities` stay those of the epoch alone.
 
         Returns:
             An iterator; reading and checking is done before it is returned.
@@ -189,7 +194,8 @@ class Stager:
         if not isinstance(batch, int) or not 1 <= batch <= 64:
             raise InputError("batch", batch, "give an integer from 1 to 64")
         rows = rows_of(source, self._engine.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
-        return self._recording(rows, chosen, batch, cancelled)
+        predictions = self._recording(rows, chosen, batch, cancelled)
+        return predictions if smooth is None else smoothed(predictions, self._engine.scoring, smooth)
 
     def _recording(
         self, rows: Iterator[GridEpoch], mode: Mode, batch: int, cancelled: Callable[[], bool] | None

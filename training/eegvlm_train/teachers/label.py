@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.merge is not None:
         print(f"merged {_merge(args.merge, args.folder)} label files")
     loaded: dict[str, object] = {}
-    nights = sorted(path for path in args.folder.glob("night-*.npz") if not path.name.endswith(".labels.npz"))
+    nights = sorted(path for path in args.folder.glob("night-*.npz") if path.name.count(".") == 1)
     for number, path in enumerate(nights[args.shard :: args.shards], start=1):
         if label_night(path, args.teachers, args.device, loaded):
             print(f"{number} {path.name}", flush=True)

@@ -1,0 +1,22 @@
+"""What follows the model: calibrated probabilities, a smoother over the night, a test for foreign signals.
+
+The parameters stand in the bundle's manifest under `scoring`; a bundle without them is used as it answers.
+"""
+
+from __future__ import annotations
+
+from .outliers import OutlierModel, signal_features
+from .parameters import Scoring
+from .smoothing import CausalSmoother, Smoother, Smoothing, viterbi
+from .temperature import tempered
+
+__all__ = [
+    "CausalSmoother",
+    "OutlierModel",
+    "Scoring",
+    "Smoother",
+    "Smoothing",
+    "signal_features",
+    "tempered",
+    "viterbi",
+]

@@ -1,0 +1,106 @@
+"""Whether an epoch looks like sleep EEG at all: its signal against simulated nights.
+
+Each feature has the range it takes in simulated nights, which hold sleep, wake, muscle, movement and the
+noise of many amplifiers. The score is how far the worst feature lies from the middle of its range, in halves
+of the range: up to 1 is inside. A flat line, a saturated amplifier, muscle alone, mains alone or an open
+electrode lie outside. The features and ranges are ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.fft import rfft
+
+from ..evidence.bands import EPOCH_SAMPLES, SFREQ_HZ
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["FEATURES", "OutlierModel", "signal_features"]
+
+FEATURES: Final = (
+    "log_amplitude",
+    "log_largest",
+    "fast_ratio",
+    "mains_ratio",
+    "peak_share",
+    "flat_share",
+    "rail_share",
+)
+_WIDTH: Final = 2 * SFREQ_HZ
+_BIN_HZ: Final = SFREQ_HZ / _WIDTH
+_FLAT_UV: Final = 1.0
+_LEAST: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierModel:
+    """`ranges`: lowest and highest ordinary value of each of `FEATURES`."""
+
+    ranges: Mapping[str, tuple[float, float]]
+
+    def scores(self, x: ArrayLike) -> NDArray[np.float64]:
+        """(n,) scores of conditioned epochs (n, 3000) µV at 100 Hz; above 1 is unlike any simulated night.
+
+        Missing samples are bridged; an epoch without a sample scores infinity.
+        """
+        features = signal_features(x)
+        low = np.array([self.ranges[name][0] for name in FEATURES])
+        high = np.array([self.ranges[name][1] for name in FEATURES])
+        distance = np.abs(features - (low + high) / 2) / np.maximum((high - low) / 2, _LEAST)
+        return np.asarray(np.where(np.isnan(features).any(axis=1), np.inf, distance.max(axis=1)))
+
+
+def signal_features(x: ArrayLike) -> NDArray[np.float64]:
+    """(n, 7) `FEATURES` of conditioned epochs (n, 3000) in µV at 100 Hz, NaN where no sample is present.
+
+    log_amplitude: log10 of the median peak-to-peak µV of 2 s windows. log_largest: the same of the largest.
+    fast_ratio: log10 power of 20-40 Hz over that of 1-12 Hz. mains_ratio: log10 power of 45-50 Hz, where a
+    resampled or attenuated mains line stands, over 1-35 Hz. peak_share: largest share of the 0.5-50 Hz power
+    in 1 Hz. flat_share: share of seconds below 1 µV. rail_share: share of samples within 1 % of the epoch's
+    largest or smallest value.
+    """
+    samples = _bridged(np.asarray(x, dtype=np.float64))
+    n = len(samples)
+    windows = samples.reshape(n, -1, _WIDTH)
+    spans = np.ptp(windows, axis=2)
+    spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * np.hanning(_WIDTH), axis=2)
+    power = np.median(spectrum.real**2 + spectrum.imag**2, axis=1) + _LEAST
+
+    def band(low_hz: float, high_hz: float) -> NDArray[np.float64]:
+        inside = power[:, round(low_hz / _BIN_HZ) : round(high_hz / _BIN_HZ) + 1]
+        return np.asarray(inside.sum(axis=1))
+
+    smooth = power[:, 1:-1] + 0.5 * (power[:, :-2] + power[:, 2:])
+    seconds = np.ptp(samples.reshape(n, -1, SFREQ_HZ), axis=2)
+    top, bottom = samples.max(axis=1, keepdims=True), samples.min(axis=1, keepdims=True)
+    edge = 0.01 * (top - bottom)
+    at_rail = (samples >= top - edge) | (samples <= bottom + edge)
+    features = np.stack(
+        [
+            np.log10(np.median(spans, axis=1) + 0.01),
+            np.log10(spans.max(axis=1) + 0.01),
+            np.log10(band(20.0, 40.0) / band(1.0, 12.0)),
+            np.log10(band(45.0, 50.0) / band(1.0, 35.0)),
+            smooth.max(axis=1) / power[:, 1:].sum(axis=1),
+            np.mean(seconds < _FLAT_UV, axis=1),
+            at_rail.mean(axis=1),
+        ],
+        axis=1,
+    )
+    return np.asarray(features)
+
+
+def _bridged(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    samples = np.array(np.clip(x, -1e5, 1e5))
+    index = np.arange(EPOCH_SAMPLES)
+    for row in np.flatnonzero(~np.isfinite(samples).all(axis=1)):
+        good = np.isfinite(samples[row])
+        if good.any():
+            samples[row] = np.interp(index, index[good], samples[row, good])
+    return samples
