@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ..errors import BundleError, IntegrityError
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST_NAME",
     "MAX_FILE_BYTES",
+    "SIGNATURE_NAME",
     "BundleFile",
     "check_relative",
     "digest_file",
     "locate",
+    "open_file",
     "read_verified",
 ]
 
 MANIFEST_NAME: Final = "manifest.json"
+SIGNATURE_NAME: Final = "manifest.sig"
 MAX_FILE_BYTES: Final = 1 << 36
 MAX_PARTS: Final = 8
 
@@ -79,8 +82,8 @@ def check_relative(name: object) -> str:
     )
     if not plain or len(parts) > MAX_PARTS:
         raise BundleError("file", name, cure)
-    if name.lower() == MANIFEST_NAME:
-        raise BundleError("file", name, "the manifest cannot list itself")
+    if name.lower() in (MANIFEST_NAME, SIGNATURE_NAME):
+        raise BundleError("file", name, "the manifest lists neither itself nor its signature")
     return name
 
 
@@ -141,9 +144,7 @@ def read_verified(root: Path, entry: BundleFile, *, verify: bool, allow_hard_lin
     Raises:
         IntegrityError: place, size or digest are wrong.
     """
-    path = locate(root, entry.file, allow_hard_links=allow_hard_links)
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as handle:
+    with open_file(root, entry.file, allow_hard_links=allow_hard_links) as handle:
         if verify:
             _check_size(entry, os.fstat(handle.fileno()).st_size)
         content = handle.read(entry.bytes + 1) if verify else handle.read()
@@ -151,6 +152,13 @@ def read_verified(root: Path, entry: BundleFile, *, verify: bool, allow_hard_lin
         _check_size(entry, len(content))
         _check_digest(entry, hashlib.sha256(content).hexdigest())
     return content
+
+
+def open_file(root: Path, name: str, *, allow_hard_links: bool) -> BinaryIO:
+    """The file `name` below `root`, opened for reading under the rules of `locate`; raises IntegrityError."""
+    path = locate(root, name, allow_hard_links=allow_hard_links)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    return os.fdopen(descriptor, "rb")
 
 
 def _check_size(entry: BundleFile, size: int) -> None:

@@ -9,29 +9,38 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import BundleError, IntegrityError
-from .files import MANIFEST_NAME, BundleFile, locate, read_verified, verify_file
+from .files import MANIFEST_NAME, SIGNATURE_NAME, BundleFile, locate, open_file, read_verified, verify_file
 from .find import INSTALLED_MODELS
 from .manifest import MAX_MANIFEST_BYTES, Component, Manifest, parse_manifest
+from .references import check_references
+from .trust import MAX_SIGNATURE_BYTES, PublicKey, TrustPolicy
 
 __all__ = ["Bundle"]
 
 MAX_BUNDLE_BYTES: Final = 1 << 38
+_GRAPHS: Final = ("tower", "llm")
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """An opened bundle folder. `digest` is the SHA-256 of its manifest, and so stands for every file
-    listed there.
+    listed there; `signed_by` is the trusted key that signed it.
     """
 
     path: Path
     manifest: Manifest
     digest: str
     verified: bool
+    signed_by: PublicKey | None = None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], verify: bool = True) -> Bundle:
+    def open(
+        cls, path: str | os.PathLike[str], verify: bool = True, *, trust: TrustPolicy | None = None
+    ) -> Bundle:
         """Read the manifest of the folder `path` and, unless `verify` is False, check every file it lists.
+
+        `trust` says whose signature is asked for; None takes `TrustPolicy.from_environment()`. The signature
+        is checked before the manifest is parsed, and whether or not `verify` is set.
 
         Path rules hold either way. Hard links are refused, as a file could be changed through its other name;
         a bundle inside the installed package is exempt, because installers link from their caches. Files in
@@ -39,29 +48,36 @@ class Bundle:
 
         Raises:
             BundleError: no folder, no manifest, or a manifest that breaks the schema.
-            IntegrityError: a file is missing, linked, or of another size or digest than listed.
+            IntegrityError: a file is missing, linked, of another size or digest than listed, or a graph that
+                refers to a file its entry does not list. SignatureError: not signed as `trust` asks.
         """
         root = Path(path)
         if not root.is_dir():
             raise BundleError("bundle", str(root), "give a bundle folder")
         content = _manifest_bytes(root)
+        policy = TrustPolicy.from_environment() if trust is None else trust
+        signed_by = policy.check(content, _signature_bytes(root))
         manifest = parse_manifest(content)
         if sum(entry.bytes for entry in manifest.files()) > MAX_BUNDLE_BYTES:
             raise BundleError(
                 "components", "sizes", f"all files together have at most {MAX_BUNDLE_BYTES} bytes"
             )
-        bundle = cls(root, manifest, hashlib.sha256(content).hexdigest(), verify)
+        bundle = cls(root, manifest, hashlib.sha256(content).hexdigest(), verify, signed_by)
         if verify:
             bundle.verify()
         else:
             for entry in manifest.files():
-                locate(root, entry.file, allow_hard_links=bundle._links_allowed)
+                locate(root, entry.file, allow_hard_links=bundle.links_allowed)
         return bundle
 
     def verify(self) -> None:
-        """Check place, size and digest of every listed file; raises IntegrityError."""
+        """Check place, size and digest of every file, and what graphs refer to; raises IntegrityError."""
         for entry in self.manifest.files():
-            verify_file(self.path, entry, allow_hard_links=self._links_allowed)
+            verify_file(self.path, entry, allow_hard_links=self.links_allowed)
+        for name, component in self.manifest.components.items():
+            for entry in (component.file, *component.variants.values()):
+                if name in _GRAPHS or entry.file.endswith(".onnx"):
+                    check_references(self.path, entry, allow_hard_links=self.links_allowed)
 
     def component(self, name: str) -> Component:
         """One component by name; raises BundleError where the bundle does not hold it."""
@@ -77,12 +93,23 @@ class Bundle:
             IntegrityError: the file changed since the bundle was opened.
         """
         file = entry.file if isinstance(entry, Component) else entry
-        return read_verified(self.path, file, verify=self.verified, allow_hard_links=self._links_allowed)
+        return read_verified(self.path, file, verify=self.verified, allow_hard_links=self.links_allowed)
+
+    def manifest_bytes(self) -> bytes:
+        """The manifest as it stands in the folder; raises IntegrityError where it changed since."""
+        content = _manifest_bytes(self.path)
+        if hashlib.sha256(content).hexdigest() != self.digest:
+            raise IntegrityError(MANIFEST_NAME, "changed", "open the bundle again")
+        return content
+
+    def signature_bytes(self) -> bytes | None:
+        """The signature as it stands in the folder, None for an unsigned bundle."""
+        return _signature_bytes(self.path)
 
     @property
     def unlisted(self) -> tuple[str, ...]:
-        """Names of what lies in the folder without being listed, sorted; the manifest itself is left out."""
-        listed = {MANIFEST_NAME, *(entry.file for entry in self.manifest.files())}
+        """Names of what lies in the folder without being listed, sorted; manifest and signature left out."""
+        listed = {MANIFEST_NAME, SIGNATURE_NAME, *(entry.file for entry in self.manifest.files())}
         found = []
         for folder, folders, names in os.walk(self.path):
             links = [name for name in folders if (Path(folder) / name).is_symlink()]
@@ -90,15 +117,25 @@ class Bundle:
         return tuple(sorted(set(found) - listed))
 
     @property
-    def _links_allowed(self) -> bool:
+    def links_allowed(self) -> bool:
+        """Whether files may have a second name: inside the installed package alone."""
         return self.path.resolve().is_relative_to(INSTALLED_MODELS)
 
 
 def _manifest_bytes(root: Path) -> bytes:
-    links_allowed = root.resolve().is_relative_to(INSTALLED_MODELS)
     try:
-        path = locate(root, MANIFEST_NAME, allow_hard_links=links_allowed)
+        return _head(root, MANIFEST_NAME, MAX_MANIFEST_BYTES)
     except IntegrityError as error:
         raise BundleError(MANIFEST_NAME, error.value, f"{root} is not a bundle folder") from error
-    with path.open("rb") as handle:
-        return handle.read(MAX_MANIFEST_BYTES + 1)
+
+
+def _signature_bytes(root: Path) -> bytes | None:
+    return (
+        _head(root, SIGNATURE_NAME, MAX_SIGNATURE_BYTES) if os.path.lexists(root / SIGNATURE_NAME) else None
+    )
+
+
+def _head(root: Path, name: str, limit: int) -> bytes:
+    links_allowed = root.resolve().is_relative_to(INSTALLED_MODELS)
+    with open_file(root, name, allow_hard_links=links_allowed) as handle:
+        return handle.read(limit + 1)

@@ -1,10 +1,9 @@
-"""Making a bundle: staged beside its destination, checked, made durable, then published by one rename."""
+"""Making a bundle: staged beside its destination, checked, made durable, then published in one step."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,9 @@ from ..errors import BundleError
 from .files import MANIFEST_NAME, BundleFile, check_relative, digest_file
 from .manifest import Component, LanguageModelShape, Manifest, parse_manifest
 from .opening import Bundle
+from .publishing import publish_folder, staging_folder
 from .strictjson import json_text, plain_values
+from .trust import TrustPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,9 +59,9 @@ def write_bundle(
     """Copy the components into a new bundle folder and publish it at `destination`.
 
     The folder appears whole or not at all: files are copied to a staging folder beside the destination,
-    synchronised to disk, verified as a reader would, and renamed. With `overwrite` an older bundle is set
-    aside by a rename first and removed after; a reader that holds it open keeps it. A model card is the
-    component `card` (`README.md`).
+    verified as a reader would, synchronised to disk, and put there in one step. With `overwrite` an older
+    bundle is swapped for the new one (see `publishing`) and removed after. A model card is the component
+    `card` (`README.md`). `scoring` is made of plain values.
 
     Raises:
         BundleError: the destination exists (without `overwrite`) or is no bundle, or a field breaks the
@@ -68,16 +69,9 @@ def write_bundle(
         IntegrityError: what was copied is not what was read.
     """
     target = Path(destination).absolute()
-    if os.path.lexists(target):
-        if not overwrite:
-            raise BundleError("destination", str(target), "exists; remove it or pass overwrite=True")
-        if target.is_symlink() or not (target / MANIFEST_NAME).is_file():
-            raise BundleError(
-                "destination", str(target), "exists and is no bundle folder; remove it yourself"
-            )
+    check_destination(target, overwrite=overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.staging-", dir=target.parent))
-    try:
+    with staging_folder(target) as staging:
         copied = {name: _copy(name, source, staging) for name, source in components.items()}
         manifest = Manifest(
             model_id=model_id,
@@ -95,15 +89,22 @@ def write_bundle(
             scoring=plain_values(scoring or {}, "scoring"),
         )
         _write_manifest(staging, manifest)
-        bundle = Bundle.open(staging)
+        bundle = Bundle.open(staging, trust=TrustPolicy())
         if bundle.unlisted:
             raise BundleError("bundle", bundle.unlisted, "every file of a bundle is listed")
-        _synchronise(staging)
-        staging.chmod(0o755)
-        _publish(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        publish_folder(staging, target)
     return Bundle(target, bundle.manifest, bundle.digest, True)
+
+
+def check_destination(target: Path, *, overwrite: bool) -> None:
+    """Refuse a destination that exists, unless it is a bundle folder to overwrite; raises BundleError."""
+    if os.path.lexists(target):
+        if not overwrite:
+            raise BundleError("destination", str(target), "exists; remove it or pass overwrite=True")
+        if target.is_symlink() or not (target / MANIFEST_NAME).is_file():
+            raise BundleError(
+                "destination", str(target), "exists and is no bundle folder; remove it yourself"
+            )
 
 
 def manifest_text(manifest: Manifest) -> str:
@@ -138,38 +139,3 @@ def _copy_file(path: Path, name: str, staging: Path) -> BundleFile:
     target.chmod(0o644)
     size, digest = digest_file(target)
     return BundleFile(name, size, digest)
-
-
-def _synchronise(folder: Path) -> None:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            _fsync(Path(place) / name)
-        _fsync(Path(place))
-
-
-def _fsync(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _publish(staging: Path, target: Path) -> None:
-    if not target.exists():
-        staging.rename(target)
-        _fsync(target.parent)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
-    old = aside / target.name
-    target.rename(old)
-    try:
-        staging.rename(target)
-    except BaseException:
-        old.rename(target)
-        aside.rmdir()
-        raise
-    _fsync(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)

@@ -180,8 +180,10 @@ class TestContent:
         )
         replace_file(folder, "llm", (folder / "llm.onnx").read_bytes())
         monkeypatch.chdir(folder)
+        with pytest.raises(IntegrityError, match=r"llm\.data"):
+            Bundle.open(folder)
         with pytest.raises(BackendError, match="llm"):
-            Stager.load(folder)
+            Stager.load(folder, verify=False)
 
         content = (folder / "llm.data").read_bytes()
         entry = {"file": "llm.data", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
