@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from .agreement import Agreement, agreement
+from .bids import read_bids_events, write_bids_events, write_bids_hypnogram
 from .edf import read_edf, write_edf
+from .edfbrowser import read_edfbrowser, write_edfbrowser
+from .formats import FORMATS, write_format
 from .model import Hypnogram
+from .profusion import read_profusion, write_profusion
+from .statistics import SleepStatistics, sleep_statistics
 from .text import from_csv, from_json, to_csv, to_json
+from .yasa import from_yasa, to_yasa
 
 __all__ = [
+    "FORMATS",
     "Agreement",
     "Hypnogram",
+    "SleepStatistics",
     "agreement",
     "from_csv",
     "from_json",
+    "from_yasa",
+    "read_bids_events",
     "read_edf",
+    "read_edfbrowser",
+    "read_profusion",
+    "sleep_statistics",
     "to_csv",
     "to_json",
+    "to_yasa",
+    "write_bids_events",
+    "write_bids_hypnogram",
     "write_edf",
+    "write_edfbrowser",
+    "write_format",
+    "write_profusion",
 ]

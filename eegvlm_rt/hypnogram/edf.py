@@ -24,8 +24,9 @@ __all__ = ["from_annotations", "read_edf", "write_edf"]
 _PREFIXES = ("sleep stage", "movement time")
 
 
-def write_edf(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
-    """Write an annotation-only EDF+C file: one "Sleep stage W|N1|N2|N3|R|?" of 30 s per epoch.
+def write_edf(hypnogram: Hypnogram, path: str | os.PathLike[str], *, rk: bool = False) -> Path:
+    """Write an annotation-only EDF+C file: one "Sleep stage W|N1|N2|N3|R|?" of 30 s per epoch, or with `rk`
+    "Sleep stage W|1|2|3|R|?".
 
     Texts: EDF+ standard texts (edfplus.info/specs/edftexts.html). Probabilities are not part of this file. A
     start that is unknown is written as EDF+'s hidden date, 1 January 1985 00:00:00. Raises InputError for an
@@ -43,7 +44,8 @@ def write_edf(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
         recording=Recording(startdate=None if start is None else start.date(), equipment_code="eegvlm-rt"),
         starttime=None if start is None else start.time().replace(tzinfo=None),
         annotations=[
-            EdfAnnotation(EPOCH_S * i, EPOCH_S, edf_text(stage)) for i, stage in enumerate(hypnogram.stages)
+            EdfAnnotation(EPOCH_S * i, EPOCH_S, edf_text(stage, rk=rk))
+            for i, stage in enumerate(hypnogram.stages)
         ],
     )
     stream = io.BytesIO()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..epoch import EPOCH_S
 from ..errors import InputError
@@ -64,13 +65,20 @@ class Hypnogram:
         start: datetime | None = None,
         probabilities: Sequence[Mapping[Stage, float] | None] | None = None,
     ) -> Hypnogram:
-        """Build from stages (integers 0..4; negative ones are unscored) and stage -> p mappings."""
+        """Build from stages (integers 0..4; negative ones are unscored) and stage -> p mappings.
+
+        Raises InputError for a stage that is none of these or a mapping that lacks a stage.
+        """
         rows = None
         if probabilities is not None:
-            rows = tuple(
-                None if p is None else tuple(float(p[stage]) for stage in STAGES) for p in probabilities
-            )
-        return cls(tuple(None if s is None or int(s) < 0 else Stage(int(s)) for s in stages), start, rows)
+            rows = tuple(None if p is None else _row(i, p) for i, p in enumerate(probabilities))
+        return cls(tuple(_stage(i, stage) for i, stage in enumerate(stages)), start, rows)
+
+    def to_yasa(self) -> Any:
+        """A `yasa.Hypnogram` of the same stages; see `hypnogram.yasa.to_yasa`."""
+        from .yasa import to_yasa
+
+        return to_yasa(self)
 
     @property
     def duration_s(self) -> float:
@@ -108,6 +116,27 @@ class Hypnogram:
                 f"the two hypnograms must start a multiple of {EPOCH_S:g} s apart",
             )
         return self.window(epochs, len(other))
+
+
+def _stage(epoch: int, code: Stage | int | None) -> Stage | None:
+    if code is None:
+        return None
+    try:
+        index = operator.index(code)
+    except TypeError:
+        index = len(STAGES)
+    if index >= len(STAGES):
+        cure = "use 0 W, 1 N1, 2 N2, 3 N3, 4 R; None or a negative number where it is unscored"
+        raise InputError(f"stages[{epoch}]", code, cure)
+    return None if index < 0 else STAGES[index]
+
+
+def _row(epoch: int, probabilities: Mapping[Stage, float]) -> tuple[float, ...]:
+    try:
+        return tuple(float(probabilities[stage]) for stage in STAGES)
+    except (KeyError, TypeError, ValueError) as error:
+        cure = "give a mapping of the five stages to probabilities"
+        raise InputError(f"probabilities[{epoch}]", probabilities, cure) from error
 
 
 def _is_distribution(row: Sequence[float]) -> bool:

@@ -1,0 +1,68 @@
+"""Hypnograms as the XML of Compumedics Profusion, the form of the NSRR's annotation files."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..atomic import write_file
+from ..epoch import EPOCH_S
+from ..errors import RecordingError
+from ..sources.edf_header import open_regular
+from ..stages import Stage
+from .model import MAX_EPOCHS, Hypnogram
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+__all__ = ["read_profusion", "write_profusion"]
+
+UNSCORED = 9
+_MAX_BYTES = 1 << 26
+_STAGES = re.compile(rb"<SleepStages>(.*?)</SleepStages>", re.DOTALL)
+_STAGE = re.compile(rb"\s*<SleepStage>\s*(\d{1,2})\s*</SleepStage>")
+_LENGTH = re.compile(rb"<EpochLength>\s*(\d{1,6})\s*</EpochLength>")
+
+
+def write_profusion(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
+    """Write EpochLength, no events, and one SleepStage per epoch: 0 W, 1 N1, 2 N2, 3 N3, 5 R, 9 unscored.
+
+    Some readers (YASA's among them) take 9 for wake. Clock times are no part of these files.
+    """
+    lines = "".join(
+        f"<SleepStage>{UNSCORED if stage is None else stage.rk_code}</SleepStage>\n"
+        for stage in hypnogram.stages
+    )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<CMPStudyConfig>\n'
+        f"<EpochLength>{EPOCH_S:g}</EpochLength>\n<ScoredEvents></ScoredEvents>\n"
+        f"<SleepStages>\n{lines}</SleepStages>\n</CMPStudyConfig>\n"
+    )
+    return write_file(path, text.encode())
+
+
+def read_profusion(path: str | os.PathLike[str]) -> Hypnogram:
+    """Read the stages of a Profusion XML file; S4 is N3, 6 (movement) and 9 are unscored.
+
+    Only the two elements that matter are looked for, so that no XML parser meets a hostile file. Raises
+    RecordingError for a file without them, another epoch length than 30 s, or a code that is none.
+    """
+    target, handle, size = open_regular(path)
+    with handle:
+        raw = handle.read(_MAX_BYTES) if size <= _MAX_BYTES else b""
+    length, block = _LENGTH.search(raw), _STAGES.search(raw)
+    if length is None or block is None:
+        raise RecordingError("file", target.name, "no Profusion hypnogram", path=str(target))
+    if int(length[1]) != EPOCH_S:
+        raise RecordingError("EpochLength", int(length[1]), "only epochs of 30 s are read", path=str(target))
+    codes: list[int] = []
+    place = 0
+    while (match := _STAGE.match(block[1], place)) is not None and len(codes) <= MAX_EPOCHS:
+        codes.append(int(match[1]))
+        place = match.end()
+    wrong = [code for code in codes if code not in (0, 1, 2, 3, 4, 5, 6, UNSCORED)]
+    if wrong or block[1][place:].strip() or len(codes) > MAX_EPOCHS:
+        found = wrong[0] if wrong else block[1][place : place + 40]
+        raise RecordingError("SleepStage", found, "use 0 to 6 or 9, at most a week of them", path=str(target))
+    return Hypnogram(tuple(Stage.from_rk(code) for code in codes))
