@@ -12,6 +12,9 @@ from rich.text import Text
 __all__ = ["NOTICE", "note", "out", "plain", "progress_console", "report_error"]
 
 NOTICE = "Not a medical device. Research software: not for diagnosis or treatment."
+NARROWEST = 20
+"""Columns below which no table is readable: lines are then printed whole and the terminal breaks them."""
+
 _WIDEST, _UNKNOWN_WIDTH = 120, 100
 
 
@@ -58,5 +61,6 @@ def _console(stream: TextIO) -> Console:
         reconfigure(errors="replace")
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     known = console.is_terminal or "COLUMNS" in os.environ
-    console.width = min(console.width, _WIDEST) if known else _UNKNOWN_WIDTH
+    width = min(console.width, _WIDEST) if known else _UNKNOWN_WIDTH
+    console.width = width if width >= NARROWEST else _UNKNOWN_WIDTH
     return console

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__, plot
 from ..atomic import write_file
 from ..errors import RecordingError
-from ..hypnogram import to_csv, write_edf
+from ..hypnogram import sleep_statistics, to_csv, write_edf, write_format
 from .console import NOTICE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..hypnogram import Agreement, Hypnogram
     from .staging import Night
 
 __all__ = ["make_folder", "night_dict", "predictions_json", "write_night"]
+
+_ALWAYS = ("edf", "csv")
 
 
 def make_folder(path: str) -> Path:
@@ -59,6 +63,7 @@ def night_dict(night: Night, agreement: Agreement | None) -> dict[str, Any]:
         "mode": night.mode,
         "complete": night.complete,
         "summary": night.summary(),
+        "statistics": sleep_statistics(night.hypnogram()).to_dict() if night.predictions else None,
         "agreement": None if agreement is None else agreement.to_dict(),
     }
 
@@ -91,8 +96,9 @@ def write_night(
     agreement: Agreement | None,
     title: str,
     reference_name: str = "truth",
+    formats: Sequence[str] = (),
 ) -> tuple[list[Path], str]:
-    """Write hypnogram.edf, hypnogram.csv, predictions.json and hypnogram.png.
+    """Write hypnogram.edf, hypnogram.csv, predictions.json, hypnogram.png and the further `formats`.
 
     Returns the files and a remark (empty, or why there is no picture). Raises RecordingError.
     """
@@ -101,6 +107,7 @@ def write_night(
         write_edf(hypnogram, folder / "hypnogram.edf"),
         to_csv(hypnogram, folder / "hypnogram.csv"),
         write_file(folder / "predictions.json", predictions_json(night, agreement)),
+        *(write_format(hypnogram, folder, name) for name in dict.fromkeys(formats) if name not in _ALWAYS),
     ]
     if not plot.available():
         return files, "no picture: it needs matplotlib, pip install 'eegvlm-rt[viz]'"

@@ -16,6 +16,7 @@ __all__ = ["MODES", "build_parser"]
 
 MODES = ("head", "direct", "cot")
 REASONS = ("all", "few", "none")
+FORMATS = ("edf-rk", "json", "bids", "bids-hypnogram", "profusion", "edfbrowser")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,6 +70,15 @@ def _model_options(command: argparse.ArgumentParser, *, reasons: str) -> None:
     )
 
 
+def _format_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--format",
+        action="append",
+        choices=FORMATS,
+        help="write the hypnogram to --out in this form too; may be given again",
+    )
+
+
 def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = _command(
         commands, "demo", "demo", "Simulate a night, write it as an EDF file, stage that file and report."
@@ -86,8 +96,8 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "stage", "stage", "Stage one EEG channel of an EDF or EDF+ recording.")
-    command.add_argument("file", metavar="FILE", help="EDF or EDF+ recording")
+    command = _command(commands, "stage", "stage", "Stage one EEG channel of an EDF or BDF recording.")
+    command.add_argument("file", metavar="FILE", help="EDF or BDF recording")
     command.add_argument("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
     command.add_argument(
         "--out",
@@ -98,6 +108,7 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--json", action="store_true", help="print JSON lines: one per epoch, then a summary"
     )
     command.add_argument("--truth", metavar="FILE", help="EDF+ hypnogram to compare with")
+    _format_option(command)
     _model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
 
 
@@ -105,7 +116,7 @@ def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     command = _command(
         commands, "render", "render", "Write the picture the model sees of one epoch as a PNG file."
     )
-    command.add_argument("file", metavar="FILE", help="EDF or EDF+ recording")
+    command.add_argument("file", metavar="FILE", help="EDF or BDF recording")
     command.add_argument("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
     command.add_argument(
         "--epoch", type=_count, default=1, metavar="K", help="epoch, counted from 1 (default: 1)"

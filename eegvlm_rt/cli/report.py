@@ -9,6 +9,7 @@ import numpy as np
 from rich.text import Text
 
 from ..epoch import EPOCH_S
+from ..hypnogram import sleep_statistics
 from ..stages import STAGES, Stage
 from .present import STAGE_STYLES, clock, scored_stage
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..hypnogram import Agreement, Hypnogram
     from ..prediction import StagePrediction
 
-__all__ = ["agreement_lines", "duration", "hypnogram_lines", "summary", "summary_lines"]
+__all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary", "summary_lines"]
 
 _ROWS = (Stage.W, Stage.R, Stage.N1, Stage.N2, Stage.N3)
 _LEFT, _NAMES = 4, 11
@@ -84,6 +85,31 @@ def summary_lines(predictions: Sequence[StagePrediction], elapsed_s: float) -> l
     return lines
 
 
+def statistics_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
+    """The AASM manual's numbers of the night, and what unscored epochs mean for them."""
+    found = sleep_statistics(hypnogram)
+    parts = [
+        f"total sleep {found.sleep_min:g} of {found.recording_min:g} min",
+        f"efficiency {found.efficiency_pct:.1f} %",
+        f"onset latency {_minutes(found.onset_latency_min)}",
+        f"REM latency {_minutes(found.rem_latency_min)}",
+        f"wake after onset {_minutes(found.waso_min)}",
+    ]
+    if found.unscored_min:
+        parts.append(f"unscored {found.unscored_min:g} min, counted as neither wake nor sleep")
+    if not found.latencies_certain:
+        parts.append("an unscored epoch lies before: latencies may be shorter")
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]}, {part}" if lines[-1] else part
+        if lines[-1] and _NAMES + len(joined) + 1 > width:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return [_line("Sleep" if i == 0 else "", text) for i, text in enumerate(lines)]
+
+
 def agreement_lines(found: Agreement, name: str) -> list[Text]:
     """Accuracy, kappa, macro F1, then the confusion table with F1 per stage."""
     kappa = "not defined" if found.kappa is None else f"{found.kappa:.3f}"
@@ -141,6 +167,10 @@ def _time_axis(hypnogram: Hypnogram, columns: int) -> str:
     for column in range(0, columns - 4, step):
         axis[column : column + 5] = clock(hypnogram.start, column * column_s)[:5]
     return "".join(axis)
+
+
+def _minutes(value: float | None) -> str:
+    return "-" if value is None else f"{value:g} min"
 
 
 def _of(part: int, whole: int, what: str) -> str:

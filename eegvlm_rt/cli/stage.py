@@ -13,7 +13,7 @@ from ..sources import read_channel
 from .console import NOTICE, note, out, plain
 from .outputs import make_folder, night_dict, write_night
 from .present import header, pick_few, reason, row
-from .report import agreement_lines, duration, hypnogram_lines, summary_lines
+from .report import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
 from .staging import epochs_of, load_stager, stage_recording
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..sources import Recording
     from .staging import Night
 
-__all__ = ["covering", "run", "stage_file"]
+__all__ = ["covering", "formats_of", "run", "stage_file"]
 
 DONE, INTERRUPTED = 0, 130
 _ALL_REASONS_UP_TO = 20
@@ -38,10 +38,19 @@ def run(args: argparse.Namespace) -> int:
     recording = read_channel(args.file, args.channel)
     _check_length(recording)
     truth = None if args.truth is None else covering(read_edf(args.truth), recording)
+    formats_of(args)
     folder = None if args.out is None else make_folder(args.out)
     if args.json:
         return _json(args, recording, truth, folder)
     return stage_file(args, recording, truth=truth, folder=folder)
+
+
+def formats_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """The further forms of the hypnogram that --format asks for; raises InputError without a folder."""
+    wanted = tuple(getattr(args, "format", None) or ())
+    if wanted and args.out is None:
+        raise InputError("--format", " ".join(wanted), "add --out DIR, the folder they are written to")
+    return wanted
 
 
 def _check_length(recording: Recording) -> None:
@@ -80,6 +89,7 @@ def stage_file(
     `truth` has one entry per epoch of the recording (see `covering`).
     """
     console = out()
+    formats = formats_of(args)
     stager = load_stager(args.bundle, args.mode, args.threads, console)
     _title(console, recording, stager.bundle.manifest.model_id, args.mode)
     console.print(header(console.width))
@@ -97,6 +107,7 @@ def stage_file(
         *hypnogram_lines(hypnogram, console.width),
         "",
         *summary_lines(night.predictions, night.elapsed_s),
+        *statistics_lines(hypnogram, console.width),
     ):
         console.print(line)
     console.print()
@@ -116,6 +127,7 @@ def stage_file(
             agreement=found,
             title=title or _name(recording),
             reference_name=truth_name,
+            formats=formats,
         )
         for i, file in enumerate(files):
             console.print(f"{'' if i else 'Files':<11}{plain(str(file))}", soft_wrap=True)
@@ -137,7 +149,14 @@ def _json(
         hypnogram = night.hypnogram()
         reference, found = _compare(truth, hypnogram)
         if folder is not None:
-            write_night(folder, night, reference=reference, agreement=found, title=_name(recording))
+            write_night(
+                folder,
+                night,
+                reference=reference,
+                agreement=found,
+                title=_name(recording),
+                formats=formats_of(args),
+            )
     _line({"type": "summary", **night_dict(night, found), "notice": NOTICE})
     return DONE if night.complete else INTERRUPTED
 

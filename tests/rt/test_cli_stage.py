@@ -246,7 +246,7 @@ def refused(found: tuple[int, str, str], words: str) -> None:
         ("empty", "empty"),
         ("header cut", "header"),
         ("data cut", "cut off"),
-        ("no EDF", "no EDF file"),
+        ("no EDF", "no EDF or BDF file"),
         ("interrupted", r"EDF\+D"),
         ("no voltage", "physical dimension: degC"),
         ("volts as microvolts", "factor of 1e6"),
@@ -358,3 +358,33 @@ def test_rows_have_a_probability_for_every_stage(capsys, recording):
     _, out, _ = cli(capsys, "stage", recording)
     heading = next(line for line in out.splitlines() if line.startswith("epoch"))
     assert heading.split()[3 : 3 + len(STAGES)] == [stage.name for stage in STAGES]
+
+
+@pytest.mark.parametrize("columns", ["1", "9", "19"])
+def test_below_twenty_columns_lines_are_printed_whole(capsys, monkeypatch, recording, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    status, out, _ = cli(capsys, "stage", recording, "--reasons", "none")
+    assert status == 0
+    assert len(ROW.findall(out)) == 3
+    assert cli(capsys, "info")[1].count("eegvlm-rt ") >= 1
+
+
+def test_sleep_statistics_are_shown_and_in_the_json(capsys, recording):
+    _, out, _ = cli(capsys, "stage", recording)
+    assert re.search(r"^Sleep +total sleep [\d.]+ of 1\.5 min, efficiency", out, re.MULTILINE)
+    _, out, _ = cli(capsys, "stage", recording, "--json")
+    assert json_lines(out)[1]["statistics"]["recording_min"] == 1.5
+
+
+def test_other_forms_of_the_hypnogram_are_written_when_asked_for(capsys, tmp_path, recording):
+    forms = ("--format", "profusion", "--format", "bids")
+    status, out, _ = cli(capsys, "stage", recording, "--out", tmp_path / "results", *forms)
+    assert status == 0
+    assert "night_events.tsv" in out
+    assert (tmp_path / "results" / "hypnogram.xml").is_file()
+
+
+def test_a_form_without_a_folder_is_refused(capsys, recording):
+    status, _, err = cli(capsys, "stage", recording, "--format", "bids")
+    assert status == 2
+    assert "add --out" in err
