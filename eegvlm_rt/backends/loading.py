@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from ..bundle import Bundle, BundleFile
     from .base import LanguageModel, VisionTower
 
-__all__ = ["load_language_model", "load_tower"]
+__all__ = ["FUSED", "load_language_model", "load_tower"]
+
+FUSED: Final = "_fused"
+"""How the precision of a language model with ONNX Runtime's fused attention ends ("int4_fused")."""
 
 
 def load_tower(bundle: Bundle, *, threads: int = 1, precision: str | None = None) -> VisionTower:
@@ -42,13 +45,16 @@ def load_tower(bundle: Bundle, *, threads: int = 1, precision: str | None = None
 
 def load_language_model(bundle: Bundle, *, threads: int = 1, precision: str | None = None) -> LanguageModel:
     """The language model of a bundle with its embedding table; precision and errors as for `load_tower`."""
+    component = bundle.component("llm")
+    file, name = component.at(precision), precision or component.precision
+    graph, table, data = bundle.read(file), _embedding_table(bundle), _data(bundle, file)
+    if name.endswith(FUSED):
+        from .onnx_gqa import FusedLanguageModel
+
+        return FusedLanguageModel(graph, table, bundle.manifest.lm, threads=threads, data=data)
     from .onnx_lm import OnnxLanguageModel
 
-    file = bundle.component("llm").at(precision)
-    table = _embedding_table(bundle)
-    return OnnxLanguageModel(
-        bundle.read(file), table, bundle.manifest.lm, threads=threads, data=_data(bundle, file)
-    )
+    return OnnxLanguageModel(graph, table, bundle.manifest.lm, threads=threads, data=data)
 
 
 def _embedding_table(bundle: Bundle) -> NDArray[np.floating]:

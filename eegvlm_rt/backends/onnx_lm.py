@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, InputError
+from .embedding import EmbeddedDecoder, cache_names
 from .session import check_names, make_session, static_dimension
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ..bundle.manifest import LanguageModelShape
     from .base import KVCache
@@ -50,7 +51,7 @@ class _Cache:
             self._pool.append(self.block)
 
 
-class OnnxLanguageModel:
+class OnnxLanguageModel(EmbeddedDecoder):
     """A decoder graph and its embedding table (vocabulary, D) in float16 or float32.
 
     Steps may run in several threads at once. Raises BackendError where graph, table and shape do not fit.
@@ -65,65 +66,12 @@ class OnnxLanguageModel:
         threads: int = 1,
         data: Mapping[str, bytes] | None = None,
     ) -> None:
-        if embed_tokens.ndim != 2 or embed_tokens.dtype not in (np.float16, np.float32):
-            found = f"{embed_tokens.dtype} {embed_tokens.shape}"
-            raise BackendError(
-                "embed_tokens", found, "give float16 or float32 of shape (vocab_size, hidden_size)"
-            )
-        if len(embed_tokens) != shape.vocab_size:
-            raise BackendError(
-                "embed_tokens", len(embed_tokens), f"the manifest says {shape.vocab_size} rows"
-            )
-        self._table = embed_tokens
-        self._shape = shape
-        self._past = [
-            f"past_key_values.{i}.{kind}" for i in range(shape.num_layers) for kind in ("key", "value")
-        ]
-        self._present = [f"present.{i}.{kind}" for i in range(shape.num_layers) for kind in ("key", "value")]
+        super().__init__(embed_tokens, shape)
+        self._past = cache_names("past_key_values", shape.num_layers)
+        self._present = cache_names("present", shape.num_layers)
         self._session = make_session(graph, name="llm", threads=threads, data=data)
         self._dtype = self._check_graph()
         self._pool: list[NDArray[np.uint8]] = []
-
-    @property
-    def hidden_size(self) -> int:
-        """Width D of the embeddings."""
-        return int(self._table.shape[1])
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of tokens V."""
-        return self._shape.vocab_size
-
-    def embed(self, ids: Sequence[int]) -> Float32:
-        """Embeddings (1, T, D) float32 of T token ids. Raises InputError for an id outside the vocabulary."""
-        index = np.asarray(ids, dtype=np.int64)
-        if index.ndim != 1 or (index.size and not 0 <= index.min() <= index.max() < self.vocab_size):
-            raise InputError("ids", ids, f"give token ids from 0 to {self.vocab_size - 1}")
-        return np.asarray(self._table[index], dtype=np.float32)[None]
-
-    def step(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, KVCache]:
-        """Logits (T, V) float32 of (1, T, D) embeddings read after `cache`, and the longer cache.
-
-        Raises:
-            InputError: another shape or dtype. BackendError: the run failed.
-        """
-        logits = np.empty((1, self._tokens(inputs_embeds), self.vocab_size), dtype=np.float32)
-        return logits[0], self._run(inputs_embeds, cache, logits)
-
-    def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> KVCache:
-        """The cache after (1, T, D) embeddings; the logits are not kept. Raises as `step` does."""
-        self._tokens(inputs_embeds)
-        return self._run(inputs_embeds, cache, None)
-
-    def _tokens(self, inputs_embeds: Float32) -> int:
-        shape = inputs_embeds.shape
-        good = len(shape) == 3 and shape[0] == 1 and shape[1] > 0 and shape[2] == self.hidden_size
-        if not good or inputs_embeds.dtype != np.float32:
-            found = f"{inputs_embeds.dtype} {shape}"
-            raise InputError(
-                "inputs_embeds", found, f"give float32 of shape (1, T, {self.hidden_size}), T > 0"
-            )
-        return int(shape[1])
 
     def _run(self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None) -> _Cache:
         if cache is not None and not isinstance(cache, _Cache):

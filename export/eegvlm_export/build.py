@@ -6,7 +6,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,7 @@ class Exported:
     figures: Mapping[str, Any]
     gates: tuple[GateResult, ...]
     speed_ms: Mapping[str, float]
+    weight_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 def export_bundle(
@@ -60,12 +61,14 @@ def export_bundle(
     evaluation_modes: Sequence[Mode] = tuple(Mode),
     threads: int = 2,
     overwrite: bool = False,
+    keep: Path | None = None,
     progress: Progress = lambda _: None,
 ) -> Exported:
     """Export the checkpoint folder to the bundle folder `destination`.
 
     `calibration` and `parity` are "sim" or a folder of stored nights; `evaluations` names scored
-    sets ("real:FOLDER"). Everything is measured through the runtime, on files as they will be published.
+    sets ("real:FOLDER"). Quantised weights are kept in the folder `keep`, where an interrupted export is gone
+    on with. Everything is measured through the runtime, on files as they will be published.
 
     Raises GatesFailedError, with nothing published, when a gate fails; FileNotFoundError and ValueError for
     what cannot be read; eegvlm_rt.errors.BundleError where `destination` cannot be written.
@@ -73,7 +76,7 @@ def export_bundle(
     if os.path.lexists(destination) and not overwrite:
         raise BundleError("destination", str(destination), "exists; remove it or ask to overwrite it")
     references = {source.partition(":")[0]: load_set(source) for source in evaluations}
-    checkpoint = Checkpoint.load(checkpoint_path)
+    checkpoint = Checkpoint.load(checkpoint_path, recipe.reference)
     processor = checkpoint.processor
     with tempfile.TemporaryDirectory(prefix="eegvlm-export-") as folder:
         work = Path(folder)
@@ -85,7 +88,9 @@ def export_bundle(
             )
             return pictures(epochs, processor.render)
 
-        components = make_components(checkpoint, recipe, work, calibrate)
+        components, weight_errors = make_components(
+            checkpoint, recipe, work, calibrate, work=keep, progress=progress
+        )
         manifest = _manifest(checkpoint, recipe, model_id or checkpoint.config.preset_name)
         sources = {"calibration": calibration, "parity": parity}
         manifest["provenance"]["epochs"] = {
@@ -106,6 +111,8 @@ def export_bundle(
         size = {name: component.file.bytes for name, component in staged.manifest.components.items()}
         size["total"] = sum(entry.bytes for entry in staged.manifest.files())
         figures = {**measured.parity, "accuracy": accuracy, "bytes": size}
+        if weight_errors:
+            figures["weight_error"] = {"max": max(weight_errors.values())}
         results = check_gates(recipe.gates, figures)
         if not all(result.passed for result in results):
             raise GatesFailedError(results)
@@ -123,7 +130,7 @@ def export_bundle(
             overwrite=overwrite,
             **manifest,
         )
-    return Exported(bundle, figures, results, measured.speed_ms)
+    return Exported(bundle, figures, results, measured.speed_ms, weight_errors)
 
 
 def _manifest(checkpoint: Checkpoint, recipe: Recipe, model_id: str) -> dict[str, Any]:
@@ -143,6 +150,7 @@ def _manifest(checkpoint: Checkpoint, recipe: Recipe, model_id: str) -> dict[str
             head_dim=head_dim(text),
             vocab_size=text.vocab_size,
         ),
+        "scoring": checkpoint.scoring,
         "provenance": {
             "checkpoint_sha256": checkpoint.digest,
             "recipe": recipe.to_dict(),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
 import torch
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration
@@ -13,7 +15,13 @@ from eegvlm_train.model.processing import EegVlmProcessor
 
 from eegvlm_rt.stages import STAGES, Stage
 
-__all__ = ["Checkpoint"]
+from .weights import FileWeights
+
+__all__ = ["Checkpoint", "Reference"]
+
+Reference = Literal["fp32", "nf4"]
+
+_SCORING = "scoring.json"
 
 _TOKENIZER = "tokenizer.json"
 _TRAINING = "TRAINING.md"
@@ -21,18 +29,23 @@ _NAMED = ("config.json", "processor.json", _TOKENIZER)
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A loaded checkpoint. `digest` is the SHA-256 over names and contents of its files, in order of name."""
+    """A checkpoint. `digest` is the SHA-256 over names and contents of its files, in order of name.
+
+    `reference` is how the network that bundles are compared with is held in memory: "fp32", or "nf4", its
+    language model in 4 bits by bitsandbytes. Nothing else needs the whole network at once.
+    """
 
     path: Path
-    model: EegVlmForConditionalGeneration
+    config: EegVlmConfig
     processor: EegVlmProcessor
     digest: str
+    reference: Reference = "fp32"
 
     @classmethod
-    def load(cls, path: str | Path) -> Checkpoint:
-        """Load a folder written by `eegvlm_train train-language`, in single precision.
+    def load(cls, path: str | Path, reference: Reference = "fp32") -> Checkpoint:
+        """Open a folder written by `eegvlm_train train-language` or `eegvlm_export import`.
 
         Raises FileNotFoundError naming what is missing, ValueError where tokenizer and network do not fit.
         """
@@ -42,13 +55,13 @@ class Checkpoint:
         if missing or not weights:
             found_no = missing or ["safetensors weights"]
             raise FileNotFoundError(f"checkpoint: {folder} has no {', '.join(found_no)}")
-        model = EegVlmForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        config = EegVlmConfig.from_pretrained(folder)
         processor = EegVlmProcessor.from_pretrained(folder)
-        tokens, rows = processor.tokenizer.get_vocab_size(), model.config.text_config.vocab_size
+        tokens, rows = processor.tokenizer.get_vocab_size(), config.text_config.vocab_size
         if tokens > rows:
             raise ValueError(f"tokenizer: {tokens} tokens; the network has {rows}")
         files = sorted([*(folder / name for name in _NAMED), *weights])
-        return cls(folder, model, processor, _digest(files))
+        return cls(folder, config, processor, _digest(files), reference)
 
     @property
     def training(self) -> str:
@@ -56,9 +69,25 @@ class Checkpoint:
         note = self.path / _TRAINING
         return note.read_text(encoding="utf-8") if note.is_file() else ""
 
+    @cached_property
+    def model(self) -> EegVlmForConditionalGeneration:
+        """The whole network, read when first asked for."""
+        options: dict[str, Any] = {"dtype": torch.float32}
+        if self.reference == "nf4":
+            options |= {"quantization_config": _nf4(), "device_map": "cpu"}
+        network: Any = EegVlmForConditionalGeneration.from_pretrained(self.path, **options)
+        return cast("EegVlmForConditionalGeneration", network.eval())
+
     @property
-    def config(self) -> EegVlmConfig:
-        return cast("EegVlmConfig", self.model.config)
+    def language(self) -> FileWeights:
+        """The weights of the language model, read from the files one by one."""
+        return FileWeights(self.path)
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """What the folder's scoring.json says of temperatures and smoothing; empty without one."""
+        file = self.path / _SCORING
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
     @property
     def stage_tokens(self) -> dict[Stage, int]:
@@ -69,6 +98,19 @@ class Checkpoint:
     @property
     def tokenizer_path(self) -> Path:
         return self.path / _TOKENIZER
+
+
+def _nf4() -> Any:
+    """QLoRA's 4-bit NormalFloat (Dettmers et al. 2023) for the language model's layers alone."""
+    from transformers import BitsAndBytesConfig
+
+    kept = ["vision_tower", "enhancement", "projector", "lm_head"]
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.float32,
+        llm_int8_skip_modules=kept,
+    )
 
 
 def _digest(files: list[Path]) -> str:

@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--modes", default=",".join(Mode), help="modes to evaluate (default: all three)")
     parser.add_argument("--threads", type=int, default=2, help="threads of the runtime's sessions")
     parser.add_argument("--report", type=Path, help="write figures, gates and timings to this JSON file")
+    parser.add_argument("--work", type=Path, help="keep quantised weights here; an interrupted run goes on")
     parser.add_argument("--overwrite", action="store_true", help="replace an older bundle at the same place")
     return parser
 
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             evaluation_modes=modes,
             threads=args.threads,
             overwrite=args.overwrite,
+            keep=args.work,
             progress=lambda text: console.print(text, style="dim"),
         )
     except GatesFailedError as failed:

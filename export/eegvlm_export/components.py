@@ -3,54 +3,119 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig
 
+from eegvlm_rt.backends.loading import FUSED
 from eegvlm_rt.bundle import ComponentSource
 
-from .blockwise import Bits, quantize_matmuls, store_half
+from .blockwise import Bits, store_half
+from .calibrate import calibrator
 from .checkpoint import Checkpoint
-from .graph import save
-from .language import export_language
+from .filling import FUSED_OPERATORS, ExternalData, fill
+from .graph import INLINE_BYTES, data_path, save
+from .language import language_skeleton, weight_slots
+from .methods import CALIBRATED
+from .packing import PackedWeights
 from .recipe import Recipe
 from .static8 import quantize_static8
 from .tower import export_tower
+from .weights import LanguageWeights
 
-__all__ = ["make_components"]
+__all__ = ["embedding_table", "make_components", "write_language"]
 
 Float32 = NDArray[np.float32]
 _BITS: dict[str, Bits] = {"int4": 4, "int8": 8}
 
 
 def make_components(
-    checkpoint: Checkpoint, recipe: Recipe, folder: Path, calibration: Callable[[], Iterable[Float32]]
-) -> dict[str, ComponentSource]:
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    folder: Path,
+    calibration: Callable[[], Iterable[Float32]],
+    *,
+    work: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[dict[str, ComponentSource], dict[str, float]]:
     """Write tower, language model and embedding table below `folder`, at every precision of `recipe`.
 
     `calibration` gives batches of `pixel_values`, and is called only where an int8 tower is asked for.
+    Quantised weights are kept in `work`, where an interrupted export is gone on with. Returns the components,
+    and the share of energy that each 4- and 8-bit weight of the language model lost.
     """
     towers = {
         name: _write(_tower_at(tower, name, calibration), folder / _tower_file(name, recipe))
         for name, tower in _copies(export_tower(checkpoint.model), recipe.tower_precisions)
     }
-    models = {
-        name: _write(_language_at(language, name, recipe), folder / f"llm.{name}.onnx")
-        for name, language in _copies(export_language(checkpoint.model.language_model), recipe.llm_precisions)
-    }
-    table = _embeddings(checkpoint.model.language_model, half=recipe.llm != "fp32")
+    config, weights = checkpoint.config.text_config, checkpoint.language
+    packed = PackedWeights(
+        work or folder / "weights",
+        checkpoint.digest,
+        config,
+        weights,
+        method=recipe.method,
+        block=recipe.block_size,
+        head=recipe.head,
+        calibrated=calibrator(checkpoint, recipe) if recipe.method in CALIBRATED else None,
+        progress=progress,
+    )
+    models = {}
+    for name in recipe.llm_precisions:
+        progress(f"language model {name}")
+        path = folder / f"llm.{name}.onnx"
+        models[name] = path, write_language(config, weights, packed, name, path, head=recipe.head)
+    table = embedding_table(weights, half=not recipe.llm.startswith("fp32"))
     embed = folder / "embed_tokens.npy"
     np.save(embed, table, allow_pickle=False)
-    return {
+    components = {
         "tower": _component(towers, recipe.tower),
         "llm": _component(models, recipe.llm),
         "embed_tokens": ComponentSource(embed, "fp16" if table.dtype == np.float16 else "fp32"),
         "tokenizer": ComponentSource(checkpoint.tokenizer_path, "none", file="tokenizer.json"),
     }
+    return components, packed.errors
+
+
+def write_language(
+    config: LlamaConfig,
+    weights: LanguageWeights,
+    packed: PackedWeights,
+    precision: str,
+    path: Path,
+    *,
+    head: str = "fp16",
+    inline_bytes: int = INLINE_BYTES,
+) -> tuple[Path, ...]:
+    """Write one graph of the language model, holding one weight at a time where it is larger than
+    `inline_bytes`; returns its files of external weights.
+    """
+    kind = precision.removesuffix(FUSED)
+    fused = precision != kind
+    graph = language_skeleton(config, "fused" if fused else "standard")
+    source = packed.at(_BITS[kind]) if kind in _BITS else None
+    half = kind == "fp16" or (kind in _BITS and head != "fp32")
+    count = sum(math.prod(slot.shape) for slot in weight_slots(config))
+    size = count * {"fp32": 4.0, "fp16": 2.0, "int8": 1.125, "int4": 0.625}[kind]
+    if size <= inline_bytes:
+        fill(graph, config, weights, packed=source, half=half)
+    else:
+        with ExternalData(data_path(path)) as data:
+            fill(graph, config, weights, packed=source, half=half, data=data)
+    return save(graph, path, allowed=FUSED_OPERATORS if fused else frozenset())
+
+
+def embedding_table(weights: LanguageWeights, *, half: bool) -> NDArray[np.floating]:
+    """The embedding table (vocabulary, D), in half precision where that is asked for and holds it."""
+    table = weights.tensor("model.embed_tokens.weight").detach()
+    fits = half and float(table.abs().max()) <= np.finfo(np.float16).max
+    return np.ascontiguousarray(table.to(torch.float16 if fits else torch.float32).numpy())
 
 
 Written = tuple[Path, tuple[Path, ...]]
@@ -94,19 +159,3 @@ def _tower_at(
     if precision != "fp32":
         store_half(tower)
     return tower
-
-
-def _language_at(language: onnx.ModelProto, precision: str, recipe: Recipe) -> onnx.ModelProto:
-    if precision in _BITS:
-        quantize_matmuls(language, bits=_BITS[precision], block=recipe.block_size, keep=frozenset({"logits"}))
-        if recipe.head == "int8":
-            quantize_matmuls(language, bits=8, block=recipe.block_size)
-    if precision == "fp16" or (precision in _BITS and recipe.head != "fp32"):
-        store_half(language)
-    return language
-
-
-def _embeddings(model: LlamaForCausalLM, *, half: bool) -> NDArray[np.floating]:
-    table = model.get_input_embeddings().weight.detach().numpy()
-    fits = half and np.abs(table).max() <= np.finfo(np.float16).max
-    return np.ascontiguousarray(table.astype(np.float16 if fits else np.float32))

@@ -26,6 +26,8 @@ Purpose = Literal["calibration", "parity"]
 def load_epochs(source: str | Path, count: int, spec: Preprocessing, purpose: Purpose) -> NDArray[np.float32]:
     """`count` conditioned epochs (count, samples) in µV, spread over whole nights; the same every time.
 
+    Simulated epochs for calibration are as many of every stage as each night allows.
+
     `source` is "sim", or a folder of `night-*.npz` as `eegvlm_train simulate` writes them; there, epochs for
     calibration and for parity are never the same ones.
     Raises FileNotFoundError for a folder without nights, ValueError for one with too few epochs.
@@ -33,16 +35,29 @@ def load_epochs(source: str | Path, count: int, spec: Preprocessing, purpose: Pu
     if source == SIMULATED:
         nights = -(-count // _EPOCHS_A_NIGHT)
         shares = [len(part) for part in np.array_split(np.arange(count), nights)]
-        first = _FIRST_SEED[purpose]
-        return np.concatenate([_simulated(first + i, share, spec) for i, share in enumerate(shares)])
+        first, even = _FIRST_SEED[purpose], purpose == "calibration"
+        return np.concatenate(
+            [_simulated(first + i, share, spec, stratified=even) for i, share in enumerate(shares)]
+        )
     return _stored(Path(source), count, purpose)
 
 
-def _simulated(seed: int, count: int, spec: Preprocessing) -> NDArray[np.float32]:
+def _simulated(seed: int, count: int, spec: Preprocessing, *, stratified: bool) -> NDArray[np.float32]:
     night = simulate_night(seed, hours=_HOURS)
     signal = condition_recording(night.samples_uv, night.sfreq, spec)
     epochs = signal.reshape(len(night.stages), -1)
-    return np.ascontiguousarray(epochs[_spread(len(epochs), count)])
+    chosen = _by_stage(night.stages, count) if stratified else _spread(len(epochs), count)
+    return np.ascontiguousarray(epochs[chosen])
+
+
+def _by_stage(stages: NDArray[np.integer], count: int) -> NDArray[np.intp]:
+    """`count` epochs in order of time, as many of every stage as the night allows."""
+    places = {int(stage): np.flatnonzero(stages == stage) for stage in np.unique(stages)}
+    wanted = dict.fromkeys(places, 0)
+    for _ in range(min(count, len(stages))):
+        open_ = [stage for stage, where in places.items() if wanted[stage] < len(where)]
+        wanted[min(open_, key=wanted.__getitem__)] += 1
+    return np.sort(np.concatenate([w[_spread(len(w), wanted[s])] for s, w in places.items()]))
 
 
 def _stored(folder: Path, count: int, purpose: Purpose) -> NDArray[np.float32]:

@@ -14,14 +14,24 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-__all__ = ["OPSET", "GraphError", "initializers", "save", "standard_only", "trace"]
+__all__ = [
+    "EXTERNAL_TENSOR_BYTES",
+    "INLINE_BYTES",
+    "OPSET",
+    "GraphError",
+    "data_path",
+    "initializers",
+    "save",
+    "standard_only",
+    "trace",
+]
 
 OPSET: Final = 21
 """First opset with INT4 tensors and blocked DequantizeLinear."""
 
 PRODUCER: Final = "eegvlm_export"
-_INLINE_BYTES: Final = 1_500_000_000
-_EXTERNAL_TENSOR_BYTES: Final = 1024
+INLINE_BYTES: Final = 1_500_000_000
+EXTERNAL_TENSOR_BYTES: Final = 1024
 
 
 class GraphError(ValueError):
@@ -35,10 +45,12 @@ def trace(
     input_names: Sequence[str],
     output_names: Sequence[str],
     dynamic_shapes: Sequence[Any],
+    hollow: frozenset[str] = frozenset(),
 ) -> onnx.ModelProto:
     """ONNX graph of `module(*args)` at opset 21; `dynamic_shapes` gives each argument its free dimensions.
 
-    Names of files and lines of the machine that exports are not kept.
+    Constants named in `hollow` are left out. Names of files and lines of the machine that exports are not
+    kept.
     """
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
@@ -52,6 +64,8 @@ def trace(
             verbose=False,
         )
     assert program is not None
+    for name in hollow & set(program.model.graph.initializers):
+        del program.model.graph.initializers[name]
     return _anonymous(program.model_proto)
 
 
@@ -88,31 +102,46 @@ def initializers(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     return {tensor.name: tensor for tensor in model.graph.initializer}
 
 
-def standard_only(model: onnx.ModelProto) -> None:
-    """Raise GraphError for a node outside the standard operator set, or for a function or a subgraph."""
-    foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain})
+def standard_only(model: onnx.ModelProto, *, allowed: frozenset[str] = frozenset()) -> None:
+    """Raise GraphError for a node outside the standard operator set, or for a function or a subgraph.
+
+    `allowed` names operators ("com.microsoft.MatMulNBits") that may stand beside the standard ones.
+    """
+    used = {f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain}
+    foreign = sorted(used - allowed)
     nested = [
         node.op_type for node in model.graph.node for attribute in node.attribute if attribute.HasField("g")
     ]
-    domains = [entry.domain for entry in model.opset_import if entry.domain]
+    fine = {name.rpartition(".")[0] for name in used & allowed}
+    domains = [entry.domain for entry in model.opset_import if entry.domain and entry.domain not in fine]
     if foreign or nested or domains or model.functions:
         found = foreign + nested + domains + [function.name for function in model.functions]
         raise GraphError(f"graph: {', '.join(found)}; only standard ONNX operators may be written")
 
 
-def save(model: onnx.ModelProto, path: Path, *, inline_bytes: int = _INLINE_BYTES) -> tuple[Path, ...]:
+def save(
+    model: onnx.ModelProto,
+    path: Path,
+    *,
+    inline_bytes: int = INLINE_BYTES,
+    allowed: frozenset[str] = frozenset(),
+) -> tuple[Path, ...]:
     """Write a graph, run the full ONNX check on the file, and return the paths of its external weight files.
 
-    Weights are kept in the file itself up to `inline_bytes`, in `<name>.data` beside it above that. Raises
-    GraphError for an operator that is not standard, onnx.checker.ValidationError for a malformed graph.
+    Weights are kept in the file itself up to `inline_bytes`, in `<name>.data` beside it above that; a graph
+    whose weights were written there already keeps them. Raises GraphError for an operator that is neither
+    standard nor `allowed`, onnx.checker.ValidationError for a malformed graph.
     """
-    standard_only(model)
+    standard_only(model, allowed=allowed)
     size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     external: tuple[Path, ...] = ()
-    if size <= inline_bytes:
+    if any(tensor.external_data for tensor in model.graph.initializer):
+        external = (data_path(path),)
+        path.write_bytes(model.SerializeToString(deterministic=True))
+    elif size <= inline_bytes:
         path.write_bytes(model.SerializeToString(deterministic=True))
     else:
-        data = path.with_name(f"{path.name}.data")
+        data = data_path(path)
         data.unlink(missing_ok=True)
         onnx.save_model(
             model,
@@ -120,11 +149,16 @@ def save(model: onnx.ModelProto, path: Path, *, inline_bytes: int = _INLINE_BYTE
             save_as_external_data=True,
             all_tensors_to_one_file=True,
             location=data.name,
-            size_threshold=_EXTERNAL_TENSOR_BYTES,
+            size_threshold=EXTERNAL_TENSOR_BYTES,
         )
         external = (data,)
     onnx.checker.check_model(str(path), full_check=True)
     return external
+
+
+def data_path(path: Path) -> Path:
+    """The file of external weights of the graph at `path`."""
+    return path.with_name(f"{path.name}.data")
 
 
 def array(tensor: onnx.TensorProto) -> Any:

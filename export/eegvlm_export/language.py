@@ -1,23 +1,70 @@
-"""The language model as one graph: embeddings and past keys and values in, logits and present ones out."""
+"""The language model as one graph: embeddings and past keys and values in, logits and present ones out.
+
+The graph is traced with hollow weights, which take no memory: whatever its size, weights are filled in one by
+one from where they lie (`filling.py`).
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import onnx
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.activations import ACT2FN
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from .graph import trace
-from .modules import joined
+from .graph import initializers, trace
+from .weights import LanguageWeights, ModelWeights
 
-__all__ = ["LanguageGraph", "cache_names", "export_language", "head_dim", "kv_heads"]
+__all__ = [
+    "Attention",
+    "LanguageGraph",
+    "WeightSlot",
+    "cache_names",
+    "export_language",
+    "head_dim",
+    "kv_heads",
+    "language_skeleton",
+    "weight_slots",
+]
+
+Attention = Literal["standard", "fused"]
+"""standard: operators of the ONNX standard, keys and values concatenated, what TensorRT reads. fused: ONNX
+Runtime's GroupQueryAttention, which appends keys and values to a buffer in place."""
 
 _MASKED: Final = -30000.0
 """Added to the score of a key that lies ahead; exp() of it is 0, and half precision can hold it."""
 
+_REAL_ELEMENTS: Final = 1 << 16
+
 _STATIC_ROPE: Final = ("default", "linear", "llama3", "yarn")
+_FUSED_OPERATOR: Final = "com.microsoft::GroupQueryAttention"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSlot:
+    """A constant of the graph: matrices `parts` of the network side by side, (inputs, outputs); or vectors
+    joined.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    shape: tuple[int, ...]
+    layer: int | None = None
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is the constant operand of a product."""
+        return len(self.shape) == 2
+
+    def read(self, weights: LanguageWeights) -> Any:
+        """The constant as float32 in the graph's layout."""
+        return weights.joined(self.parts)
 
 
 def head_dim(config: LlamaConfig) -> int:
@@ -35,38 +82,100 @@ def cache_names(prefix: str, layers: int) -> list[str]:
     return [f"{prefix}.{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
 
 
+def weight_slots(config: LlamaConfig) -> Iterator[WeightSlot]:
+    """Every weight of the graph, layer by layer, with the parameters of LlamaForCausalLM that make it."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    attended = config.num_attention_heads * head_dim(config)
+    mixed = attended + 2 * kv_heads(config) * head_dim(config)
+    biased, mlp_biased = bool(config.attention_bias), bool(config.mlp_bias)
+    products = (
+        ("qkv", "self_attn", ("q_proj", "k_proj", "v_proj"), hidden, mixed, biased),
+        ("out", "self_attn", ("o_proj",), attended, hidden, biased),
+        ("gate_up", "mlp", ("gate_proj", "up_proj"), hidden, 2 * inner, mlp_biased),
+        ("down", "mlp", ("down_proj",), inner, hidden, mlp_biased),
+    )
+    norms = (("attention_norm", "input_layernorm"), ("mlp_norm", "post_attention_layernorm"))
+    for i in range(config.num_hidden_layers):
+        source = f"model.layers.{i}"
+        for name, norm in norms:
+            yield WeightSlot(f"layers.{i}.{name}.weight", (f"{source}.{norm}.weight",), (hidden,), i)
+        for name, block, parts, rows, columns, has_bias in products:
+            full = [f"{source}.{block}.{part}" for part in parts]
+            yield WeightSlot(
+                f"layers.{i}.{name}.weight", tuple(f"{part}.weight" for part in full), (rows, columns), i
+            )
+            if has_bias:
+                biases = tuple(f"{part}.bias" for part in full)
+                yield WeightSlot(f"layers.{i}.{name}.bias", biases, (columns,), i)
+    yield WeightSlot("norm.weight", ("model.norm.weight",), (hidden,))
+    head = "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
+    yield WeightSlot("head.weight", (head,), (hidden, config.vocab_size))
+
+
+def _hollow(*shape: int) -> nn.Parameter:
+    """A parameter of one number seen many times. Small ones are real: the exporter joins equal ones."""
+    values = torch.rand(shape) if math.prod(shape) <= _REAL_ELEMENTS else torch.zeros(1).expand(shape)
+    return nn.Parameter(values, requires_grad=False)
+
+
 class _Norm(nn.Module):
     """LlamaRMSNorm, written as the division that ONNX Runtime fuses into one operator."""
 
-    def __init__(self, norm: Any) -> None:
+    def __init__(self, size: int, eps: float) -> None:
         super().__init__()
-        self.weight = norm.weight
-        self.eps = float(norm.variance_epsilon)
+        self.weight = _hollow(size)
+        self.eps = float(eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
 
 
-class _Layer(nn.Module):
-    """One decoder layer; `forward` returns the new hidden state and all keys and values."""
+class _Product(nn.Module):
+    """x @ weight + bias, the weight as (inputs, outputs)."""
 
-    def __init__(self, layer: Any, config: LlamaConfig) -> None:
+    def __init__(self, rows: int, columns: int, *, bias: bool) -> None:
         super().__init__()
-        self.heads = config.num_attention_heads
-        self.kv_heads = kv_heads(config)
-        self.width = head_dim(config)
-        attention, mlp = layer.self_attn, layer.mlp
-        self.attention_norm = _Norm(layer.input_layernorm)
-        self.mlp_norm = _Norm(layer.post_attention_layernorm)
-        self.qkv = joined(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.out = attention.o_proj
-        self.gate_up = joined(mlp.gate_proj, mlp.up_proj)
-        self.down = mlp.down_proj
-        self.act = mlp.act_fn
+        self.weight = _hollow(rows, columns)
+        self.bias = _hollow(columns) if bias else None
 
+    def forward(self, x: Tensor) -> Tensor:
+        product = x @ self.weight
+        return product if self.bias is None else product + self.bias
+
+
+class _Layer(nn.Module):
+    """One decoder layer; query, key and value are one product, gate and up another: fewer, larger operators
+    for single-token steps.
+    """
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.width = (
+            config.num_attention_heads,
+            kv_heads(config),
+            head_dim(config),
+        )
+        hidden, inner, attended = config.hidden_size, config.intermediate_size, self.heads * self.width
+        mixed = attended + 2 * self.kv_heads * self.width
+        self.attention_norm = _Norm(hidden, config.rms_norm_eps)
+        self.mlp_norm = _Norm(hidden, config.rms_norm_eps)
+        self.qkv = _Product(hidden, mixed, bias=config.attention_bias)
+        self.out = _Product(attended, hidden, bias=config.attention_bias)
+        self.gate_up = _Product(hidden, 2 * inner, bias=config.mlp_bias)
+        self.down = _Product(inner, hidden, bias=config.mlp_bias)
+        self.act = ACT2FN[config.hidden_act]
+
+    def mlp(self, hidden: Tensor) -> Tensor:
+        gate, up = self.gate_up(self.mlp_norm(hidden)).chunk(2, dim=-1)
+        down: Tensor = self.down(self.act(gate) * up)
+        return down
+
+
+class _StandardLayer(_Layer):
     def forward(
         self, hidden: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor, past_key: Tensor, past_value: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """The new hidden state, all keys and all values."""
         batch, tokens = hidden.shape[:2]
         mixed = self.qkv(self.attention_norm(hidden))
         mixed = mixed.reshape(batch, tokens, self.heads + 2 * self.kv_heads, self.width)
@@ -76,8 +185,7 @@ class _Layer(nn.Module):
         value = torch.cat([past_value, mixed[:, :, self.heads + self.kv_heads :].transpose(1, 2)], dim=2)
         mean = self._attend(query, key, value, mask).transpose(1, 2)
         hidden = hidden + self.out(mean.reshape(batch, tokens, self.heads * self.width))
-        gate, up = self.gate_up(self.mlp_norm(hidden)).chunk(2, dim=-1)
-        return hidden + self.down(self.act(gate) * up), key, value
+        return hidden + self.mlp(hidden), key, value
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
         scale = self.width**-0.5
@@ -92,6 +200,30 @@ class _Layer(nn.Module):
         return (weight @ value).reshape(batch, self.heads, tokens, self.width)
 
 
+class _FusedLayer(_Layer):
+    def forward(
+        self, hidden: Tensor, rope: tuple[Tensor, Tensor], lengths: tuple[Tensor, Tensor], *past: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The new hidden state; keys and values in buffers of the past's size."""
+        batch, tokens = hidden.shape[:2]
+        mixed = self.qkv(self.attention_norm(hidden))
+        mean, key, value = torch.onnx.ops.symbolic_multi_out(
+            _FUSED_OPERATOR,
+            (mixed, None, None, *past, *lengths, *rope),
+            attrs={
+                "num_heads": self.heads,
+                "kv_num_heads": self.kv_heads,
+                "do_rotary": 1,
+                "scale": self.width**-0.5,
+            },
+            dtypes=(mixed.dtype, past[0].dtype, past[1].dtype),
+            shapes=((batch, tokens, self.heads * self.width), tuple(past[0].shape), tuple(past[1].shape)),
+            version=1,
+        )
+        hidden = hidden + self.out(mean)
+        return hidden + self.mlp(hidden), key, value
+
+
 def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
     cos, signed_sin = rope
     half = x.shape[-1] // 2
@@ -99,22 +231,33 @@ def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class LanguageGraph(nn.Module):
-    """LlamaForCausalLM over embeddings, with its causal mask inside and no operator outside the standard set.
+    """LlamaForCausalLM over embeddings, causal mask inside, with the weights of `weight_slots` yet to come.
 
-    Query, key and value are one product, gate and up another: fewer, larger operators for single-token steps.
     Raises ValueError for rotary embeddings that depend on the length of the text.
     """
 
-    def __init__(self, model: LlamaForCausalLM) -> None:
+    def __init__(self, config: LlamaConfig, attention: Attention = "standard") -> None:
         super().__init__()
-        rope = getattr(model.model.rotary_emb, "rope_type", "default")
+        self.rotary = LlamaRotaryEmbedding(config)
+        rope = getattr(self.rotary, "rope_type", "default")
         if rope not in _STATIC_ROPE:
             raise ValueError(f"text_config.rope_type: {rope!r}; use one of {', '.join(_STATIC_ROPE)}")
-        self.layers = nn.ModuleList(_Layer(layer, model.config) for layer in model.model.layers)
-        self.rotary = model.model.rotary_emb
-        self.norm = _Norm(model.model.norm)
-        self.head = model.lm_head
+        kind = _FusedLayer if attention == "fused" else _StandardLayer
+        self.layers = nn.ModuleList(kind(config) for _ in range(config.num_hidden_layers))
+        self.norm = _Norm(config.hidden_size, config.rms_norm_eps)
+        self.head = _Product(config.hidden_size, config.vocab_size, bias=False)
 
+    def _read(
+        self, hidden: Tensor, past: tuple[tuple[Tensor, Tensor], ...], *shared: Any
+    ) -> tuple[Tensor, ...]:
+        present = []
+        for layer, held in zip(self.layers, past, strict=True):
+            hidden, key, value = layer(hidden, *shared, *held)
+            present += [key, value]
+        return (self.head(self.norm(hidden)), *present)
+
+
+class _StandardGraph(LanguageGraph):
     def forward(
         self, inputs_embeds: Tensor, position_ids: Tensor, past: tuple[tuple[Tensor, Tensor], ...]
     ) -> tuple[Tensor, ...]:
@@ -129,33 +272,69 @@ class LanguageGraph(nn.Module):
         here = torch.arange(tokens, device=inputs_embeds.device) + before
         keys = torch.arange(tokens + before, device=inputs_embeds.device)
         mask = torch.where(keys[None] <= here[:, None], 0.0, _MASKED)[None, None]
-        hidden, present = inputs_embeds, []
-        for layer, (past_key, past_value) in zip(self.layers, past, strict=True):
-            hidden, key, value = layer(hidden, rope, mask, past_key, past_value)
-            present += [key, value]
-        return (self.head(self.norm(hidden)), *present)
+        return self._read(inputs_embeds, past, rope, mask)
+
+
+class _FusedGraph(LanguageGraph):
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__(config, "fused")
+        positions = torch.arange(config.max_position_embeddings)[None]
+        cos, sin = self.rotary(torch.zeros(1), positions)
+        half = head_dim(config) // 2
+        self.register_buffer("cos", cos[0, :, :half].contiguous())
+        self.register_buffer("sin", sin[0, :, :half].contiguous())
+
+    def forward(
+        self, inputs_embeds: Tensor, last: Tensor, total: Tensor, past: tuple[tuple[Tensor, Tensor], ...]
+    ) -> tuple[Tensor, ...]:
+        """Embeddings (1, T, D), index of the last token [1] int32, number of tokens () int32 and per layer
+        buffers (1, Hkv, capacity, d) -> logits (1, T, V), then the same buffers, longer by T tokens.
+        """
+        return self._read(inputs_embeds, past, (self.cos, self.sin), (last, total))
+
+
+def language_skeleton(config: LlamaConfig, attention: Attention = "standard") -> onnx.ModelProto:
+    """The graph without the constants of `weight_slots`, which its nodes name.
+
+    "standard": `inputs_embeds` [batch, seq, D], `position_ids` [batch, seq] int64 and
+    `past_key_values.{i}.key|value` [batch, kv_heads, past, head_dim] (past may be 0) -> `logits`
+    [batch, seq, V], `present.{i}.key|value`. "fused" reads one text: `last_position` [1] and `total_tokens`
+    [] (int32) stand for `position_ids`, and past and present are buffers [1, kv_heads, capacity, head_dim],
+    which may be the same memory.
+    """
+    layers, limit = config.num_hidden_layers, config.max_position_embeddings
+    fused = attention == "fused"
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    seq = torch.export.Dim("seq", min=1, max=limit)
+    past = torch.export.Dim("capacity" if fused else "past", min=int(fused), max=limit)
+    n = 1 if fused else 2
+    shape = (n, kv_heads(config), 8 if fused else 3, head_dim(config))
+    embeds = torch.zeros(n, 5, config.hidden_size)
+    cache = tuple((torch.zeros(shape), torch.zeros(shape)) for _ in range(layers))
+    rows = {} if fused else {0: batch}
+    free = tuple((rows | {2: past}, rows | {2: past}) for _ in range(layers))
+    if fused:
+        steps: tuple[Tensor, ...] = (torch.tensor([4], dtype=torch.int32), torch.tensor(5, dtype=torch.int32))
+        names, dynamic = ["last_position", "total_tokens"], (None, None)
+    else:
+        steps = (torch.arange(3, 8).expand(2, 5).contiguous(),)
+        names, dynamic = ["position_ids"], ({0: batch, 1: seq},)  # type: ignore[assignment]
+    model = trace(
+        _FusedGraph(config) if fused else _StandardGraph(config),
+        (embeds, *steps, cache),
+        input_names=["inputs_embeds", *names, *cache_names("past_key_values", layers)],
+        output_names=["logits", *cache_names("present", layers)],
+        dynamic_shapes=(rows | {1: seq}, *dynamic, free),
+        hollow=frozenset(slot.name for slot in weight_slots(config)),
+    )
+    assert not set(initializers(model)) & {slot.name for slot in weight_slots(config)}
+    return model
 
 
 def export_language(model: LlamaForCausalLM) -> onnx.ModelProto:
-    """fp32 graph with the inputs and outputs that `eegvlm_rt.backends` reads.
+    """The standard graph of a network in memory, with its weights in single precision."""
+    from .filling import fill
 
-    `inputs_embeds` [batch, seq, D], `position_ids` [batch, seq] int64 and `past_key_values.{i}.key|value`
-    [batch, kv_heads, past, head_dim] (past may be 0) -> `logits` [batch, seq, V], `present.{i}.key|value`.
-    """
-    config = model.config
-    layers, limit = config.num_hidden_layers, config.max_position_embeddings
-    batch = torch.export.Dim("batch", min=1, max=1024)
-    seq = torch.export.Dim("seq", min=1, max=limit)
-    past = torch.export.Dim("past", min=0, max=limit)
-    shape = (2, kv_heads(config), 3, head_dim(config))
-    embeds = torch.zeros(2, 5, config.hidden_size)
-    positions = torch.arange(3, 8).expand(2, 5).contiguous()
-    cache = tuple((torch.zeros(shape), torch.zeros(shape)) for _ in range(layers))
-    free = tuple(({0: batch, 2: past}, {0: batch, 2: past}) for _ in range(layers))
-    return trace(
-        LanguageGraph(model),
-        (embeds, positions, cache),
-        input_names=["inputs_embeds", "position_ids", *cache_names("past_key_values", layers)],
-        output_names=["logits", *cache_names("present", layers)],
-        dynamic_shapes=({0: batch, 1: seq}, {0: batch, 1: seq}, free),
-    )
+    graph = language_skeleton(model.config)
+    fill(graph, model.config, ModelWeights(model))
+    return graph

@@ -20,7 +20,7 @@ from eegvlm_rt.stages import STAGES, Stage
 
 from .checkpoint import Checkpoint
 
-__all__ = ["Measured", "measure_parity", "pictures"]
+__all__ = ["Measured", "decoder_of", "measure_parity", "pictures", "reference_language_model"]
 
 Float32 = NDArray[np.float32]
 P = ParamSpec("P")
@@ -257,6 +257,17 @@ class _Bench:
             "same_token": _short(float(np.mean(self._same_tokens[name]))),
             "direct": self._direct[self._tower, name].to_dict(),
         }
+
+
+def reference_language_model(checkpoint: Checkpoint) -> LanguageModel:
+    """The checkpoint's own language model, as the runtime's decoder reads one."""
+    return TorchLanguageModel(checkpoint.model.language_model)
+
+
+def decoder_of(checkpoint: Checkpoint, lm: LanguageModel) -> Decoder:
+    """The runtime's decoder with the checkpoint's prompt on a language model."""
+    processor = checkpoint.processor
+    return _decoder(checkpoint, lm, prompt_tokens(processor.prompt, processor.tokenizer))
 
 
 def _decoder(checkpoint: Checkpoint, lm: LanguageModel, prompt: PromptTokens) -> Decoder:

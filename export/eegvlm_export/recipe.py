@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 
 from .gates import Gate, parse_gates
+from .methods import METHODS, Method
 
 __all__ = ["LANGUAGE_PRECISIONS", "TOWER_PRECISIONS", "Recipe", "load_recipe"]
 
 TOWER_PRECISIONS: Final = ("fp32", "fp16", "int8")
-LANGUAGE_PRECISIONS: Final = ("fp32", "fp16", "int8", "int4")
+LANGUAGE_PRECISIONS: Final = ("fp32", "fp16", "int8", "int4", "fp32_fused", "fp16_fused", "int4_fused")
+Reference = Literal["fp32", "nf4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,9 @@ class Recipe:
 
     `tower` and `llm` are the precisions a device loads by default, `tower_variants` and `llm_variants` lie
     beside them. "fp16" is half-precision weights and single-precision arithmetic. `block_size` weights
-    share one scale in int4 and int8 language models; `head` is the precision of the last product, "fp32",
-    "fp16" or "int8". `calibration_epochs` set the scales of an int8 tower.
+    share one scale in int4 and int8 language models; `method` makes the 4-bit ones; `reference` is how the
+    checkpoint is held to be compared with ("nf4" where memory is short); `head` is the precision of the last
+    product, "fp32", "fp16" or "int8". `calibration_epochs` set the scales of an int8 tower.
     """
 
     tower: str = "fp16"
@@ -33,6 +36,8 @@ class Recipe:
     llm: str = "int4"
     llm_variants: tuple[str, ...] = ()
     block_size: int = 32
+    method: Method = "search"
+    reference: Reference = "fp32"
     head: str = "fp16"
     calibration_epochs: int = 64
     parity_epochs: int = 500
@@ -49,6 +54,12 @@ class Recipe:
                 )
         if self.head not in ("fp32", "fp16", "int8"):
             raise ValueError(f"head: {self.head!r}; use fp32, fp16 or int8")
+        if self.method not in METHODS:
+            raise ValueError(f"method: {self.method!r}; use one of {', '.join(METHODS)}")
+        if self.method == "hqq" and "int4" in self.llm_precisions:
+            raise ValueError("method: hqq; its zero points are for int4_fused, TensorRT reads int4")
+        if self.reference not in ("fp32", "nf4"):
+            raise ValueError(f"reference: {self.reference!r}; use fp32 or nf4")
         if self.block_size < 16 or self.block_size & (self.block_size - 1):
             raise ValueError(f"block_size: {self.block_size}; use a power of two from 16")
         if not 0 <= self.reasoning_epochs <= self.parity_epochs or self.parity_epochs < 1:

@@ -1,0 +1,160 @@
+"""The language model in ONNX Runtime with fused attention: keys and values are appended to a buffer in place.
+
+Inputs `inputs_embeds` (1, T, D), `last_position` (1,) and `total_tokens` () int32 and
+`past_key_values.{i}.key|value` (1, heads, capacity, head_dim); outputs `logits` (1, T, V) and
+`present.{i}.key|value`, bound to the memory of the past.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BackendError, InputError
+from .embedding import EmbeddedDecoder, cache_names
+from .session import check_names, make_session, static_dimension
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..bundle.manifest import LanguageModelShape
+    from .base import KVCache
+
+__all__ = ["FusedLanguageModel"]
+
+Float32 = NDArray[np.float32]
+
+_ROUND = 128
+_SPARES = 3
+
+
+class _Buffer:
+    """Keys and values (2 x layers, heads, capacity, head_dim), and the lengths of the caches that use it."""
+
+    __slots__ = ("array", "lengths", "lock")
+
+    def __init__(self, array: Float32) -> None:
+        self.array = array
+        self.lengths: list[int] = []
+        self.lock = Lock()
+
+    @property
+    def capacity(self) -> int:
+        return int(self.array.shape[2])
+
+    def claim(self, after: int, total: int) -> bool:
+        """Whether places `after` to `total` are free; they are taken if so."""
+        with self.lock:
+            free = total <= self.capacity and max(self.lengths, default=0) <= after
+            if free:
+                self.lengths.append(total)
+            return free
+
+    def release(self, length: int) -> bool:
+        """Give back what one cache held; whether nobody uses the buffer any more."""
+        with self.lock:
+            self.lengths.remove(length)
+            return not self.lengths
+
+
+class _Cache:
+    """The first `length` tokens of a buffer. What lies behind them may be another cache's."""
+
+    __slots__ = ("_pool", "buffer", "length")
+
+    def __init__(self, buffer: _Buffer, length: int, pool: list[_Buffer]) -> None:
+        self.buffer = buffer
+        self.length = length
+        self._pool = pool
+
+    def __del__(self) -> None:
+        if self.buffer.release(self.length) and len(self._pool) < _SPARES:
+            self._pool.append(self.buffer)
+
+
+class FusedLanguageModel(EmbeddedDecoder):
+    """A decoder graph with GroupQueryAttention and its embedding table (vocabulary, D).
+
+    Going on from the newest cache of a text writes behind it and copies nothing; going on from an older one,
+    while a longer text of the same beginning is still in use, copies the beginning first. Steps may run in
+    several threads at once. Raises BackendError where graph, table and shape do not fit.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        embed_tokens: NDArray[np.floating],
+        shape: LanguageModelShape,
+        *,
+        threads: int = 1,
+        data: Mapping[str, bytes] | None = None,
+    ) -> None:
+        super().__init__(embed_tokens, shape)
+        self._past = cache_names("past_key_values", shape.num_layers)
+        self._present = cache_names("present", shape.num_layers)
+        self._session = make_session(graph, name="llm", threads=threads, data=data)
+        self._check_graph()
+        self._pool: list[_Buffer] = []
+
+    def _run(self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None) -> _Cache:
+        if cache is not None and not isinstance(cache, _Cache):
+            raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
+        past = 0 if cache is None else cache.length
+        total = past + inputs_embeds.shape[1]
+        embeds = np.ascontiguousarray(inputs_embeds)
+        last, count = np.array([total - 1], dtype=np.int32), np.array(total, dtype=np.int32)
+        following = self._following(cache, past, total)
+
+        binding = self._session.io_binding()
+        for name, array in (("inputs_embeds", embeds), ("last_position", last), ("total_tokens", count)):
+            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        keys_values = following.buffer.array
+        shape, address = (1, *keys_values.shape[1:]), keys_values.ctypes.data
+        for i, (before, after) in enumerate(zip(self._past, self._present, strict=True)):
+            place = address + i * keys_values.strides[0]
+            binding.bind_input(before, "cpu", 0, np.float32, shape, place)
+            binding.bind_output(after, "cpu", 0, np.float32, shape, place)
+        if logits is not None:
+            binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise BackendError(
+                "llm", str(error), f"a step of {total - past} tokens after {past} failed"
+            ) from error
+        return following
+
+    def _following(self, cache: _Cache | None, past: int, total: int) -> _Cache:
+        if cache is not None and cache.buffer.claim(past, total):
+            return _Cache(cache.buffer, total, self._pool)
+        buffer = self._take(total)
+        if cache is not None:
+            buffer.array[:, :, :past] = cache.buffer.array[:, :, :past]
+        return _Cache(buffer, total, self._pool)
+
+    def _take(self, total: int) -> _Buffer:
+        while self._pool:
+            buffer = self._pool.pop()
+            if buffer.claim(0, total):
+                return buffer
+        capacity = (total // _ROUND + 2) * _ROUND
+        shape = (len(self._past), self._shape.num_kv_heads, capacity, self._shape.head_dim)
+        buffer = _Buffer(np.zeros(shape, dtype=np.float32))
+        buffer.claim(0, total)
+        return buffer
+
+    def _check_graph(self) -> None:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        check_names("llm", "inputs", inputs, ["inputs_embeds", "last_position", "total_tokens", *self._past])
+        check_names("llm", "outputs", outputs, ["logits", *self._present])
+        by_name = {entry.name: entry for entry in (*inputs, *outputs)}
+        static_dimension("llm", by_name["inputs_embeds"], 2, self.hidden_size)
+        static_dimension("llm", by_name["logits"], 2, self.vocab_size)
+        for name in self._past:
+            static_dimension("llm", by_name[name], 1, self._shape.num_kv_heads)
+            static_dimension("llm", by_name[name], 3, self._shape.head_dim)
+            if by_name[name].type != "tensor(float)":
+                raise BackendError("llm.past_key_values", by_name[name].type, "keys and values are float32")
