@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,12 @@ from .bundle import Bundle, find_bundle
 from .decoding import stop_when
 from .engine import Engine, default_threads
 from .epoch import is_real
-from .errors import InputError
+from .errors import BackendError, InputError
 from .grid import GridEpoch, epoch_of_samples, rows_of
 from .prompt import Mode
 from .scoring.recording import smoothed
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike
@@ -184,7 +184,8 @@ class Stager:
                 `probabilities` stay those of the epoch alone.
 
         Returns:
-            An iterator; reading and checking is done before it is returned.
+            An iterator; reading and checking is done before it is returned. It belongs to the process that
+            began it: in a forked child it raises BackendError.
 
         Raises:
             InputError and its subclasses for a source that cannot be used, BackendError where the model
@@ -209,17 +210,22 @@ class Stager:
                 self._engine.answer(epoch, mode, constrained=self.constrained, stop=stop) for epoch in seen
             ]
 
+        began_in = os.getpid()
         pool = ThreadPoolExecutor(self._engine.workers, thread_name_prefix="eegvlm")
         try:
             work = deque(pool.submit(stage, some) for some in islice(batches, self._engine.workers + 1))
             while work:
+                if os.getpid() != began_in:
+                    cure = "a forked process has none of its threads; begin an iteration of its own"
+                    raise BackendError("process", os.getpid(), cure)
                 for prediction in work.popleft().result():
                     if stop() is not None:
                         return
                     yield prediction
                 work.extend(pool.submit(stage, some) for some in islice(batches, 1))
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            if os.getpid() == began_in:
+                pool.shutdown(wait=True, cancel_futures=True)
 
     def _one(
         self,
