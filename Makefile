@@ -8,7 +8,7 @@ TORCH  := torch==2.13.0
 
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint unit wheel clean
+.PHONY: tensorrt-check demo test lint unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -24,6 +24,11 @@ lint: $(VENV)/.test
 
 unit: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# Every graph through the parser of TensorRT for RTX: no GPU is needed, 95 MB are fetched.
+tensorrt-check: $(VENV)/.test
+	$(PIP) install --quiet 'tensorrt-rtx>=1.7'
+	$(BIN)/python -m pytest tests/export/test_tensorrt.py
 
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build

@@ -1,4 +1,4 @@
-"""eegvlm-rt bundle verify | inspect: a trained model's folder."""
+"""eegvlm-rt bundle verify | inspect | keygen | sign | pack | unpack: a trained model's folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ..bundle import Bundle, find_bundle
+from ..bundle import Bundle, find_bundle, make_key, pack_bundle, sign_bundle, unpack_bundle
 from .console import note, out, plain
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ __all__ = ["run"]
 def run(args: argparse.Namespace) -> int:
     """Verify or inspect; a bundle that is not what its manifest says raises IntegrityError."""
     console = out()
+    if args.action not in ("verify", "inspect"):
+        console.print(plain(_made(args)), soft_wrap=True)
+        return 0
     verify = args.action == "verify"
     bundle = Bundle.open(find_bundle(args.bundle), verify=verify)
     if not verify and args.json:
@@ -37,10 +40,31 @@ def run(args: argparse.Namespace) -> int:
     else:
         _facts(console, bundle)
         console.print("Sizes and digests were not checked: eegvlm-rt bundle verify does.", style="dim")
+    signed = (
+        f"Signed by trusted key {bundle.signed_by.key_id}."
+        if bundle.signed_by
+        else "No signature was checked."
+    )
+    console.print(signed, style="dim")
     if bundle.unlisted:
         console.print("Not listed and never opened: " + plain(", ".join(bundle.unlisted)), style="yellow")
     note(console)
     return 0
+
+
+def _made(args: argparse.Namespace) -> str:
+    """Make a key, a signature, an archive or a folder; what was made, in a line."""
+    if args.action == "keygen":
+        key = make_key(args.key, args.label)
+        return f"{args.key}: private, keep it off devices. {args.key}.pub: {key.line}"
+    if args.action == "sign":
+        key = sign_bundle(bundle := Bundle.open(find_bundle(args.bundle)), args.key)
+        return f"{bundle.path}: signed by key {key.key_id}, manifest {bundle.digest}"
+    if args.action == "pack":
+        bundle = Bundle.open(find_bundle(args.bundle))
+        return f"{pack_bundle(bundle, args.archive)}: manifest {bundle.digest}"
+    bundle = unpack_bundle(args.archive, args.folder, overwrite=args.overwrite)
+    return f"{bundle.path}: verified, manifest {bundle.digest}"
 
 
 def _heading(console: Console, bundle: Bundle) -> None:

@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     _stage(commands)
     _render(commands)
     _bundle(commands)
+    _doctor(commands)
     _journal(commands)
     _info(commands)
     return parser
@@ -133,7 +134,9 @@ def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "bundle", "bundle", "Verify or describe a trained model's folder.")
+    command = _command(
+        commands, "bundle", "bundle", "Verify, describe, sign or pack a trained model's folder."
+    )
     actions = command.add_subparsers(metavar="ACTION", required=True, dest="action")
     for action, summary in (
         ("verify", "Check place, size and SHA-256 of every file."),
@@ -145,6 +148,23 @@ def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         )
         if action == "inspect":
             chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
+    _bundle_makers(actions)
+
+
+def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for action, summary, arguments in (
+        ("keygen", "Make an Ed25519 key: KEY stays private, KEY.pub goes to devices.", ("key",)),
+        ("sign", "Sign a bundle's manifest.", ("bundle", "key")),
+        ("pack", "Write a bundle to one file, the same bytes each time.", ("bundle", "archive")),
+        ("unpack", "Check such a file and make the bundle folder from it.", ("archive", "folder")),
+    ):
+        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        for name in arguments:
+            chosen.add_argument(name, metavar=name.upper())
+        if action == "unpack":
+            chosen.add_argument("--overwrite", action="store_true", help="replace an older bundle")
+        if action == "keygen":
+            chosen.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
 
 
 def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -166,6 +186,14 @@ def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
                 metavar="OUT",
                 help="file to write, .jsonl, .csv or .edf (default: JSON lines on stdout)",
             )
+
+
+def _doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "doctor", "doctor", "Say whether this device is enough for a trained model.")
+    command.add_argument(
+        "bundle", nargs="?", default="nano", metavar="BUNDLE", help="name or folder (default: nano)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,95 @@
+"""Yes or no for each part of a device, with the reason and the cure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .memory import memory_need
+
+if TYPE_CHECKING:
+    from ..bundle import Manifest
+    from .probe import Facts
+
+__all__ = ["Check", "examine"]
+
+_MIN_ONNXRUNTIME: Final = (1, 20)
+_SPARE_DISK_BYTES: Final = 500_000_000
+_GB: Final = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part: whether it will do, why, and what helps where it will not. Only `required` ones refuse."""
+
+    part: str
+    ok: bool
+    reason: str
+    cure: str = ""
+    required: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able fields."""
+        return asdict(self)
+
+
+def examine(facts: Facts, manifest: Manifest | None = None) -> tuple[Check, ...]:
+    """What the device has, held against what the runtime and, where given, a bundle ask for."""
+    checks = [_onnxruntime(facts), _disk(facts), _gpu(facts), _tensorrt(facts), _power(facts)]
+    if manifest is not None:
+        checks.insert(0, _memory(facts, manifest))
+    return tuple(checks)
+
+
+def _memory(facts: Facts, manifest: Manifest) -> Check:
+    need = memory_need(manifest)
+    parts = ", ".join(
+        f"{name} {size / _GB:.2f} GB"
+        for name, size in (
+            ("weights", need.weights),
+            ("keys and values", need.kv),
+            ("workspace", need.workspace),
+        )
+    )
+    reason = f"needs about {need.total / _GB:.2f} GB ({parts}); {facts.memory_free / _GB:.2f} GB are free"
+    cure = "free memory (stop the desktop, other services), or take a smaller bundle or a larger board"
+    return Check("memory", need.total <= facts.memory_free, reason, cure)
+
+
+def _onnxruntime(facts: Facts) -> Check:
+    found = facts.packages.get("onnxruntime")
+    numbers = tuple(int(part) for part in (found or "0").split(".")[:2] if part.isdigit())
+    wanted = ".".join(map(str, _MIN_ONNXRUNTIME))
+    return Check(
+        "onnxruntime",
+        numbers >= _MIN_ONNXRUNTIME,
+        f"{found or 'missing'}; {wanted} or newer is needed",
+        f"pip install 'onnxruntime>={wanted}'",
+    )
+
+
+def _disk(facts: Facts) -> Check:
+    reason = f"{facts.disk_free / _GB:.1f} GB are free, {_SPARE_DISK_BYTES / _GB:.1f} GB are kept for a night"
+    return Check("disk", facts.disk_free >= _SPARE_DISK_BYTES, reason, "free disk space")
+
+
+def _gpu(facts: Facts) -> Check:
+    if facts.compute_capability is None:
+        return Check(
+            "GPU", False, "none found", "none is needed: ONNX Runtime runs on the CPU", required=False
+        )
+    return Check("GPU", True, f"{facts.gpu}, compute capability {facts.compute_capability}", required=False)
+
+
+def _tensorrt(facts: Facts) -> Check:
+    found = {name: facts.packages.get(name) for name in ("tensorrt", "cuda-python")}
+    reason = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
+    return Check("TensorRT", all(found.values()), reason, "not used by this version", required=False)
+
+
+def _power(facts: Facts) -> Check:
+    mode = facts.power_mode
+    if mode is None:
+        return Check("power mode", True, "this board has none to choose", required=False)
+    cure = "sudo nvpmodel -m 0 lifts the limit on clocks"
+    return Check("power mode", mode.upper().startswith("MAXN"), mode, cure, required=False)
