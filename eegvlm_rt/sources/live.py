@@ -40,7 +40,7 @@ class LiveSource(ABC):
         self.sfreq = 0.0
         self.channel = ""
         self._events: list[SourceEvent] = []
-        self._closed = False
+        self._closed = self._stopped = False
 
     @abstractmethod
     def _poll(self) -> Samples:
@@ -57,7 +57,7 @@ class LiveSource(ABC):
         if self._closed:
             raise SourceError("source", self.name, "it is closed; open it again")
         quiet_since = time.monotonic()
-        while not self._closed:
+        while not (self._closed or self._stopped):
             samples_uv, times_s = self._poll()
             if len(samples_uv) or self._events:
                 events, self._events = tuple(self._events), []
@@ -75,6 +75,10 @@ class LiveSource(ABC):
                     seconds=quiet_s,
                 )
             time.sleep(POLL_S)
+
+    def stop(self) -> None:
+        """Let `chunks` end at its next step; safe in a signal handler and from other threads."""
+        self._stopped = True
 
     def close(self) -> None:
         """Let go of the device; again does nothing."""

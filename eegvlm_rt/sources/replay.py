@@ -151,7 +151,7 @@ class ReplaySource:
         self.start: datetime | None = getattr(source, "start", None)
         self.duration_s: float | None = getattr(source, "duration_s", None)
         self._origin: tuple[float, float] | None = None
-        self._closed = threading.Event()
+        self._stopped = threading.Event()
 
     def chunks(self) -> Iterator[Chunk]:
         """Chunks, each when it is due."""
@@ -161,14 +161,22 @@ class ReplaySource:
                     self._origin = (time.monotonic(), float(chunk.timestamps[0]))
                 began, first_s = self._origin
                 due = began + (float(chunk.timestamps[-1]) - first_s + 1.0 / self.sfreq) / self.speed
-                if self._closed.wait(max(0.0, due - time.monotonic())):
-                    return
+                self._wait(due)
+            if self._stopped.is_set():
+                return
             yield Chunk(chunk.samples, chunk.timestamps, time.time(), chunk.events)
+
+    def stop(self) -> None:
+        """Let `chunks` end at its next step; safe in a signal handler and from other threads."""
+        self._stopped.set()
 
     def close(self) -> None:
         """Close the source; who waits for a chunk stops waiting."""
-        self._closed.set()
+        self.stop()
         self._source.close()
+
+    def _wait(self, due: float) -> None:
+        self._stopped.wait(max(0.0, due - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self
