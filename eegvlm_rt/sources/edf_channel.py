@@ -219,12 +219,13 @@ def _calibration(header: EdfHeader, signal: SignalHeader) -> tuple[float, float]
             "physical range", low, f"minimum equals maximum in channel {signal.label!r}", path=str(path)
         )
     limit = 1 << (8 * header.sample_bytes - 1)
-    if not -limit <= digital_low < digital_high < limit:
+    whole = digital_low.is_integer() and digital_high.is_integer()
+    if not whole or not -limit <= digital_low < digital_high < limit:
         raise RecordingError(
             "digital range",
             f"{digital_low:g}..{digital_high:g}",
-            f"channel {signal.label!r} needs minimum < maximum within {8 * header.sample_bytes} bit; "
-            "the header is damaged",
+            f"channel {signal.label!r} needs whole numbers, minimum < maximum, within "
+            f"{8 * header.sample_bytes} bit; the header is damaged",
             path=str(path),
         )
     if max(abs(low), abs(high)) * scale_uv > _LARGEST_RANGE_UV:

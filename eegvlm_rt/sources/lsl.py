@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .live import Samples
 
-__all__ = ["LslSource"]
+__all__ = ["LslSource", "microvolts_per_unit"]
 
 BUFFER_S = 360
 _SEARCH_S = 0.25
@@ -140,7 +140,9 @@ class LslSource(LiveSource):
             self._index = _pick(names, described.get_channel_types() or (), channel)
             self.channel = names[self._index]
             units = described.get_channel_units()
-            self._scale_uv = _scale(self.channel, self._unit or (units[self._index] if units else None))
+            self._scale_uv = microvolts_per_unit(
+                self.channel, self._unit or (units[self._index] if units else None)
+            )
         except (InputError, TimeoutError, RuntimeError):
             self._drop()
             raise
@@ -174,7 +176,8 @@ def _pick(names: tuple[str, ...], kinds: tuple[str, ...], channel: str | None) -
     return eeg[0]
 
 
-def _scale(channel: str, unit: str | None) -> float:
+def microvolts_per_unit(channel: str, unit: str | None) -> float:
+    """Of a unit as LSL streams write them; raises UnitError, naming the channel, for none or another."""
     scale = _UNITS_UV.get(str(unit).strip().lower(), math.nan)
     if math.isnan(scale):
         raise UnitError(

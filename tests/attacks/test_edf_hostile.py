@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +16,10 @@ from eegvlm_rt.errors import EegVlmError, RecordingError, SamplingRateError
 from eegvlm_rt.hypnogram import Hypnogram, read_edf
 from eegvlm_rt.sources import Recording, channels, read_annotations, read_channel
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from .fuzz_edf import main as fuzz
+from .fuzz_edf import survive
 
+KEPT = Path(__file__).parent / "edf"
 SIGNALS = 2  # EEG, annotations
 VERSION, DATE, RESERVED, RECORDS, DURATION, N_SIGNALS = 0, 168, 192, 236, 244, 252
 HEADER_BYTES = 184
@@ -314,3 +315,12 @@ def test_any_number_in_the_header_gives_a_recording_or_a_typed_error(tmp_path, c
         data = data[:at] + text + data[at + 8 :]
     result = value_or_error(read_channel, save(tmp_path, data))
     assert isinstance(result, EegVlmError) or np.isfinite(result.samples_uv).all()
+
+
+@pytest.mark.parametrize("path", sorted(KEPT.iterdir()), ids=lambda path: path.name)
+def test_files_that_once_broke_a_reader_are_typed_errors_or_read(path):
+    survive(path)
+
+
+def test_mutated_files_are_typed_errors_or_read():
+    assert fuzz(["--runs", "400"]) == 0

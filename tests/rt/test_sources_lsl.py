@@ -12,7 +12,7 @@ import pytest
 
 from eegvlm_rt.errors import ChannelError, SourceError, SourceStalledError, UnitError
 from eegvlm_rt.sources import ChunkSource, SourceEventKind
-from eegvlm_rt.sources.lsl import LslSource
+from eegvlm_rt.sources.lsl import LslSource, microvolts_per_unit
 
 from .lsl_loopback import PlayerLSL, StreamInfo, StreamOutlet
 
@@ -90,8 +90,8 @@ def test_a_lost_stream_and_its_return_are_events_and_samples_go_on(stream):
 
 
 def test_a_quiet_stream_is_a_stall_and_stays_open(stream):
-    device = outlet(stream)
-    with LslSource(stream, timeout_s=0.5) as source:
+    device = outlet(stream, unit=None)
+    with LslSource(stream, unit="uV", timeout_s=0.5) as source:
         with pytest.raises(SourceStalledError, match="nothing came for") as caught:
             list(source.chunks())
         assert caught.value.seconds >= 0.5
@@ -103,29 +103,20 @@ def test_a_quiet_stream_is_a_stall_and_stays_open(stream):
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("uV", 1.0), ("mV", 1e3), ("-9", 1e-3), ("volts", 1e6)])
-def test_the_unit_of_the_stream_is_turned_into_microvolts(stream, unit, factor):
-    device = outlet(stream, unit)
-    with LslSource(stream, timeout_s=5) as source:
-        device.push_chunk(np.full((4, 1), 2.0, dtype=np.float32))
-        samples, _, _ = gather(source, 4)
-    np.testing.assert_allclose(samples, 2.0 * factor)
+def test_the_unit_of_the_stream_is_turned_into_microvolts(unit, factor):
+    assert microvolts_per_unit("Fpz", unit) == factor
 
 
 def test_a_stream_without_a_unit_is_asked_for_one(stream):
     device = outlet(stream, None)
     with pytest.raises(UnitError, match="pass unit uV, mV, V or nV"):
         LslSource(stream, timeout_s=5)
-    with LslSource(stream, unit="mV", timeout_s=5) as source:
-        assert source.channel == "Fpz"
     del device
 
 
 def test_a_channel_that_is_not_there_lists_those_that_are(stream):
-    with player(stream):
-        with pytest.raises(ChannelError, match="2 channels; name one; channels: 'Fpz', 'Cz'"):
-            LslSource(stream, timeout_s=5)
-        with pytest.raises(ChannelError, match="no such channel"):
-            LslSource(stream, "Oz", timeout_s=5)
+    with player(stream), pytest.raises(ChannelError, match="2 channels; name one; channels: 'Fpz', 'Cz'"):
+        LslSource(stream, timeout_s=5)
 
 
 def test_a_missing_stream_names_those_that_are_there(stream):
