@@ -10,12 +10,14 @@ import math
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import butter, resample_poly, sosfilt, sosfilt_zi
+from scipy.signal import butter
 
+from .conditioner import Conditioner, lookahead_samples
 from .epoch import EPOCH_S, LARGEST_SAMPLE_UV
 from .errors import InputError, SamplingRateError
 
@@ -27,13 +29,15 @@ __all__ = [
     "condition_epoch",
     "condition_epochs",
     "condition_recording",
+    "conditioner",
     "filter_sos",
+    "lookahead_s",
+    "missing_of",
     "resampling_ratio",
 ]
 
 MIN_SFREQ_HZ: Final = 50.0
 MAX_SFREQ_HZ: Final = 4096.0
-_BLOCK: Final = 1 << 16
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -115,8 +119,8 @@ def condition_recording(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Pre
         spec: filters and output rate.
 
     Returns:
-        (round(n * spec.sfreq / sfreq),) float32 in µV; NaN where the input was missing. The filters run over
-        a straight line through each gap.
+        (round(n * spec.sfreq / sfreq),) float32 in µV; NaN where the input was missing. A gap holds its last
+        good sample for 1 s; a longer one lets the filters start anew after it. See `Conditioner`.
 
     Raises:
         InputError: not one-dimensional. SamplingRateError: rate not supported.
@@ -124,8 +128,8 @@ def condition_recording(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Pre
     samples = np.asarray(x_uv)
     if samples.ndim != 1:
         raise InputError("x_uv", f"shape {samples.shape}", "give one channel, shape (n_samples,)")
-    conditioned: Float32 = _condition(samples[None], check_sfreq(sfreq), spec)[0]
-    return conditioned
+    rate = check_sfreq(sfreq)
+    return _condition(samples, rate, spec, round(len(samples) * spec.sfreq / rate))
 
 
 def condition_epoch(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Preprocessing()) -> Float32:
@@ -150,57 +154,41 @@ def condition_epochs(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Prepro
         raise InputError(
             "x_uv", f"shape {samples.shape}", f"give 30 s at {rate:g} Hz: {expected} samples an epoch"
         )
-    return _condition(samples, rate, spec, length=round(EPOCH_S * spec.sfreq))
+    width = round(EPOCH_S * spec.sfreq)
+    out = np.empty((len(samples), width), dtype=np.float32)
+    for row, x in zip(out, samples, strict=True):
+        row[:] = _condition(x, rate, spec, width)
+    return out
 
 
-def _condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: int | None = None) -> Float32:
-    rows, n = samples.shape
-    wanted = round(n * spec.sfreq / rate) if length is None else length
-    if n == 0 or rows == 0:
-        return np.full((rows, wanted), np.nan, dtype=np.float32)
+def conditioner(sfreq: float, spec: Preprocessing = Preprocessing()) -> Conditioner:
+    """The conditioning with its state, for samples that come in pieces; raises SamplingRateError."""
+    rate = check_sfreq(sfreq)
+    return Conditioner(_sections(rate, spec), resampling_ratio(rate, spec), rate, spec.sfreq)
+
+
+def lookahead_s(sfreq: float, spec: Preprocessing = Preprocessing()) -> float:
+    """Seconds of input that must follow a moment before its output is there: 0 at the output rate, else 10
+    samples of the slower of both rates, 0.1 s from 100 Hz on.
+    """
+    return lookahead_samples(resampling_ratio(sfreq, spec)) / check_sfreq(sfreq)
+
+
+def missing_of(x_uv: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mask of samples that are NaN, infinite, or of 1e9 µV and more."""
+    return np.asarray(~(np.abs(x_uv) < LARGEST_SAMPLE_UV))
+
+
+def _condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: int) -> Float32:
+    if len(samples) == 0:
+        return np.full(length, np.nan, dtype=np.float32)
     if samples.dtype.kind not in "fiub":
         raise InputError("x_uv", samples.dtype, "give real numbers in microvolts")
-    missing = ~(np.abs(samples) < LARGEST_SAMPLE_UV)
-    gaps = bool(missing.any())
-    filtered = _filter(samples, missing if gaps else None, filter_sos(rate, spec))
-    ratio = resampling_ratio(rate, spec)
-    if ratio != 1:
-        filtered = resample_poly(filtered, ratio.numerator, ratio.denominator, axis=-1)
-    out = _fit(filtered, wanted)
-    if gaps:
-        out[_missing_after(missing, rate / spec.sfreq, wanted)] = np.nan
-    return out
+    state = conditioner(rate, spec)
+    out = state.push(samples, missing_of(samples))[:length]
+    return np.concatenate([out, state.finish(length)])
 
 
-def _filter(samples: NDArray[Any], missing: NDArray[np.bool_] | None, sos: Float64) -> Float32:
-    """Filter (rows, n) along time in double precision, block by block: no second copy of a night."""
-    if missing is not None:
-        samples = samples.astype(np.float64)
-        _bridge(samples, missing)
-    out = np.empty(samples.shape, dtype=np.float32)
-    state = sosfilt_zi(sos)[:, None, :] * samples[:, :1].astype(np.float64)
-    for start in range(0, samples.shape[1], _BLOCK):
-        block = samples[:, start : start + _BLOCK].astype(np.float64)
-        out[:, start : start + _BLOCK], state = sosfilt(sos, block, axis=-1, zi=state)
-    return out
-
-
-def _bridge(x: Float64, missing: NDArray[np.bool_]) -> None:
-    index = np.arange(x.shape[1])
-    for row in np.flatnonzero(missing.any(axis=1)):
-        good = ~missing[row]
-        x[row, ~good] = np.interp(index[~good], index[good], x[row, good]) if good.any() else 0.0
-
-
-def _fit(x: Float32, length: int) -> Float32:
-    if x.shape[1] >= length:
-        return x[:, :length]
-    return np.pad(x, ((0, 0), (0, length - x.shape[1])), mode="edge")
-
-
-def _missing_after(missing: NDArray[np.bool_], step: float, length: int) -> NDArray[np.bool_]:
-    last = missing.shape[1] - 1
-    position = np.arange(length) * step
-    before = np.minimum(np.floor(position + 1e-6).astype(np.intp), last)
-    after = np.minimum(np.ceil(position - 1e-6).astype(np.intp), last)
-    return np.asarray(missing[:, before] | missing[:, after])
+@lru_cache(maxsize=32)
+def _sections(rate: float, spec: Preprocessing) -> Float64:
+    return filter_sos(rate, spec)
