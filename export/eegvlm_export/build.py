@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from eegvlm_train.evaluate import evaluate, load_answerer
+from eegvlm_train.evaluate import load_answerer
 from eegvlm_train.evaluation.sets import load_set
 
 import eegvlm_rt
@@ -30,6 +30,7 @@ from .graph import OPSET
 from .language import head_dim, kv_heads
 from .parity import measure_parity, pictures
 from .recipe import Recipe
+from .scored import kappa_gates, kappa_losses, scored_answers
 
 __all__ = ["Exported", "export_bundle"]
 
@@ -104,16 +105,21 @@ def export_bundle(
         measured = measure_parity(
             staged, checkpoint, epochs, reasoning_epochs=recipe.reasoning_epochs, threads=threads
         )
-        accuracy = {}
+        accuracy, losses = {}, {}
         for name, scored in references.items():
             progress(f"evaluating {len(scored)} {name} epochs")
-            accuracy[name] = evaluate(load_answerer(staged.path, threads=threads), scored, evaluation_modes)
+            accuracy[name] = scored_answers(
+                load_answerer(staged.path, threads=threads), scored, evaluation_modes
+            )
+            fast = [mode for mode in evaluation_modes if mode is not Mode.COT]
+            before = scored_answers(load_answerer(checkpoint.path), scored, fast)
+            losses[name] = kappa_losses(before, accuracy[name])
         size = {name: component.file.bytes for name, component in staged.manifest.components.items()}
         size["total"] = sum(entry.bytes for entry in staged.manifest.files())
-        figures = {**measured.parity, "accuracy": accuracy, "bytes": size}
+        figures = {**measured.parity, "accuracy": accuracy, "kappa_loss": losses, "bytes": size}
         if weight_errors:
             figures["weight_error"] = {"max": max(weight_errors.values())}
-        results = check_gates(recipe.gates, figures)
+        results = check_gates([*recipe.gates, *kappa_gates(recipe, losses)], figures)
         if not all(result.passed for result in results):
             raise GatesFailedError(results)
 

@@ -7,7 +7,9 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +21,8 @@ from .gates import GateResult, GatesFailedError
 from .recipe import LANGUAGE_PRECISIONS, TOWER_PRECISIONS, Recipe, load_recipe
 
 __all__ = ["EXIT_GATES", "EXIT_INPUT", "main"]
+
+_COMMANDS: Final = {"compare": ".compare", "import": ".importing", "rehearse": ".rehearse"}
 
 EXIT_INPUT = 2
 EXIT_GATES = 3
@@ -54,14 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--modes", default=",".join(Mode), help="modes to evaluate (default: all three)")
     parser.add_argument("--threads", type=int, default=2, help="threads of the runtime's sessions")
-    parser.add_argument("--report", type=Path, help="write figures, gates and timings to this JSON file")
+    parser.add_argument("--report", type=Path, help="figures, gates and timings: .html or JSON")
     parser.add_argument("--work", type=Path, help="keep quantised weights here; an interrupted run goes on")
     parser.add_argument("--overwrite", action="store_true", help="replace an older bundle at the same place")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one export; returns the exit status."""
+    """Run one export, or the command `import`, `compare` or `rehearse`; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in _COMMANDS:
+        command: Any = import_module(_COMMANDS[argv[0]], __package__)
+        return int(command.main(argv[1:]))
     args = _parser().parse_args(argv)
     console = Console(stderr=True)
     try:
@@ -103,7 +111,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             ],
             "speed_ms": exported.speed_ms,
         }
-        args.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if args.report.suffix == ".html":
+            from .report import write_report
+
+            write_report(args.report, exported, recipe)
+        else:
+            args.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"{exported.bundle.path}  {exported.bundle.digest}")
     return 0
 

@@ -50,9 +50,11 @@ def make_components(
     Quantised weights are kept in `work`, where an interrupted export is gone on with. Returns the components,
     and the share of energy that each 4- and 8-bit weight of the language model lost.
     """
+    grey = checkpoint.processor.render if recipe.grey else None
+    tower = export_tower(checkpoint.model, grey=grey)
     towers = {
-        name: _write(_tower_at(tower, name, calibration), folder / _tower_file(name, recipe))
-        for name, tower in _copies(export_tower(checkpoint.model), recipe.tower_precisions)
+        name: _write(_tower_at(graph, name, calibration), folder / _tower_file(name, recipe))
+        for name, graph in _copies(tower, recipe.tower_precisions)
     }
     config, weights = checkpoint.config.text_config, checkpoint.language
     packed = PackedWeights(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from time import perf_counter
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -54,6 +55,8 @@ class _Difference:
     largest: float = 0.0
     square: float = 0.0
     energy: float = 0.0
+    found: float = 0.0
+    product: float = 0.0
 
     def add(self, reference: Float32, found: Float32) -> None:
         delta = np.abs(found.astype(np.float64) - reference)
@@ -62,13 +65,17 @@ class _Difference:
         self.largest = max(self.largest, float(delta.max()))
         self.square += float(np.square(delta).sum())
         self.energy += float(np.square(reference, dtype=np.float64).sum())
+        self.found += float(np.square(found, dtype=np.float64).sum())
+        self.product += float(np.sum(np.multiply(reference, found, dtype=np.float64)))
 
     def to_dict(self) -> dict[str, float]:
         relative = (self.square / self.energy) ** 0.5 if self.energy else float(self.square > 0)
+        norms = (self.energy * self.found) ** 0.5
         return {
             "max_abs": _short(self.largest),
             "mean_abs": _short(self.absolute / self.count),
             "relative_rms": _short(relative),
+            "cosine": round(self.product / norms, 8) if norms else float(self.square == 0),
         }
 
 
@@ -174,6 +181,7 @@ class _Bench:
         self._direct = {pair: _Opinions() for pair in self._pairs}
         self._reasoned = _Opinions()
         self._same_texts = 0
+        self._similarity = 0.0
         self._logits = {name: _Difference() for name in models}
         self._same_tokens: dict[str, list[float]] = {name: [] for name in models}
         self._ms: dict[str, list[float]] = {}
@@ -207,6 +215,7 @@ class _Bench:
                 theirs = self._reference.decode_rationale(before)
                 self._reasoned.add(theirs.probabilities or {}, ours.probabilities or {})
                 self._same_texts += ours.text == theirs.text
+                self._similarity += SequenceMatcher(None, theirs.text, ours.text, autojunk=False).ratio()
         if compare_logits:
             self._compare_logits(reference)
 
@@ -241,6 +250,7 @@ class _Bench:
         }
         if reasoned:
             parity["agreement"]["text"] = _short(self._same_texts / reasoned)
+            parity["agreement"]["text_similarity"] = _short(self._similarity / reasoned)
         return Measured(parity, {name: float(np.median(values)) for name, values in self._ms.items()})
 
     def _tower_figures(self, name: str) -> dict[str, Any]:

@@ -28,7 +28,9 @@ class Recipe:
     beside them. "fp16" is half-precision weights and single-precision arithmetic. `block_size` weights
     share one scale in int4 and int8 language models; `method` makes the 4-bit ones; `reference` is how the
     checkpoint is held to be compared with ("nf4" where memory is short); `head` is the precision of the last
-    product, "fp32", "fp16" or "int8". `calibration_epochs` set the scales of an int8 tower.
+    product, "fp32", "fp16" or "int8". `grey` lets first convolutions read one plane of the picture. At most
+    `kappa_loss` of Cohen's kappa may be lost on each evaluated set. `calibration_epochs` set the scales
+    of an int8 tower.
     """
 
     tower: str = "fp16"
@@ -39,6 +41,8 @@ class Recipe:
     method: Method = "search"
     reference: Reference = "fp32"
     head: str = "fp16"
+    grey: bool = False
+    kappa_loss: float = 0.01
     calibration_epochs: int = 64
     parity_epochs: int = 500
     reasoning_epochs: int = 100

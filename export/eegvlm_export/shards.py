@@ -11,11 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-__all__ = ["TensorFiles", "write_shards"]
+__all__ = ["SHARD_BYTES", "TensorFiles", "write_shards"]
 
 _SUFFIXES: Final = ("model.safetensors", "pytorch_model.bin", "model.bin")
 _SINGLES: Final = (*_SUFFIXES, "adapter_model.safetensors", "adapter_model.bin", "non_lora_trainables.bin")
-_SHARD_BYTES: Final = 2 << 30
+SHARD_BYTES: Final = 2 << 30
 
 
 class TensorFiles:
@@ -72,7 +72,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def write_shards(
-    tensors: Iterable[tuple[str, torch.Tensor]], folder: Path, *, shard_bytes: int = _SHARD_BYTES
+    tensors: Iterable[tuple[str, torch.Tensor]], folder: Path, *, shard_bytes: int = SHARD_BYTES
 ) -> list[Path]:
     """Write tensors as `model-00001.safetensors` ... with their index, holding about one shard in memory."""
     folder.mkdir(parents=True, exist_ok=True)

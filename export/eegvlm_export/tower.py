@@ -9,7 +9,10 @@ import torch
 from eegvlm_train.model import EegVlmForConditionalGeneration
 from torch import Tensor, nn
 
+from eegvlm_rt.render import RenderSpec
+
 from .graph import trace
+from .grey import fold_planes
 from .modules import joined
 
 __all__ = ["TOWER_OUTPUTS", "TowerGraph", "export_tower"]
@@ -61,16 +64,20 @@ class TowerGraph(nn.Module):
         return stage_logits, high, torch.cat([patches, patches + shift], dim=1)
 
 
-def export_tower(model: EegVlmForConditionalGeneration) -> onnx.ModelProto:
+def export_tower(model: EegVlmForConditionalGeneration, *, grey: RenderSpec | None = None) -> onnx.ModelProto:
     """fp32 graph: `pixel_values` [batch, 3, H, W] -> `stage_logits`, `high_level`, `visual_tokens`.
 
     The layers above `vision_feature_layer` and the class token are not in it. The batch may have any size.
+    With the pictures' `grey` spec, first convolutions read one plane where that is exact (`grey.py`).
     """
+    graph = TowerGraph(model)
+    if grey is not None:
+        graph = fold_planes(graph, grey)
     size = model.config.vision_config.image_size
     pictures = torch.zeros(2, model.config.vision_config.num_channels, size, size)
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
     return trace(
-        TowerGraph(model),
+        graph,
         (pictures,),
         input_names=("pixel_values",),
         output_names=TOWER_OUTPUTS,

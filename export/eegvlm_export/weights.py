@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM
 
 from .shards import TensorFiles
 
-__all__ = ["LANGUAGE_PREFIX", "FileWeights", "LanguageWeights", "ModelWeights"]
+__all__ = ["LANGUAGE_PREFIX", "FileWeights", "JoinedWeights", "LanguageWeights", "ModelWeights"]
 
 Float32 = NDArray[np.float32]
 
@@ -33,7 +33,9 @@ class LanguageWeights(Protocol):
         ...
 
 
-class _Joining:
+class JoinedWeights:
+    """Joins what `tensor` gives."""
+
     def tensor(self, name: str) -> torch.Tensor:
         raise NotImplementedError
 
@@ -49,7 +51,7 @@ class _Joining:
         return np.asarray(out.numpy())
 
 
-class ModelWeights(_Joining):
+class ModelWeights(JoinedWeights):
     """The parameters of a network in memory."""
 
     def __init__(self, model: LlamaForCausalLM) -> None:
@@ -60,7 +62,7 @@ class ModelWeights(_Joining):
         return found
 
 
-class FileWeights(_Joining):
+class FileWeights(JoinedWeights):
     """The language model of a checkpoint folder; only what is asked for is read."""
 
     def __init__(self, folder: Path) -> None:

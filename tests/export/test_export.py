@@ -17,6 +17,8 @@ from eegvlm_export import Gate, GatesFailedError, Recipe, export_bundle
 from eegvlm_export.checkpoint import Checkpoint
 from eegvlm_export.cli import EXIT_GATES, EXIT_INPUT, main
 from eegvlm_export.epochs import load_epochs
+from eegvlm_export.report import write_report
+from eegvlm_export.scored import kappa_gates, kappa_losses
 from eegvlm_train.nights import UV_PER_LSB, night_path, save_npz
 
 from eegvlm_rt.bundle import Bundle
@@ -29,7 +31,8 @@ SMALL = Recipe(
     tower="fp16",
     tower_variants=("int8", "fp32"),
     llm="int4",
-    llm_variants=("int8", "fp32"),
+    llm_variants=("int8", "fp32", "int4_fused"),
+    grey=True,
     calibration_epochs=8,
     parity_epochs=12,
     reasoning_epochs=2,
@@ -106,6 +109,7 @@ def test_the_bundle_holds_every_precision_and_nothing_unlisted(bundle: Bundle) -
         "embed_tokens.npy",
         "llm.fp32.onnx",
         "llm.int4.onnx",
+        "llm.int4_fused.onnx",
         "llm.int8.onnx",
         "manifest.json",
         "tokenizer.json",
@@ -115,12 +119,15 @@ def test_the_bundle_holds_every_precision_and_nothing_unlisted(bundle: Bundle) -
     }
     components = bundle.manifest.components
     assert (components["tower"].precision, sorted(components["tower"].variants)) == ("fp16", ["fp32", "int8"])
-    assert (components["llm"].precision, sorted(components["llm"].variants)) == ("int4", ["fp32", "int8"])
+    assert (components["llm"].precision, sorted(components["llm"].variants)) == (
+        "int4",
+        ["fp32", "int4_fused", "int8"],
+    )
     assert bundle.unlisted == ()
 
 
 def test_every_graph_on_disk_is_standard_onnx(bundle: Bundle) -> None:
-    graphs = sorted(bundle.path.glob("*.onnx"))
+    graphs = [path for path in sorted(bundle.path.glob("*.onnx")) if "fused" not in path.name]
     assert len(graphs) == 6
     for path in graphs:
         onnx.checker.check_model(path, full_check=True)
@@ -144,9 +151,9 @@ def test_the_manifest_describes_the_checkpoint(bundle: Bundle, checkpoint: Path)
 def test_figures_cover_every_precision_and_every_answer(bundle: Bundle) -> None:
     parity = bundle.manifest.parity
     assert (parity["epochs"], parity["reasoning_epochs"]) == (12, 2)
-    assert set(parity["agreement"]) == {"head", "direct", "cot", "text"}
+    assert set(parity["agreement"]) == {"head", "direct", "cot", "text", "text_similarity"}
     assert list(parity["tower"]) == ["fp16", "int8", "fp32"]
-    assert list(parity["llm"]) == ["int4", "int8", "fp32"]
+    assert list(parity["llm"]) == ["int4", "int8", "fp32", "int4_fused"]
     rms = {name: figures["visual_tokens"]["relative_rms"] for name, figures in parity["tower"].items()}
     assert rms["fp32"] < rms["fp16"] < rms["int8"] < 0.2
     lost = {name: figures["logits"]["relative_rms"] for name, figures in parity["llm"].items()}
@@ -319,10 +326,39 @@ def test_agreement_with_scorers_is_published_and_may_be_a_gate(
         "direct": 1,
         "cot": 1,
     }
-    assert bundle.manifest.parity["gates"][gate.figure]["passed"]
+    gates = bundle.manifest.parity["gates"]
+    assert gates[gate.figure]["passed"]
+    assert {"kappa_loss.real.head", "kappa_loss.real.direct"} & set(gates) == set(gates) - {gate.figure}
     card = (bundle.path / "README.md").read_text(encoding="utf-8")
     assert "| real | cot | 1 |" in card
     assert "claims in the reasoning about the real epochs" in card
+
+
+def test_a_lost_kappa_is_measured_and_bounded() -> None:
+    before, after = (
+        {"modes": {"head": {"all": {"kappa": head}}, "direct": {"all": {"kappa": None}}}}
+        for head in (0.7, 0.65)
+    )
+    losses = {"real": kappa_losses(before, after)}
+    assert losses == {"real": {"head": 0.05}}
+    (gate,) = kappa_gates(Recipe(), losses)
+    assert (gate.figure, gate.at_most, gate.admits(0.05)) == ("kappa_loss.real.head", 0.01, False)
+
+
+def test_scoring_of_the_checkpoint_goes_to_the_manifest(
+    checkpoint: Path, nights: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, copy)
+    (copy / "scoring.json").write_text('{"temperature": {"head": 1.25, "direct": 1.0, "cot": 1.0}}')
+    recipe = Recipe(parity_epochs=1, reasoning_epochs=0)
+    work, report = tmp_path / "work", tmp_path / "report.html"
+    exported = export_bundle(copy, tmp_path / "b", recipe, parity=nights, keep=work)
+    assert exported.bundle.manifest.scoring["temperature"]["head"] == 1.25
+    assert len(list(work.iterdir())) == 8
+    page = write_report(report, exported, recipe).read_text(encoding="utf-8")
+    assert "layers.1.down.weight" in page
+    assert "http" not in page
 
 
 def test_the_card_states_limits_files_and_figures(bundle: Bundle) -> None:

@@ -9,7 +9,7 @@ from eegvlm_export.gates import Gate
 from eegvlm_export.recipe import Recipe, load_recipe
 
 
-@pytest.mark.parametrize("name", ["nano", "edge"])
+@pytest.mark.parametrize("name", ["nano", "edge", "paper"])
 def test_shipped_recipes_bound_the_agreement_of_head_and_language_model(name: str) -> None:
     assert {"agreement.head", "agreement.direct"} <= {gate.figure for gate in load_recipe(name).gates}
 
@@ -37,6 +37,9 @@ def test_a_file_gives_fields_and_gates(tmp_path: Path) -> None:
         ("llm: int4\nllm_variants: [int4]", "llm"),
         ("head: int4", "head"),
         ("block_size: 48", "block_size"),
+        ("method: best", "method"),
+        ("method: hqq", "int4_fused"),
+        ("reference: fp8", "reference"),
         ("parity_epochs: 0", "parity_epochs"),
         ("parity_epochs: 5\nreasoning_epochs: 6", "reasoning_epochs"),
         ("calibration_epochs: 0", "calibration_epochs"),

@@ -1,0 +1,149 @@
+"""`python -m eegvlm_export rehearse`: write and run the 4-bit graph of a large random language model.
+
+Shows what the export of such a model takes on this machine, in memory and time, before there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from eegvlm_train.model import PRESETS, preset
+from transformers import LlamaConfig
+
+from .components import write_language
+from .language import cache_names, head_dim, kv_heads, weight_slots
+from .methods import METHODS
+from .packing import PackedWeights
+from .weights import JoinedWeights
+
+__all__ = ["LLAVA_7B", "RandomWeights", "main", "rehearse"]
+
+LLAVA_7B: dict[str, Any] = {
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "max_position_embeddings": 4096,
+    "vocab_size": 32064,
+}
+"""The language model of LLaVA-1.5-7B (Liu et al. 2023): Vicuna-7B, a Llama 2."""
+
+
+class RandomWeights(JoinedWeights):
+    """Normal weights of deviation 0.02, the same for the same name; nothing is kept."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        for slot in weight_slots(config):
+            widths = self._widths(config, slot.parts, slot.shape[-1])
+            for name, width in zip(slot.parts, widths, strict=True):
+                self._shapes[name] = (width, slot.shape[0]) if slot.is_matrix else (width,)
+
+    @staticmethod
+    def _widths(config: LlamaConfig, parts: tuple[str, ...], total: int) -> list[int]:
+        if len(parts) != 3:
+            return [total // len(parts)] * len(parts)
+        grouped = kv_heads(config) * head_dim(config)
+        return [total - 2 * grouped, grouped, grouped]
+
+    def tensor(self, name: str) -> torch.Tensor:
+        shape = self._shapes[name]
+        if len(shape) == 1:
+            return torch.ones(shape) if name.endswith("norm.weight") else torch.zeros(shape)
+        generator = torch.Generator().manual_seed(len(name) * 7919 + sum(name.encode()))
+        return torch.randn(shape, generator=generator).mul_(0.02)
+
+
+def rehearse(
+    config: LlamaConfig, folder: Path, *, precision: str, method: str, block: int, tokens: int
+) -> dict[str, Any]:
+    """Quantise layer by layer into `folder`, open the graph in ONNX Runtime from there and decode."""
+    start = perf_counter()
+    weights = RandomWeights(config)
+    packed = PackedWeights(
+        folder / "weights",
+        "random",
+        config,
+        weights,
+        method=method,
+        block=block,
+        head="int8",  # type: ignore[arg-type]
+    )
+    graph = folder / "llm.onnx"
+    write_language(config, weights, packed, precision, graph, head="int8")
+    written = perf_counter() - start
+    export_mb = _peak_mb()
+    parameters = sum(math.prod(slot.shape) for slot in weight_slots(config))
+    figures = {
+        "parameters": parameters,
+        "layers": config.num_hidden_layers,
+        "graph_mb": sum(file.stat().st_size for file in folder.glob("llm.onnx*")) / 1e6,
+        "export_s": written,
+        "export_peak_mb": export_mb,
+    }
+    return figures | _decode(config, graph, precision, tokens)
+
+
+def _decode(config: LlamaConfig, graph: Path, precision: str, tokens: int) -> dict[str, Any]:
+    start = perf_counter()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 2
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4")
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    loaded = perf_counter() - start
+    fused = precision.endswith("_fused")
+    names = cache_names("past_key_values", config.num_hidden_layers)
+    outputs = ["logits", *cache_names("present", config.num_hidden_layers)]
+    shape = (1, kv_heads(config), tokens if fused else 0, head_dim(config))
+    cache = [np.zeros(shape, np.float32) for _ in names]
+    rng, start = np.random.default_rng(0), perf_counter()
+    for i in range(tokens):
+        embeds = rng.standard_normal((1, 1, config.hidden_size)).astype(np.float32) * np.float32(0.02)
+        place = (
+            {"last_position": np.array([i], np.int32), "total_tokens": np.array(i + 1, np.int32)}
+            if fused
+            else {"position_ids": np.array([[i]])}
+        )
+        feeds = {"inputs_embeds": embeds, **place, **dict(zip(names, cache, strict=True))}
+        logits, *cache = session.run(outputs, feeds)
+        if not np.isfinite(logits).all():
+            raise ValueError(f"logits: not finite at token {i}")
+    seconds = perf_counter() - start
+    return {"load_s": loaded, "tokens_a_second": tokens / seconds, "peak_mb": _peak_mb()}
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; prints the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m eegvlm_export rehearse", description=__doc__)
+    parser.add_argument("--shape", default="llava-7b", choices=["llava-7b", *PRESETS])
+    parser.add_argument("--layers", type=int, help="fewer layers than the shape has")
+    parser.add_argument("--precision", default="int4_fused", choices=["int4_fused", "int4"])
+    parser.add_argument("--method", default="rtn", choices=[m for m in METHODS if m not in ("gptq", "awq")])
+    parser.add_argument("--block", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--folder", type=Path, help="keep the files here; a temporary folder by default")
+    args = parser.parse_args(argv)
+    config = LlamaConfig(**LLAVA_7B) if args.shape == "llava-7b" else preset(args.shape).text_config
+    if args.layers is not None:
+        config.num_hidden_layers = args.layers
+    options = {"precision": args.precision, "method": args.method, "block": args.block, "tokens": args.tokens}
+    with tempfile.TemporaryDirectory(prefix="eegvlm-rehearse-") as temporary:
+        folder = args.folder or Path(temporary)
+        print(json.dumps(rehearse(config, folder, **options), indent=2))
+    return 0
