@@ -64,7 +64,7 @@ class Conditioner:
         return self._half // self._up + 1 if self._half else 0
 
     def push(self, x: NDArray[np.floating], missing: Bools) -> Float32:
-        """Take (n,) µV with the mask of what is missing; returns the output that is ready, NaN where missing."""
+        """Take (n,) µV and the mask of what is missing; returns what is ready, NaN where missing."""
         pieces = [self._push(x[i : i + _BLOCK], missing[i : i + _BLOCK]) for i in range(0, len(x), _BLOCK)]
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
 

@@ -44,7 +44,13 @@ UNSCORABLE_SHARE: Final = 0.5
 
 
 class QualityFlag(StrEnum):
-    """What was seen in the raw signal of an epoch."""
+    """What was seen in the raw signal of an epoch, and on a stream also in the clock of its device.
+
+    GAP: timestamps leave out time, whose samples are missing. OVERLAP: samples for a time that was filled
+    already were dropped. DUPLICATE: the same with equal values, a packet sent twice. CLOCK: the device's
+    clock jumped, back or out of reach, and the signal went on in its place. DRIFT: a sample was repeated or
+    dropped, because the device's rate is not quite the nominal one.
+    """
 
     FLAT = "flat"
     CLIPPED = "clipped"
@@ -52,6 +58,11 @@ class QualityFlag(StrEnum):
     HIGH_AMPLITUDE = "high amplitude"
     MUSCLE = "muscle"
     LOW_AMPLITUDE = "low amplitude"
+    GAP = "gap"
+    OVERLAP = "overlap"
+    DUPLICATE = "duplicate"
+    CLOCK = "clock"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True)

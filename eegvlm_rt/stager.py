@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from .epoch import Quality
+    from .journal import Journal, NightState
     from .prediction import StagePrediction
+    from .streaming import StreamEvent, StreamingStager
 
 __all__ = ["Stager", "predict_epoch"]
 
@@ -197,6 +199,71 @@ class Stager:
         rows = rows_of(source, self._engine.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
         predictions = self._recording(rows, chosen, batch, cancelled)
         return predictions if smooth is None else smoothed(predictions, self._engine.scoring, smooth)
+
+    def stream(
+        self,
+        sfreq: float,
+        *,
+        channel: str | None = None,
+        unit: str = "uV",
+        mode: str | None = None,
+        deadline: float | None = None,
+        hop: float | None = None,
+        lights_off_s: float | None = None,
+        journal: Journal | None = None,
+        resume: NightState | None = None,
+        smooth: bool = False,
+        on_text: Callable[[int, str], None] | None = None,
+        on_event: Callable[[StreamEvent], None] | None = None,
+        **tuning: float,
+    ) -> StreamingStager:
+        """A stream that stages a night while it is recorded; see docs/streaming.md.
+
+        Args:
+            sfreq: nominal rate of the samples in Hz, 50..4096.
+            channel: name of the channel, carried to the predictions.
+            unit: "uV", "µV", "mV", "V" or "nV".
+            mode: "head", "direct" or "cot"; None takes the stager's.
+            deadline: seconds from the arrival of an epoch's last sample to its final prediction. None answers
+                every epoch wholly before `push` returns, the same to the last bit every time. With a
+                deadline, `push` gives the head's stage at once, as a provisional prediction, and the final
+                one comes from a later `push`, `poll` or `flush`, in the order of the night.
+            hop: seconds between provisional predictions of the latest 30 s by the head; None for none.
+            lights_off_s: device time at which epoch 0 begins; None is the first sample.
+            journal: where everything is written down; the caller closes it.
+            resume: the night so far, from `Journal.resume`: the grid goes on.
+            smooth: fill `smoothed` from the epochs so far.
+            on_text: called with (epoch, text) for each piece of reasoning as it is decided. With a deadline
+                from another thread.
+            on_event: called with what is worth knowing beside the predictions.
+            tuning: `lag_warning_s` (30), `tolerance_s` (0.02) and `max_gap_s` (43 200).
+
+        Raises:
+            InputError and its subclasses for an option that cannot be used, BundleError where `smooth` is
+            asked of a bundle without smoother.
+        """
+        from .streaming import StreamingStager
+
+        chosen = self._mode(mode)
+        if chosen is not Mode.HEAD:
+            self._engine.load_decoder()
+        return StreamingStager(
+            self._engine,
+            chosen,
+            constrained=self.constrained,
+            sfreq=sfreq,
+            unit=unit,
+            channel=channel,
+            deadline=deadline,
+            hop=hop,
+            lights_off_s=lights_off_s,
+            journal=journal,
+            resume=resume,
+            smooth=smooth,
+            on_text=on_text,
+            on_event=on_event,
+            **tuning,
+        )
 
     def _recording(
         self, rows: Iterator[GridEpoch], mode: Mode, batch: int, cancelled: Callable[[], bool] | None

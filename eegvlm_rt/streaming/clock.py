@@ -1,0 +1,51 @@
+"""The device's clock against the host's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+__all__ = ["DriftMeter"]
+
+_POINTS: Final = 256
+_SHORTEST_S: Final = 60.0
+
+
+class DriftMeter:
+    """Estimates how much faster the device's clock runs than the host's, from when samples came.
+
+    The slope is the Theil-Sen estimate, the median of the slopes between all pairs of points (Sen 1968, JASA
+    63:1379), which up to 29 % of late packets do not move. At most 256 points are kept, spread evenly over
+    the night.
+    """
+
+    def __init__(self) -> None:
+        self._points: list[tuple[float, float]] = []
+        self._stride = 1
+        self._seen = 0
+
+    def add(self, device_s: float, wall_s: float) -> None:
+        """The sample of `device_s` came at `wall_s`."""
+        if self._seen % self._stride == 0:
+            self._points.append((device_s, wall_s))
+            if len(self._points) == _POINTS:
+                self._points = self._points[::2]
+                self._stride *= 2
+        self._seen += 1
+
+    def restart(self) -> None:
+        """Forget all: the device's clock jumped."""
+        self._points, self._stride, self._seen = [], 1, 0
+
+    @property
+    def ppm(self) -> float | None:
+        """Device seconds more than host seconds, per million; None before a minute of both is seen."""
+        if len(self._points) < 3 or self._points[-1][1] - self._points[0][1] < _SHORTEST_S:
+            return None
+        points = np.asarray(self._points)
+        first, second = np.triu_indices(len(points), 1)
+        wall = points[second, 1] - points[first, 1]
+        device = points[second, 0] - points[first, 0]
+        apart = wall > 0
+        return float((np.median(device[apart] / wall[apart]) - 1) * 1e6) if apart.any() else None

@@ -1,0 +1,188 @@
+"""Samples with the device's timestamps become a signal at its nominal rate, every sample in its place."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..epoch import QualityFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from .tail import Tail
+
+__all__ = ["Placer", "Step"]
+
+OVERLAP_S: Final = 2.0
+RESUME_OVERLAP_S: Final = 60.0
+_LOOK: Final = 4096
+_ANCHORS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What comes next: some `samples`, or `gap` missing ones; `flag` is for the epoch it begins in."""
+
+    samples: NDArray[np.float32] | None = None
+    gap: int = 0
+    flag: QualityFlag | None = None
+
+
+class Placer:
+    """Decides sample by sample, so that the pieces they come in do not matter.
+
+    A sample follows the one before unless its timestamp is off by more than `tolerance_s` from where it is
+    expected, or is not later than the last. Then:
+
+    - late by a step, up to `max_gap_s`: the time between is a gap. Beyond, the device's clock was reset: the
+      signal goes on at its place, and the clock is read anew from there.
+    - late or early by creeping: a sample is repeated or dropped (drift).
+    - early: samples equal to those already held, and others at most 2 s early, are dropped. Otherwise the
+      clock went back, and is read anew from there.
+    - a clock that comes back to one of its last readings is read as then.
+
+    Args:
+        rate: nominal rate in Hz.
+        raw: the signal placed so far, whose `end` is the next place.
+        anchor_s: device time of place 0; None takes the first sample's.
+        resumed: whether a signal goes on that was begun before.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        raw: Tail,
+        *,
+        anchor_s: float | None,
+        resumed: bool,
+        tolerance_s: float,
+        max_gap_s: float,
+    ) -> None:
+        self._rate = rate
+        self._raw = raw
+        self._tolerance = max(1.5, tolerance_s * rate)
+        self._max_gap = max_gap_s * rate
+        self._resumed = resumed
+        self._waiting = anchor_s is not None
+        self._unstamped = 0
+        self._latest = -np.inf
+        self._old: deque[float] = deque(maxlen=_ANCHORS)
+        self.anchor_s = anchor_s
+        self.dropped = 0
+        """Samples dropped so far: duplicates, overlaps, drift, and those before lights-off."""
+
+    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
+        """Steps for (n,) samples. Each must be carried out before the next is asked for."""
+        if stamps is None:
+            stamps = self._without_stamps(len(x))
+            if stamps is None:
+                yield Step(x)
+                return
+        known = np.isfinite(stamps)
+        if len(x) and self.anchor_s is None:
+            first = stamps[known][0] if known.any() else 0.0
+            self.anchor_s = float(first) - int(np.argmax(known)) / self._rate - self._raw.end / self._rate
+        i = 0
+        while i < len(x):
+            count = self._regular(stamps[i : i + _LOOK], known[i : i + _LOOK])
+            if count:
+                yield Step(x[i : i + count], flag=None if known[i : i + count].all() else QualityFlag.CLOCK)
+                self._waiting = False
+                i += count
+            else:
+                taken, step = self._irregular(x[i:], stamps[i:], known[i:])
+                i += taken
+                if step is not None:
+                    yield step
+
+    def device_s(self, place: int) -> float:
+        """Device time of a place."""
+        return (self.anchor_s or 0.0) + place / self._rate
+
+    def _without_stamps(self, n: int) -> NDArray[np.float64] | None:
+        """Timestamps of a device whose clock counts its samples; None where there is nothing to decide."""
+        if self._waiting and not self._resumed:
+            first = self._unstamped
+            self._unstamped += n
+            return (first + np.arange(n)) / self._rate
+        self._waiting = False
+        if self.anchor_s is None:
+            self.anchor_s = -self._unstamped / self._rate
+        self._latest = self.device_s(self._raw.end + n - 1)
+        return None
+
+    def _regular(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> int:
+        """How many of the next samples simply follow."""
+        assert self.anchor_s is not None
+        with np.errstate(invalid="ignore"):
+            off = (stamps - self.anchor_s) * self._rate - (self._raw.end + np.arange(len(stamps)))
+            reached = np.maximum.accumulate(np.where(known, stamps, -np.inf))
+            before = np.maximum(self._latest, np.concatenate([[-np.inf], reached[:-1]]))
+            early = -0.5 if self._waiting else -self._tolerance
+            bad = known & ((off > self._tolerance) | (off < early) | (stamps <= before))
+        count = int(np.argmax(bad)) if bad.any() else len(bad)
+        if count:
+            self._latest = max(self._latest, float(reached[count - 1]))
+        return count
+
+    def _irregular(
+        self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
+    ) -> tuple[int, Step | None]:
+        """Samples to pass over, and what to do, where the first one does not follow."""
+        assert self.anchor_s is not None
+        stamp, expected = float(stamps[0]), self._raw.end
+        off = (stamp - self.anchor_s) * self._rate - expected
+        for old in self._old:
+            if not self._waiting and abs((stamp - old) * self._rate - expected) <= self._tolerance:
+                return self._anchor(old)
+        creep = abs((stamp - self._latest) * self._rate - 1) < self._tolerance / 2
+        if off > 0:
+            if not self._waiting and creep and stamp > self._latest:
+                self._latest = stamp - 1 / self._rate
+                return 0, Step(self._raw.read(expected - 1, expected), flag=QualityFlag.DRIFT)
+            if off > self._max_gap:
+                return self._anchor(stamp - expected / self._rate)
+            self._latest = -np.inf
+            return 0, Step(gap=max(1, round(off)), flag=QualityFlag.GAP)
+        if self._waiting:
+            if self._resumed and off < -RESUME_OVERLAP_S * self._rate:
+                return self._anchor(stamp - expected / self._rate)
+            self.dropped += 1
+            return 1, None
+        if creep and stamp > self._latest:
+            self.dropped += 1
+            self._latest = stamp
+            return 1, Step(flag=QualityFlag.DRIFT)
+        return self._early(x[:_LOOK], stamps[:_LOOK], known[:_LOOK])
+
+    def _early(
+        self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
+    ) -> tuple[int, Step | None]:
+        assert self.anchor_s is not None
+        expected = self._raw.end
+        with np.errstate(invalid="ignore"):
+            ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
+            places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
+            early = (places < expected) | (stamps <= self._latest)
+        equal = self._raw.at(places) == x
+        keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
+        count = int(np.argmin(keep)) if not keep.all() else len(keep)
+        if count == 0:
+            return self._anchor(float(stamps[0]) - expected / self._rate)
+        self.dropped += count
+        same = bool(equal[:1].all())
+        if (other := equal[:count] != same).any():
+            count, self.dropped = int(np.argmax(other)), self.dropped - count + int(np.argmax(other))
+        return count, Step(flag=QualityFlag.DUPLICATE if same else QualityFlag.OVERLAP)
+
+    def _anchor(self, anchor_s: float) -> tuple[int, Step]:
+        assert self.anchor_s is not None
+        self._old.append(self.anchor_s)
+        self.anchor_s, self._latest, self._waiting = anchor_s, -np.inf, False
+        return 0, Step(flag=QualityFlag.CLOCK)
