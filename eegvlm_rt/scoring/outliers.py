@@ -23,19 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FEATURES", "OutlierModel", "signal_features"]
 
-FEATURES: Final = (
-    "log_amplitude",
-    "log_largest",
-    "fast_ratio",
-    "mains_ratio",
-    "peak_share",
-    "flat_share",
-    "rail_share",
-)
+FEATURES: Final = ("log_amplitude", "log_largest", "tilt", "mains_ratio", "flat_share")
 _WIDTH: Final = 2 * SFREQ_HZ
 _BIN_HZ: Final = SFREQ_HZ / _WIDTH
 _FLAT_UV: Final = 1.0
 _LEAST: Final = 1e-6
+_LEAST_UV: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +50,12 @@ class OutlierModel:
 
 
 def signal_features(x: ArrayLike) -> NDArray[np.float64]:
-    """(n, 7) `FEATURES` of conditioned epochs (n, 3000) in µV at 100 Hz, NaN where no sample is present.
+    """(n, 5) `FEATURES` of conditioned epochs (n, 3000) in µV at 100 Hz, NaN where no sample is present.
 
     log_amplitude: log10 of the median peak-to-peak µV of 2 s windows. log_largest: the same of the largest.
-    fast_ratio: log10 power of 20-40 Hz over that of 1-12 Hz. mains_ratio: log10 power of 45-50 Hz, where a
-    resampled or attenuated mains line stands, over 1-35 Hz. peak_share: largest share of the 0.5-50 Hz power
-    in 1 Hz. flat_share: share of seconds below 1 µV. rail_share: share of samples within 1 % of the epoch's
-    largest or smallest value.
+    tilt: log10 of the mean power density of 1-4 Hz over that of 15-35 Hz, about 0 for white noise, negative
+    for muscle. mains_ratio: log10 power of 45-50 Hz, where what the filters leave of a mains line stands,
+    over 1-35 Hz. flat_share: share of seconds below 1 µV. Powers are medians over the windows.
     """
     samples = _bridged(np.asarray(x, dtype=np.float64))
     n = len(samples)
@@ -72,28 +64,19 @@ def signal_features(x: ArrayLike) -> NDArray[np.float64]:
     spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * np.hanning(_WIDTH), axis=2)
     power = np.median(spectrum.real**2 + spectrum.imag**2, axis=1) + _LEAST
 
-    def band(low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    def density(low_hz: float, high_hz: float) -> NDArray[np.float64]:
         inside = power[:, round(low_hz / _BIN_HZ) : round(high_hz / _BIN_HZ) + 1]
-        return np.asarray(inside.sum(axis=1))
+        return np.asarray(inside.mean(axis=1))
 
-    smooth = power[:, 1:-1] + 0.5 * (power[:, :-2] + power[:, 2:])
     seconds = np.ptp(samples.reshape(n, -1, SFREQ_HZ), axis=2)
-    top, bottom = samples.max(axis=1, keepdims=True), samples.min(axis=1, keepdims=True)
-    edge = 0.01 * (top - bottom)
-    at_rail = (samples >= top - edge) | (samples <= bottom + edge)
-    features = np.stack(
-        [
-            np.log10(np.median(spans, axis=1) + 0.01),
-            np.log10(spans.max(axis=1) + 0.01),
-            np.log10(band(20.0, 40.0) / band(1.0, 12.0)),
-            np.log10(band(45.0, 50.0) / band(1.0, 35.0)),
-            smooth.max(axis=1) / power[:, 1:].sum(axis=1),
-            np.mean(seconds < _FLAT_UV, axis=1),
-            at_rail.mean(axis=1),
-        ],
-        axis=1,
-    )
-    return np.asarray(features)
+    features = [
+        np.log10(np.median(spans, axis=1) + _LEAST_UV),
+        np.log10(spans.max(axis=1) + _LEAST_UV),
+        np.log10(density(1.0, 4.0) / density(15.0, 35.0)),
+        np.log10(density(45.0, 50.0) * 5.0 / (density(1.0, 35.0) * 34.0)),
+        np.mean(seconds < _FLAT_UV, axis=1),
+    ]
+    return np.asarray(np.stack(features, axis=1))
 
 
 def _bridged(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from ..stages import Stage
 
-__all__ = ["sample_hypnogram", "transition_matrices"]
+__all__ = ["sample_hypnogram", "transition_counts", "transition_matrices"]
+
+
+def transition_counts() -> NDArray[np.float64]:
+    """Stage transitions of whole nights, (5, 5) counts: from stage, to stage; see `transition_matrices`."""
+    return np.asarray(_counts().sum(axis=0))
+
+
+@cache
+def _counts() -> NDArray[np.float64]:
+    text = files(__package__).joinpath("transitions.json").read_text(encoding="utf-8")
+    return np.asarray(json.loads(text)["counts"], dtype=np.float64)
 
 
 @cache
@@ -21,8 +32,7 @@ def transition_matrices() -> NDArray[np.float64]:
     Counted on 39 nights of 20 people of the Sleep-EDF Database Expanded 1.0.0 (Kemp et al. 2000; Goldberger
     et al. 2000, ODC-By 1.0), wake trimmed to 30 min around sleep. Only these counts are shipped, no signal.
     """
-    text = files(__package__).joinpath("transitions.json").read_text(encoding="utf-8")
-    counts = np.asarray(json.loads(text)["counts"], dtype=np.float64)
+    counts = _counts()
     smoothed = counts + 0.5 * (counts.sum(axis=0) > 0)
     matrices: NDArray[np.float64] = smoothed / smoothed.sum(axis=2, keepdims=True)
     return matrices

@@ -31,12 +31,10 @@ SMOOTHER = Smoother(
 )
 RANGES = {
     "log_amplitude": (0.8, 2.8),
-    "log_largest": (1.0, 3.0),
-    "fast_ratio": (-9.0, -0.1),
-    "mains_ratio": (-9.0, -0.5),
-    "peak_share": (-1.0, 0.9),
-    "flat_share": (-1.0, 0.5),
-    "rail_share": (-1.0, 0.2),
+    "log_largest": (0.8, 3.1),
+    "tilt": (0.3, 9.0),
+    "mains_ratio": (-12.0, -0.5),
+    "flat_share": (-0.3, 0.3),
 }
 SCORING = Scoring({Mode.HEAD: 1.5, Mode.DIRECT: 0.5}, SMOOTHER, OutlierModel(RANGES))
 

@@ -27,7 +27,10 @@ def noise_set() -> EvaluationSet:
     return EvaluationSet(
         x_uv=np.zeros((6, 3000), dtype=np.float32),
         stages=np.array([0, 2, 2, 3, 2, 4]),
+        soft=np.eye(5)[[0, 2, 2, 3, 2, 4]],
         recordings=np.array(["dreams/a", "dreams/a", "dreams/b", "dreams/b", "sleep-edf/c", "sleep-edf/c"]),
+        subjects=np.array(["a", "a", "b", "b", "c", "c"]),
+        places=np.array([0, 1, 0, 1, 0, 1]),
         purity=np.array([1.0, 0.5, 1.0, 1.0, 1.0, 1.0], dtype=np.float32),
     )
 
@@ -70,7 +73,7 @@ def test_texts_composed_from_the_measurement_are_wholly_supported(nights_folder:
         Reasoned(parse(compose(findings, Stage.N2, Stage.N1)), certain(Stage.N2), 70)
         for findings in measure_batch(x)
     ]
-    figures = faithfulness(reason_answers(decoded), x)
+    figures = faithfulness(reason_answers(decoded), measure_batch(x))
     for name in ("parsed", "stated_is_predicted", "consistent", "supported", "strict", "all_supported"):
         assert figures[name] == 1.0
     assert figures["claims"] >= 8 * 6
@@ -82,7 +85,7 @@ def test_texts_about_another_epoch_are_contradicted(nights_folder: Path) -> None
     findings = measure_batch(x)
     swapped = [*findings[1:], findings[0]]
     decoded = [Reasoned(parse(compose(one, Stage.W, Stage.N1)), certain(Stage.N1), 70) for one in swapped]
-    figures = faithfulness(reason_answers(decoded), x)
+    figures = faithfulness(reason_answers(decoded), measure_batch(x))
     assert figures["supported"] < 0.9
     assert figures["all_supported"] == 0.0
     assert figures["stated_is_predicted"] == 0.0
@@ -91,7 +94,7 @@ def test_texts_about_another_epoch_are_contradicted(nights_folder: Path) -> None
 
 def test_unreadable_texts_make_no_claims(nights_folder: Path) -> None:
     x = load_nights(nights_folder, "train").microvolts(np.arange(2))
-    figures = faithfulness(reason_answers([Reasoned(None, None, 5)] * 2), x)
+    figures = faithfulness(reason_answers([Reasoned(None, None, 5)] * 2), measure_batch(x))
     assert figures["parsed"] == 0.0
     assert figures["claims"] == 0
     assert figures["supported"] is None
@@ -130,7 +133,7 @@ def test_other_sources_and_folders_are_refused(tmp_path: Path) -> None:
 def test_the_command_line_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     usage = capsys.readouterr().out
-    for name in ("simulate", "label", "findings", "train-vision", "train-language", "evaluate"):
+    for name in ("prepare", "simulate", "label", "train-vision", "calibrate", "evaluate", "realism"):
         assert name in usage
     assert main([]) == 2
     assert main(["fly"]) == 2

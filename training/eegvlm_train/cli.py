@@ -11,12 +11,16 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "statistics": (".statistics", "count the stage transitions of real hypnograms"),
     "simulate": (".simulate", "simulate and condition nights"),
+    "prepare": (".prepare", "turn a real dataset into a training folder"),
     "label": (".teachers", "label nights by real-trained teachers"),
     "findings": (".data.findings", "measure the findings of every epoch"),
     "tokenizer": (".tokenizer", "build the nano tokenizer"),
     "train-vision": (".train_vision", "step 1: the vision networks"),
     "train-language": (".train_language", "step 2: projector and language model"),
+    "calibrate": (".calibrate", "temperatures, smoother, test for foreign signals"),
     "evaluate": (".evaluate", "agreement, calibration, faithfulness"),
+    "report": (".report", "every evaluation, and the tables of the documentation"),
+    "realism": (".realism", "simulated against real recordings"),
 }
 
 

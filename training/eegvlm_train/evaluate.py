@@ -1,7 +1,8 @@
 """`python -m eegvlm_train evaluate MODEL --data real:FOLDER --mode head direct cot`.
 
-MODEL is a training checkpoint or a bundle. Agreement with the reference, calibration, and for `cot` how far
-the stated claims hold. A text that cannot be read counts as a wrong answer.
+MODEL is a training checkpoint or a bundle. Agreement with the reference with intervals by subject,
+calibration, coverage against accuracy, smoothing over the night, and for `cot` how far the stated claims
+hold. A text that cannot be read counts as a wrong answer.
 """
 
 from __future__ import annotations
@@ -13,14 +14,29 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from eegvlm_rt.prompt import Mode
+import numpy as np
+from numpy.typing import NDArray
 
-from .evaluation.answers import Answerer, Answers
+from eegvlm_rt.evidence import measure_batch
+from eegvlm_rt.prompt import Mode
+from eegvlm_rt.scoring import Smoothing
+from eegvlm_rt.scoring.temperature import temper
+
+from .evaluation.answers import Answerer, Answers, Reasons
+from .evaluation.claims import claim_figures, expert_figures, variety
+from .evaluation.confidence import bootstrap_by_subject, calibration, coverage_curve
 from .evaluation.faithfulness import faithfulness
-from .evaluation.report import agreement_between, scores, table
-from .evaluation.sets import EvaluationSet, load_set
+from .evaluation.foreign import FAULTS, fault_epochs
+from .evaluation.peers import PEERS, peer_answers
+from .evaluation.recordings import ScoredRecording, load_recordings
+from .evaluation.report import agreement_between, print_figures, scores
+from .evaluation.robustness import robustness
+from .evaluation.sets import EvaluationSet
+from .evaluation.smoothed import smooth_answers
 
 __all__ = ["evaluate", "load_answerer", "main"]
+
+_FAULTS_EACH = 100
 
 
 def load_answerer(model: Path, *, device: str | None = None, threads: int | None = None) -> Answerer:
@@ -36,67 +52,156 @@ def load_answerer(model: Path, *, device: str | None = None, threads: int | None
     raise FileNotFoundError(f"{model}: neither a bundle (manifest.json) nor a checkpoint (config.json)")
 
 
-def evaluate(
-    answerer: Answerer, data: EvaluationSet, modes: Sequence[Mode], *, free: int = 0
+def answer_figures(data: EvaluationSet, answers: Answers, temperature: float | None = None) -> dict[str, Any]:
+    """Everything that is said about one way of answering."""
+    figures: dict[str, Any] = {
+        "rows": scores(data, answers),
+        "interval": bootstrap_by_subject(data.stages, answers.stages, data.subjects),
+        "calibration": calibration(data.stages, data.soft, answers.probabilities),
+        "coverage": coverage_curve(data.stages, answers.stages, answers.probabilities),
+    }
+    if temperature is not None:
+        plain = temper(answers.probabilities, 1.0 / temperature)
+        figures["temperature"] = temperature
+        figures["before_temperature"] = calibration(data.stages, data.soft, plain)
+    return figures
+
+
+def smoothing_figures(
+    answerer: Answerer, data: EvaluationSet, answers: Answers, flagged: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Scores per mode, agreement between modes, faithfulness of the rationales, and of `free` free texts."""
+    """Figures of the causal and the offline smoother, with the kappa each gains."""
+    smoother = answerer.scoring.smoother
+    if smoother is None:
+        raise ValueError("--smooth: the model has no smoother; run `eegvlm_train calibrate` first")
+    found: dict[str, Any] = {}
+    before = scores(data, answers)["all"]["kappa"] or 0.0
+    for how in Smoothing:
+        figures = answer_figures(data, smooth_answers(data, answers, smoother, how, flagged))
+        figures["gain"] = (figures["rows"]["all"]["kappa"] or 0.0) - before
+        found[how.value] = figures
+    return found
+
+
+def reason_figures(
+    reasons: Reasons, data: EvaluationSet, recordings: Sequence[ScoredRecording]
+) -> dict[str, Any]:
+    """Faithfulness of the rationales about `data`."""
+    findings = measure_batch(data.x_uv)
+    return faithfulness(reasons, findings) | {
+        "claims_as_detectors": claim_figures(reasons, findings),
+        "against_experts": expert_figures(reasons, findings, data, recordings),
+        "variety": variety(reasons, findings),
+    }
+
+
+def outlier_figures(answerer: Answerer, data: EvaluationSet) -> dict[str, Any] | None:
+    """Share of epochs called unlike sleep EEG, by recording, and of made faults; None without a test."""
+    outliers = answerer.scoring.outliers
+    if outliers is None:
+        return None
+    flagged = outliers.scores(data.x_uv) > 1.0
+    return {
+        "n": len(data),
+        "flagged": float(flagged.mean()),
+        "by_recording": {
+            str(name): float(flagged[data.recordings == name].mean()) for name in np.unique(data.recordings)
+        },
+        "faults": {
+            name: float((outliers.scores(fault_epochs(name, _FAULTS_EACH, seed=1)) > 1.0).mean())
+            for name in FAULTS
+        },
+    }
+
+
+def evaluate(
+    answerer: Answerer,
+    recordings: Sequence[ScoredRecording],
+    data: EvaluationSet,
+    modes: Sequence[Mode],
+    *,
+    free: int = 0,
+    smooth: bool = False,
+) -> dict[str, Any]:
+    """Figures per mode, agreement between modes, faithfulness of the rationales, and of `free` free texts.
+
+    `data` are epochs of `recordings`. With `smooth`, the course of the night is taken into account too.
+    """
     found: dict[Mode, Answers] = {}
-    result: dict[str, Any] = {"n": len(data), "modes": {}}
+    result: dict[str, Any] = {"n": len(data), "modes": {}, "outliers": outlier_figures(answerer, data)}
+    outliers = answerer.scoring.outliers
+    flagged = np.zeros(len(data), bool) if outliers is None else outliers.scores(data.x_uv) > 1.0
     for mode in modes:
         if mode is Mode.COT:
             reasons = answerer.reason(data.x_uv, constrained=True)
             found[mode] = reasons.answers
-            result["faithfulness"] = faithfulness(reasons, data.x_uv)
+            result["faithfulness"] = reason_figures(reasons, data, recordings)
         else:
             found[mode] = answerer.stage(data.x_uv, mode)
-        result["modes"][mode.value] = scores(data, found[mode])
+        figures = answer_figures(data, found[mode], answerer.scoring.temperature.get(mode))
+        if smooth:
+            figures["smoothed"] = smoothing_figures(answerer, data, found[mode], flagged)
+        result["modes"][mode.value] = figures
     result["same_stage"] = {
         f"{a.value} and {b.value}": agreement_between(found[a], found[b]) for a, b in combinations(modes, 2)
     }
     if free and Mode.COT in modes:
         some = data.spread(free)
-        result["free"] = faithfulness(answerer.reason(some.x_uv, constrained=False), some.x_uv)
+        result["free"] = faithfulness(answerer.reason(some.x_uv, constrained=False), measure_batch(some.x_uv))
     return result
 
 
-def _print_reasons(title: str, figures: dict[str, Any]) -> None:
-    size = f"{figures['texts']} texts, {figures['claims']} claims, {figures['mean_tokens']:.0f} tokens each"
-    print(f"\n{title}: {size}")
-    for name in ("parsed", "stated_is_predicted", "consistent", "supported", "strict", "all_supported"):
-        value = figures[name]
-        print(f"  {name:<20}{'-' if value is None else f'{value:.3f}'}")
-    for kind, (supported, strict, n) in figures["by_kind"].items():
-        print(f"    {kind:<18}{supported:.3f} within tolerance, {strict:.3f} exact, n = {n}")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="eegvlm_train evaluate", description=__doc__)
     parser.add_argument("model", type=Path, help="checkpoint or bundle folder")
-    parser.add_argument("--data", required=True, help="real:FOLDER or sim:FOLDER (its validation nights)")
-    parser.add_argument("--mode", nargs="+", default=["head"], choices=[mode.value for mode in Mode])
+    parser.add_argument(
+        "--data", required=True, help="real:FOLDER, wake:FOLDER, sim:FOLDER or prepared:FOLDER"
+    )
+    parser.add_argument("--split", choices=("train", "validation", "test", "all"), help="nights of a folder")
+    parser.add_argument("--mode", nargs="*", default=["head"], choices=[mode.value for mode in Mode])
     parser.add_argument("--limit", type=int, help="use at most this many epochs, evenly spread")
     parser.add_argument("--free", type=int, default=0, help="decode this many texts without the grammar too")
+    parser.add_argument("--smooth", action="store_true", help="smooth over the night too, causal and offline")
+    parser.add_argument(
+        "--peer", nargs="+", default=[], choices=sorted(PEERS), help="other stagers beside it"
+    )
+    parser.add_argument("--robustness", action="store_true", help="disturb the raw signals (first mode)")
     parser.add_argument("--device", help="torch device of a checkpoint")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    args = parser.parse_args(argv)
+    parser.add_argument("--plots", type=Path, help="write plots (PNG) into this folder")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
     if args.threads is not None:
         import torch
 
         torch.set_num_threads(args.threads)
-    data = load_set(args.data).spread(args.limit)
-    answerer = load_answerer(args.model, device=args.device, threads=args.threads)
+    recordings = load_recordings(args.data, args.split)
+    data = EvaluationSet.of(recordings).spread(args.limit)
     modes = [Mode(name) for name in dict.fromkeys(args.mode)]
-    result = {"model": args.model.name, "data": args.data.partition(":")[0]}
-    result |= evaluate(answerer, data, modes, free=args.free)
-    for mode in modes:
-        print("\n" + table(mode.value, result["modes"][mode.value]))
-    for pair, share in result["same_stage"].items():
-        print(f"same stage, {pair}: {share:.3f}")
-    if "faithfulness" in result:
-        _print_reasons("reasons", result["faithfulness"])
-    if "free" in result:
-        _print_reasons("free texts", result["free"])
+    answerer = load_answerer(args.model, device=args.device, threads=args.threads)
+    result: dict[str, Any] = {"model": args.model.name, "data": args.data.partition(":")[0]}
+    result |= evaluate(answerer, recordings, data, modes, free=args.free, smooth=args.smooth)
+    result["peers"] = {
+        way: answer_figures(data, answers)
+        for name in args.peer
+        for way, answers in peer_answers(name, recordings, data).items()
+    }
+    if args.robustness:
+        mode = modes[0] if modes and modes[0] is not Mode.COT else Mode.DIRECT
+        result["robustness"] = {
+            "mode": mode.value,
+            "rows": robustness(answerer, recordings, mode, args.limit),
+        }
+    print_figures(result)
     if args.out is not None:
-        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if args.plots is not None:
+        from .evaluation.plots import plot_figures
+
+        plot_figures(result, args.plots)
     return 0

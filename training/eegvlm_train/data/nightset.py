@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from .findings import FindingsTable, findings_path, read_findings
 
 __all__ = ["NightSet", "Split", "list_nights", "load_nights", "split_nights"]
 
-Split = Literal["train", "validation", "all"]
+Split = Literal["train", "validation", "test", "all"]
 _NIGHT = re.compile(r"night-\d+\.npz")
 _VALIDATION_SHARE = 0.1
 
@@ -61,10 +62,21 @@ def list_nights(folder: Path) -> list[Path]:
 
 
 def split_nights(nights: list[Path], split: Split) -> list[Path]:
-    """The last 10 % of the nights (at least one of two) are validation: no subject is on both sides."""
+    """Nights of one side; no subject is on two sides.
+
+    A folder's `split.json` names the nights of "validation" and "test", as `eegvlm_train prepare` writes it.
+    Without one, the last 10 % of the nights (at least one of two) are validation, and there is no test.
+    """
+    listed = nights[0].parent / "split.json" if nights else None
+    if listed is not None and listed.exists():
+        names = json.loads(listed.read_text(encoding="utf-8"))
+        held = {side: set(names.get(side, ())) for side in ("validation", "test")}
+        sides = {side: [night for night in nights if night.name in held[side]] for side in held}
+        train = [night for night in nights if night.name not in held["validation"] | held["test"]]
+        return {"train": train, "all": nights, **sides}[split]
     held_out = max(1, round(_VALIDATION_SHARE * len(nights))) if len(nights) > 1 else 0
     cut = len(nights) - held_out
-    return {"train": nights[:cut], "validation": nights[cut:], "all": nights}[split]
+    return {"train": nights[:cut], "validation": nights[cut:], "test": [], "all": nights}[split]
 
 
 def load_nights(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import Rationale
+from eegvlm_rt.scoring import Scoring
 from eegvlm_rt.stages import STAGES, Stage
 
 from ..metrics import INVALID
@@ -57,7 +58,9 @@ def reason_answers(decoded: list[Reasoned]) -> Reasons:
 
 
 class Answerer(Protocol):
-    """A model that can be asked in every mode."""
+    """A model that can be asked in every mode; its temperatures are applied to what it answers."""
+
+    scoring: Scoring
 
     def stage(self, x_uv: NDArray[np.float32], mode: Mode) -> Answers:
         """Head or direct answers about conditioned epochs (n, 3000)."""

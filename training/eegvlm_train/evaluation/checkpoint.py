@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,15 @@ from eegvlm_rt.backends.base import KVCache
 from eegvlm_rt.decoding import Decoder, compile_grammar, prompt_tokens
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.render import RenderSpec, render_batch
+from eegvlm_rt.scoring import Scoring, tempered
+from eegvlm_rt.scoring.temperature import temper
 from eegvlm_rt.stages import STAGES
 
 from ..model.modeling import EegVlmForConditionalGeneration, TowerOutputs
 from ..model.processing import EegVlmProcessor
 from .answers import Answers, Reasoned, Reasons, reason_answers
 
-__all__ = ["CheckpointAnswerer", "TorchLanguageModel"]
+__all__ = ["CheckpointAnswerer", "TorchLanguageModel", "read_scoring"]
 
 Float32 = NDArray[np.float32]
 
@@ -76,6 +79,12 @@ class TorchLanguageModel:
         return self.step(inputs_embeds, cache)[1]
 
 
+def read_scoring(folder: Path) -> Scoring:
+    """`scoring.json` of a checkpoint folder, as `eegvlm_train calibrate` writes it; empty without one."""
+    path = folder / "scoring.json"
+    return Scoring.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Scoring()
+
+
 class CheckpointAnswerer:
     """Answers from a folder written by `train-language` (or, head alone, by `train-vision`)."""
 
@@ -86,6 +95,7 @@ class CheckpointAnswerer:
         self._device = torch.device(where)
         self._folder = folder
         self._batch_size = batch_size
+        self.scoring = read_scoring(folder)
 
     def _processor(self) -> EegVlmProcessor:
         return EegVlmProcessor.from_pretrained(self._folder)
@@ -103,7 +113,10 @@ class CheckpointAnswerer:
         else:
             logits = list(self._direct_logits(x_uv))
         probabilities = torch.cat(logits).double().softmax(-1).cpu().numpy()
-        return Answers(probabilities.argmax(axis=1).astype(np.int64), probabilities)
+        return Answers(
+            probabilities.argmax(axis=1).astype(np.int64),
+            temper(probabilities, self.scoring.temperature_of(mode)),
+        )
 
     def _direct_logits(self, x_uv: Float32) -> Iterator[Tensor]:
         processor = self._processor()
@@ -129,8 +142,10 @@ class CheckpointAnswerer:
             dict(zip(STAGES, prompt.stage_token_ids(tokenizer), strict=True)),
         )
         decoded = []
+        temperature = self.scoring.temperature_of(Mode.COT)
         for look in self._looks(x_uv):
             for tokens in look.visual_tokens.float().cpu().numpy():
                 one = decoder.decode_rationale(decoder.prefix(tokens), constrained=constrained)
-                decoded.append(Reasoned(one.rationale, one.probabilities, one.tokens))
+                found = one.probabilities and tempered(one.probabilities, temperature)
+                decoded.append(Reasoned(one.rationale, found, one.tokens))
         return reason_answers(decoded)

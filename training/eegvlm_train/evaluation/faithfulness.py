@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eegvlm_rt.evidence import measure_batch
+from eegvlm_rt.evidence import Findings
 from eegvlm_rt.rationale import Verdict, check
 
 from .answers import Reasons
@@ -20,8 +20,8 @@ def _share(flags: list[bool]) -> float | None:
     return float(np.mean(flags)) if flags else None
 
 
-def faithfulness(reasons: Reasons, x_uv: NDArray[np.float32]) -> dict[str, Any]:
-    """Shares over rationales and over their measurable claims, for epochs `x_uv` (n, 3000).
+def faithfulness(reasons: Reasons, findings: Sequence[Findings]) -> dict[str, Any]:
+    """Shares over rationales and over their measurable claims, beside the findings of the same n epochs.
 
     `parsed`: valid texts; `stated_is_predicted`: the conclusion is the most probable stage at the rule;
     `consistent`: rule, exclusions and conclusion agree; `supported` and `strict`: claims within tolerance,
@@ -30,7 +30,6 @@ def faithfulness(reasons: Reasons, x_uv: NDArray[np.float32]) -> dict[str, Any]:
     """
     parsed, stated, consistent, whole = [], [], [], []
     kinds: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
-    findings = measure_batch(x_uv)
     for decoded, measured, predicted in zip(reasons.decoded, findings, reasons.answers.stages, strict=True):
         rationale = decoded.rationale
         parsed.append(rationale is not None)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eegvlm_rt.bundle import Bundle, find_bundle
 from eegvlm_rt.epoch import assess
 from eegvlm_rt.prediction import Source, StagePrediction
 from eegvlm_rt.prompt import Mode
+from eegvlm_rt.scoring import Scoring
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
 
@@ -26,6 +28,7 @@ class BundleAnswerer:
 
     def __init__(self, bundle: Path | str, *, threads: int | None = None) -> None:
         self._bundle, self._threads = str(bundle), threads
+        self.scoring = Scoring.from_dict(Bundle.open(find_bundle(bundle)).manifest.scoring)
 
     def _predict(self, x_uv: NDArray[np.float32], mode: Mode, constrained: bool) -> list[StagePrediction]:
         stager = Stager.load(self._bundle, mode=mode, threads=self._threads, constrained=constrained)

@@ -1,0 +1,211 @@
+"""Tables of the documentation, made from the figures of `eegvlm_train evaluate`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from eegvlm_rt.stages import STAGES
+
+__all__ = ["TABLES", "fill"]
+
+Figures = dict[str, Any]
+_MARK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _n(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _between(interval: list[float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows]) + "\n"
+
+
+def _agreement_row(name: str, figures: Figures, key: str = "all") -> list[str]:
+    row = figures["rows"][key]
+    return [
+        name,
+        str(row["n"]),
+        _n(row["accuracy"]),
+        _n(row["kappa"]),
+        _between(figures["interval"]["kappa"]) if key == "all" else "",
+        _n(row["macro_f1"]),
+        *(_n(row["f1"][stage.name], 2) for stage in STAGES),
+        str(row["invalid"]),
+    ]
+
+
+_AGREEMENT = ["", "n", "acc", "κ", "95 %", "MF1", *(f"F1 {stage.name}" for stage in STAGES), "invalid"]
+
+
+def _agreement(source: str) -> Callable[[Figures], str]:
+    def table(found: Figures) -> str:
+        rows = []
+        for name, figures in found[source]["modes"].items():
+            rows.append(_agreement_row(f"`{name}`", figures))
+            for how, one in figures.get("smoothed", {}).items():
+                rows.append(_agreement_row(f"`{name}`, {how}", one))
+        if source == "real":
+            for name, figures in found.get("peers", {}).get("peers", {}).items():
+                rows.append(_agreement_row(name, figures))
+        return _table(_AGREEMENT, rows)
+
+    return table
+
+
+def _recordings(found: Figures) -> str:
+    modes = found["real"]["modes"]
+    names = [name for name in next(iter(modes.values()))["rows"] if name != "all"]
+    rows = []
+    for name in names:
+        row = [name, str(next(iter(modes.values()))["rows"][name]["n"])]
+        row += [_n(figures["rows"][name]["kappa"]) for figures in modes.values()]
+        row += [
+            _n(figures["smoothed"]["causal"]["rows"][name]["kappa"])
+            for figures in modes.values()
+            if "smoothed" in figures
+        ]
+        rows.append(row)
+    smoothed = [f"κ `{name}`, causal" for name, figures in modes.items() if "smoothed" in figures]
+    return _table(["", "n", *(f"κ `{name}`" for name in modes), *smoothed], rows)
+
+
+def _calibration(found: Figures) -> str:
+    rows = []
+    for source in ("sim", "real"):
+        for name, figures in found.get(source, {}).get("modes", {}).items():
+            before, after = figures.get("before_temperature"), figures["calibration"]
+            curve = {row["coverage"]: row["accuracy"] for row in figures["coverage"]}
+            rows.append(
+                [
+                    f"{source}, `{name}`",
+                    str(figures["rows"]["all"]["n"]),
+                    _n(figures.get("temperature"), 2),
+                    _n(before and before["ece"]),
+                    _n(after["ece"]),
+                    _n(after["soft_ece"]),
+                    *(_n(curve[share]) for share in (1.0, 0.9, 0.8, 0.5)),
+                ]
+            )
+    head = ["", "n", "T", "ECE at T = 1", "ECE", "soft ECE", *(f"acc at {s} %" for s in (100, 90, 80, 50))]
+    return _table(head, rows)
+
+
+def _claims(found: Figures) -> str:
+    rows = []
+    for source in ("real", "sim"):
+        faith = found.get(source, {}).get("faithfulness")
+        if not faith:
+            continue
+        for name, one in faith["claims_as_detectors"]["detections"].items():
+            rows.append([f"{source}: {name}", *_pr(one)])
+        for name, one in (faith["against_experts"] or {}).items():
+            if one:
+                rows.append([f"{source}: spindle marks of experts, {name}", *_pr(one)])
+    return _table(["claim", "precision", "recall", "claimed", "true", "n"], rows)
+
+
+def _pr(one: Figures) -> list[str]:
+    return [_n(one["precision"]), _n(one["recall"]), str(one["claimed"]), str(one["true"]), str(one["n"])]
+
+
+def _faithfulness(found: Figures) -> str:
+    names = [name for name in ("real", "sim") if "faithfulness" in found.get(name, {})]
+    faith = [found[name]["faithfulness"] for name in names]
+    rows = [
+        [label, *(_n(one[key]) for one in faith)]
+        for key, label in (
+            ("parsed", "texts that parse"),
+            ("consistent", "texts that hold together"),
+            ("supported", "claims supported"),
+            ("strict", "claims exactly as measured"),
+            ("all_supported", "texts without a contradicted claim"),
+        )
+    ]
+    rows += [
+        [f"supported: {kind.replace('_', ' ')}", *(_n(one["by_kind"].get(kind, [None])[0]) for one in faith)]
+        for kind in sorted({kind for one in faith for kind in one["by_kind"]})
+    ]
+    for key, label in (
+        ("other_supported", "claims that hold for another epoch"),
+        ("slots_changed", "claims that another picture changes"),
+        ("texts_changed", "texts that another picture changes"),
+    ):
+        rows.append([label, *(_n(one["variety"].get(key)) for one in faith)])
+    rows.append(
+        [
+            "distinct texts",
+            *(f"{one['variety'].get('distinct')} of {one['variety'].get('drawn')}" for one in faith),
+        ]
+    )
+    return _table(
+        ["", *(f"{name}, n = {one['texts']}" for name, one in zip(names, faith, strict=True))], rows
+    )
+
+
+def _robustness(found: Figures) -> str:
+    given = found["robustness"]["robustness"]
+    rows = [
+        [
+            row["disturbance"],
+            str(row["n"]),
+            _n(row["kappa"]),
+            _n(row["accuracy"]),
+            _n(row["same_stage"]),
+            _n(row["flagged"]),
+        ]
+        for row in given["rows"]
+    ]
+    return _table([f"`{given['mode']}`", "n", "κ", "acc", "stage kept", "flagged"], rows)
+
+
+def _outliers(found: Figures) -> str:
+    rows = []
+    for source in ("real", "sim", "wake"):
+        one = found.get(source, {}).get("outliers")
+        if one:
+            rows.append([source, str(one["n"]), _n(one["flagged"], 4)])
+    faults = next(
+        (found[s]["outliers"]["faults"] for s in ("real", "sim") if found.get(s, {}).get("outliers")), {}
+    )
+    rows += [[f"made: {name}", "100", _n(share, 2)] for name, share in faults.items()]
+    return _table(["", "n", "flagged"], rows)
+
+
+TABLES: dict[str, Callable[[Figures], str]] = {
+    "agreement-real": _agreement("real"),
+    "agreement-sim": _agreement("sim"),
+    "agreement-wake": _agreement("wake"),
+    "recordings": _recordings,
+    "calibration": _calibration,
+    "faithfulness": _faithfulness,
+    "claims": _claims,
+    "robustness": _robustness,
+    "outliers": _outliers,
+}
+"""Each table by the name of its mark."""
+
+
+def fill(text: str, found: Figures) -> str:
+    """The document with the tables between its marks made anew; a table whose figures are missing stays.
+
+    Raises ValueError for a mark that names no table.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        name = match.group(2)
+        if name not in TABLES:
+            raise ValueError(f"table mark {name!r}: there are {', '.join(TABLES)}")
+        try:
+            made = TABLES[name](found)
+        except KeyError:
+            return match.group(0)
+        return match.group(1) + made + match.group(3)
+
+    return _MARK.sub(one, text)

@@ -1,0 +1,59 @@
+"""Plots of an evaluation: confusion, reliability, coverage against accuracy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegvlm_rt.stages import STAGES
+
+__all__ = ["plot_figures", "pyplot"]
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot without a display; raises ValueError, naming the extra, where it is missing."""
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError as error:
+        raise ValueError("plots: matplotlib is missing; pip install 'eegvlm-rt[viz]'") from error
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def plot_figures(result: dict[str, Any], folder: Path) -> list[Path]:
+    """Write `NAME.png` for every mode and peer of `eegvlm_train evaluate`'s figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figures in [*result["modes"].items(), *result.get("peers", {}).items()]:
+        safe = "".join(c if c.isalnum() else "-" for c in name).strip("-").lower()
+        path = folder / f"{result['data']}-{safe}.png"
+        _plot(name, figures, path)
+        written.append(path)
+    return written
+
+
+def _plot(name: str, figures: dict[str, Any], path: Path) -> None:
+    plt = pyplot()
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+    confusion = np.asarray(figures["rows"]["all"]["confusion"], dtype=np.float64)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    left.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    labels = [*(stage.name for stage in STAGES), "?"]
+    left.set_xticks(range(len(labels)), labels)
+    left.set_yticks(range(len(STAGES)), labels[:-1])
+    for (i, j), count in np.ndenumerate(confusion.astype(int)):
+        left.text(j, i, count, ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    left.set(title=name, xlabel="said", ylabel="reference")
+    bins = np.asarray(figures["calibration"]["reliability"])
+    middle.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    middle.plot(bins[:, 0], bins[:, 1], marker="o")
+    middle.set(title=f"ECE {figures['calibration']['ece']:.3f}", xlabel="confidence", ylabel="share right")
+    curve = figures["coverage"]
+    right.plot([row["coverage"] for row in curve], [row["accuracy"] for row in curve], marker="o")
+    right.set(title="abstaining when unsure", xlabel="share of epochs answered", ylabel="accuracy")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,133 @@
+"""`python -m eegvlm_train realism --sim DIR --real DIR --out OUT`: simulated against real recordings.
+
+By stage: spectra (median, 10th to 90th percentile) and the distributions of amplitude, band power, slope,
+spindles and slow waves, as plots and as `realism.json`. The simulated stage is that of the teachers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegvlm_rt.stages import STAGES
+
+from .evaluation.features import FREQUENCIES_HZ, FeatureTable, features_of, spectra_of
+from .evaluation.plots import pyplot
+from .evaluation.sets import EvaluationSet, load_set
+
+__all__ = ["compare", "main"]
+
+_FEWEST = 5
+_QUANTILES = (0.1, 0.5, 0.9)
+_SHOWN_HZ = 40.0
+
+
+def _log_spectrum(x_uv: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(3, frequencies): 10th, 50th and 90th percentile of the power density in dB re 1 µV²/Hz."""
+    return np.asarray(np.quantile(10 * np.log10(spectra_of(x_uv) + 1e-9), _QUANTILES, axis=0))
+
+
+def distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Kolmogorov-Smirnov statistic: largest distance between two distribution functions, 0..1."""
+    values = np.concatenate([first, second])
+    shares = [np.searchsorted(np.sort(x), values, side="right") / len(x) for x in (first, second)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def compare(simulated: EvaluationSet, real: EvaluationSet) -> dict[str, Any]:
+    """Per stage that both sides have at least five epochs of: n, spectra, and per feature the percentiles of
+    both sides and their Kolmogorov-Smirnov distance."""
+    tables = [features_of(one.x_uv) for one in (simulated, real)]
+    report: dict[str, Any] = {"frequencies_hz": FREQUENCIES_HZ.tolist(), "stages": {}}
+    for stage in STAGES:
+        masks = [one.stages == int(stage) for one in (simulated, real)]
+        if min(mask.sum() for mask in masks) < _FEWEST:
+            continue
+        features = {}
+        for name in FeatureTable.names():
+            values = [getattr(table, name)[mask] for table, mask in zip(tables, masks, strict=True)]
+            features[name] = {
+                "simulated": [float(q) for q in np.quantile(values[0], _QUANTILES)],
+                "real": [float(q) for q in np.quantile(values[1], _QUANTILES)],
+                "distance": distance(values[0], values[1]),
+            }
+        report["stages"][stage.name] = {
+            "n": [int(mask.sum()) for mask in masks],
+            "simulated_db": _log_spectrum(simulated.x_uv[masks[0]]).round(3).tolist(),
+            "real_db": _log_spectrum(real.x_uv[masks[1]]).round(3).tolist(),
+            "features": features,
+        }
+    return report
+
+
+def plot_spectra(report: dict[str, Any], path: Path) -> None:
+    plt = pyplot()
+    stages = report["stages"]
+    hz = np.asarray(report["frequencies_hz"])
+    shown = (hz >= 0.5) & (hz <= _SHOWN_HZ)
+    figure, axes = plt.subplots(
+        1, len(stages), figsize=(2.7 * len(stages), 3.0), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, (name, one) in zip(axes[0], stages.items(), strict=True):
+        for side, color in (("simulated", "tab:orange"), ("real", "tab:blue")):
+            low, middle, high = (np.asarray(row)[shown] for row in one[f"{side}_db"])
+            axis.fill_between(hz[shown], low, high, color=color, alpha=0.2, linewidth=0)
+            axis.plot(hz[shown], middle, color=color, linewidth=1.2, label=side)
+        axis.set(title=f"{name} ({one['n'][0]} / {one['n'][1]})", xlabel="Hz", ylim=(-35, 35))
+    axes[0][0].set_ylabel("dB re 1 µV²/Hz")
+    axes[0][0].legend(frameon=False)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def plot_features(report: dict[str, Any], path: Path) -> None:
+    plt = pyplot()
+    stages = list(report["stages"])
+    names = FeatureTable.names()
+    columns = 5
+    rows = -(-len(names) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.1 * rows), layout="constrained")
+    for axis, name in zip(axes.ravel(), names, strict=False):
+        for shift, side, color in ((-0.15, "simulated", "tab:orange"), (0.15, "real", "tab:blue")):
+            low, middle, high = np.array(
+                [report["stages"][stage]["features"][name][side] for stage in stages]
+            ).T
+            places = np.arange(len(stages)) + shift
+            axis.vlines(places, low, high, color=color, linewidth=3, alpha=0.5)
+            axis.plot(places, middle, "o", color=color, markersize=4, label=side)
+        axis.set_xticks(range(len(stages)), stages)
+        axis.set_title(name.replace("_uv", ", µV").replace("_", " "), fontsize=9)
+    for axis in axes.ravel()[len(names) :]:
+        axis.axis("off")
+    axes.ravel()[0].legend(frameon=False, fontsize=7)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="eegvlm_train realism", description=__doc__)
+    parser.add_argument("--sim", required=True, help="folder of labelled simulated nights")
+    parser.add_argument("--real", required=True, help="folder of real recordings, or prepared:FOLDER")
+    parser.add_argument("--split", default="all", choices=("train", "validation", "all"))
+    parser.add_argument("--limit", type=int, default=6000, help="simulated epochs at most, evenly spread")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    real = args.real if ":" in args.real else f"real:{args.real}"
+    report = compare(load_set(f"sim:{args.sim}", args.split).spread(args.limit), load_set(real))
+    if not report["stages"]:
+        raise ValueError(f"--real {args.real}: no stage with {_FEWEST} epochs on both sides")
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "realism.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
+    plot_spectra(report, args.out / "realism-spectra.png")
+    plot_features(report, args.out / "realism-features.png")
+    stages = report["stages"]
+    print(f"{'KS distance':<20}" + "".join(f"{name:>7}" for name in stages))
+    for name in FeatureTable.names():
+        print(f"{name:<20}" + "".join(f"{one['features'][name]['distance']:7.2f}" for one in stages.values()))
+    return 0

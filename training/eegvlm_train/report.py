@@ -1,0 +1,64 @@
+"""`python -m eegvlm_train report MODEL --sim FOLDER --real FOLDER --out FOLDER --docs docs/evaluation.md`.
+
+Runs every evaluation that the documentation quotes, keeps the figures as JSON in OUT, and writes the tables
+between the `<!-- table: NAME -->` marks of the documents. Figures that are there already are not made again
+unless `--force` is given; `peers.json` there comes from `evaluate --peer yasa gssc --mode --out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import evaluate
+from .evaluation.markdown import TABLES, fill
+
+__all__ = ["main"]
+
+
+def _runs(model: Path, sim: Path | None, real: Path | None, limit: int) -> dict[str, list[str]]:
+    base = [str(model)]
+    runs = {}
+    if real is not None:
+        data = ["--data", f"real:{real}"]
+        runs["real"] = [*base, *data, "--mode", "head", "direct", "cot", "--smooth", "--free", "40"]
+        runs["robustness"] = [*base, *data, "--mode", "direct", "--robustness"]
+        runs["wake"] = [*base, "--data", f"wake:{real}", "--mode", "head", "--smooth"]
+    if sim is not None:
+        data = ["--data", f"sim:{sim}", "--limit", str(limit)]
+        runs["sim"] = [*base, *data, "--mode", "head", "direct", "cot"]
+    return runs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="eegvlm_train report", description=__doc__)
+    parser.add_argument("model", type=Path, help="checkpoint or bundle folder")
+    parser.add_argument(
+        "--sim", type=Path, help="labelled simulated nights; their validation nights are used"
+    )
+    parser.add_argument("--real", type=Path, help="folder of real recordings")
+    parser.add_argument("--limit", type=int, default=1800, help="simulated epochs at most")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
+    parser.add_argument("--docs", type=Path, nargs="*", default=[], help="documents with table marks")
+    parser.add_argument("--force", action="store_true", help="make figures again that are there")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--device")
+    args = parser.parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    shared = [f"--{name}={getattr(args, name)}" for name in ("threads", "device") if getattr(args, name)]
+    for name, run in _runs(args.model, args.sim, args.real, args.limit).items():
+        target = args.out / f"{name}.json"
+        if args.force or not target.exists():
+            print(f"\n=== {name}: evaluate {' '.join(run)}", flush=True)
+            evaluate.main([*run, *shared, "--out", str(target)])
+    found: dict[str, Any] = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.out.glob("*.json"))
+    }
+    for document in args.docs:
+        text = document.read_text(encoding="utf-8")
+        document.write_text(fill(text, found), encoding="utf-8")
+        print(f"{document}: tables {', '.join(TABLES)}")
+    return 0
