@@ -1,6 +1,7 @@
 // The lowest and highest point of a trace within each cell of the strip.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
