@@ -57,15 +57,15 @@ eegvlm::Output output_of(const py::array& out, size_t values, size_t kind, const
     return {format, data, scale, bias};
 }
 
-void render(const py::array& x, const py::array& out, const std::string& output, int width, int height, int rows, double line_width,
-            double uv_range, double gain, double offset, const std::array<float, 3>& scale,
-            const std::array<float, 3>& bias, int threads) {
+void render(const py::array& x, const py::array& out, const std::string& output, int width, int height,
+            int rows, double line_width, double uv_range, double gain, double offset,
+            const std::array<float, 3>& scale, const std::array<float, 3>& bias, int threads) {
     if (x.ndim() != 3) throw std::invalid_argument("x: must be (pictures, channels, samples)");
     if (x.shape(1) > eegvlm::kMaxChannels) throw std::invalid_argument("channels: too many");
     if (x.shape(2) > eegvlm::kMaxSamples) throw std::invalid_argument("x: too many samples");
     const eegvlm::Layout layout({width, height, rows, static_cast<int>(x.shape(1)), line_width});
-    const size_t values = product({static_cast<size_t>(x.shape(0)), kPlanes[format_of(output)], static_cast<size_t>(width),
-                                   static_cast<size_t>(height), sizeof(float)}) /
+    const size_t values = product({static_cast<size_t>(x.shape(0)), kPlanes[format_of(output)],
+                                   static_cast<size_t>(width), static_cast<size_t>(height), sizeof(float)}) /
                           sizeof(float);
     const eegvlm::Output target = output_of(out, values, format_of(output), scale, bias);
     const eegvlm::Traces traces{
@@ -106,9 +106,10 @@ py::dict build_config() {
 
 PYBIND11_MODULE(_kernel, module) {
     module.doc() = "The rendering kernel.";
-    module.def("render", &render, py::arg("x"), py::arg("out"), py::kw_only(), py::arg("output"), py::arg("width"),
-               py::arg("height"), py::arg("rows"), py::arg("line_width"), py::arg("uv_range"),
-               py::arg("gain"), py::arg("offset"), py::arg("scale"), py::arg("bias"), py::arg("threads"));
+    module.def("render", &render, py::arg("x"), py::arg("out"), py::kw_only(), py::arg("output"),
+               py::arg("width"), py::arg("height"), py::arg("rows"), py::arg("line_width"),
+               py::arg("uv_range"), py::arg("gain"), py::arg("offset"), py::arg("scale"), py::arg("bias"),
+               py::arg("threads"));
     module.def("use_instruction_set", &eegvlm::use_instruction_set, py::arg("name"));
     module.def("build_config", &build_config);
 }

@@ -35,8 +35,8 @@ Grid::Grid(const Layout& layout, int64_t count)
     }
     cells.resize(static_cast<size_t>(samples));
     for (int64_t i = 0; i < samples; ++i)
-        cells[static_cast<size_t>(i)] = static_cast<int32_t>(
-            floor_div((2 * i + 1) * columns + (taps - 1) * samples, 2 * samples));
+        cells[static_cast<size_t>(i)] =
+            static_cast<int32_t>(floor_div((2 * i + 1) * columns + (taps - 1) * samples, 2 * samples));
 }
 
 Envelope::Envelope(const Grid& grid) : grid_(grid) {

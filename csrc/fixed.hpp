@@ -10,8 +10,8 @@
 //   5. edge_weights() of top (added) and bottom (subtracted), summed into the pixel that holds the edge.
 //   6. running down a column: covered = above + within(sum); above = covered + below(sum).
 //   7. gray_of(covered), over_ground() where there are ticks or scale lines, normalized() and half_bits().
-// Compile with -ffp-contract=off (nvcc: --fmad=false), without -ffast-math. The order of summation in 3-5 does
-// not matter: minima and integer sums.
+// Compile with -ffp-contract=off (nvcc: --fmad=false), without -ffast-math. The order of summation in 3-5
+// does not matter: minima and integer sums.
 #pragma once
 
 #include <cstdint>

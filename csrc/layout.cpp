@@ -83,7 +83,8 @@ Layout::Layout(const Geometry& g) : geometry(g) {
     for (int k = 0; k < taps; ++k) {
         const double distance = std::abs(k - (taps - 1) / 2.0) / sub_columns;
         const double units = std::floor(raise(g.line_width / 2.0, distance, 1.0 / sub_columns) * one() + 0.5);
-        profile[static_cast<size_t>(k)] = static_cast<int16_t>(std::min(static_cast<int>(units), half_stroke));
+        profile[static_cast<size_t>(k)] =
+            static_cast<int16_t>(std::min(static_cast<int>(units), half_stroke));
     }
     column.resize(static_cast<size_t>(kTileWidth * sub_columns));
     for (int j = 0; j < kTileWidth * sub_columns; ++j) column[static_cast<size_t>(j)] = j / sub_columns;

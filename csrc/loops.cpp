@@ -142,13 +142,12 @@ void read_edges(const float* __restrict positions, const int32_t* __restrict lef
     if (apart)
         for (; c + 16 <= count; c += 16) {
             const float* window = positions + left[c];
-            const __m512i from =
-                _mm512_sub_epi32(_mm512_loadu_si512(left + c), _mm512_set1_epi32(left[c]));
+            const __m512i from = _mm512_sub_epi32(_mm512_loadu_si512(left + c), _mm512_set1_epi32(left[c]));
             const __m512 a = _mm512_permutexvar_ps(from, _mm512_loadu_ps(window));
             const __m512 b = _mm512_permutexvar_ps(from, _mm512_loadu_ps(window + 1));
             const __m512 s = _mm512_loadu_ps(share + c);
-            const __m512 y = _mm512_add_ps(_mm512_mul_ps(a, _mm512_sub_ps(_mm512_set1_ps(1.0f), s)),
-                                           _mm512_mul_ps(b, s));
+            const __m512 y =
+                _mm512_add_ps(_mm512_mul_ps(a, _mm512_sub_ps(_mm512_set1_ps(1.0f), s)), _mm512_mul_ps(b, s));
             const __m512 held =
                 _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(highest)), _mm512_set1_ps(lowest));
             const __m512i whole = _mm512_cvttps_epi32(_mm512_add_ps(held, _mm512_set1_ps(0.5f)));
@@ -158,14 +157,13 @@ void read_edges(const float* __restrict positions, const int32_t* __restrict lef
     if (apart)
         for (; c + 8 <= count; c += 8) {
             const float* window = positions + left[c];
-            const __m256i from =
-                _mm256_sub_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(left + c)),
-                                 _mm256_set1_epi32(left[c]));
+            const __m256i from = _mm256_sub_epi32(
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(left + c)), _mm256_set1_epi32(left[c]));
             const __m256 a = _mm256_permutevar8x32_ps(_mm256_loadu_ps(window), from);
             const __m256 b = _mm256_permutevar8x32_ps(_mm256_loadu_ps(window + 1), from);
             const __m256 s = _mm256_loadu_ps(share + c);
-            const __m256 y = _mm256_add_ps(_mm256_mul_ps(a, _mm256_sub_ps(_mm256_set1_ps(1.0f), s)),
-                                           _mm256_mul_ps(b, s));
+            const __m256 y =
+                _mm256_add_ps(_mm256_mul_ps(a, _mm256_sub_ps(_mm256_set1_ps(1.0f), s)), _mm256_mul_ps(b, s));
             const __m256 held =
                 _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(highest)), _mm256_set1_ps(lowest));
             const __m256i whole = _mm256_cvttps_epi32(_mm256_add_ps(held, _mm256_set1_ps(0.5f)));
@@ -179,8 +177,7 @@ void read_edges(const float* __restrict positions, const int32_t* __restrict lef
     }
 }
 
-void span(const int16_t* __restrict edges, int16_t* __restrict low, int16_t* __restrict high,
-          int32_t count) {
+void span(const int16_t* __restrict edges, int16_t* __restrict low, int16_t* __restrict high, int32_t count) {
     for (int32_t c = 0; c < count; ++c) {
         const int16_t a = edges[c], b = edges[c + 1];
         low[c] = a < b ? a : b;
@@ -256,8 +253,7 @@ struct Writer {
         } else if constexpr (format == Format::u8_gray) {
             bytes(gray, reinterpret_cast<uint8_t*>(canvas.data) + at);
         } else if constexpr (format == Format::u8_chw) {
-            for (int p = 0; p < 3; ++p)
-                bytes(gray, reinterpret_cast<uint8_t*>(canvas.data) + p * plane + at);
+            for (int p = 0; p < 3; ++p) bytes(gray, reinterpret_cast<uint8_t*>(canvas.data) + p * plane + at);
         } else if constexpr (format == Format::f16_chw) {
             for (int p = 0; p < 3; ++p) {
                 uint16_t* to = reinterpret_cast<uint16_t*>(canvas.data) + p * plane + at;
@@ -293,8 +289,8 @@ struct Writer {
             const __m128i g = _mm512_cvtepi32_epi8(_mm512_load_si512(gray));
 #else
             const auto* four = reinterpret_cast<const __m128i*>(gray);
-            const __m128i g = _mm_packus_epi16(_mm_packs_epi32(four[0], four[1]),
-                                               _mm_packs_epi32(four[2], four[3]));
+            const __m128i g =
+                _mm_packus_epi16(_mm_packs_epi32(four[0], four[1]), _mm_packs_epi32(four[2], four[3]));
 #endif
             const __m128i a = _mm_setr_epi8(0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5);
             const __m128i b = _mm_setr_epi8(5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 10, 10);
@@ -311,10 +307,13 @@ struct Writer {
     }
 };
 
+using Column = int32_t __attribute__((vector_size(kTileWidth * sizeof(int32_t))));
+
 template <Format format>
 void resolve_to(const Band& band, const Canvas& canvas) {
     const Writer<format> write{canvas, band.x, band.count};
-    alignas(64) int32_t gray[kTileWidth], above[kTileWidth] = {};
+    alignas(64) int32_t gray[kTileWidth];
+    Column above = {};
     const auto put = [&](int32_t y) {
         if (canvas.ground) {
             const uint8_t* ground = canvas.ground + y * canvas.width + band.x;
@@ -332,12 +331,13 @@ void resolve_to(const Band& band, const Canvas& canvas) {
     int32_t* edges = band.edges + (band.first - band.top) * kTileWidth;
     const int32_t end = band.last + 1 < band.bottom ? band.last + 1 : band.bottom;
     for (int32_t y = band.first; y < end; ++y, edges += kTileWidth) {
-        for (int32_t i = 0; i < kTileWidth; ++i) {
-            const int32_t first = within(edges[i]);
-            const int32_t covered = above[i] + first;
-            above[i] = covered + ((edges[i] - first) >> 16);
-            gray[i] = gray_of(covered, band.darkness);
-        }
+        Column edge;
+        std::memcpy(&edge, edges, sizeof edge);
+        const Column first = (edge << 16) >> 16;
+        const Column covered = above + first;
+        above = covered + ((edge - first) >> 16);
+        const Column value = 255 - ((covered * band.darkness + (1 << 15)) >> 16);
+        std::memcpy(gray, &value, sizeof value);
         put(y);
     }
     white(end > band.top ? end : band.top, band.bottom);
@@ -366,8 +366,8 @@ void resolve(const Band& band, const Canvas& canvas) {
 }  // namespace
 
 extern const Loops kLoops;
-const Loops kLoops{EEGVLM_NAME(EEGVLM_LEVEL), read,   settle_all, read_edges, span, include,
-                   dilate,                    scatter, resolve};
+const Loops kLoops{
+    EEGVLM_NAME(EEGVLM_LEVEL), read, settle_all, read_edges, span, include, dilate, scatter, resolve};
 
 }  // namespace EEGVLM_LEVEL
 }  // namespace eegvlm

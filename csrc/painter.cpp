@@ -64,8 +64,8 @@ void Painter::follow(const Traces& traces, double uv_range, int64_t picture, int
 void Painter::paint_tile(const Bunch& bunch, int left, const Canvas& canvas) {
     const int channels = layout_.geometry.channels, bits = layout_.unit_bits;
     const int width = std::min(kTileWidth, layout_.geometry.width - left);
-    Band band{edges_.data(), bunch.top, bunch.bottom, bunch.bottom, bunch.top - 1, left, width,
-              darkness_of(layout_.sub_columns * layout_.one())};
+    Band band{edges_.data(), bunch.top, bunch.bottom, bunch.bottom,
+              bunch.top - 1, left,      width,        darkness_of(layout_.sub_columns * layout_.one())};
     for (int strip = bunch.first_strip; strip < bunch.end_strip; ++strip) {
         const int row = strip / channels;
         const Stroke& stroke = strokes_[static_cast<size_t>(strip % channels)];

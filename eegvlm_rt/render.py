@@ -20,7 +20,7 @@ from .errors import InputError
 
 __all__ = ["RENDERER_VERSION", "OutputName", "RenderSpec", "build_config", "render", "render_batch"]
 
-RENDERER_VERSION = "1"
+RENDERER_VERSION = "2"
 """Changes whenever the same samples and the same RenderSpec give another picture."""
 
 OutputName: TypeAlias = Literal["u8", "u8_chw", "f32", "f16", "gray", "gray_f32"]
