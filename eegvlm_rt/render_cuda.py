@@ -1,7 +1,7 @@
-"""Draws a batch of EEG epochs straight into a tensor on a CUDA device: the pictures of `render_batch`, byte for byte.
+"""Draws a batch of EEG epochs straight into a tensor on a CUDA device, byte for byte as `render_batch` does.
 
-Needs libeegvlm_cuda.so, which the CMake option EEGVLM_BUILD_CUDA builds; it is looked for where the environment
-variable EEGVLM_CUDA_LIBRARY points, then beside this file. Not a medical device.
+Needs libeegvlm_cuda.so, which the CMake option EEGVLM_BUILD_CUDA builds; it is looked for where the variable
+EEGVLM_CUDA_LIBRARY of the environment points, then beside this file. Not a medical device.
 """
 
 from __future__ import annotations
@@ -70,15 +70,16 @@ def render_batch_cuda(
     offset: float = 0.0,
     stream: int = 0,
 ) -> Any:
-    """Draws N recordings of one length on the current CUDA device, in order of `stream`; returns `out` at once.
+    """Draws N recordings of one length on the current CUDA device; returns `out` before it is filled.
 
     x: on the device, anything with __cuda_array_interface__ (PyTorch, CuPy, Numba, JAX): shape (N, n) or
         (N, channels, n) of float16, float32, float64, int16 or int32, any strides; x * scale + offset is in
         microvolts.
     out: on the device, C-contiguous, apart from x: uint8, float16 or float32 of shape (N, 3, height, width),
-        (N, height, width, 3) or, in gray, (N, height, width). Floats are (u8 / 255 - mean) / std, gray ones with
-        the first of mean and std; float16 is rounded to nearest, ties to even.
-    stream: a cudaStream_t as an integer, such as torch.cuda.current_stream().cuda_stream; 0 is the default one.
+        (N, height, width, 3) or, in gray, (N, height, width). Floats are (u8 / 255 - mean) / std, gray ones
+        with the first of mean and std; float16 is rounded to nearest, ties to even.
+    stream: in whose order it is filled: a cudaStream_t as an integer, such as
+        torch.cuda.current_stream().cuda_stream; 0 is the default one.
 
     Raises TypeError and InputError that begin with the argument's name, and BackendError where there is no
     library or no device.

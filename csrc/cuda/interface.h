@@ -25,7 +25,8 @@ typedef struct {
 /* Why the last call of this thread failed. */
 EEGVLM_CUDA_API const char* eegvlm_cuda_error(void);
 
-EEGVLM_CUDA_API int eegvlm_cuda_devices(int* count);
+/* The current device. */
+EEGVLM_CUDA_API int eegvlm_cuda_device(int* device);
 
 /* What pictures of one layout and length have in common, on the current device. */
 EEGVLM_CUDA_API int eegvlm_cuda_plan(int width, int height, int rows, int channels, double line_width,

@@ -28,7 +28,7 @@ void fit(Job& job, int32_t tile_width) {
 
 }  // namespace
 
-Plan::Plan(const Layout& layout, int64_t samples) : layout(layout), samples(samples) {
+Plan::Plan(const Layout& of, int64_t length) : layout(of), samples(length), profile(of.profile.begin(), of.profile.end()) {
     if (samples < 1 || samples > kMaxSamples) throw std::invalid_argument("x: number of samples");
     const int64_t columns = layout.columns, taps = layout.taps;
     const auto edges = static_cast<size_t>(columns + taps);
@@ -53,7 +53,7 @@ Job Plan::job(const Device& device, int64_t pictures) const {
     job.sub_columns = layout.sub_columns;
     job.row_columns = layout.row_columns;
     job.taps = layout.taps;
-    job.unit_bits = kOneBits;
+    job.unit_bits = layout.unit_bits;
     job.highest = static_cast<float>(layout.half_stroke);
     job.lowest = static_cast<float>(layout.strip_height - layout.half_stroke);
     job.samples = static_cast<int32_t>(samples);

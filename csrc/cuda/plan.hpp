@@ -17,7 +17,7 @@ struct Device {
 };
 
 struct Plan {
-    Plan(const Layout& layout, int64_t samples);  // throws std::invalid_argument
+    Plan(const Layout& of, int64_t length);  // throws std::invalid_argument
 
     // The job less its pointers, samples and output; tiles fit the device and the number of pictures.
     Job job(const Device& device, int64_t pictures) const;
@@ -27,6 +27,7 @@ struct Plan {
 
     Layout layout;
     int64_t samples;
+    std::vector<int32_t> profile;
     std::vector<int32_t> left;
     std::vector<float> share;
 };

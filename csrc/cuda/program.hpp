@@ -51,11 +51,11 @@ struct Trace {
     const std::byte* x;
     double gain, offset;
 
-    EEGVLM_DEVICE Trace(const Job& job, int64_t picture, int32_t channel)
-        : job(job),
-          x(job.x + picture * job.picture_stride + channel * job.channel_stride),
-          gain(job.gain[channel]),
-          offset(job.offset[channel]) {}
+    EEGVLM_DEVICE Trace(const Job& of, int64_t picture, int32_t channel)
+        : job(of),
+          x(of.x + picture * of.picture_stride + channel * of.channel_stride),
+          gain(of.gain[channel]),
+          offset(of.offset[channel]) {}
 
     EEGVLM_DEVICE float at(int32_t sample) const {
         return eegvlm::position(value_at(job.type, x + sample * job.stride), gain, offset);
@@ -253,8 +253,8 @@ EEGVLM_DEVICE void draw_tile(Block& block, const Job& job, int64_t picture, int3
         block.each(group * cells, [&](int32_t t) {
             const int32_t s = t / cells, i = t - s * cells;
             const int32_t row = (from + s) / job.channels, channel = (from + s) % job.channels;
-            const Range range = envelope(Trace(job, picture, channel), row * job.row_columns + first * sub + i,
-                                         &gaps[s]);
+            const Range range =
+                envelope(Trace(job, picture, channel), row * job.row_columns + first * sub + i, &gaps[s]);
             const int32_t at = (s * sub + i % sub) * pitch + i / sub;
             lows[at] = range.low;
             highs[at] = range.high;
@@ -263,15 +263,16 @@ EEGVLM_DEVICE void draw_tile(Block& block, const Job& job, int64_t picture, int3
             const int32_t x = t & (tile - 1), s = t / tile / sub, cut = t / tile % sub;
             if (x >= columns) return;
             const int32_t strip = from + s;
-            const int32_t base = static_cast<int32_t>(
-                (static_cast<int64_t>(strip * job.height) << unit_bits) / strips);
+            const int32_t base =
+                static_cast<int32_t>((static_cast<int64_t>(strip * job.height) << unit_bits) / strips);
             int32_t* const column = edges + x;
             if (gaps[s]) {
                 const int32_t cell = strip / job.channels * job.row_columns + (first + x) * sub + cut;
                 const Trace trace(job, picture, strip % job.channels);
                 Parts parts(trace, cell, -kNone);
                 for (int32_t top, bottom; parts.next(&top, &bottom);) {
-                    block.add(column + ((base + top) >> unit_bits) * tile, edge_weights(base + top, unit_bits));
+                    block.add(column + ((base + top) >> unit_bits) * tile,
+                              edge_weights(base + top, unit_bits));
                     block.add(column + ((base + bottom) >> unit_bits) * tile,
                               -edge_weights(base + bottom, unit_bits));
                 }
@@ -293,7 +294,8 @@ EEGVLM_DEVICE void draw_tile(Block& block, const Job& job, int64_t picture, int3
             }
             if (top >= bottom) return;
             block.add(column + ((base + top) >> unit_bits) * tile, edge_weights(base + top, unit_bits));
-            block.add(column + ((base + bottom) >> unit_bits) * tile, -edge_weights(base + bottom, unit_bits));
+            block.add(column + ((base + bottom) >> unit_bits) * tile,
+                      -edge_weights(base + bottom, unit_bits));
         });
     }
 

@@ -63,7 +63,8 @@ struct DeviceBlock {
 };
 
 template <int kSub, int kTaps>
-__global__ void __launch_bounds__(kThreads) draw(const __grid_constant__ Job job, int64_t tiles, bool stream) {
+__global__ void __launch_bounds__(kThreads, 3)
+    draw(const __grid_constant__ Job job, int64_t tiles, bool stream) {
     extern __shared__ int4 room[];
     DeviceBlock block{stream};
     const int64_t picture = blockIdx.x / tiles;
@@ -120,7 +121,7 @@ cudaError_t set_up(DevicePlan& to) {
     to.cache_bytes = cache;
     if (error == cudaSuccess) error = upload(&to.left, to.plan.left);
     if (error == cudaSuccess) error = upload(&to.share, to.plan.share);
-    if (error == cudaSuccess) error = upload(&to.profile, to.plan.layout.profile);
+    if (error == cudaSuccess) error = upload(&to.profile, to.plan.profile);
     for (const auto kernel : {draw<8, 8>, draw<0, 0>})
         if (error == cudaSuccess)
             error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
@@ -136,16 +137,16 @@ using eegvlm::cuda::failed;
 
 const char* eegvlm_cuda_error() { return eegvlm::cuda::last_error.c_str(); }
 
-int eegvlm_cuda_devices(int* count) {
-    const cudaError_t error = cudaGetDeviceCount(count);
+int eegvlm_cuda_device(int* device) {
+    const cudaError_t error = cudaGetDevice(device);
     return error == cudaSuccess ? 0 : failed("no CUDA device", error);
 }
 
 int eegvlm_cuda_plan(int width, int height, int rows, int channels, double line_width, int64_t samples,
                      void** plan) {
     try {
-        auto made = std::make_unique<DevicePlan>(
-            eegvlm::Layout({width, height, rows, channels, line_width}), samples);
+        auto made = std::make_unique<DevicePlan>(eegvlm::Layout({width, height, rows, channels, line_width}),
+                                                 samples);
         const cudaError_t error = eegvlm::cuda::set_up(*made);
         if (error != cudaSuccess) return failed("plan", error);
         *plan = made.release();
@@ -162,8 +163,7 @@ int eegvlm_cuda_render(const void* plan, const EegvlmCudaCall* call) {
         const DevicePlan& p = *static_cast<const DevicePlan*>(plan);
         if (call->pictures == 0) return 0;
         eegvlm::cuda::Job job = p.plan.job(p.device, call->pictures);
-        for (int c = 0; c < job.channels; ++c)
-            p.plan.scale(job, c, call->uv_range, call->gain, call->offset);
+        for (int c = 0; c < job.channels; ++c) p.plan.scale(job, c, call->uv_range, call->gain, call->offset);
         job.left = p.left;
         job.share = p.share;
         job.profile = p.profile;
@@ -184,8 +184,8 @@ int eegvlm_cuda_render(const void* plan, const EegvlmCudaCall* call) {
         const int64_t bytes = (int64_t{1} << call->values) * job.width * job.height * call->pictures *
                               (job.planes == eegvlm::cuda::Planes::gray ? 1 : 3);
         const size_t shared = 4 * static_cast<size_t>(eegvlm::cuda::shared_words(job));
-        const auto kernel = job.sub_columns == 8 && job.taps == 8 ? eegvlm::cuda::draw<8, 8>
-                                                                  : eegvlm::cuda::draw<0, 0>;
+        const auto kernel =
+            job.sub_columns == 8 && job.taps == 8 ? eegvlm::cuda::draw<8, 8> : eegvlm::cuda::draw<0, 0>;
         kernel<<<static_cast<unsigned>(blocks), eegvlm::cuda::kThreads, shared,
                  static_cast<cudaStream_t>(call->stream)>>>(job, tiles, bytes > p.cache_bytes);
         const cudaError_t error = cudaGetLastError();
