@@ -22,8 +22,13 @@ namespace {
 std::vector<const Loops*> available() {
     std::vector<const Loops*> found;
 #if defined(EEGVLM_LEVELS)
-    if (__builtin_cpu_supports("x86-64-v4")) found.push_back(&x86_64_v4::kLoops);
-    if (__builtin_cpu_supports("x86-64-v3")) found.push_back(&x86_64_v3::kLoops);
+    const bool v3 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl");
+    if (v4) found.push_back(&x86_64_v4::kLoops);
+    if (v3) found.push_back(&x86_64_v3::kLoops);
 #endif
     found.push_back(&plain::kLoops);
     return found;

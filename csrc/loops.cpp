@@ -212,86 +212,117 @@ void dilate(const int16_t* low, const int16_t* high, const int16_t* profile, int
     }
 }
 
-constexpr int32_t kBatch = 256;
+constexpr int32_t kMostCuts = kTileWidth * 64;
 
+// Cut by cut of all pixels: two additions in a row are to different words, and need not wait for one another.
 Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
               const int32_t* __restrict column, int32_t count, int32_t base, int32_t unit_bits,
               int32_t* __restrict edges) {
-    alignas(64) int32_t place[2][kBatch];
-    alignas(64) int32_t weight[2][kBatch];
+    alignas(64) int32_t place[2][kMostCuts];
+    alignas(64) int32_t weight[2][kMostCuts];
     int32_t least = INT32_MAX, most = 0;
-    for (int32_t begin = 0; begin < count; begin += kBatch) {
-        const int32_t n = count - begin < kBatch ? count - begin : kBatch;
-        for (int32_t j = 0; j < n; ++j) {
-            const int32_t t = base + top[begin + j], b = base + bottom[begin + j];
-            least = t < least ? t : least;
-            most = b > most ? b : most;
-            place[0][j] = (t >> unit_bits) * kTileWidth + column[begin + j];
-            place[1][j] = (b >> unit_bits) * kTileWidth + column[begin + j];
-            weight[0][j] = edge_weights(t, unit_bits);
-            weight[1][j] = edge_weights(b, unit_bits);
-        }
-        for (int32_t j = 0; j < n; ++j) {
+    for (int32_t j = 0; j < count; ++j) {
+        const int32_t t = base + top[j], b = base + bottom[j];
+        least = t < least ? t : least;
+        most = b > most ? b : most;
+        place[0][j] = (t >> unit_bits) * kTileWidth + column[j];
+        place[1][j] = (b >> unit_bits) * kTileWidth + column[j];
+        weight[0][j] = edge_weights(t, unit_bits);
+        weight[1][j] = edge_weights(b, unit_bits);
+    }
+    const int32_t quarter = count / 4;
+    for (int32_t q = 0; q < quarter; ++q)
+        for (int32_t j = q; j < 4 * quarter; j += quarter) {
             edges[place[0][j]] += weight[0][j];
             edges[place[1][j]] -= weight[1][j];
         }
+    for (int32_t j = 4 * quarter; j < count; ++j) {
+        edges[place[0][j]] += weight[0][j];
+        edges[place[1][j]] -= weight[1][j];
     }
     return {least >> unit_bits, most >> unit_bits};
 }
 
+using Column = int32_t __attribute__((vector_size(kTileWidth * sizeof(int32_t))));
+using Floats = float __attribute__((vector_size(kTileWidth * sizeof(float))));
+
 // Gray values of one row of a tile, written to the picture.
-template <Format format>
+template <Format format, bool full>
 struct Writer {
     const Canvas& canvas;
     int32_t x, count;
 
-    void operator()(int64_t y, const int32_t* __restrict gray) const {
+    void operator()(int64_t y, Column gray) const {
         const int64_t at = y * canvas.width + x;
         const int64_t plane = canvas.width * canvas.height;
         if constexpr (format == Format::u8_hwc) {
             triple(gray, reinterpret_cast<uint8_t*>(canvas.data) + 3 * at);
-        } else if constexpr (format == Format::u8_gray) {
-            bytes(gray, reinterpret_cast<uint8_t*>(canvas.data) + at);
-        } else if constexpr (format == Format::u8_chw) {
-            for (int p = 0; p < 3; ++p) bytes(gray, reinterpret_cast<uint8_t*>(canvas.data) + p * plane + at);
+        } else if constexpr (format == Format::u8_gray || format == Format::u8_chw) {
+            const Bytes values = bytes_of(gray);
+            for (int p = 0; p < (format == Format::u8_gray ? 1 : 3); ++p)
+                put(&values, reinterpret_cast<uint8_t*>(canvas.data) + p * plane + at);
         } else if constexpr (format == Format::f16_chw) {
             for (int p = 0; p < 3; ++p) {
-                uint16_t* to = reinterpret_cast<uint16_t*>(canvas.data) + p * plane + at;
-                for (int32_t i = 0; i < count; ++i) to[i] = canvas.halves[256 * p + gray[i]];
+                uint16_t values[kTileWidth];
+                for (int32_t i = 0; i < kTileWidth; ++i) values[i] = canvas.halves[256 * p + gray[i]];
+                put(&values, reinterpret_cast<uint16_t*>(canvas.data) + p * plane + at);
             }
         } else {
-            const int planes = format == Format::f32_gray ? 1 : 3;
-            for (int p = 0; p < planes; ++p)
-                floats(gray, canvas.scale[p], canvas.bias[p],
-                       reinterpret_cast<float*>(canvas.data) + p * plane + at);
+            const Floats values = floats_of(gray);
+            for (int p = 0; p < (format == Format::f32_gray ? 1 : 3); ++p) {
+                const Floats normal = values * canvas.scale[p] + canvas.bias[p];
+                put(&normal, reinterpret_cast<float*>(canvas.data) + p * plane + at);
+            }
         }
     }
 
   private:
-    void floats(const int32_t* __restrict gray, float scale, float bias, float* __restrict to) const {
-        if (count == kTileWidth)
-            for (int32_t i = 0; i < kTileWidth; ++i) to[i] = normalized(gray[i], scale, bias);
-        else
-            for (int32_t i = 0; i < count; ++i) to[i] = normalized(gray[i], scale, bias);
-    }
+    struct Bytes {
+        uint8_t of[kTileWidth];
+    };
 
-    void bytes(const int32_t* __restrict gray, uint8_t* __restrict to) const {
-        if (count == kTileWidth)
-            for (int32_t i = 0; i < kTileWidth; ++i) to[i] = static_cast<uint8_t>(gray[i]);
-        else
-            for (int32_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(gray[i]);
-    }
-
-    void triple(const int32_t* __restrict gray, uint8_t* __restrict to) const {
-#if defined(__AVX512F__) || defined(__AVX2__)
-        if (count == kTileWidth) {
+    static Bytes bytes_of(Column gray) {
+        Bytes bytes;
 #if defined(__AVX512F__)
-            const __m128i g = _mm512_cvtepi32_epi8(_mm512_load_si512(gray));
+        const __m128i g = _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(gray));
+        std::memcpy(&bytes, &g, sizeof bytes);
+#elif defined(__SSE2__)
+        __m128i four[4];
+        std::memcpy(four, &gray, sizeof four);
+        const __m128i g =
+            _mm_packus_epi16(_mm_packs_epi32(four[0], four[1]), _mm_packs_epi32(four[2], four[3]));
+        std::memcpy(&bytes, &g, sizeof bytes);
 #else
-            const auto* four = reinterpret_cast<const __m128i*>(gray);
-            const __m128i g =
-                _mm_packus_epi16(_mm_packs_epi32(four[0], four[1]), _mm_packs_epi32(four[2], four[3]));
+        for (int32_t i = 0; i < kTileWidth; ++i) bytes.of[i] = static_cast<uint8_t>(gray[i]);
 #endif
+        return bytes;
+    }
+
+    static Floats floats_of(Column gray) {
+#if defined(__AVX512F__)
+        return reinterpret_cast<Floats>(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(gray)));
+#else
+        int32_t whole[kTileWidth];
+        float values[kTileWidth];
+        std::memcpy(whole, &gray, sizeof whole);
+        for (int32_t i = 0; i < kTileWidth; ++i) values[i] = static_cast<float>(whole[i]);
+        Floats result;
+        std::memcpy(&result, values, sizeof result);
+        return result;
+#endif
+    }
+
+    template <typename Values, typename Number>
+    void put(const Values* values, Number* to) const {
+        std::memcpy(to, values, full ? sizeof(Values) : static_cast<size_t>(count) * sizeof(Number));
+    }
+
+    void triple(Column gray, uint8_t* __restrict to) const {
+        const Bytes values = bytes_of(gray);
+#if defined(__AVX2__)
+        if constexpr (full) {
+            __m128i g;
+            std::memcpy(&g, &values, sizeof g);
             const __m128i a = _mm_setr_epi8(0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5);
             const __m128i b = _mm_setr_epi8(5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 10, 10);
             const __m128i c = _mm_setr_epi8(10, 11, 11, 11, 12, 12, 12, 13, 13, 13, 14, 14, 14, 15, 15, 15);
@@ -302,64 +333,64 @@ struct Writer {
             return;
         }
 #endif
-        for (int32_t i = 0; i < count; ++i)
-            to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = static_cast<uint8_t>(gray[i]);
+        for (int32_t i = 0; i < (full ? kTileWidth : count); ++i)
+            to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = values.of[i];
     }
 };
 
-using Column = int32_t __attribute__((vector_size(kTileWidth * sizeof(int32_t))));
-
-template <Format format>
-void resolve_to(const Band& band, const Canvas& canvas) {
-    const Writer<format> write{canvas, band.x, band.count};
-    alignas(64) int32_t gray[kTileWidth];
-    Column above = {};
-    const auto put = [&](int32_t y) {
-        if (canvas.ground) {
+template <Format format, bool full, bool grounded>
+void resolve_to(const Band& band, const Canvas& canvas_) {
+    const Canvas canvas = canvas_;
+    const Writer<format, full> write{canvas, band.x, band.count};
+    const auto put = [&](int32_t y, Column gray) {
+        if constexpr (grounded) {
             const uint8_t* ground = canvas.ground + y * canvas.width + band.x;
             for (int32_t i = 0; i < band.count; ++i) gray[i] = over_ground(gray[i], ground[i]);
         }
         write(y, gray);
     };
-    const auto white = [&](int32_t from, int32_t to) {
-        for (int32_t y = from; y < to; ++y) {
-            for (int32_t& value : gray) value = 255;
-            put(y);
-        }
-    };
-    white(band.top, band.first);
+    const Column white = Column{} + 255;
+    Column above = {};
     int32_t* edges = band.edges + (band.first - band.top) * kTileWidth;
     const int32_t end = band.last + 1 < band.bottom ? band.last + 1 : band.bottom;
+    for (int32_t y = band.top; y < band.first; ++y) put(y, white);
     for (int32_t y = band.first; y < end; ++y, edges += kTileWidth) {
         Column edge;
         std::memcpy(&edge, edges, sizeof edge);
+        std::memset(edges, 0, sizeof edge);
         const Column first = (edge << 16) >> 16;
         const Column covered = above + first;
         above = covered + ((edge - first) >> 16);
-        const Column value = 255 - ((covered * band.darkness + (1 << 15)) >> 16);
-        std::memcpy(gray, &value, sizeof value);
-        put(y);
+        put(y, 255 - ((covered * band.darkness + (1 << 15)) >> 16));
     }
-    white(end > band.top ? end : band.top, band.bottom);
-    if (band.last >= band.first)
-        std::memset(band.edges + (band.first - band.top) * kTileWidth, 0,
-                    static_cast<size_t>((band.last + 1 - band.first) * kTileWidth) * sizeof(int32_t));
+    if (band.last == band.bottom) std::memset(edges, 0, sizeof(Column));
+    for (int32_t y = end > band.top ? end : band.top; y < band.bottom; ++y) put(y, white);
+}
+
+template <Format format>
+void resolve_full(const Band& band, const Canvas& canvas) {
+    if (canvas.ground)
+        resolve_to<format, false, true>(band, canvas);
+    else if (band.count == kTileWidth)
+        resolve_to<format, true, false>(band, canvas);
+    else
+        resolve_to<format, false, false>(band, canvas);
 }
 
 void resolve(const Band& band, const Canvas& canvas) {
     switch (canvas.format) {
         case Format::u8_hwc:
-            return resolve_to<Format::u8_hwc>(band, canvas);
+            return resolve_full<Format::u8_hwc>(band, canvas);
         case Format::u8_chw:
-            return resolve_to<Format::u8_chw>(band, canvas);
+            return resolve_full<Format::u8_chw>(band, canvas);
         case Format::f32_chw:
-            return resolve_to<Format::f32_chw>(band, canvas);
+            return resolve_full<Format::f32_chw>(band, canvas);
         case Format::f16_chw:
-            return resolve_to<Format::f16_chw>(band, canvas);
+            return resolve_full<Format::f16_chw>(band, canvas);
         case Format::u8_gray:
-            return resolve_to<Format::u8_gray>(band, canvas);
+            return resolve_full<Format::u8_gray>(band, canvas);
         case Format::f32_gray:
-            return resolve_to<Format::f32_gray>(band, canvas);
+            return resolve_full<Format::f32_gray>(band, canvas);
     }
 }
 
