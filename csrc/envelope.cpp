@@ -3,154 +3,148 @@
 #include <algorithm>
 #include <cmath>
 
-#include "simd.hpp"
+#include "fixed.hpp"
+#include "loops.hpp"
 
 namespace eegvlm {
 namespace {
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-// Straight lines between samples, read at the left edges of cells and held between highest and lowest.
-EEGVLM_MULTIVERSION
-void read_edges(const float* __restrict positions, const int32_t* __restrict left,
-                const float* __restrict share, float highest, float lowest, int32_t* __restrict edge,
-                int32_t count) {
-    for (int32_t c = 0; c < count; ++c) {
-        const float* at = positions + left[c];
-        const float y = at[0] * (1.0f - share[c]) + at[1] * share[c];
-        edge[c] = static_cast<int32_t>(std::min(std::max(y, highest), lowest) + 0.5f);
-    }
-}
-
-EEGVLM_MULTIVERSION
-void span_edges(const int32_t* __restrict edge, int32_t* __restrict low, int32_t* __restrict high,
-                int32_t count) {
-    for (int32_t c = 0; c < count; ++c) {
-        low[c] = std::min(edge[c], edge[c + 1]);
-        high[c] = std::max(edge[c], edge[c + 1]);
-    }
-}
-
 }  // namespace
 
 // Cell c spans [c, c + 1] - (taps - 1) / 2 in sub-columns, so that the cut through the middle of sub-column j
 // lies in the middle of cells j .. j + taps - 1. Sample i lies at (i + 1/2) * columns / samples. Both are
 // kept as whole numbers, so that a cell's edge and its samples never disagree about which comes first.
-Envelope::Envelope(const Layout& layout, int64_t samples)
-    : samples_(samples),
-      columns_(layout.columns),
-      taps_(layout.taps),
-      highest_(static_cast<float>(layout.half_stroke)),
-      lowest_(static_cast<float>(layout.strip_height - layout.half_stroke)) {
-    const auto cells = static_cast<size_t>(columns_ + taps_ - 1);
-    left_.resize(cells);
-    share_.resize(cells);
-    edge_.resize(cells);
-    low_.resize(cells);
-    high_.resize(cells);
-    for (size_t c = 0; c < cells; ++c) {
-        const int64_t at = (2 * static_cast<int64_t>(c) + 1 - taps_) * samples - columns_;
-        const int64_t left = floor_div(at - 1, 2 * columns_);
-        left_[c] = static_cast<int32_t>(left);
-        share_[c] = static_cast<float>(static_cast<double>(at - left * 2 * columns_) /
-                                       static_cast<double>(2 * columns_));
+Grid::Grid(const Layout& layout, int64_t count)
+    : samples(count),
+      columns(layout.columns),
+      taps(layout.taps),
+      highest(static_cast<float>(layout.half_stroke)),
+      lowest(static_cast<float>(layout.strip_height - layout.half_stroke)),
+      apart(7 * count <= 6 * static_cast<int64_t>(layout.columns)) {
+    const auto edges = static_cast<size_t>(columns + taps - 1);
+    left.resize(edges);
+    share.resize(edges);
+    for (size_t c = 0; c < edges; ++c) {
+        const int64_t at = (2 * static_cast<int64_t>(c) + 1 - taps) * samples - columns;
+        const int64_t before = floor_div(at - 1, 2 * static_cast<int64_t>(columns));
+        left[c] = static_cast<int32_t>(before);
+        share[c] = static_cast<float>(static_cast<double>(at - before * 2 * columns) /
+                                      static_cast<double>(2 * static_cast<int64_t>(columns)));
     }
+    cells.resize(static_cast<size_t>(samples));
+    for (int64_t i = 0; i < samples; ++i)
+        cells[static_cast<size_t>(i)] =
+            static_cast<int32_t>(floor_div((2 * i + 1) * columns + (taps - 1) * samples, 2 * samples));
 }
 
-int32_t Envelope::cell_of(int64_t sample) const {
-    return static_cast<int32_t>(
-        floor_div((2 * sample + 1) * columns_ + (taps_ - 1) * samples_, 2 * samples_));
+Envelope::Envelope(const Grid& grid) : grid_(grid) {
+    const auto room = static_cast<size_t>(cells() + kSpare);
+    edge_.resize(room);
+    low_.assign(room, kNoLow);
+    high_.assign(room, kNoHigh);
+    heights_.resize(static_cast<size_t>(grid.samples));
 }
 
-int32_t Envelope::settle(float position) const {
-    return static_cast<int32_t>(std::min(std::max(position, highest_), lowest_) + 0.5f);
-}
-
-Envelope::Cells Envelope::trace_run(const float* positions, int64_t begin, int64_t end) {
-    const Cells cells{cell_of(begin), cell_of(end - 1)};
-    const auto first = static_cast<size_t>(cells.first);
-    const int32_t inner = cells.last - cells.first;  // edges between the run's cells
-    low_[first] = kNone;
-    high_[first] = -kNone;
-    if (inner > 0) {
+void Envelope::trace_run(const float* positions, int64_t begin, int64_t end) {
+    const Loops& loop = loops();
+    const int32_t from = grid_.cell_of(begin), to = grid_.cell_of(end - 1);
+    const auto first = static_cast<size_t>(from), last = static_cast<size_t>(to);
+    low_[first] = kNoLow;
+    high_[first] = kNoHigh;
+    if (to > from) {
         const size_t next = first + 1;
-        read_edges(positions, &left_[next], &share_[next], highest_, lowest_, &edge_[next], inner);
-        span_edges(&edge_[next], &low_[next], &high_[next], inner - 1);
+        loop.read_edges(positions, &grid_.left[next], &grid_.share[next], grid_.apart, grid_.highest,
+                        grid_.lowest, &edge_[next], to - from);
+        loop.span(&edge_[next], &low_[next], &high_[next], to - from - 1);
         low_[first] = high_[first] = edge_[next];
-        const auto last = static_cast<size_t>(cells.last);
         low_[last] = high_[last] = edge_[last];
     }
-    const double cells_per_sample = static_cast<double>(columns_) / static_cast<double>(samples_);
-    const double origin = static_cast<double>(taps_ - 1) / 2.0 + cells_per_sample / 2.0;
-    for (int64_t i = begin; i < end; ++i) {
-        const auto near = static_cast<int32_t>(static_cast<double>(i) * cells_per_sample + origin);
-        const auto c = static_cast<size_t>(std::clamp(near, cells.first, cells.last));
-        const int32_t y = settle(positions[i]);
-        low_[c] = std::min(low_[c], y);
-        high_[c] = std::max(high_[c], y);
-    }
-    return cells;
+    const auto at = static_cast<size_t>(begin);
+    loop.settle(positions + begin, end - begin, grid_.highest, grid_.lowest, &heights_[at]);
+    loop.include(&heights_[at], &grid_.cells[at], end - begin, low_.data(), high_.data());
 }
 
-void Envelope::keep_pieces(Cells cells, int32_t run) {
-    for (int32_t c = cells.first; c <= cells.last; ++c) {
-        const auto at = static_cast<size_t>(c);
-        const int32_t low = low_[at];
-        const int32_t high = high_[at];
-        // Runs shorter than a cell pile up in it: one that touches the one before is one piece with it.
-        if (!pieces_.empty() && pieces_.back().cell == c && cells.first == cells.last) {
-            Piece& before = pieces_.back();
-            if (low <= before.high && high >= before.low) {
-                before.low = std::min(before.low, low);
-                before.high = std::max(before.high, high);
-                continue;
+void Envelope::retrace(const float* positions, int64_t begin, int64_t end) {
+    const Loops& loop = loops();
+    const int64_t before = std::max<int64_t>(begin - 1, 0), after = std::min(end, grid_.samples - 1);
+    const int32_t from = grid_.cell_of(before), to = grid_.cell_of(after);
+    if (before == 0 || after == grid_.samples - 1) return trace_run(positions, 0, grid_.samples);
+    // Edges from the cell of the sample before to the far edge of the cell of the sample after.
+    const auto first = static_cast<size_t>(from);
+    const int32_t count = std::min(to + 2, cells()) - from;
+    loop.read_edges(positions, &grid_.left[first], &grid_.share[first], grid_.apart, grid_.highest,
+                    grid_.lowest, &edge_[first], count);
+    const int32_t ends = grid_.cell_of(grid_.samples - 1), starts = grid_.cell_of(0);
+    if (from == starts || to == ends) return trace_run(positions, 0, grid_.samples);
+    loop.span(&edge_[first], &low_[first], &high_[first], to - from + 1);
+    const auto cell_begin = grid_.cells.begin();
+    const int64_t low = std::lower_bound(cell_begin, grid_.cells.end(), from) - cell_begin;
+    const int64_t high = std::upper_bound(cell_begin, grid_.cells.end(), to) - cell_begin;
+    const auto at = static_cast<size_t>(low);
+    loop.settle(positions + low, high - low, grid_.highest, grid_.lowest, &heights_[at]);
+    loop.include(&heights_[at], &grid_.cells[at], high - low, low_.data(), high_.data());
+}
+
+// Only cells that a cut can see together with another run.
+void Envelope::keep_pieces(int32_t first, int32_t last) {
+    const auto keep = [&](int32_t from, int32_t to) {
+        for (int32_t c = from; c <= to; ++c) {
+            const auto at = static_cast<size_t>(c);
+            // Runs shorter than a cell pile up in it: one that touches the one before is one piece with it.
+            if (first == last && !pieces_.empty() && pieces_.back().cell == c) {
+                Piece& before = pieces_.back();
+                if (low_[at] <= before.high && high_[at] >= before.low) {
+                    before.low = std::min(before.low, low_[at]);
+                    before.high = std::max(before.high, high_[at]);
+                    continue;
+                }
             }
+            pieces_.push_back({c, runs_, low_[at], high_[at]});
         }
-        pieces_.push_back({c, run, low, high});
-    }
+    };
+    if (last - first < 2 * grid_.taps) return keep(first, last);
+    keep(first, first + grid_.taps - 1);
+    keep(last - grid_.taps + 1, last);
 }
 
-void Envelope::index_pieces() {
-    const size_t cells = low_.size();
-    std::fill(low_.begin(), low_.end(), kNone);
-    std::fill(high_.begin(), high_.end(), -kNone);
-    for (const Piece& piece : pieces_) {
-        const auto c = static_cast<size_t>(piece.cell);
-        low_[c] = std::min(low_[c], piece.low);
-        high_[c] = std::max(high_[c], piece.high);
-    }
-    first_piece_.resize(cells + 1);
-    size_t piece = 0;
-    for (size_t c = 0; c <= cells; ++c) {
-        while (piece < pieces_.size() && static_cast<size_t>(pieces_[piece].cell) < c) ++piece;
-        first_piece_[c] = static_cast<int32_t>(piece);
-    }
+void Envelope::add_run(const float* positions, int64_t begin, int64_t end) {
+    const int32_t first = grid_.cell_of(begin);
+    const auto at = static_cast<size_t>(first);
+    const int16_t low = low_[at], high = high_[at];  // of earlier runs
+    trace_run(positions, begin, end);
+    keep_pieces(first, grid_.cell_of(end - 1));
+    low_[at] = std::min(low_[at], low);
+    high_[at] = std::max(high_[at], high);
+    ++runs_;
 }
 
-void Envelope::trace(const float* positions) {
+void Envelope::trace(const float* positions, bool whole) {
+    const int64_t samples = grid_.samples;
     runs_ = 0;
     pieces_.clear();
-    std::fill(low_.begin(), low_.end(), kNone);
-    std::fill(high_.begin(), high_.end(), -kNone);
-
-    const auto next = [&](int64_t from, bool missing) {
-        while (from < samples_ && std::isnan(positions[from]) != missing) ++from;
-        return from;
-    };
-    const int64_t begin = next(0, false);
-    const int64_t end = next(begin, true);
-    if (begin == samples_) return;
-    if (next(end, false) == samples_) {
-        trace_run(positions, begin, end);
+    const bool partly = !whole || samples == 0;
+    const int32_t first = partly ? cells() : grid_.cell_of(0);
+    const int32_t last = partly ? cells() : grid_.cell_of(samples - 1) + 1;
+    std::fill(low_.begin(), low_.begin() + first, kNoLow);
+    std::fill(high_.begin(), high_.begin() + first, kNoHigh);
+    std::fill(low_.begin() + last, low_.end(), kNoLow);
+    std::fill(high_.begin() + last, high_.end(), kNoHigh);
+    if (!partly) {
+        trace_run(positions, 0, samples);
         runs_ = 1;
         return;
     }
-    for (int64_t from = begin; from < samples_;) {
+    const auto next = [&](int64_t from, bool missing) {
+        while (from < samples && std::isnan(positions[from]) != missing) ++from;
+        return from;
+    };
+    for (int64_t from = next(0, false); from < samples;) {
         const int64_t to = next(from, true);
-        keep_pieces(trace_run(positions, from, to), runs_++);
+        add_run(positions, from, to);
         from = next(to, false);
     }
-    index_pieces();
 }
 
 }  // namespace eegvlm

@@ -1,6 +1,7 @@
 // The lowest and highest point of a trace within each cell of the strip.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -8,53 +9,58 @@
 
 namespace eegvlm {
 
-// What one unbroken run of samples covers of one cell, in vertical units from the strip's top.
+// What one unbroken run of samples covers of one cell near a gap, in vertical units from the strip's top.
 struct Piece {
     int32_t cell;
     int32_t run;
-    int32_t low;
-    int32_t high;
+    int16_t low;
+    int16_t high;
+};
+
+// Where samples and cells of a strip meet; the same for all its traces.
+struct Grid {
+    Grid(const Layout& layout, int64_t samples);
+
+    int32_t cell_of(int64_t sample) const { return cells[static_cast<size_t>(sample)]; }
+
+    int64_t samples;
+    int32_t columns, taps;
+    float highest, lowest;       // where the middle of the stroke is held
+    bool apart;                  // cells lie less than a sample apart
+    std::vector<int32_t> left;   // the sample before the left edge of each cell
+    std::vector<float> share;    // how far the edge lies from it towards the next: (0, 1]
+    std::vector<int32_t> cells;  // by sample
 };
 
 class Envelope {
   public:
-    Envelope(const Layout& layout, int64_t samples);
+    explicit Envelope(const Grid& grid);
 
-    // One position per sample, in vertical units from the strip's top; NaN ends a run.
-    void trace(const float* positions);
+    // One position per sample, in vertical units from the strip's top; NaN ends a run. `whole`: none is
+    // missing. There are kSpare readable floats on either side.
+    void trace(const float* positions, bool whole);
+
+    // As `trace` after only samples [begin, end) of a whole trace have changed.
+    void retrace(const float* positions, int64_t begin, int64_t end);
 
     bool unbroken() const { return runs_ <= 1; }
 
-    // Per cell, over all runs in it. An empty cell has low > high.
-    const std::vector<int32_t>& low() const { return low_; }
-    const std::vector<int32_t>& high() const { return high_; }
+    // Per cell, over all runs in it. An empty cell has low > high. kSpare more may be read.
+    const int16_t* low() const { return low_.data(); }
+    const int16_t* high() const { return high_.data(); }
+    int32_t cells() const { return grid_.columns + grid_.taps - 1; }
 
-    // For a broken trace: pieces in order of cell, and where those of each cell begin (cells + 1 entries).
+    // For a broken trace: pieces near gaps, in order of cell and run.
     const std::vector<Piece>& pieces() const { return pieces_; }
-    const std::vector<int32_t>& first_piece() const { return first_piece_; }
-
-    static constexpr int32_t kNone = 1 << 28;
 
   private:
-    struct Cells {
-        int32_t first;
-        int32_t last;
-    };
+    void trace_run(const float* positions, int64_t begin, int64_t end);
+    void add_run(const float* positions, int64_t begin, int64_t end);
+    void keep_pieces(int32_t first, int32_t last);
 
-    Cells trace_run(const float* positions, int64_t begin, int64_t end);
-    void keep_pieces(Cells cells, int32_t run);
-    void index_pieces();
-    int32_t cell_of(int64_t sample) const;
-    int32_t settle(float position) const;
-
-    int64_t samples_;
-    int64_t columns_;
-    int64_t taps_;
-    float highest_, lowest_;  // where the middle of the stroke is held
+    const Grid& grid_;
     int32_t runs_ = 0;
-    std::vector<int32_t> left_;  // the sample before the left edge of each cell
-    std::vector<float> share_;   // how far the edge lies from it towards the next: (0, 1]
-    std::vector<int32_t> edge_, low_, high_, first_piece_;
+    std::vector<int16_t> edge_, low_, high_, heights_;
     std::vector<Piece> pieces_;
 };
 

@@ -5,6 +5,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "fixed.hpp"
+#include "loops.hpp"
+
 namespace eegvlm {
 namespace {
 
@@ -72,19 +75,24 @@ Layout::Layout(const Geometry& g) : geometry(g) {
     row_columns = g.width * sub_columns;
     columns = row_columns * g.rows;
     taps = std::max(1, static_cast<int>(std::floor(g.line_width * sub_columns + 0.5)));
-    strip_height = g.height * kOne / (g.rows * g.channels);
-    half_stroke = static_cast<int>(std::floor(g.line_width * kOne / 2.0));
+    unit_bits = kMostUnitBits;
+    while (((g.height << unit_bits) - 1) / (g.rows * g.channels) >= kMostStripUnits) --unit_bits;
+    strip_height = g.height * one() / (g.rows * g.channels);
+    half_stroke = static_cast<int>(std::floor(g.line_width * one() / 2.0));
     profile.resize(static_cast<size_t>(taps));
     for (int k = 0; k < taps; ++k) {
         const double distance = std::abs(k - (taps - 1) / 2.0) / sub_columns;
-        const double units = std::floor(raise(g.line_width / 2.0, distance, 1.0 / sub_columns) * kOne + 0.5);
-        profile[static_cast<size_t>(k)] = std::min(static_cast<int32_t>(units), half_stroke);
+        const double units = std::floor(raise(g.line_width / 2.0, distance, 1.0 / sub_columns) * one() + 0.5);
+        profile[static_cast<size_t>(k)] =
+            static_cast<int16_t>(std::min(static_cast<int>(units), half_stroke));
     }
+    column.resize(static_cast<size_t>(kTileWidth * sub_columns));
+    for (int j = 0; j < kTileWidth * sub_columns; ++j) column[static_cast<size_t>(j)] = j / sub_columns;
 }
 
 int Layout::strip_top(int row, int channel) const {
     const int strip = row * geometry.channels + channel;
-    return strip * geometry.height * kOne / (geometry.rows * geometry.channels);
+    return strip * geometry.height * one() / (geometry.rows * geometry.channels);
 }
 
 }  // namespace eegvlm

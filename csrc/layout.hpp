@@ -6,9 +6,7 @@
 
 namespace eegvlm {
 
-inline constexpr int kOneBits = 8;
-inline constexpr int kOne = 1 << kOneBits;  // vertical units in one pixel
-
+inline constexpr int kMostUnitBits = 8;
 inline constexpr int kMaxSide = 4096;
 inline constexpr int kMaxRows = 64;
 inline constexpr int kMaxChannels = 8;
@@ -28,6 +26,7 @@ struct Geometry {
 struct Layout {
     explicit Layout(const Geometry& geometry);  // throws std::invalid_argument naming the argument
 
+    int one() const { return 1 << unit_bits; }
     int strip_top(int row, int channel) const;  // vertical units from the picture's top
 
     Geometry geometry;
@@ -35,9 +34,11 @@ struct Layout {
     int row_columns;               // sub-columns of one row
     int columns;                   // sub-columns of all rows
     int taps;                      // cells under the stroke
+    int unit_bits;                 // vertical units in one pixel: 2^unit_bits
     int strip_height;              // vertical units
     int half_stroke;               // vertical units
-    std::vector<int32_t> profile;  // vertical units, one per tap
+    std::vector<int16_t> profile;  // vertical units, one per tap, its own mirror image
+    std::vector<int32_t> column;   // of the tile, by cut
 };
 
 }  // namespace eegvlm

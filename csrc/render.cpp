@@ -28,6 +28,24 @@ Painter& painter_for(const Layout& layout, int64_t samples, std::unique_ptr<Pain
 
 }  // namespace
 
+int64_t picture_bytes(const Geometry& g, Format format) {
+    const int64_t pixels = static_cast<int64_t>(g.width) * g.height;
+    switch (format) {
+        case Format::u8_gray:
+            return pixels;
+        case Format::u8_hwc:
+        case Format::u8_chw:
+            return 3 * pixels;
+        case Format::f32_gray:
+            return 4 * pixels;
+        case Format::f16_chw:
+            return 6 * pixels;
+        case Format::f32_chw:
+            return 12 * pixels;
+    }
+    return 0;
+}
+
 void render(const Layout& layout, double uv_range, const Traces& traces, const Output& output, int threads) {
     std::atomic<int64_t> next{0};
     std::exception_ptr failure;

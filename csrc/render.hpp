@@ -1,12 +1,13 @@
 // Traces in, pictures out.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 #include "layout.hpp"
+#include "loops.hpp"
 #include "samples.hpp"
-#include "store.hpp"
 
 namespace eegvlm {
 
@@ -19,6 +20,16 @@ struct Traces {
     double gain;    // microvolts per unit of the samples
     double offset;  // microvolts at zero
 };
+
+// Pictures one after another in one format; plane p of a normalized one is gray * scale[p] + bias[p].
+struct Output {
+    Format format;
+    std::byte* data;
+    std::array<float, 3> scale;
+    std::array<float, 3> bias;
+};
+
+int64_t picture_bytes(const Geometry& geometry, Format format);
 
 // Draws every picture; which thread draws which does not show in the result.
 void render(const Layout& layout, double uv_range, const Traces& traces, const Output& output, int threads);

@@ -17,7 +17,4 @@ struct SampleView {
     SampleType type;
 };
 
-// position = value * gain + offset, in vertical units; what is not finite reads as NaN.
-void read_positions(const SampleView& samples, double gain, double offset, float* positions);
-
 }  // namespace eegvlm

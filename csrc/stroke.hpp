@@ -22,8 +22,8 @@ class Stroke {
     void follow(const Envelope& envelope);
 
     // One interval per sub-column, in vertical units from the strip's top; empty when top == bottom.
-    const std::vector<int32_t>& top() const { return top_; }
-    const std::vector<int32_t>& bottom() const { return bottom_; }
+    const std::vector<int16_t>& top() const { return top_; }
+    const std::vector<int16_t>& bottom() const { return bottom_; }
 
     // Beside a gap a cut can be in several parts: the others, in order of sub-column, apart from one another.
     const std::vector<Span>& more() const { return more_; }
@@ -40,8 +40,9 @@ class Stroke {
 
     int32_t columns_;
     int32_t taps_;
-    std::vector<int32_t> profile_;
-    std::vector<int32_t> top_, bottom_;
+    int32_t strip_height_;
+    std::vector<int16_t> profile_;
+    std::vector<int16_t> top_, bottom_;
     std::vector<Span> more_;
     std::vector<Part> parts_;
 };

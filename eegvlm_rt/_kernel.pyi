@@ -6,6 +6,7 @@ def render(
     x: NDArray[Any],
     out: NDArray[Any],
     *,
+    output: str,
     width: int,
     height: int,
     rows: int,
@@ -17,4 +18,5 @@ def render(
     bias: tuple[float, float, float],
     threads: int,
 ) -> None: ...
+def use_instruction_set(name: str) -> None: ...
 def build_config() -> dict[str, str | int]: ...

@@ -20,12 +20,20 @@ from .errors import InputError
 
 __all__ = ["RENDERER_VERSION", "OutputName", "RenderSpec", "build_config", "render", "render_batch"]
 
-RENDERER_VERSION = "1"
+RENDERER_VERSION = "2"
 """Changes whenever the same samples and the same RenderSpec give another picture."""
 
-OutputName: TypeAlias = Literal["u8", "f32"]
+OutputName: TypeAlias = Literal["u8", "u8_chw", "f32", "f16", "gray", "gray_f32"]
 
-_DTYPES: dict[str, np.dtype[Any]] = {"u8": np.dtype(np.uint8), "f32": np.dtype(np.float32)}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "u8": np.dtype(np.uint8),
+    "u8_chw": np.dtype(np.uint8),
+    "f32": np.dtype(np.float32),
+    "f16": np.dtype(np.float16),
+    "gray": np.dtype(np.uint8),
+    "gray_f32": np.dtype(np.float32),
+}
+_OUTPUTS = ", ".join(map(repr, _DTYPES))
 _SAMPLE_KINDS = {"f2", "f4", "f8", "i2", "i4"}
 _LIMITS = _kernel.build_config()
 _MAX_SIDE = int(_LIMITS["max_side"])
@@ -133,9 +141,12 @@ class RenderSpec:
                 raise InputError("render", name, f"leave it out; known fields are {', '.join(sorted(known))}")
         return cls(**plain)
 
-    def shape(self, output: OutputName = "u8") -> tuple[int, int, int]:
-        """Shape of one picture: (height, width, 3) for "u8", (3, height, width) for "f32"."""
-        return (3, self.height, self.width) if output == "f32" else (self.height, self.width, 3)
+    def shape(self, output: OutputName = "u8") -> tuple[int, ...]:
+        """Shape of one picture: (height, width, 3) for "u8", (height, width) for "gray" and "gray_f32", else
+        (3, height, width)."""
+        if output in ("gray", "gray_f32"):
+            return (self.height, self.width)
+        return (self.height, self.width, 3) if output == "u8" else (3, self.height, self.width)
 
 
 _DEFAULT = RenderSpec()
@@ -167,7 +178,7 @@ def render(
     if samples.ndim != 2:
         raise InputError("x", samples.shape, "give (n,) or (channels, n)")
     picture = _target(out, _spec(spec).shape(_output(output)), output, samples)
-    _draw(samples[None], spec, scale, offset, picture, threads=1)
+    _draw(samples[None], spec, scale, offset, picture, output, threads=1)
     return picture
 
 
@@ -196,7 +207,7 @@ def render_batch(
     workers = _integer("threads", threads, 1, _MAX_THREADS)
     shape = (samples.shape[0], *_spec(spec).shape(_output(output)))
     pictures = _target(out, shape, output, samples)
-    _draw(samples, spec, scale, offset, pictures, threads=workers)
+    _draw(samples, spec, scale, offset, pictures, output, threads=workers)
     return pictures
 
 
@@ -211,6 +222,7 @@ def _draw(
     scale: float,
     offset: float,
     out: NDArray[Any],
+    output: OutputName,
     *,
     threads: int,
 ) -> None:
@@ -219,6 +231,7 @@ def _draw(
     _kernel.render(
         samples,
         out,
+        output=output,
         width=spec.width,
         height=spec.height,
         rows=spec.rows,
@@ -275,7 +288,7 @@ def _spec(spec: RenderSpec) -> RenderSpec:
 
 def _output(output: OutputName) -> OutputName:
     if not isinstance(output, str):
-        raise TypeError(f"output: {type(output).__name__}; give 'u8' or 'f32'")
+        raise TypeError(f"output: {type(output).__name__}; give one of {_OUTPUTS}")
     if output not in _DTYPES:
-        raise InputError("output", output, "give 'u8' or 'f32'")
+        raise InputError("output", output, f"give one of {_OUTPUTS}")
     return output

@@ -40,7 +40,8 @@ void strips_share_the_height_without_overlap() {
                     CHECK(top + layout.strip_height <=
                           layout.strip_top((s + 1) / channels, (s + 1) % channels));
                 }
-                CHECK(layout.strip_top(rows - 1, channels - 1) + layout.strip_height <= height * kOne);
+                CHECK(layout.strip_top(rows - 1, channels - 1) + layout.strip_height <=
+                      height * layout.one());
             }
 }
 

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "samples.hpp"
+#include "loops.hpp"
 
 namespace eegvlm::checks {
 namespace {
@@ -14,7 +14,7 @@ std::array<float, N> read(const std::array<T, N>& values, SampleType type, doubl
                           double offset = 0.0) {
     std::array<float, N> positions{};
     const SampleView view{reinterpret_cast<const std::byte*>(values.data()), sizeof(T), N, type};
-    read_positions(view, gain, offset, positions.data());
+    loops().read(view, gain, offset, positions.data());
     return positions;
 }
 
@@ -55,7 +55,7 @@ void strides_may_be_negative_or_odd() {
         std::copy_n(reinterpret_cast<const std::byte*>(&value), sizeof value, packed.data() + 5 * i);
     }
     std::array<float, 3> positions{};
-    read_positions({packed.data() + 10, -5, 3, SampleType::f32}, 2.0, 1.0, positions.data());
+    loops().read({packed.data() + 10, -5, 3, SampleType::f32}, 2.0, 1.0, positions.data());
     CHECK((positions == std::array<float, 3>{7.0f, 5.0f, 3.0f}));
 }
 

@@ -1,60 +1,76 @@
 #include <algorithm>
 
 #include "check.hpp"
-#include "tile.hpp"
+#include "fixed.hpp"
+#include "loops.hpp"
 
 namespace eegvlm::checks {
 namespace {
 
-std::vector<uint8_t> gray_of(const Tile& tile, int height) {
-    std::vector<uint8_t> gray(static_cast<size_t>(height * Tile::kWidth));
-    tile.resolve(gray.data(), Tile::kWidth);
-    return gray;
-}
+constexpr int32_t kCuts = 8, kBits = 8, kOne = 1 << kBits, kHeight = 8;
+
+// A tile of eight rows, and the gray picture it becomes.
+struct Tile {
+    std::vector<int32_t> edges = std::vector<int32_t>((kHeight + 1) * kTileWidth);
+    std::vector<uint8_t> gray = std::vector<uint8_t>(kHeight * kTileWidth);
+    Reach reach{kHeight, -1};
+
+    void add(int32_t x, const std::vector<int16_t>& top, const std::vector<int16_t>& bottom) {
+        const std::vector<int32_t> column(top.size(), x);
+        const Reach touched = loops().scatter(top.data(), bottom.data(), column.data(),
+                                              static_cast<int32_t>(top.size()), 0, kBits, edges.data());
+        reach = {std::min(reach.first, touched.first), std::max(reach.last, touched.last)};
+    }
+
+    void resolve() {
+        const Canvas canvas{
+            Format::u8_gray, reinterpret_cast<std::byte*>(gray.data()), kTileWidth, kHeight, {}, {}, nullptr,
+            nullptr};
+        loops().resolve(
+            {edges.data(), 0, kHeight, reach.first, reach.last, 0, kTileWidth, darkness_of(kCuts * kOne)},
+            canvas);
+    }
+
+    int at(size_t x, size_t y) const { return gray[y * kTileWidth + x]; }
+};
+
+std::vector<int16_t> all(int y) { return std::vector<int16_t>(kCuts, static_cast<int16_t>(y)); }
 
 void coverage_is_the_share_of_the_pixel() {
-    const Layout layout({16, 8, 1, 1, 1.0});
-    Tile tile(layout);
-    tile.clear();
-    for (int cut = 0; cut < layout.sub_columns; ++cut) tile.add(3, kOne + kOne / 2, 3 * kOne + kOne / 4);
-    const auto gray = gray_of(tile, 8);
-    const auto column = [&](size_t y) { return static_cast<int>(gray[y * Tile::kWidth + 3]); };
-    CHECK_EQUAL(column(0), 255);
-    CHECK_EQUAL(column(1), 127);
-    CHECK_EQUAL(column(2), 0);
-    CHECK_EQUAL(column(3), 191);
-    CHECK_EQUAL(column(4), 255);
-    CHECK_EQUAL(static_cast<int>(gray[2 * Tile::kWidth + 4]), 255);
+    Tile tile;
+    tile.add(3, all(kOne + kOne / 2), all(3 * kOne + kOne / 4));
+    tile.resolve();
+    const int expected[] = {255, 127, 0, 191, 255};
+    for (size_t y = 0; y < 5; ++y) CHECK_EQUAL(tile.at(3, y), expected[y]);
+    CHECK_EQUAL(tile.at(4, 2), 255);
 }
 
 void the_last_row_can_be_full() {
-    const Layout layout({16, 8, 1, 1, 1.0});
-    Tile tile(layout);
-    tile.clear();
-    const std::vector<int32_t> top(static_cast<size_t>(16 * layout.sub_columns), 0);
-    const std::vector<int32_t> bottom(top.size(), 8 * kOne);
-    tile.add(top.data(), bottom.data(), 16 * layout.sub_columns, 0);
-    const auto gray = gray_of(tile, 8);
-    CHECK(std::all_of(gray.begin(), gray.end(), [](uint8_t value) { return value == 0; }));
+    Tile tile;
+    for (int x = 0; x < kTileWidth; ++x) tile.add(x, all(0), all(kHeight * kOne));
+    tile.resolve();
+    CHECK(std::all_of(tile.gray.begin(), tile.gray.end(), [](uint8_t value) { return value == 0; }));
 }
 
 void empty_intervals_add_nothing() {
-    const Layout layout({16, 8, 1, 1, 1.0});
-    Tile tile(layout);
-    tile.clear();
-    tile.add(0, 777, 777);
-    const auto gray = gray_of(tile, 8);
-    CHECK(std::all_of(gray.begin(), gray.end(), [](uint8_t value) { return value == 255; }));
+    Tile tile;
+    tile.add(0, all(777), all(777));
+    tile.resolve();
+    CHECK(std::all_of(tile.gray.begin(), tile.gray.end(), [](uint8_t value) { return value == 255; }));
 }
 
 void many_parts_of_one_cut_add_up() {
-    const Layout layout({16, 8, 1, 1, 1.0});
-    Tile tile(layout);
-    tile.clear();
-    for (int cut = 0; cut < layout.sub_columns; ++cut)
-        for (int32_t y = 0; y < 8 * kOne; y += 2) tile.add(0, y, y + 1);
-    const auto gray = gray_of(tile, 8);
-    for (size_t y = 0; y < 8; ++y) CHECK_EQUAL(static_cast<int>(gray[y * Tile::kWidth]), 127);
+    Tile tile;
+    for (int y = 0; y < kHeight * kOne; y += 2) tile.add(0, all(y), all(y + 1));
+    tile.resolve();
+    for (size_t y = 0; y < kHeight; ++y) CHECK_EQUAL(tile.at(0, y), 127);
+}
+
+void a_tile_is_clear_again_once_it_is_written() {
+    Tile tile;
+    tile.add(5, all(100), all(8 * kOne));
+    tile.resolve();
+    CHECK(std::all_of(tile.edges.begin(), tile.edges.end(), [](int32_t edge) { return edge == 0; }));
 }
 
 }  // namespace
@@ -64,6 +80,7 @@ void tile() {
     the_last_row_can_be_full();
     empty_intervals_add_nothing();
     many_parts_of_one_cut_add_up();
+    a_tile_is_clear_again_once_it_is_written();
 }
 
 }  // namespace eegvlm::checks

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from eegvlm_rt.render import RenderSpec, render
+from eegvlm_rt import _kernel
+from eegvlm_rt.render import RenderSpec, build_config, render
 
 PLAIN = RenderSpec(width=60, height=80, rows=1, uv_range=40.0)  # one pixel to a microvolt, zero at y = 40
 
@@ -165,3 +168,30 @@ def test_scale_and_offset_turn_counts_into_microvolts() -> None:
     np.testing.assert_array_equal(
         render(counts, PLAIN, scale=0.0125, offset=1.5), render(counts * 0.0125 + 1.5, PLAIN)
     )
+
+
+@pytest.mark.parametrize("width", [33, 64])
+def test_every_output_shows_the_same_picture(width: int) -> None:
+    spec = RenderSpec(width=width, height=70, rows=2)
+    x = np.random.default_rng(1).standard_normal(3000) * 20.0
+    gray = render(x, spec)[..., 0]
+    floats = render(x, spec, output="f32")
+    np.testing.assert_array_equal(render(x, spec, output="gray"), gray)
+    np.testing.assert_array_equal(render(x, spec, output="u8_chw"), np.stack([gray] * 3))
+    np.testing.assert_array_equal(render(x, spec, output="gray_f32"), floats[0])
+    np.testing.assert_array_equal(render(x, spec, output="f16"), floats.astype(np.float16))
+
+
+@pytest.mark.parametrize("output", ["u8", "u8_chw", "f32", "f16", "gray", "gray_f32"])
+def test_every_instruction_set_draws_the_same_bytes(output: Any) -> None:
+    x = np.cumsum(np.random.default_rng(4).standard_normal(2000))
+    x[700:800] = np.nan
+    best = str(build_config()["instruction_set"])
+    try:
+        pictures = []
+        for name in str(build_config()["instruction_sets"]).split():
+            _kernel.use_instruction_set(name)
+            pictures += [render(x, spec, output=output).tobytes() for spec in (PLAIN, RenderSpec(width=97))]
+    finally:
+        _kernel.use_instruction_set(best)
+    assert len(set(pictures)) == 2

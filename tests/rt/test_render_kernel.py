@@ -15,7 +15,7 @@ from eegvlm_rt import _kernel
 from eegvlm_rt.render import build_config
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted((ROOT / "csrc").iterdir())
+SOURCES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in (".cpp", ".hpp", ".cu", ".h"))
 
 
 def tool(name: str) -> str:
