@@ -70,7 +70,12 @@ def _held_out(data: EvaluationSet, plain: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def calibrate(
-    answerer: Answerer, data: EvaluationSet, modes: Sequence[Mode], *, cot_limit: int = 600
+    answerer: Answerer,
+    data: EvaluationSet,
+    modes: Sequence[Mode],
+    *,
+    cot_limit: int = 600,
+    faults_each: int = 400,
 ) -> tuple[Scoring, dict[str, Any]]:
     """What was fitted, and the figures of the fit; `cot` is fitted on at most `cot_limit` epochs."""
     temperature, figures = {}, {}
@@ -96,9 +101,10 @@ def calibrate(
         if mode is not Mode.COT:
             smoother = fit_smoother(some, scaled)
             figures[mode.value]["evidence"] = smoother.evidence
-    outliers = fit_outliers(data.x_uv)
+    outliers = fit_outliers(data.x_uv, faults_each=faults_each)
     flagged = {
-        kind: float((outliers.scores(fault_epochs(kind, 400, seed=1)) > 1.0).mean()) for kind in FAULTS
+        kind: float((outliers.scores(fault_epochs(kind, faults_each, seed=1)) > 1.0).mean())
+        for kind in FAULTS
     }
     simulated = float((outliers.scores(data.x_uv) > 1.0).mean())
     return Scoring(temperature, smoother, outliers), {
