@@ -103,7 +103,7 @@ class Cutter:
             yield from self._cut()
 
     def _needed(self) -> int:
-        return int(np.ceil(self._boundary * self._rate / self._per_s)) + self._state.lookahead + 1
+        return int(np.ceil(self._boundary * self._rate / self._per_s)) + self._state.lookahead
 
     def _advance(self) -> Iterator[Cut]:
         if self.raw.end < self._needed() and self.raw.end - self._state.taken < self._rate:

@@ -146,14 +146,13 @@ class StreamingStager:
         with self._lock:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
-            found: list[Answer] = []
+            found: list[StagePrediction] = []
             for cuts in self._cuts(x, stamps):
-                if cuts:
-                    found += self._answerer.answer(cuts, arrived)
-            if len(x):
                 self._begin(now)
+                found += self._given(self._answerer.answer(cuts, arrived))
+            if len(x):
                 self._drift.add(self._placer.device_s(self._cutter.raw.end), now)
-            return self._given(found + self._answerer.finished())
+            return found + self._given(self._answerer.finished())
 
     def poll(self) -> list[StagePrediction]:
         """Predictions that were completed in the background since the last call; for use with a deadline."""
