@@ -4,147 +4,39 @@ from __future__ import annotations
 
 import gc
 from itertools import count
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from eegvlm_rt.backends.onnx_lm import OnnxLanguageModel
 from eegvlm_rt.bundle import LanguageModelShape
 from eegvlm_rt.decoding import Decoder, Finish, compile_grammar, prompt_tokens, stop_when
-from eegvlm_rt.decoding.reader import Reader
-from eegvlm_rt.decoding.scoring import group_probabilities, token_probabilities
 from eegvlm_rt.decoding.stopping import cut
-from eegvlm_rt.decoding.trie import build_trie
-from eegvlm_rt.errors import BackendError, InputError, RationaleError
-from eegvlm_rt.evidence import Findings, Rhythm
-from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, compose, parse, segments
+from eegvlm_rt.errors import InputError
+from eegvlm_rt.rationale import RULES, compose, parse, segments
 from eegvlm_rt.rationale import choices as choices_of
 from eegvlm_rt.stages import STAGES, Stage
 
+from .decoding_models import (
+    FINDINGS,
+    HIDDEN,
+    PROMPT,
+    Plain,
+    answer_start,
+    decoder_of,
+    encode,
+    random_lm,
+    scripted_lm,
+    visual,
+)
 from .tiny_bundle import train_tokenizer
-from .tiny_graphs import llm_graph, scripted_llm_graph
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-HIDDEN = 16
-PROMPT = PromptSpec()
-FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
+from .tiny_graphs import scripted_llm_graph
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     return train_tokenizer(PROMPT, 400)
-
-
-def encode(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
-    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
-
-
-def decoder_of(lm: OnnxLanguageModel, tokenizer: Tokenizer) -> Decoder:
-    tokens = prompt_tokens(PROMPT, tokenizer)
-    return Decoder(
-        lm,
-        tokens,
-        compile_grammar(encode(tokenizer), tokens.eos),
-        lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
-        dict(zip(STAGES, PROMPT.stage_token_ids(tokenizer), strict=True)),
-    )
-
-
-def random_lm(tokenizer: Tokenizer, seed: int) -> OnnxLanguageModel:
-    vocab = tokenizer.get_vocab_size()
-    graph = llm_graph(
-        hidden=HIDDEN, layers=2, heads=2, head_dim=8, inner=24, vocab=vocab, seed=seed, gain=5.0
-    )
-    table = np.random.default_rng(seed).standard_normal((vocab, HIDDEN)).astype(np.float32)
-    return OnnxLanguageModel(graph.SerializeToString(), table, LanguageModelShape(2, 2, 8, vocab))
-
-
-def scripted_lm(tokenizer: Tokenizer, ids: list[int], start: int) -> OnnxLanguageModel:
-    """A model that answers with exactly `ids` to a question that ends at position `start` - 1."""
-    vocab = tokenizer.get_vocab_size()
-    script = np.zeros((start + len(ids) + 300, vocab), dtype=np.float32)
-    script[np.arange(len(ids)) + start - 1, ids] = 20.0
-    graph = scripted_llm_graph(script, hidden=HIDDEN)
-    table = np.zeros((vocab, HIDDEN), dtype=np.float32)
-    return OnnxLanguageModel(graph.SerializeToString(), table, LanguageModelShape(1, 1, 1, vocab))
-
-
-def visual(seed: int = 0, n: int = 6) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((n, HIDDEN)).astype(np.float32)
-
-
-def answer_start(tokenizer: Tokenizer) -> int:
-    tokens = prompt_tokens(PROMPT, tokenizer)
-    return len(tokens.before_image) + len(visual()) + len(tokens.reasoning)
-
-
-class Plain:
-    """Reads everything from the start for every single token: slow, and with nothing to get wrong."""
-
-    def __init__(self, lm: OnnxLanguageModel, tokenizer: Tokenizer, pictures: np.ndarray) -> None:
-        tokens = prompt_tokens(PROMPT, tokenizer)
-        self.lm, self.tokens, self.encode = lm, tokens, encode(tokenizer)
-        self.before = np.concatenate([lm.embed(tokens.before_image), pictures[None]], axis=1)
-
-    def logits(self, ids: list[int]) -> np.ndarray:
-        whole, _ = self.lm.step(np.concatenate([self.before, self.lm.embed(ids)], axis=1))
-        return whole[-1].astype(np.float64)
-
-    def softmax(self, ids: list[int], allowed: list[int]) -> np.ndarray:
-        chosen = self.logits(ids)[allowed]
-        weights = np.exp(chosen - chosen.max())
-        return weights / weights.sum()
-
-    def allowed(self, candidates: list[list[int]], position: int, following: int) -> list[int]:
-        found = {ids[position] for ids in candidates if len(ids) > position}
-        return sorted(found | {following for ids in candidates if len(ids) == position})
-
-    def choice_probability(
-        self, before: list[int], choice: list[int], all_: list[list[int]], following: int
-    ) -> float:
-        p, candidates = 1.0, all_
-        for position, token in enumerate([*choice, following]):
-            allowed = self.allowed(candidates, position, following)
-            if len(allowed) > 1:
-                p *= float(self.softmax(before + choice[:position], allowed)[allowed.index(token)])
-            candidates = [ids for ids in candidates if [*ids, following][position : position + 1] == [token]]
-        return p
-
-    def reason(self) -> tuple[str, dict[Stage, float]]:
-        ids, text, probabilities = list(self.tokens.reasoning), "", {}
-        for i, part in enumerate(GRAMMAR):
-            if isinstance(part, Literal):
-                ids += self.encode(part.text)
-                text += part.text
-                continue
-            following = self.encode(GRAMMAR[i + 1].text)[0]
-            encoded = {choice: self.encode(choice) for choice in part.choices}
-            if part.name == "rule":
-                all_ = list(encoded.values())
-                by_choice = {c: self.choice_probability(ids, e, all_, following) for c, e in encoded.items()}
-                stage_of = {c: RULES[c.strip().split(":")[0]].stage for c in encoded}
-                probabilities = {s: sum(p for c, p in by_choice.items() if stage_of[c] is s) for s in STAGES}
-                best = max(STAGES, key=probabilities.__getitem__)
-                encoded = {c: e for c, e in encoded.items() if stage_of[c] is best}
-            position = 0
-            while len(encoded) > 1:
-                candidates = list(encoded.values())
-                allowed = self.allowed(candidates, position, following)
-                logits = self.logits(ids + candidates[0][:position])
-                token = max(allowed, key=lambda t: logits[t])
-                encoded = {c: e for c, e in encoded.items() if [*e, following][position] == token}
-                position += 1
-            (choice, chosen), *_ = encoded.items()
-            ids += chosen
-            text += choice
-        return text, probabilities
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -411,94 +303,3 @@ class TestFreeText:
         text = "".join(piece.text for piece in stream)
         assert tokenizer.decode(ids, skip_special_tokens=False).startswith(text)
         assert text
-
-
-class TestTrie:
-    def test_a_choice_may_go_on_where_another_ends(self) -> None:
-        trie = build_trie("n", [[1], [1, 2], [3]], following=9)
-        assert set(trie.children[1].options) == {2, 9}
-        assert trie.children[1].options[9] is None
-        assert trie.children[3].options == {}
-
-    def test_a_text_that_could_be_read_in_two_ways_is_refused(self) -> None:
-        with pytest.raises(InputError, match="prolong"):
-            build_trie("n", [[1], [1, 9]], following=9)
-
-    @pytest.mark.parametrize("choices", [[], [[]], [[1], [1]]])
-    def test_every_choice_has_tokens_of_its_own(self, choices: list[list[int]]) -> None:
-        with pytest.raises(InputError, match="slot n"):
-            build_trie("n", choices, following=9)
-
-    @given(
-        choices=st.lists(
-            st.lists(st.integers(0, 3), min_size=1, max_size=4), min_size=1, max_size=8, unique_by=tuple
-        ),
-        keep=st.sets(st.integers(0, 7), min_size=1),
-    )
-    def test_narrowing_keeps_exactly_the_chosen(self, choices: list[list[int]], keep: set[int]) -> None:
-        kept = frozenset(keep & set(range(len(choices))))
-        if not kept:
-            return
-        narrowed = build_trie("n", choices, following=9).narrowed(kept)
-
-        def spelled(node, path: list[int]) -> set[tuple[int, ...]]:  # type: ignore[no-untyped-def]
-            here = {tuple(path)} if node.choice is not None else set()
-            assert (node.end is not None) == bool(here and node.children)
-            return here.union(*(spelled(child, [*path, token]) for token, child in node.children.items()))
-
-        assert spelled(narrowed, []) == {tuple(choices[i]) for i in kept}
-
-
-class TestScoring:
-    @settings(max_examples=20, deadline=None)
-    @given(
-        choices=st.lists(
-            st.lists(st.integers(10, 13), min_size=1, max_size=3), min_size=2, max_size=7, unique_by=tuple
-        ),
-        groups=st.lists(st.sampled_from("abc"), min_size=7, max_size=7),
-        seed=st.integers(0, 3),
-    )
-    def test_group_probabilities_are_sums_over_whole_choices(
-        self, tokenizer: Tokenizer, choices: list[list[int]], groups: list[str], seed: int
-    ) -> None:
-        lm = random_lm(tokenizer, seed)
-        plain = Plain(lm, tokenizer, visual())
-        decoder = decoder_of(lm, tokenizer)
-        reader = Reader(lm, decoder.prefix(visual()), [5, 6])
-        found = group_probabilities(reader, build_trie("n", choices, following=99), groups[: len(choices)])
-        expected = dict.fromkeys(groups[: len(choices)], 0.0)
-        for choice, group in zip(choices, groups, strict=False):
-            expected[group] += plain.choice_probability([5, 6], choice, choices, 99)
-        assert found == pytest.approx(expected, abs=1e-4)
-        assert sum(found.values()) == pytest.approx(1.0)
-
-    def test_logits_that_are_no_numbers_are_an_error(self) -> None:
-        with pytest.raises(BackendError, match="finite"):
-            token_probabilities(np.array([0.0, np.nan], dtype=np.float32), [0, 1])
-
-    def test_large_logits_do_not_overflow(self) -> None:
-        found = token_probabilities(np.array([1e30, 0.0, -1e30], dtype=np.float32), [0, 1, 2])
-        assert found.tolist() == [1.0, 0.0, 0.0]
-
-
-class TestGrammar:
-    def test_the_tokens_before_the_rule_are_those_of_training(self, tokenizer: Tokenizer) -> None:
-        grammar = compile_grammar(encode(tokenizer), tokenizer.token_to_id(PROMPT.eos))
-        chosen = choices_of(FINDINGS, Stage.R, Stage.N1)
-        trained = PROMPT.encode(tokenizer, PROMPT.answer_segments(Mode.COT, chosen))
-        before = grammar.tokens_before_rule("".join(segments(chosen)))
-        assert trained[: len(before)] == before
-        assert tokenizer.decode(before).endswith("rule:")
-
-    def test_a_foreign_text_has_no_such_tokens(self, tokenizer: Tokenizer) -> None:
-        grammar = compile_grammar(encode(tokenizer), tokenizer.token_to_id(PROMPT.eos))
-        with pytest.raises(RationaleError):
-            grammar.tokens_before_rule("Step 1, background: noise")
-
-    def test_every_rule_belongs_to_its_stage(self, tokenizer: Tokenizer) -> None:
-        grammar = compile_grammar(encode(tokenizer), tokenizer.token_to_id(PROMPT.eos))
-        assert grammar.rule_stages == tuple(rule.stage for rule in RULES.values())
-
-    def test_a_tokenizer_that_cannot_tell_choices_apart_is_refused(self) -> None:
-        with pytest.raises(InputError, match="slot rhythm"):
-            compile_grammar(lambda _: [1], 0)
