@@ -30,7 +30,7 @@ from .graph import OPSET
 from .language import head_dim, kv_heads
 from .parity import measure_parity, pictures
 from .recipe import Recipe
-from .scored import kappa_gates, kappa_losses, scored_answers
+from .scored import checkpoint_answers, kappa_gates, kappa_losses, scored_answers
 
 __all__ = ["Exported", "export_bundle"]
 
@@ -111,8 +111,7 @@ def export_bundle(
             accuracy[name] = scored_answers(
                 load_answerer(staged.path, threads=threads), scored, evaluation_modes
             )
-            fast = [mode for mode in evaluation_modes if mode is not Mode.COT]
-            before = scored_answers(load_answerer(checkpoint.path), scored, fast)
+            before = checkpoint_answers(checkpoint, scored, evaluation_modes)
             losses[name] = kappa_losses(before, accuracy[name])
         size = {name: component.file.bytes for name, component in staged.manifest.components.items()}
         size["total"] = sum(entry.bytes for entry in staged.manifest.files())

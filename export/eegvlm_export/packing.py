@@ -85,8 +85,8 @@ class PackedWeights:
         else:
             packed = self._make(slot, bits)
             _write(path, packed)
+            self._progress(f"quantised {slot.name}, {len(self.errors) + 1} of {self._count} weights")
         self.errors[slot.name] = packed.error
-        self._progress(f"quantised {len(self.errors)} of {self._count} weights: {slot.name}")
         return packed
 
     def _make(self, slot: WeightSlot, bits: Bits) -> BlockQuantized:

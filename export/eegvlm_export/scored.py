@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eegvlm_train.evaluation.answers import Answerer
+import numpy as np
+import torch
+from eegvlm_train.evaluation.answers import Answerer, Answers
 from eegvlm_train.evaluation.faithfulness import faithfulness
 from eegvlm_train.evaluation.report import scores
 from eegvlm_train.evaluation.sets import EvaluationSet
 
 from eegvlm_rt.evidence import measure_batch
 from eegvlm_rt.prompt import Mode
+from eegvlm_rt.stages import STAGES
 
+from .checkpoint import Checkpoint
 from .gates import Gate
+from .parity import decoder_of, pictures, reference_language_model
 from .recipe import Recipe
 
-__all__ = ["kappa_gates", "kappa_losses", "scored_answers"]
+__all__ = ["checkpoint_answers", "kappa_gates", "kappa_losses", "scored_answers"]
 
 
 def scored_answers(answerer: Answerer, data: EvaluationSet, modes: Sequence[Mode]) -> dict[str, Any]:
@@ -31,6 +36,25 @@ def scored_answers(answerer: Answerer, data: EvaluationSet, modes: Sequence[Mode
             answers = answerer.stage(data.x_uv, mode)
         found["modes"][mode.value] = scores(data, answers)
     return found
+
+
+def checkpoint_answers(checkpoint: Checkpoint, data: EvaluationSet, modes: Sequence[Mode]) -> dict[str, Any]:
+    """`scored_answers` of the checkpoint itself in the modes that answer in one step, in single precision."""
+    model, decoder = checkpoint.model, decoder_of(checkpoint, reference_language_model(checkpoint))
+    rows: dict[Mode, list[list[float]]] = {mode: [] for mode in modes if mode is not Mode.COT}
+    for batch in pictures(data.x_uv, checkpoint.processor.render):
+        with torch.inference_mode():
+            look = model.visual(torch.from_numpy(batch))
+        if Mode.HEAD in rows:
+            rows[Mode.HEAD] += look.stage_logits.double().softmax(-1).tolist()
+        for tokens in look.visual_tokens.numpy() if Mode.DIRECT in rows else ():
+            answer = decoder.score_stages(decoder.prefix(tokens))
+            rows[Mode.DIRECT].append([answer[stage] for stage in STAGES])
+    found = {}
+    for mode, shares in rows.items():
+        probabilities = np.array(shares)
+        found[mode.value] = scores(data, Answers(probabilities.argmax(1).astype(np.int64), probabilities))
+    return {"n": len(data), "modes": found}
 
 
 def kappa_losses(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
