@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FEATURES", "OutlierModel", "signal_features"]
 
-FEATURES: Final = ("log_amplitude", "log_largest", "tilt", "mains_ratio", "flat_share")
+FEATURES: Final = ("log_amplitude", "log_largest", "tilt", "mains_ratio")
 _WIDTH: Final = 2 * SFREQ_HZ
 _BIN_HZ: Final = SFREQ_HZ / _WIDTH
-_FLAT_UV: Final = 1.0
 _LEAST: Final = 1e-6
 _LEAST_UV: Final = 0.01
 
@@ -50,12 +49,12 @@ class OutlierModel:
 
 
 def signal_features(x: ArrayLike) -> NDArray[np.float64]:
-    """(n, 5) `FEATURES` of conditioned epochs (n, 3000) in µV at 100 Hz, NaN where no sample is present.
+    """(n, 4) `FEATURES` of conditioned epochs (n, 3000) in µV at 100 Hz, NaN where no sample is present.
 
     log_amplitude: log10 of the median peak-to-peak µV of 2 s windows. log_largest: the same of the largest.
     tilt: log10 of the mean power density of 1-4 Hz over that of 15-35 Hz, about 0 for white noise, negative
     for muscle. mains_ratio: log10 power of 45-50 Hz, where what the filters leave of a mains line stands,
-    over 1-35 Hz. flat_share: share of seconds below 1 µV. Powers are medians over the windows.
+    over 1-35 Hz. Powers are medians over the windows.
     """
     samples = _bridged(np.asarray(x, dtype=np.float64))
     n = len(samples)
@@ -68,13 +67,11 @@ def signal_features(x: ArrayLike) -> NDArray[np.float64]:
         inside = power[:, round(low_hz / _BIN_HZ) : round(high_hz / _BIN_HZ) + 1]
         return np.asarray(inside.mean(axis=1))
 
-    seconds = np.ptp(samples.reshape(n, -1, SFREQ_HZ), axis=2)
     features = [
         np.log10(np.median(spans, axis=1) + _LEAST_UV),
         np.log10(spans.max(axis=1) + _LEAST_UV),
         np.log10(density(1.0, 4.0) / density(15.0, 35.0)),
         np.log10(density(45.0, 50.0) * 5.0 / (density(1.0, 35.0) * 34.0)),
-        np.mean(seconds < _FLAT_UV, axis=1),
     ]
     return np.asarray(np.stack(features, axis=1))
 

@@ -34,7 +34,6 @@ RANGES = {
     "log_largest": (0.8, 3.1),
     "tilt": (0.3, 9.0),
     "mains_ratio": (-12.0, -0.5),
-    "flat_share": (-0.3, 0.3),
 }
 SCORING = Scoring({Mode.HEAD: 1.5, Mode.DIRECT: 0.5}, SMOOTHER, OutlierModel(RANGES))
 

@@ -19,7 +19,7 @@ Maker = Callable[[np.random.Generator, int], NDArray[np.float64]]
 _SFREQ_HZ = 256.0
 _SAMPLES = 7680
 _TIME_S = np.arange(_SAMPLES) / _SFREQ_HZ
-_FAR = {"log_amplitude": 6.0, "log_largest": -3.0, "tilt": 12.0, "mains_ratio": -14.0, "flat_share": -1.0}
+_FAR = {"log_amplitude": 6.0, "log_largest": -3.0, "tilt": 12.0, "mains_ratio": -14.0}
 _FALSE_FLAG_WEIGHT = 4.0
 _MOST_ORDINARY = 0.999
 
@@ -62,7 +62,7 @@ def _open(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
 
 
 FAULTS: dict[str, tuple[Maker, tuple[str, ...]]] = {
-    "flat": (_flat, ("log_amplitude", "flat_share")),
+    "flat": (_flat, ("log_amplitude",)),
     "saturated": (_saturated, ("log_largest",)),
     "muscle only": (_muscle, ("tilt",)),
     "mains only": (_mains, ("mains_ratio",)),
