@@ -180,8 +180,9 @@ class Conditioner:
 
 
 def lookahead_samples(ratio: Fraction) -> int:
-    """Half the length of the resampling filter in input samples: 10 of the slower of both rates."""
-    return 0 if ratio == 1 else _HALF_CYCLES * max(ratio.numerator, ratio.denominator) // ratio.numerator
+    """Half the length of the resampling filter in input samples, rounded up: 10 of the slower rate."""
+    half = _HALF_CYCLES * max(ratio.numerator, ratio.denominator)
+    return 0 if ratio == 1 else -(-half // ratio.numerator)
 
 
 @lru_cache(maxsize=8)

@@ -30,11 +30,13 @@ MEMORY_S: Final = 90.0
 class Cut:
     """A row of the grid, or, where `final` is false, the latest 30 s.
 
-    `digest` is the SHA-256 of the raw float32 samples in µV, `end` the place after the last of them.
+    `samples` counts the raw float32 samples in µV, `digest` is their SHA-256 as hexadecimal text, `end` the
+    place after the last of them.
     """
 
     row: GridEpoch
     final: bool
+    samples: int
     digest: str
     end: int
 
@@ -144,7 +146,8 @@ class Cutter:
         quality = self._with_flags(assess(raw, self._rate), [index] if final else [index - 1, index])
         start_s = (end - self._width) / self._per_s
         row = GridEpoch(index, start_s, x, quality, self._channel)
-        return Cut(row, final, hashlib.sha256(raw.tobytes()).hexdigest() if final else "", last)
+        digest = hashlib.sha256(raw.tobytes()).hexdigest() if final else ""
+        return Cut(row, final, len(raw), digest, held)
 
     def _with_flags(self, quality: Quality, indices: list[int]) -> Quality:
         found = frozenset().union(*(self._flags.get(index, ()) for index in indices))

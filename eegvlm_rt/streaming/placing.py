@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Placer", "Step"]
 
+EXACT_S: Final = 0.05
 OVERLAP_S: Final = 2.0
 RESUME_OVERLAP_S: Final = 60.0
 _LOOK: Final = 4096
@@ -38,7 +39,8 @@ class Placer:
     """Decides sample by sample, so that the pieces they come in do not matter.
 
     A sample follows the one before unless its timestamp is off by more than `tolerance_s` from where it is
-    expected, or is not later than the last. Then:
+    expected, or is not later than the last. (With a tolerance above 0.05 s, as for a device that stamps whole
+    packets, the order within the tolerance does not count.) Then:
 
     - late by a step, up to `max_gap_s`: the time between is a gap. Beyond, the device's clock was reset: the
       signal goes on at its place, and the clock is read anew from there.
@@ -66,6 +68,7 @@ class Placer:
     ) -> None:
         self._rate = rate
         self._raw = raw
+        self._exact = tolerance_s <= EXACT_S
         self._tolerance = max(1.5, tolerance_s * rate)
         self._max_gap = max_gap_s * rate
         self._resumed = resumed
@@ -125,7 +128,7 @@ class Placer:
             reached = np.maximum.accumulate(np.where(known, stamps, -np.inf))
             before = np.maximum(self._latest, np.concatenate([[-np.inf], reached[:-1]]))
             early = -0.5 if self._waiting else -self._tolerance
-            bad = known & ((off > self._tolerance) | (off < early) | (stamps <= before))
+            bad = known & ((off > self._tolerance) | (off < early) | (self._exact & (stamps <= before)))
         count = int(np.argmax(bad)) if bad.any() else len(bad)
         if count:
             self._latest = max(self._latest, float(reached[count - 1]))
@@ -169,7 +172,7 @@ class Placer:
         with np.errstate(invalid="ignore"):
             ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
             places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
-            early = (places < expected) | (stamps <= self._latest)
+            early = (places < expected) | (self._exact & (stamps <= self._latest))
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
         count = int(np.argmin(keep)) if not keep.all() else len(keep)

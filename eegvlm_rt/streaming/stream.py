@@ -336,7 +336,8 @@ class StreamingStager:
     def _record(self, prediction: StagePrediction, cut: Cut) -> dict[str, Any]:
         return {
             **prediction.to_dict(),
-            "raw_sha256": cut.digest,
+            "samples": cut.samples,
+            "samples_sha256": cut.digest,
             "last_timestamp_s": self._placer.device_s(cut.end - 1),
             "wall_s": time.time(),
         }

@@ -199,6 +199,19 @@ def test_jitter_within_the_tolerance_changes_nothing(
         assert said(night_of(stream, x, jittered, [64])) == clean
 
 
+def test_packets_with_one_timestamp_each_are_read_with_a_tolerance_of_their_length(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, clean: list[dict]
+) -> None:
+    packets = stamps[np.arange(len(x)) // 32 * 32]
+    with stager.stream(RATE, tolerance_s=0.3) as stream:
+        assert said(night_of(stream, x, packets, [32])) == clean
+    keep = np.r_[0 : 3 * N, 3 * N + 320 : len(x)]
+    with stager.stream(RATE, tolerance_s=0.3) as stream:
+        found = night_of(stream, x[keep], packets[keep], [32])
+    assert [i for i, seen in enumerate(flags(found)) if seen] == [3]
+    assert found[3].quality.missing_share == pytest.approx(320 / N, abs=32 / N)
+
+
 def test_timestamps_that_are_no_numbers_are_read_as_expected(
     stager: Stager, x: np.ndarray, stamps: np.ndarray
 ) -> None:

@@ -205,7 +205,7 @@ class TestJournal:
         final = [p for p in found if not p.provisional]
         assert [row["index"] for row in rows] == [p.index for p in final] == list(range(5))
         assert [row["outcome"] for row in rows] == [p.outcome for p in final]
-        assert len({row["raw_sha256"] for row in rows}) == 5
+        assert len({row["samples_sha256"] for row in rows}) == 5
         assert rows[-1]["last_timestamp_s"] == pytest.approx(77 + 149.99)
         clock = next(record.body for record in report.records if record.kind == "clock")
         assert clock["grid_start_device_s"] == 77
@@ -238,4 +238,4 @@ class TestJournal:
         ):
             stream.push(x[:3000])
         row = next(r.body for r in read(tmp_path / "n.journal").records if r.kind == "prediction")
-        assert row["raw_sha256"] == sha256(x[:3000].tobytes()).hexdigest()
+        assert row["samples_sha256"] == sha256(x[:3000].tobytes()).hexdigest()
