@@ -91,7 +91,7 @@ class CheckpointAnswerer:
     def __init__(self, folder: Path, *, device: str | None = None, batch_size: int = 16) -> None:
         logging.disable_progress_bar()
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = EegVlmForConditionalGeneration.from_pretrained(folder).to(where).eval()
+        self._model = EegVlmForConditionalGeneration.from_pretrained(folder).float().to(where).eval()
         self._device = torch.device(where)
         self._folder = folder
         self._batch_size = batch_size
