@@ -63,9 +63,14 @@ class Cutter:
         self.next_index = first_index
         """Number of the first epoch that is not cut yet."""
 
+    @property
+    def in_progress(self) -> int:
+        """Number of the epoch that the next sample falls into."""
+        return self._epoch_of(self.raw.end)
+
     def flag(self, flag: QualityFlag) -> None:
         """Mark the epoch that the next sample falls into."""
-        self._flags.setdefault(self._epoch_of(self.raw.end), set()).add(flag)
+        self._flags.setdefault(self.in_progress, set()).add(flag)
 
     def append(self, x: NDArray[np.float32]) -> Iterator[Cut]:
         """Take samples in their place; gives what they complete. To be run to its end."""

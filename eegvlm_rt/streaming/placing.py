@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Placer", "Step"]
 
 EXACT_S: Final = 0.05
+SETTLED_S: Final = 1.0
+DOUBTFUL_GAP_S: Final = 60.0
 OVERLAP_S: Final = 2.0
 RESUME_OVERLAP_S: Final = 60.0
 _LOOK: Final = 4096
@@ -47,7 +49,9 @@ class Placer:
     - late or early by creeping: a sample is repeated or dropped (drift).
     - early: samples equal to those already held, and others at most 2 s early, are dropped. Otherwise the
       clock went back, and is read anew from there.
-    - a clock that comes back to one of its last readings is read as then.
+    - a clock that comes back to its first reading or one of the last is read as then.
+    - within 1 s of signal after a clock was read anew, a jump of more than 60 s is no gap: a clock that runs
+      wild must not fill the night with hours that never were.
 
     Args:
         rate: nominal rate in Hz.
@@ -75,6 +79,8 @@ class Placer:
         self._waiting = anchor_s is not None
         self._unstamped = 0
         self._latest = -np.inf
+        self._doubtful_until = 0
+        self._first: tuple[float, ...] = ()
         self._old: deque[float] = deque(maxlen=_ANCHORS)
         self.anchor_s = anchor_s
         self.dropped = 0
@@ -141,7 +147,7 @@ class Placer:
         assert self.anchor_s is not None
         stamp, expected = float(stamps[0]), self._raw.end
         off = (stamp - self.anchor_s) * self._rate - expected
-        for old in self._old:
+        for old in (*self._first, *self._old):
             if not self._waiting and abs((stamp - old) * self._rate - expected) <= self._tolerance:
                 return self._anchor(old)
         creep = abs((stamp - self._latest) * self._rate - 1) < self._tolerance / 2
@@ -149,10 +155,13 @@ class Placer:
             if not self._waiting and creep and stamp > self._latest:
                 self._latest = stamp - 1 / self._rate
                 return 0, Step(self._raw.read(expected - 1, expected), flag=QualityFlag.DRIFT)
-            if off > self._max_gap:
+            doubtful = not self._waiting and expected < self._doubtful_until
+            if off > (min(self._max_gap, DOUBTFUL_GAP_S * self._rate) if doubtful else self._max_gap):
                 return self._anchor(stamp - expected / self._rate)
+            gap = max(1, round(off))
             self._latest = -np.inf
-            return 0, Step(gap=max(1, round(off)), flag=QualityFlag.GAP)
+            self._doubtful_until += gap
+            return 0, Step(gap=gap, flag=QualityFlag.GAP)
         if self._waiting:
             if self._resumed and off < -RESUME_OVERLAP_S * self._rate:
                 return self._anchor(stamp - expected / self._rate)
@@ -186,6 +195,8 @@ class Placer:
 
     def _anchor(self, anchor_s: float) -> tuple[int, Step]:
         assert self.anchor_s is not None
+        self._first = self._first or (self.anchor_s,)
         self._old.append(self.anchor_s)
+        self._doubtful_until = self._raw.end + round(SETTLED_S * self._rate)
         self.anchor_s, self._latest, self._waiting = anchor_s, -np.inf, False
         return 0, Step(flag=QualityFlag.CLOCK)

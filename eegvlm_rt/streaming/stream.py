@@ -118,6 +118,7 @@ class StreamingStager:
             if name in tuple(Outcome):
                 self._counts[Outcome(name)] += count
         self._provisional = self._jumps = 0
+        self._clock_told = -1
         self._lag_s = self._worst_lag_s = 0.0
         self._lag_warning_s = lag_warning_s
         self._lagging = self._closed = self._unit_known = False
@@ -235,7 +236,7 @@ class StreamingStager:
     @property
     def next_index(self) -> int:
         """Number of the epoch in progress."""
-        return self._cutter.next_index
+        return self._cutter.in_progress
 
     def __enter__(self) -> Self:
         return self
@@ -275,7 +276,9 @@ class StreamingStager:
         if step.flag is QualityFlag.CLOCK and step.samples is None:
             self._jumps += 1
             self._drift.restart()
-            self._tell(StreamEventKind.CLOCK, "the device's clock jumped and is read anew")
+            if self._cutter.in_progress != self._clock_told:
+                self._clock_told = self._cutter.in_progress
+                self._tell(StreamEventKind.CLOCK, "the device's clock jumped and is read anew")
         if step.gap:
             yield from self._cutter.skip(step.gap, step.flag)
             return
@@ -370,7 +373,7 @@ class StreamingStager:
         )
         _log.log(level, "%s: %s", kind, detail)
         if self._on_event is not None:
-            self._on_event(StreamEvent(kind, time.time(), self._cutter.next_index, detail))
+            self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
 
 
 def _hop_samples(hop: float | None, rate: float) -> int | None:

@@ -253,6 +253,26 @@ def test_whatever_the_clock_does_the_pieces_do_not_matter(
     assert final == list(range(len(final)))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_clock_that_runs_wild_makes_no_hours_that_never_were(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, seed: int
+) -> None:
+    wild = stamps.copy()
+    wild[N : N + 300] = np.random.default_rng(seed).uniform(-1e4, 1e4, 300)
+    with stager.stream(RATE) as stream:
+        found = night_of(stream, x, wild, [64])
+    assert len(found) < 8 + 10
+    assert [p.index for p in found] == list(range(len(found)))
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 0.0, np.nan, -np.inf])
+def test_no_clock_at_all_ends_no_night(stager: Stager, x: np.ndarray, value: float) -> None:
+    with stager.stream(RATE) as stream:
+        found = night_of(stream, x, np.full(len(x), value), [500])
+    assert [p.index for p in found] == list(range(len(found)))
+    assert stream.night.total == len(found)
+
+
 class TestGrid:
     def test_it_may_begin_at_lights_off(self, stager: Stager, x: np.ndarray, stamps: np.ndarray) -> None:
         with stager.stream(RATE, lights_off_s=T0 + 45) as stream:
