@@ -160,7 +160,7 @@ def test_evaluation_writes_the_figures_it_prints(
     figures = json.loads(out.read_text())
     assert figures["n"] == 4
     assert set(figures["modes"]) == {"head", "direct", "cot"}
-    assert figures["modes"]["cot"]["all"]["n"] == 4
+    assert figures["modes"]["cot"]["rows"]["all"]["n"] == 4
     assert figures["faithfulness"]["parsed"] == 1.0
     assert figures["free"]["texts"] == 1
     assert set(figures["same_stage"]) == {"head and direct", "head and cot", "direct and cot"}
