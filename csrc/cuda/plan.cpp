@@ -28,7 +28,8 @@ void fit(Job& job, int32_t tile_width) {
 
 }  // namespace
 
-Plan::Plan(const Layout& of, int64_t length) : layout(of), samples(length), profile(of.profile.begin(), of.profile.end()) {
+Plan::Plan(const Layout& of, int64_t length)
+    : layout(of), samples(length), profile(of.profile.begin(), of.profile.end()) {
     if (samples < 1 || samples > kMaxSamples) throw std::invalid_argument("x: number of samples");
     const int64_t columns = layout.columns, taps = layout.taps;
     const auto edges = static_cast<size_t>(columns + taps);

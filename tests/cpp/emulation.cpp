@@ -66,8 +66,7 @@ bool same(const Case& c) {
     eegvlm::render(layout, kRange, traces,
                    {eegvlm::Format::u8_hwc, reinterpret_cast<std::byte*>(bytes.data()), scale, bias}, 1);
     eegvlm::render(layout, kRange, traces,
-                   {eegvlm::Format::f32_chw, reinterpret_cast<std::byte*>(floats.data()), scale, bias},
-                   1);
+                   {eegvlm::Format::f32_chw, reinterpret_cast<std::byte*>(floats.data()), scale, bias}, 1);
 
     bool equal = true;
     for (const eegvlm::cuda::Device& device : kDevices) {
