@@ -65,7 +65,8 @@ class VisionSettings(RunSettings):
 class LanguageSettings(RunSettings):
     """Step 2. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
     `stage_weight` in the slots that settle the stage. `sharpen` is the power put on the teacher's
-    probabilities.
+    probabilities. `findings_noise` is the share of texts that state some findings
+    wrongly and go on from there.
     """
 
     tower_rate_share: float = 0.1
@@ -74,6 +75,7 @@ class LanguageSettings(RunSettings):
     stage_weight: float = 2.0
     direct_weight: float = 1.0
     sharpen: float = 1.0
+    findings_noise: float = 0.0
 
 
 Settings = TypeVar("Settings", bound=RunSettings)

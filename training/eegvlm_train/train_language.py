@@ -173,7 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     held_out = load_nights(args.data, "validation", max_nights=args.max_nights)
     model, processor = prepare_model(args.vision, settings)
     step = LanguageStep(model, processor, settings)
-    make = LanguageBatches(train, processor.render, step.texts, settings.sharpen)
+    make = LanguageBatches(
+        train, processor.render, step.texts, settings.sharpen, findings_noise=settings.findings_noise
+    )
     weights = train.sampling_weights(settings.balance)
 
     def batches(first: int, rank: int) -> Iterator[LanguageBatch]:

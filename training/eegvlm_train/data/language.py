@@ -12,14 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from eegvlm_rt.render import RenderSpec
 from eegvlm_rt.stages import STAGES
 
+from .findings import FindingsTable
 from .loading import Batch, Index, draw_grey
 from .nightset import NightSet
-from .texts import AnswerTexts, sample_stages
+from .slips import slipped
+from .texts import AnswerTexts, Weighted, sample_stages
 
 __all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]
 
@@ -62,13 +65,17 @@ class BranchLayout:
 
 @dataclass(frozen=True, slots=True)
 class LanguageBatches:
-    """Makes language batches; the stage of a text is drawn from the teacher's probabilities."""
+    """Makes language batches; the stage of a text is drawn from the teacher's probabilities.
+
+    `findings_noise` is the share of texts that state some findings wrongly (`slips`).
+    """
 
     nights: NightSet
     spec: RenderSpec
     texts: AnswerTexts
     sharpen: float = 1.0
     most_probable: bool = False
+    findings_noise: float = 0.0
 
     @property
     def direct_length(self) -> int:
@@ -84,10 +91,7 @@ class LanguageBatches:
         if self.most_probable:
             order = np.argsort(teacher, axis=1)
             stages, runners_up = order[:, -1], order[:, -2]
-        answers = [
-            self.texts.rationale(table, int(i), STAGES[stage], STAGES[other])
-            for i, stage, other in zip(index, stages, runners_up, strict=True)
-        ]
+        answers = self._answers(table, index, stages, runners_up, rng)
         question, direct = self.texts.cot_question, self.direct_length
         start = direct + len(question)
         longest = max(len(answer.ids) for answer in answers)
@@ -111,3 +115,21 @@ class LanguageBatches:
             weights=torch.from_numpy(weights),
             stage_place=torch.from_numpy(places),
         )
+
+    def _answers(
+        self,
+        table: FindingsTable,
+        index: Index,
+        stages: NDArray[np.int64],
+        runners_up: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> list[Weighted]:
+        answers = []
+        for row, stage, other in zip(index, stages, runners_up, strict=True):
+            found, slips = table.row(int(row)), frozenset[str]()
+            if rng.random() < self.findings_noise:
+                alike = np.flatnonzero(stages == stage)
+                donor = index[alike[rng.integers(len(alike))]]
+                found, slips = slipped(found, table.row(int(donor)), rng)
+            answers.append(self.texts.stated(found, STAGES[stage], STAGES[other], slips))
+        return answers

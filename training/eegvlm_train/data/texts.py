@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from eegvlm_rt.evidence import Findings
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices
 from eegvlm_rt.stages import STAGES, Stage
@@ -114,14 +115,19 @@ class AnswerTexts:
 
     def rationale(self, table: FindingsTable, index: int, stage: Stage, runner_up: Stage) -> Weighted:
         """The rationale of one epoch for `stage`, its end token included."""
-        chosen = choices(table.row(index), stage, runner_up)
-        pieces = [
-            encoded[chosen[slot]] if slot else next(iter(encoded.values())) for slot, encoded in self._parts
-        ]
-        return Weighted(
-            np.concatenate([piece.ids for piece in pieces]),
-            np.concatenate([piece.weights for piece in pieces]),
-        )
+        return self.stated(table.row(index), stage, runner_up)
+
+    def stated(
+        self, findings: Findings, stage: Stage, runner_up: Stage, slips: frozenset[str] = frozenset()
+    ) -> Weighted:
+        """The rationale of some findings for `stage`; the slots in `slips` are read but no targets."""
+        chosen = choices(findings, stage, runner_up)
+        pieces, weights = [], []
+        for slot, encoded in self._parts:
+            piece = encoded[chosen[slot]] if slot else next(iter(encoded.values()))
+            pieces.append(piece.ids)
+            weights.append(np.zeros_like(piece.weights) if slot in slips else piece.weights)
+        return Weighted(np.concatenate(pieces), np.concatenate(weights))
 
 
 def sample_stages(
