@@ -10,6 +10,7 @@ from transformers import AutoModel, CLIPVisionModel, LlamaForCausalLM, Pretraine
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from .cache import CACHE_ARGUMENT
 from .configuration import EegVlmConfig
 
 __all__ = [
@@ -159,11 +160,11 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
             if visual_tokens is None and pixel_values is not None:
                 visual_tokens = self.visual(pixel_values).visual_tokens
             inputs_embeds = self.embed(input_ids, visual_tokens)
+        kwargs.setdefault(CACHE_ARGUMENT, past_key_values)
         output: CausalLMOutputWithPast = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             labels=labels,
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
