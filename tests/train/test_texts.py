@@ -167,3 +167,25 @@ def test_noise_changes_findings_but_not_stages(texts: AnswerTexts, nights_folder
 
     assert stages(plain) == stages(noisy)
     assert (plain.weights > 0).sum() > (noisy.weights > 0).sum()
+
+
+def test_the_teacher_says_at_the_rule_what_it_says_of_the_stages(texts: AnswerTexts) -> None:
+    stated = Findings(Rhythm.THETA, 0.2, 2, 0, 0.1, 60.0)
+    teacher = np.array([0.1, 0.2, 0.5, 0.0, 0.2], dtype=np.float32)
+    shares = texts.rule_shares(stated, teacher)
+    by_stage = np.bincount(RULE_STAGES, weights=shares, minlength=5)
+    np.testing.assert_allclose(by_stage, teacher, atol=1e-6)
+    assert shares[list(RULES).index("N2.2")] == pytest.approx(0.5)
+    assert (shares > 0).sum() == 4
+
+
+def test_the_loss_at_the_rule_is_the_mean_over_the_teachers_draws(
+    texts: AnswerTexts, nights_folder: Path
+) -> None:
+    nights = load_nights(nights_folder, "train")
+    index = np.zeros(64, dtype=np.int64)
+    batch = LanguageBatches(nights, RenderSpec(), texts)(index, np.random.default_rng(0))
+    assert torch.equal(batch.rule_shares, batch.rule_shares[:1].expand(64, -1))
+    drawn = batch.ids[torch.arange(64), batch.stage_place]
+    seen = torch.tensor([(drawn == int(token)).float().mean() for token in texts.rule_tokens])
+    torch.testing.assert_close(seen, batch.rule_shares[0], atol=0.2, rtol=0.0)

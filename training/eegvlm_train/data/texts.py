@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from eegvlm_rt.evidence import Findings
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices
+from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices, choose_rule
 from eegvlm_rt.stages import STAGES, Stage
 
 from .findings import FindingsTable
@@ -19,6 +19,7 @@ from .findings import FindingsTable
 __all__ = ["RULE_STAGES", "AnswerTexts", "TokenWeights", "Weighted", "branching", "sample_stages"]
 
 _STAGE_SLOTS = ("rule",)
+_RULE_IDS = {name: place for place, name in enumerate(RULES)}
 RULE_STAGES: NDArray[np.int64] = np.array([int(rule.stage) for rule in RULES.values()])
 
 
@@ -128,6 +129,14 @@ class AnswerTexts:
             pieces.append(piece.ids)
             weights.append(np.zeros_like(piece.weights) if slot in slips else piece.weights)
         return Weighted(np.concatenate(pieces), np.concatenate(weights))
+
+    def rule_shares(self, findings: Findings, teacher: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rules,) what a teacher of probabilities (5,) says about the rule of a text that states `findings`:
+        each stage's probability at the rule that `compose` would cite for it."""
+        shares = np.zeros(len(_RULE_IDS), dtype=np.float32)
+        for stage, share in zip(STAGES, teacher, strict=True):
+            shares[_RULE_IDS[choose_rule(findings, stage).id]] += share
+        return shares
 
 
 def sample_stages(
