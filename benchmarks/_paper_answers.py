@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["Effort", "Subject"]
+
+Recorded = TypeVar("Recorded")
 
 STAGES: Final = 5
 WARM_UP: Final = 3
@@ -63,10 +65,12 @@ class Subject:
         self.decoder = StaticDecoder(self.llm, longest + 8)
         self.replays: dict[int, Replay] = {}
         self.looks: dict[int, Callable[[], tuple[Tensor, Tensor]]] = {}
+        self.feeds: dict[int, Callable[[Sequence[int]], Tensor]] = {}
+        self.unrecorded: list[str] = []
 
     def quantize(self) -> dict[str, Any]:
         """Decoder to NF4; every recorded step is dropped."""
-        self.replays, self.looks = {}, {}
+        self.replays, self.looks, self.feeds, self.unrecorded = {}, {}, {}, []
         begin = perf_counter()
         layers = quantize(self.llm, self.dtype)
         self._wait()
@@ -150,8 +154,10 @@ class Subject:
             feed = self._replay(1).feed
         else:
             self.decoder.extend_layer = torch.compile(extend_layer)
-            feed = Replay(self.decoder, 1).feed
-            self.decoder.extend_layer = extend_layer
+            try:
+                feed = Replay(self.decoder, 1).feed
+            finally:
+                self.decoder.extend_layer = extend_layer
         prepared = perf_counter() - begin
         self.decoder.prefill(torch.cat([self._look(1)()[1], self.prompt], dim=1))
         each, token = [], 7
@@ -192,7 +198,7 @@ class Subject:
         self._reset_peak()
         found["cot_ms"] = timed(self.device, self._cot, self.effort.repeats, warm_up=1)
         found["rationale_ms"] = timed(self.device, self._rationale, self.effort.rationales, warm_up=1)
-        return found | self._peak("cot")
+        return found | self._peak("cot") | {"launched_from_python": self.unrecorded}
 
     def _head(self) -> list[float]:
         return self._look(1)()[0].softmax(-1)[0].tolist()  # type: ignore[no-any-return]
@@ -221,11 +227,24 @@ class Subject:
             def look() -> tuple[Tensor, Tensor]:
                 return merged(self.model, self.pixels, merge)
 
-            self.looks[merge] = captured(look) if self.on_gpu else look
+            self.looks[merge] = self._recorded(f"tower, merge {merge}", lambda: captured(look)) or look
         return self.looks[merge]
 
     def _feed(self, steps: int) -> Callable[[Sequence[int]], Tensor]:
-        return self._replay(steps).feed if self.on_gpu else self.decoder.feed
+        if steps not in self.feeds:
+            found = self._recorded(f"{steps} tokens", lambda: self._replay(steps).feed)
+            self.feeds[steps] = found or self.decoder.feed
+        return self.feeds[steps]
+
+    def _recorded(self, name: str, record: Callable[[], Recorded]) -> Recorded | None:
+        """What `record` makes on a GPU; None elsewhere and where a step cannot be recorded, which is kept."""
+        if not self.on_gpu:
+            return None
+        try:
+            return record()
+        except RuntimeError as error:
+            self.unrecorded.append(f"{name}: {error}")
+            return None
 
     def _replay(self, steps: int) -> Replay:
         if steps not in self.replays:
