@@ -1,7 +1,7 @@
 """The model that step 3 trains, put together from the checkpoints of the steps before it.
 
-`python -m eegvlm_train assemble OUT --enhancement E --tower T --language-model L` writes it untrained: the base
-that `eegvlm_train merge` joins with an adapter.
+`python -m eegvlm_train assemble OUT --enhancement E --tower T --language-model L` writes it untrained: the
+base that `eegvlm_train merge` joins with an adapter.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ class VisionSettings(RunSettings):
 class LanguageSettings(RunSettings):
     """Step 3. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
     `stage_weight` in the slots that settle the stage. `sharpen` is the power put on the teacher's
-    probabilities. `cot_weight` 0 trains without a chain of thought.
+    probabilities. `findings_noise` is the share of texts that state some findings wrongly and go on from
+    there. `cot_weight` 0 trains without a chain of thought.
 
     `tuning`: every weight of the language model ("full"), adapters of rank `lora_rank` beside it ("lora"),
     or the same beside layers held in 4 bits ("qlora"). `learning_rate` is that of what is tuned,
@@ -115,6 +116,7 @@ class LanguageSettings(RunSettings):
     cot_weight: float = 1.0
     direct_weight: float = 1.0
     sharpen: float = 1.0
+    findings_noise: float = 0.0
 
     def __post_init__(self) -> None:
         RunSettings.__post_init__(self)

@@ -90,10 +90,18 @@ class LanguageStep(nn.Module):
         """Logits over the vocabulary (n, V) where the direct question asks for the stage."""
         return logits[:, self.layout.direct - 3]
 
+    def with_rule_shares(self, each: Tensor, logits: Tensor, batch: LanguageBatch) -> Tensor:
+        """Losses (n, T - 1) whose entry at the rule is taken against all of the teacher's probabilities, not
+        the one draw that the text follows: the same mean, far less noise."""
+        rows = torch.arange(len(each), device=each.device)
+        logs = logits[rows, batch.stage_place - 1].float().log_softmax(-1)[:, self.rule_ids]
+        return each.index_put((rows, batch.stage_place - 1), -(batch.rule_shares * logs).sum(-1))
+
     def forward(self, batch: LanguageBatch) -> dict[str, Tensor]:
         logits = self.text_logits(batch)
         targets, weights = batch.ids[:, 1:], batch.weights[:, 1:]
         each = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), targets, reduction="none")
+        each = self.with_rule_shares(each, logits, batch)
         teacher = batch.teacher**self.settings.sharpen
         target = torch.zeros_like(logits[:, 0], dtype=torch.float32)
         target[:, self.stage_ids] = teacher / teacher.sum(-1, keepdim=True)
@@ -205,7 +213,9 @@ def train_language(
     """Train on nights already loaded and leave the checkpoint in `out`. Returns the steps done."""
     model, processor = prepare_model(parts, settings)
     step = LanguageStep(model, processor, settings)
-    make = LanguageBatches(train, processor.render, step.texts, settings.sharpen)
+    make = LanguageBatches(
+        train, processor.render, step.texts, settings.sharpen, findings_noise=settings.findings_noise
+    )
     weights = train.sampling_weights(settings.balance)
 
     def batches(first: int, rank: int) -> Iterator[LanguageBatch]:

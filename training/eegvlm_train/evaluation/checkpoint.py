@@ -23,7 +23,8 @@ from eegvlm_rt.scoring import Scoring, tempered
 from eegvlm_rt.scoring.temperature import temper
 from eegvlm_rt.stages import STAGES
 
-from ..model.modeling import CACHE_ARGUMENT, EegVlmForConditionalGeneration, TowerOutputs
+from ..model.cache import CACHE_ARGUMENT
+from ..model.modeling import EegVlmForConditionalGeneration, TowerOutputs
 from ..model.processing import EegVlmProcessor
 from .answers import Answers, Reasoned, Reasons, reason_answers
 

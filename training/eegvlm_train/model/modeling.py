@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -11,21 +10,15 @@ from transformers import AutoModel, CLIPVisionModel, LlamaForCausalLM, Pretraine
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from .cache import CACHE_ARGUMENT
 from .configuration import EegVlmConfig
 
 __all__ = [
-    "CACHE_ARGUMENT",
     "EegVlmForConditionalGeneration",
     "TowerOutputs",
     "VisualEnhancementModule",
     "low_level_features",
 ]
-
-
-CACHE_ARGUMENT = (
-    "cache" if "cache" in inspect.signature(LlamaForCausalLM.forward).parameters else "past_key_values"
-)
-"""What a Llama calls its KV cache: `cache` from transformers 5.24 on, `past_key_values` before."""
 
 
 class TowerOutputs(NamedTuple):
@@ -176,6 +169,7 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
             if visual_tokens is None and pixel_values is not None:
                 visual_tokens = self.visual(pixel_values).visual_tokens
             inputs_embeds = self.embed(input_ids, visual_tokens)
+        kwargs.setdefault(CACHE_ARGUMENT, past_key_values)
         output: CausalLMOutputWithPast = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -183,7 +177,6 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
             labels=labels,
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
-            **{CACHE_ARGUMENT: past_key_values},
             **kwargs,
         )
         return output
