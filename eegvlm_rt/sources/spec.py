@@ -13,7 +13,8 @@ from ..errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .chunk import ChunkSource
+    from .live import LiveSource
+    from .replay import ReplaySource
 
 __all__ = ["SourceSpec", "open_source", "parse_source"]
 
@@ -75,7 +76,7 @@ def open_source(
     unit: str | None = None,
     timeout_s: float | None = None,
     chunk_s: float | None = None,
-) -> ChunkSource:
+) -> ReplaySource | LiveSource:
     """Open what a source string names; `timeout_s` is that of a stall, `chunk_s` the chunks of a file, `unit`
     that of its numbers where it does not say, or is wrong about it.
 

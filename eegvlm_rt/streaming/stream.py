@@ -83,9 +83,10 @@ class StreamingStager:
     ) -> None:
         self.sfreq = rate = check_sfreq(sfreq)
         to_microvolts(np.zeros(0), unit)
-        for name, value in (("deadline", deadline), ("lights_off_s", lights_off_s)):
-            if value is not None and not (is_real(value) and 0 <= abs(value) < np.inf and value >= 0):
-                raise InputError(name, value, "give finite seconds, 0 or more, or None")
+        if deadline is not None and not (is_real(deadline) and 0 <= deadline < np.inf):
+            raise InputError("deadline", deadline, "give finite seconds, 0 or more, or None")
+        if lights_off_s is not None and not (is_real(lights_off_s) and abs(lights_off_s) < np.inf):
+            raise InputError("lights_off_s", lights_off_s, "give finite seconds, or None")
         for name, value in (("lag_warning_s", lag_warning_s), ("max_gap_s", max_gap_s)):
             if not is_real(value) or value <= 0:
                 raise InputError(name, value, "give seconds above 0")
