@@ -43,11 +43,11 @@ class Notes:
             self._journal.append(RecordKind.CLOCK, told)
 
     def prediction(self, prediction: StagePrediction, cut: Cut, last_timestamp_s: float) -> None:
-        """A final prediction and the raw samples it is for."""
+        """A prediction for an epoch of the grid, final or not yet, and the raw samples it is for."""
         if self._journal is not None:
             raw = {"samples": cut.samples, "samples_sha256": cut.digest, "last_timestamp_s": last_timestamp_s}
             body = {**prediction.to_dict(), **raw, "wall_s": time.time()}
-            self._journal.append(RecordKind.PREDICTION, body)
+            self._journal.append(RecordKind.STAGE if prediction.provisional else RecordKind.PREDICTION, body)
 
     def source(self, event: str, at_s: float, detail: str) -> None:
         """What befell the source."""

@@ -334,7 +334,11 @@ class StreamingStager:
         prediction, cut = answer.prediction, answer.cut
         if not cut.final or prediction.provisional:
             self._provisional += 1
-            return replace(prediction, provisional=True, lag_s=lag_s)
+            prediction = replace(prediction, provisional=True, lag_s=lag_s)
+            if cut.final:
+                self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+                self._notes.sync()
+            return prediction
         found = None if self._smoother is None else self._smoother.update(evidence_of(prediction))
         prediction = replace(prediction, lag_s=lag_s, smoothed=found)
         self._counts[prediction.outcome] += 1
