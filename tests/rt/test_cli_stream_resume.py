@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from eegvlm_rt.hypnogram import read_edf
-from eegvlm_rt.journal import night_state, read
+from eegvlm_rt.journal import Journal, night_state, read
 from eegvlm_rt.stager import Stager
 
 from .cli_runs import cli, eeg_uv, save_recording
@@ -153,3 +153,123 @@ class TestKilled:
         told = json.loads(printed.splitlines()[-1])
         assert told["night"]["grid_start_device_s"] == pytest.approx(50_000, abs=0.01)
         assert night_state(read(journal).records).finished
+
+
+def limited(*argv: object, size: int) -> subprocess.CompletedProcess[str]:
+    """Run with a disk on which no file grows beyond `size` bytes."""
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}));"
+        "from eegvlm_rt.cli import main; raise SystemExit(main())"
+    )
+    command = [sys.executable, "-c", code, "stream", "--mode", "head", "--json", *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_recording(
+        tmp_path_factory.mktemp("trouble") / "night.edf", 6, channels=("EEG Fpz-Cz", "EEG Pz-Oz")
+    )
+
+
+class TestJournalInTrouble:
+    def test_a_full_disk_is_told_and_counted_and_scoring_goes_on(self, bundle, night, tmp_path):
+        journal = tmp_path / "night.journal"
+        source = ("--source", f"edf:{night}@max", "--channel", "EEG Fpz-Cz", "--bundle", bundle)
+        done = limited(*source, "--journal", journal, size=9000)
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.returncode == 5
+        assert [row["index"] for row in found if row["type"] == "epoch"] == list(range(6))
+        told = [row["detail"] for row in found if row["type"] == "event" and row["kind"] == "journal"]
+        assert told == ["cannot be written: File too large; scoring goes on"]
+        kept = len(journaled(journal))
+        assert read(journal).ok
+        assert 0 < kept < 6
+        assert found[-1]["night"]["journal_losses"] == found[-1]["journal"]["lost"] >= 6 - kept
+        assert found[-1]["night"]["epochs"]["scored"] == 6
+        assert "records could not be written: File too large" in done.stderr
+
+    def test_a_folder_that_is_not_there_keeps_no_night_from_being_scored(
+        self, bundle, night, tmp_path, capsys
+    ):
+        place = tmp_path / "usb-stick" / "night.journal"
+        status, printed, errors = cli(
+            capsys, "stream", "--source", f"edf:{night}@max", "--channel", "EEG Fpz-Cz", "--bundle", bundle,
+            "--mode", "head", "--journal", place, "--out", tmp_path / "out",
+        )  # fmt: skip
+        assert status == 5
+        assert "journal: cannot be written: cannot be made: No such file or directory" in printed
+        assert "scored 6" in printed
+        assert "could not be written" in errors
+        assert len(read_edf(tmp_path / "out" / "hypnogram.edf")) == 6
+
+    def test_files_that_cannot_be_written_are_named_and_the_others_are(self, bundle, night, tmp_path, capsys):
+        out = tmp_path / "out"
+        (out / "hypnogram.csv").mkdir(parents=True)
+        status, _, errors = cli(
+            capsys, "stream", "--source", f"edf:{night}@max", "--channel", "EEG Fpz-Cz", "--bundle", bundle,
+            "--mode", "head", "--out", out,
+        )  # fmt: skip
+        assert status == 5
+        assert "hypnogram.csv" in errors
+        assert len(read_edf(out / "hypnogram.edf")) == 6
+        assert json.loads((out / "night.json").read_text())["night"]["epochs"]["scored"] == 6
+
+
+class TestResume:
+    def options(self, night: Path, bundle: Path, journal: Path, *more: object) -> list[object]:
+        fixed = ["stream", "--source", f"edf:{night}@max", "--bundle", bundle, "--mode", "head"]
+        return [*fixed, "--journal", journal, "--json", *more]
+
+    def test_a_night_that_ended_has_nothing_left_to_do(self, bundle, night, tmp_path, capsys):
+        options = self.options(night, bundle, tmp_path / "j", "--channel", "EEG Fpz-Cz", "--resume")
+        assert cli(capsys, *options)[0] == 0
+        for _ in range(2):
+            status, printed, _ = cli(capsys, *options)
+            told = json.loads(printed.splitlines()[-1])
+            assert (status, told["night"]["epochs"]["scored"]) == (0, 6)
+        assert [row["index"] for row in journaled(tmp_path / "j")] == list(range(6))
+
+    def test_a_journal_that_is_there_is_not_begun_anew(self, bundle, night, tmp_path, capsys):
+        options = self.options(night, bundle, tmp_path / "j", "--channel", "EEG Fpz-Cz")
+        assert cli(capsys, *options)[0] == 0
+        status, _, errors = cli(capsys, *options)
+        assert status == 2
+        assert "is there already: resume it, or name another" in errors
+
+    def test_two_processes_do_not_write_one_journal(self, bundle, night, tmp_path, capsys):
+        journal = tmp_path / "j"
+        with Journal.create(journal, {}):
+            for more in ((), ("--resume",)):
+                status, _, errors = cli(
+                    capsys, *self.options(night, bundle, journal, "--channel", "EEG Fpz-Cz", *more)
+                )
+                assert status == 2
+                assert "another process writes it" in errors
+
+    def test_another_model_or_channel_is_refused(self, bundle, night, tmp_path, capsys):
+        journal, other = tmp_path / "j", tmp_path / "other"
+        write_tiny_bundle(other, seed=1)
+        assert cli(capsys, *self.options(night, bundle, journal, "--channel", "EEG Fpz-Cz"))[0] == 0
+        before = journal.read_bytes()
+        for model, channel, option in (
+            (other, "EEG Fpz-Cz", "--bundle"),
+            (bundle, "EEG Pz-Oz", "--channel"),
+        ):
+            status, _, errors = cli(
+                capsys, *self.options(night, model, journal, "--channel", channel, "--resume")
+            )
+            assert status == 2
+            assert f"choose that by {option}, or begin another journal" in " ".join(errors.split())
+        assert journal.read_bytes() == before
+
+    def test_damage_is_refused_and_named(self, bundle, night, tmp_path, capsys):
+        journal = tmp_path / "j"
+        options = self.options(night, bundle, journal, "--channel", "EEG Fpz-Cz")
+        assert cli(capsys, *options)[0] == 0
+        data = bytearray(journal.read_bytes())
+        data[len(data) // 2] ^= 1
+        journal.write_bytes(bytes(data))
+        status, _, errors = cli(capsys, *options, "--resume")
+        assert status == 2
+        assert "begin a new journal under another name" in " ".join(errors.split())

@@ -81,7 +81,7 @@ class Ending:
                 "file": str(journal.path),
                 "records": journal.records,
                 "lost": self.night.journal_losses,
-                "error": journal.error,
+                "error": journal.error or journal.loss or None,
                 "head": journal.head,
             },
             "files": [str(file) for file in self.files],
@@ -102,7 +102,7 @@ class Ending:
         if self.ended not in ("source", "nobody reads") and not self.ended.startswith("SIG"):
             yield self.ended
         if self.night.journal_losses:
-            why = f": {self._journal.error}" if self._journal is not None and self._journal.error else ""
+            why = f": {self._journal.loss}" if self._journal is not None and self._journal.loss else ""
             yield f"journal: {self.night.journal_losses} records could not be written{why}"
         yield from self.failed
 
