@@ -19,6 +19,7 @@ from ..outcome import Outcome
 from ..preprocess import check_sfreq, lookahead_s
 from ..scoring import CausalSmoother
 from ..scoring.recording import evidence_of
+from ..sources.chunk import SourceEventKind
 from ..stages import STAGES, Stage
 from .answering import Answer, Answerer
 from .clock import DriftMeter
@@ -124,7 +125,7 @@ class StreamingStager:
         for name, count in ({} if resume is None else resume.outcomes).items():
             if name in tuple(Outcome):
                 self._counts[Outcome(name)] += count
-        self._provisional = self._jumps = 0
+        self._provisional = self._jumps = self._stalls = 0
         self._clock_told = -1
         self._lag_s = self._worst_lag_s = 0.0
         self._lag_warning_s = lag_warning_s
@@ -217,6 +218,9 @@ class StreamingStager:
     def take(self, chunk: Chunk) -> list[StagePrediction]:
         """`push` for a `Chunk`, whose samples are in µV; what befell its source goes to the journal."""
         for event in chunk.events:
+            if event.kind is SourceEventKind.STALLED and self._stalls:
+                self._stalls -= 1
+                continue
             self._tell(StreamEventKind.SOURCE, f"{event.kind}: {event.detail}")
             self._notes.source(str(event.kind), event.at_s, event.detail)
         if self._unit not in ("uV", "µV", "μV"):
@@ -367,6 +371,7 @@ class StreamingStager:
 
     def _stalled(self, stall: SourceStalledError) -> None:
         self._tell(StreamEventKind.STALLED, str(stall))
+        self._stalls += 1
         self._notes.source("stalled", time.time(), str(stall))
 
     def _tell(self, kind: StreamEventKind, detail: str) -> None:

@@ -18,17 +18,12 @@ from eegvlm_rt.journal import Journal, night_state, read
 from eegvlm_rt.stager import Stager
 
 from .cli_runs import cli, eeg_uv, save_recording
-from .lsl_loopback import StreamInfo, StreamOutlet
+from .lsl_loopback import LSL_CONFIG, StreamInfo, StreamOutlet
 from .streams import said
 from .tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-LSL_CONFIG = (
-    "[ports]\nIPv6 = disable\n[multicast]\nResolveScope = machine\n[lab]\nKnownPeers = {127.0.0.1}\n"
-    "[log]\nlevel = -3\n"
-)
 
 
 @pytest.fixture(scope="module")
