@@ -96,7 +96,7 @@ def lines(known: Known, width: int, height: int, now: float) -> list[Text]:
         blocks += [(6, reason), (7, hour), (8, tail)]
         if rest - len(tail) >= 1:
             blocks.append((9, [_cut(Text(NOTICE, style="dim"), width)]))
-    return _chosen(blocks, height)
+    return [_cut(line, width) for line in _chosen(blocks, height)]
 
 
 def _taken(blocks: Sequence[tuple[int, list[Text]]], height: int) -> int:
