@@ -20,7 +20,7 @@ from ..preprocess import check_sfreq, lookahead_s
 from ..scoring import CausalSmoother
 from ..scoring.recording import evidence_of
 from .answering import Answer, Answerer
-from .clock import DriftMeter
+from .clock import DriftMeter, HostClock, age_s
 from .cutting import Cutter
 from .feeding import chunks_of, chunks_of_async
 from .night import Night, StreamEvent, StreamEventKind
@@ -111,7 +111,7 @@ class StreamingStager:
         self._answerer = Answerer(engine, mode, constrained=constrained, deadline_s=deadline, on_text=on_text)
         self._smoother = CausalSmoother(smoother) if smooth and smoother is not None else None
         self._journal, self._on_event = journal, on_event
-        self._drift = DriftMeter()
+        self._drift, self._host = DriftMeter(), HostClock()
         self._grid_start_wall_s = None if resume is None else resume.grid_start_wall_s
         self._counts: Counter[Outcome] = Counter()
         for name, count in ({} if resume is None else resume.outcomes).items():
@@ -140,9 +140,12 @@ class StreamingStager:
             InputError: not (n,) real numbers each, or the stream is closed.
         """
         arrived, now = perf_counter(), time.time()
-        if received_s is not None and is_real(received_s):
-            arrived -= max(0.0, now - received_s)
-            now = float(received_s)
+        step_s = self._host.read(now, arrived)
+        if step_s:
+            self._tell(StreamEventKind.CLOCK, f"the host's clock was set by {step_s:+.1f} s")
+        if received_s is not None and is_real(received_s) and abs(received_s) != np.inf:
+            age = age_s(float(received_s), now, step_s)
+            arrived, now = arrived - age, now - age if step_s else float(received_s)
         x, stamps = self._checked(samples, timestamps)
         with self._lock:
             if self._closed:
@@ -152,7 +155,7 @@ class StreamingStager:
                 self._begin(now)
                 found += self._given(self._answerer.answer(cuts, arrived))
             if len(x):
-                self._drift.add(self._placer.device_s(self._cutter.raw.end), now)
+                self._drift.add(self._placer.device_s(self._cutter.raw.end), now - self._host.set_by_s)
             return found + self._given(self._answerer.finished())
 
     def poll(self) -> list[StagePrediction]:
