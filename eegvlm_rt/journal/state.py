@@ -30,6 +30,8 @@ class NightState:
         outcomes: epochs by outcome.
         missing: numbers below `next_epoch_index` without a prediction, where records were lost.
         finished: whether the night was ended in order.
+        lost_records: records that `loss` records tell of.
+        smoothed: the smoothed probabilities of the last prediction, by the stage's name; None without.
     """
 
     header: Mapping[str, Any]
@@ -41,6 +43,8 @@ class NightState:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
     finished: bool = False
+    lost_records: int = 0
+    smoothed: Mapping[str, float] | None = None
 
 
 def night_state(records: Iterable[Record]) -> NightState:
@@ -51,7 +55,8 @@ def night_state(records: Iterable[Record]) -> NightState:
     clock: dict[str, float] = {}
     outcomes: dict[int, str] = {}
     last: float | None = None
-    count, kind = 0, ""
+    count, kind, lost = 0, "", 0
+    smoothed: Mapping[str, float] | None = None
     for record in records:
         body, kind = record.body, record.kind
         count += 1
@@ -65,6 +70,10 @@ def night_state(records: Iterable[Record]) -> NightState:
             outcomes.setdefault(index, str(body.get("outcome", "scored")))
         if kind == RecordKind.PREDICTION and (value := _real(body.get("last_timestamp_s"))) is not None:
             last = value
+        if kind == RecordKind.PREDICTION:
+            smoothed = _distribution(body.get("smoothed"))
+        if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
+            lost += max(0, int(value))
     upto = max(outcomes, default=-1) + 1
     return NightState(
         header=header,
@@ -76,6 +85,8 @@ def night_state(records: Iterable[Record]) -> NightState:
         outcomes=dict(Counter(outcomes.values())),
         missing=_missing(outcomes, upto),
         finished=kind == RecordKind.SHUTDOWN,
+        lost_records=lost,
+        smoothed=smoothed,
     )
 
 
@@ -83,6 +94,14 @@ def _missing(outcomes: Mapping[int, str], upto: int) -> tuple[int, ...]:
     if len(outcomes) == upto or upto > 1 << 20:
         return ()
     return tuple(index for index in range(upto) if index not in outcomes)
+
+
+def _distribution(value: object) -> dict[str, float] | None:
+    if not isinstance(value, dict) or len(value) > 32:
+        return None
+    found = {str(name): _real(p) for name, p in value.items()}
+    known = {name: p for name, p in found.items() if p is not None and 0 <= p <= 1}
+    return known if len(known) == len(value) and abs(sum(known.values()) - 1) < 1e-6 else None
 
 
 def _real(value: object) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..epoch import is_real
 from ..errors import InputError, SourceError, SourceStalledError
-from .chunk import Chunk, SourceEvent, SourceEventKind
+from .chunk import QUIET_S, Chunk, SourceEvent, SourceEventKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,10 @@ class LiveSource(ABC):
         """What came since the last call, (n,) µV and (n,) s; n may be 0."""
 
     @abstractmethod
+    def clock_s(self) -> float:
+        """The clock of the timestamps, now."""
+
+    @abstractmethod
     def _release(self) -> None:
         """Let go of the device."""
 
@@ -56,25 +60,33 @@ class LiveSource(ABC):
         """
         if self._closed:
             raise SourceError("source", self.name, "it is closed; open it again")
-        quiet_since = time.monotonic()
+        quiet_since = told = time.monotonic()
         while not (self._closed or self._stopped):
             samples_uv, times_s = self._poll()
             if len(samples_uv) or self._events:
                 events, self._events = tuple(self._events), []
                 yield Chunk(samples_uv, times_s, time.time(), events)
+                told = time.monotonic()
                 if len(samples_uv):
-                    quiet_since = time.monotonic()
+                    quiet_since = told
                     continue
             quiet_s = time.monotonic() - quiet_since
             if quiet_s >= self.timeout_s:
                 self._tell(SourceEventKind.STALLED, f"nothing for {quiet_s:.1f} s")
+                self._stalled()
                 raise SourceStalledError(
                     "source",
                     self.name,
                     f"nothing came for {quiet_s:.1f} s; check the device, the stream goes on when it is back",
                     seconds=quiet_s,
                 )
+            if time.monotonic() - told >= QUIET_S:
+                yield Chunk(*nothing(), time.time())
+                told = time.monotonic()
             time.sleep(POLL_S)
+
+    def _stalled(self) -> None:  # noqa: B027
+        """What else is done at a stall."""
 
     def stop(self) -> None:
         """Let `chunks` end at its next step; safe in a signal handler and from other threads."""

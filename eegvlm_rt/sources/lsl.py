@@ -91,6 +91,10 @@ class LslSource(LiveSource):
         except (TimeoutError, RuntimeError):
             return None
 
+    def clock_s(self) -> float:
+        """This host's LSL clock."""
+        return float(self._lsl.local_clock())
+
     def _poll(self) -> Samples:
         if self._inlet is None and not self._reopen():
             return nothing()

@@ -50,6 +50,8 @@ class Placer:
     - early: samples equal to those already held, and others at most 2 s early, are dropped. Otherwise the
       clock went back, and is read anew from there.
     - a clock that comes back to its first reading or one of the last is read as then.
+    - where a night goes on and the device's clock began anew meanwhile, as after a power cut: by the host's
+      clock (`wall_place`) as far as that is known, else right after what there is.
     - within 1 s of signal after a clock was read anew, a jump of more than 60 s is no gap: a clock that runs
       wild must not fill the night with hours that never were.
 
@@ -83,6 +85,8 @@ class Placer:
         self._first: tuple[float, ...] = ()
         self._old: deque[float] = deque(maxlen=_ANCHORS)
         self.anchor_s = anchor_s
+        self.wall_place: int | None = None
+        """Where the next sample belongs by the host's clock."""
         self.dropped = 0
         """Samples dropped so far: duplicates, overlaps, drift, and those before lights-off."""
 
@@ -164,7 +168,10 @@ class Placer:
             return 0, Step(gap=gap, flag=QualityFlag.GAP)
         if self._waiting:
             if self._resumed and off < -RESUME_OVERLAP_S * self._rate:
-                return self._anchor(stamp - expected / self._rate)
+                gap = max(0, (self.wall_place or 0) - expected)
+                gap = gap if gap <= self._max_gap else 0
+                taken, step = self._anchor(stamp - (expected + gap) / self._rate)
+                return taken, Step(gap=gap, flag=QualityFlag.CLOCK) if gap else step
             self.dropped += 1
             return 1, None
         if creep and stamp > self._latest:
