@@ -298,7 +298,7 @@ class StreamingStager:
             yield from self._cutter.skip(step.gap, step.flag)
             return
         if step.flag is not None:
-            self._cutter.flag(step.flag)
+            self._cutter.flag(step.flag, step.places)
         if step.samples is not None:
             yield from self._cutter.append(step.samples)
 
