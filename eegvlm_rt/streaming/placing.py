@@ -112,8 +112,11 @@ class Placer:
         with np.errstate(invalid="ignore", over="ignore"):
             known = np.abs(stamps) < self._largest_s
         if self.anchor_s is None:
-            first = stamps[known][0] if known.any() else 0.0
-            self.anchor_s = float(first) - int(np.argmax(known)) / self._rate - self._raw.end / self._rate
+            if not known.any():
+                yield self._following(x, known)
+                return
+            at = int(np.argmax(known))
+            self.anchor_s = float(stamps[at]) - at / self._rate - self._raw.end / self._rate
         i, look = 0, _LOOK
         while i < len(x):
             count = self._regular(stamps[i : i + look], known[i : i + look])
@@ -219,7 +222,8 @@ class Placer:
         with np.errstate(invalid="ignore", over="ignore"):
             ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
             places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
-            early = (ahead - expected < -self._tolerance) | (self._exact & (stamps <= self._latest))
+            again = self._exact & (stamps <= self._latest)
+            early = known & ((ahead - expected < -self._tolerance) | again)
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
         count = int(np.argmin(keep)) if not keep.all() else len(keep)

@@ -304,6 +304,22 @@ def test_samples_at_the_edge_of_the_tolerance_are_judged_one_by_one(
     assert stream.night.dropped_samples == 1
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_samples_without_a_time_follow_in_any_pieces(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, value: float, size: int
+) -> None:
+    broken = stamps[:1000].copy()
+    broken[:300] = value
+    broken[600:700:2] = value
+    broken[601:700:2] = broken[599]
+    with stager.stream(RATE) as stream:
+        night_of(stream, x[:1000], broken, [size])
+    assert stream.night.dropped_samples == 50
+    assert stream.night.clock_jumps == 0
+    assert stream.night.grid_start_device_s == pytest.approx(T0, abs=1e-9)
+
+
 @pytest.mark.parametrize("stamped", [True, False])
 def test_nothing_pushed_changes_nothing(
     stager: Stager, x: np.ndarray, stamps: np.ndarray, stamped: bool
