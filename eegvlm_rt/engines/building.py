@@ -131,9 +131,9 @@ def build_engines(
     if ahead and not trt.builds_ahead:
         raise BackendError("architecture", device.architecture, f"{trt.name} builds for the GPU that is here")
     chosen, how = precision or {}, options or BuildOptions()
+    names = {part: precision_for(bundle.manifest, part, chosen.get(part)) for part in components}
     found = []
-    for component in components:
-        name = precision_for(bundle.manifest, component, chosen.get(component))
+    for component, name in names.items():
         key = engine_key(bundle, component, name, trt, device, how)
         waiting = f"{key.place}: another process is building it, waiting"
         with store.lock(key, lambda text=waiting: progress(text)):  # type: ignore[misc]

@@ -12,9 +12,9 @@ from ..errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bundle import BundleFile
+    from ..bundle import BundleFile, Manifest
 
-__all__ = ["DeviceFacts", "EngineKey", "graph_digest"]
+__all__ = ["DeviceFacts", "EngineKey", "graph_digest", "graph_digests"]
 
 _NAMES: Final = {
     "graph": "graph",
@@ -104,3 +104,9 @@ def graph_digest(entry: BundleFile) -> str:
     """SHA-256 over the digests of a graph and of its external weights, as the manifest lists them."""
     listed = "\n".join(f"{file.file} {file.sha256}" for file in (entry, *entry.data))
     return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def graph_digests(manifest: Manifest, component: str) -> frozenset[str]:
+    """`graph_digest` of a part at every precision the manifest holds."""
+    part = manifest.components[component]
+    return frozenset(graph_digest(entry) for entry in (part.file, *part.variants.values()))
