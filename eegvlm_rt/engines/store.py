@@ -107,10 +107,11 @@ class EngineStore:
         """
         self._make()
         digest = hashlib.sha256(plan).hexdigest()
-        record = StoredPlan(key, f"{key.name}.{digest[:16]}.plan", len(plan), digest, seconds)
+        file = f"{key.name}.{digest[:16]}.plan"
+        record = StoredPlan(key, file, len(plan), digest, round(seconds, 3))
         _put(self.folder / record.file, plan)
         fields = {"key": key.to_dict(), "file": record.file, "bytes": record.bytes, "sha256": digest}
-        text = json_text(_FORMAT | fields | {"seconds": round(seconds, 3)}, "engine record")
+        text = json_text(_FORMAT | fields | {"seconds": record.seconds}, "engine record")
         _put(self.folder / f"{key.name}.json", text.encode())
         for left in self.folder.glob(f"{key.name}.*.plan"):
             if left.name != record.file:
