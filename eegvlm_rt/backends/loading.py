@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from .accelerator import Accelerator
     from .base import LanguageModel, VisionTower
 
-__all__ = ["FUSED", "load_language_model", "load_tower"]
+__all__ = ["FUSED", "HALF", "load_language_model", "load_tower"]
 
 FUSED: Final = "_fused"
 """How the precision of a language model with ONNX Runtime's fused attention ends ("int4_fused")."""
+
+HALF: Final = "_half"
+"""How the precision of a graph ends that computes in half precision, not only stores weights in it."""
 
 
 def load_tower(

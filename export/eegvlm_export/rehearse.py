@@ -24,6 +24,8 @@ import torch
 from eegvlm_train.model import PRESETS, preset
 from transformers import LlamaConfig
 
+from eegvlm_rt.backends.loading import FUSED, HALF
+
 from .components import write_language
 from .language import cache_names, head_dim, kv_heads, weight_slots
 from .methods import METHODS
@@ -43,6 +45,7 @@ LLAVA_7B: dict[str, Any] = {
 }
 """The language model of LLaVA-1.5-7B (Liu et al. 2023): Vicuna-7B, a Llama 2."""
 
+_PRECISIONS: Final = ("int4_fused", "int4", "int4_half")
 _PACKAGES: Final = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
 
 
@@ -109,11 +112,11 @@ def _decode(config: LlamaConfig, graph: Path, precision: str, tokens: int) -> di
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4")
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     loaded = perf_counter() - start
-    fused = precision.endswith("_fused")
+    fused = precision.endswith(FUSED)
     names = cache_names("past_key_values", config.num_hidden_layers)
     outputs = ["logits", *cache_names("present", config.num_hidden_layers)]
     shape = (1, kv_heads(config), tokens if fused else 0, head_dim(config))
-    cache = [np.zeros(shape, np.float32) for _ in names]
+    cache = [np.zeros(shape, np.float16 if precision.endswith(HALF) else np.float32) for _ in names]
     rng, start = np.random.default_rng(0), perf_counter()
     for i in range(tokens):
         embeds = rng.standard_normal((1, 1, config.hidden_size)).astype(np.float32) * np.float32(0.02)
@@ -151,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m eegvlm_export rehearse", description=__doc__)
     parser.add_argument("--shape", default="llava-7b", choices=["llava-7b", *PRESETS])
     parser.add_argument("--layers", type=int, help="fewer layers than the shape has")
-    parser.add_argument("--precision", default="int4_fused", choices=["int4_fused", "int4"])
+    parser.add_argument("--precision", default="int4_fused", choices=_PRECISIONS)
     parser.add_argument("--method", default="rtn", choices=[m for m in METHODS if m not in ("gptq", "awq")])
     parser.add_argument("--block", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=16)
