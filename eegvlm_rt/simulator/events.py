@@ -147,7 +147,7 @@ def _rates_per_min(subject: Subject) -> tuple[tuple[Maker, tuple[float, ...]], .
     spindles, k_complexes = subject.spindle_per_min, subject.k_complex_per_min
     arousals = subject.arousals_per_h / 60.0
     return (
-        (_spindle, (0.0, 0.15, spindles, 0.7 * spindles, 0.03, 0.0)),
+        (_spindle, (0.0, 0.25, spindles, 0.7 * spindles, 0.03, 0.0)),
         (_k_complex, (0.0, 0.05, k_complexes, 0.8 * k_complexes, 0.0, 0.0)),
         (_slow_wave, (0.0, 0.0, 1.0, 20.0, 0.0, 0.0)),
         (_vertex, (0.0, 1.5, 0.4, 0.0, 0.0, 0.0)),
