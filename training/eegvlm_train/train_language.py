@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import LlamaForCausalLM
 
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .assembly import Parts, assemble
@@ -159,8 +160,14 @@ def prepare_model(
     if not settings.tower_rate_share:
         model.vision_tower.requires_grad_(False)
     if settings.gradient_checkpointing:
-        model.language_model.gradient_checkpointing_enable()
+        recompute_activations(model.language_model)
     return model, processor
+
+
+def recompute_activations(language_model: LlamaForCausalLM) -> None:
+    """Gradient checkpointing, by the name that the installed transformers (renamed in 5.24) has for it."""
+    enable = getattr(language_model, "activation_checkpointing_enable", None)
+    (enable or language_model.gradient_checkpointing_enable)()
 
 
 def language_groups(step: LanguageStep, settings: LanguageSettings) -> list[dict[str, object]]:
