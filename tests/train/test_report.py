@@ -54,6 +54,13 @@ def test_ablations_name_what_each_variant_saw_and_reached() -> None:
     assert "| `one-row` | 500 k | 0.700 | 0.710 | - | - | 0.500 | - | 0.400 | 0.950 |" in filled
 
 
+def test_claims_by_kind_stand_beside_their_number() -> None:
+    faith = {"by_kind": {"k_complexes": [0.85, 0.717, 254]}}
+    text = "<!-- table: claim-kinds -->\n<!-- end -->\n"
+    filled = fill(text, {"real": {"faithfulness": faith}, "sim": {"faithfulness": {"by_kind": {}}}})
+    assert "| k complexes | 0.850 | 0.717 | 254 | - | - | 0 |" in filled
+
+
 def test_realism_gives_the_distance_and_both_medians() -> None:
     feature = {"simulated": [1.0, 2.0, 3.0], "real": [1.5, 2.5, 3.5], "distance": 0.31}
     report = {"stages": {"N2": {"n": [600, 138], "features": {"slow_wave_share": feature}}}}

@@ -149,6 +149,21 @@ def _faithfulness(found: Figures) -> str:
     )
 
 
+def _claim_kinds(found: Figures) -> str:
+    names = [name for name in ("real", "sim") if "faithfulness" in found.get(name, {})]
+    kinds = [found[name]["faithfulness"]["by_kind"] for name in names]
+    rows = [
+        [kind.replace("_", " "), *(cell for one in kinds for cell in _kind_cells(one.get(kind)))]
+        for kind in sorted({kind for one in kinds for kind in one})
+    ]
+    head = [f"{name}: {what}" for name in names for what in ("supported", "exact", "claims")]
+    return _table(["claim", *head], rows)
+
+
+def _kind_cells(row: list[float] | None) -> list[str]:
+    return ["-", "-", "0"] if row is None else [_n(row[0]), _n(row[1]), str(row[2])]
+
+
 def _robustness(found: Figures) -> str:
     given = found["robustness"]["robustness"]
     rows = [
@@ -260,6 +275,7 @@ TABLES: dict[str, Callable[[Figures], str]] = {
     "realism": _realism,
     "ablation": _ablation,
     "goals": _goals,
+    "claim-kinds": _claim_kinds,
 }
 """Each table by the name of its mark."""
 
