@@ -12,8 +12,8 @@
 
 namespace {
 
-constexpr uint64_t kQuick = 0x53f2e33e1a970a03;
-constexpr uint64_t kWhole = 0x730ff95e041856f7;
+constexpr uint64_t kQuick = 0x365c5c73f20a376a;
+constexpr uint64_t kWhole = 0x915ff5635cd0df9f;
 
 using eegvlm::pictures::Case;
 

@@ -10,7 +10,9 @@
 
 #include "cuda/emulate.hpp"
 #include "cuda/plan.hpp"
+#include "ground.hpp"
 #include "pictures.hpp"
+#include "sweep.hpp"
 
 namespace {
 
@@ -52,16 +54,14 @@ class Input {
 
 constexpr int kSide = 24;
 constexpr int kSamples = 96;
-constexpr std::array<const char*, 5> kArguments{"width", "height", "rows", "channels", "line_width"};
+constexpr std::array<const char*, 9> kArguments{"width", "height",      "rows",     "channels", "line_width",
+                                                "ticks", "scale_lines", "uv_range", "mark_gray"};
 
 void require(bool holds, const char* what) {
     if (holds) return;
     std::fprintf(stderr, "fuzz: %s\n", what);
     std::abort();
 }
-
-// Of what Layout accepts, only what is small enough to draw thousands of times a second.
-bool is_small(const Geometry& g) { return g.width <= kSide && g.height <= kSide; }
 
 Geometry geometry_of(Input& input, bool hostile) {
     if (hostile)
@@ -80,7 +80,8 @@ bool is_named(const std::string& message) {
 }
 
 struct Recording {
-    std::vector<std::byte> bytes;
+    std::vector<std::byte> bytes, missing;
+    std::vector<Scaling> scaling;  // by channel
     Traces traces;
 };
 
@@ -94,16 +95,38 @@ Recording recording_of(Input& input, int channels) {
     // Readable to the last byte and not one further, at any address.
     found.bytes.resize(static_cast<size_t>(span * channels));
     const std::byte* first = found.bytes.data() + (stride < 0 ? span - size : 0);
-    const bool plain = input.below(4) > 0;
-    const double gain = plain ? 1.0 : input.raw<double>(), offset = plain ? 0.0 : input.raw<double>();
-    found.traces = {{first, stride, count, type}, 0, span, 1, gain, offset};
+    found.traces = {{first, stride, count, type}, 0, span, 1, 1.0, 0.0};
+    for (int c = 0; c < channels; ++c) {
+        const bool wild = input.below(8) == 0;
+        found.scaling.push_back({wild ? input.raw<double>() : 1.0 + input.below(500),
+                                 wild ? input.raw<double>() : 1.0, wild ? input.raw<double>() : 0.0});
+    }
+    if (input.below(3) == 0) found.missing.resize(static_cast<size_t>(count * channels));
+    for (std::byte& one : found.missing) one = static_cast<std::byte>(input.below(5) == 0);
     input.fill(found.bytes);
     return found;
 }
 
-std::vector<std::byte> drawn(const Layout& layout, double uv_range, const Traces& traces, Format format) {
+// As the kernel takes it: the vectors must not move any more.
+Traces traces_of(const Recording& recording) {
+    Traces traces = recording.traces;
+    traces.scaling = recording.scaling.data();
+    if (!recording.missing.empty())
+        traces.mask = {recording.missing.data(), 0, static_cast<std::ptrdiff_t>(traces.samples.count), 1};
+    return traces;
+}
+
+Marks marks_of(Input& input, bool hostile) {
+    if (hostile)
+        return {input.raw<int32_t>(), {input.raw<double>()}, {input.raw<double>()}, input.raw<int32_t>()};
+    return {input.below(40), {-20.0 + input.below(40)}, {1.0 + input.below(100)}, input.below(256)};
+}
+
+std::vector<std::byte> drawn(const Layout& layout, const Traces& traces, Format format,
+                             const std::vector<uint8_t>& ground) {
     std::vector<std::byte> bytes(static_cast<size_t>(picture_bytes(layout.geometry, format)), std::byte{77});
-    render(layout, uv_range, traces, {format, bytes.data(), pictures::kScale, pictures::kBias}, 1);
+    const uint8_t* behind = ground.empty() ? nullptr : ground.data();
+    render(layout, 0.0, traces, {format, bytes.data(), pictures::kScale, pictures::kBias, behind}, 1);
     return bytes;
 }
 
@@ -128,11 +151,11 @@ std::vector<std::byte> from_gray(const std::vector<std::byte>& gray, Format form
     return bytes;
 }
 
-std::vector<std::byte> emulated(const Layout& layout, double uv_range, const Traces& traces) {
+std::vector<std::byte> emulated(const Layout& layout, const Traces& traces) {
     const cuda::Plan plan(layout, traces.samples.count);
     cuda::Job job = plan.job({163 * 1024, 1}, 1);
     for (int c = 0; c < layout.geometry.channels; ++c)
-        plan.scale(job, c, uv_range, traces.gain, traces.offset);
+        plan.scale(job, c, traces.scaling[c].uv_range, traces.scaling[c].gain, traces.scaling[c].offset);
     std::vector<std::byte> bytes(static_cast<size_t>(picture_bytes(layout.geometry, Format::u8_gray)),
                                  std::byte{77});
     job.left = plan.left.data();
@@ -157,20 +180,53 @@ bool suits_device(const Traces& traces) {
            reinterpret_cast<uintptr_t>(traces.samples.data) % static_cast<size_t>(size) == 0;
 }
 
+// Samples come in piece by piece, in any order: the picture is always that of what is there.
+void sweep_in_pieces(const Layout& layout, Input& input, Recording& recording, Format format,
+                     const std::vector<uint8_t>& ground, const std::vector<std::byte>& expected) {
+    const int64_t count = recording.traces.samples.count;
+    const std::vector<std::byte> given = recording.missing;
+    const auto channels = static_cast<size_t>(layout.geometry.channels);
+    recording.missing.assign(channels * static_cast<size_t>(count), std::byte{1});
+    std::vector<std::byte> bytes(expected.size(), std::byte{77});
+    const uint8_t* behind = ground.empty() ? nullptr : ground.data();
+    const Traces traces = traces_of(recording);
+    Sweep sweep(layout, recording.scaling, traces,
+                {format, bytes.data(), pictures::kScale, pictures::kBias, behind});
+    const auto show = [&](int64_t begin, int64_t end) {
+        for (size_t c = 0; c < channels; ++c)
+            for (int64_t i = begin; i < end; ++i) {
+                const size_t at = c * static_cast<size_t>(count) + static_cast<size_t>(i);
+                recording.missing[at] = given.empty() ? std::byte{0} : given[at];
+            }
+        sweep.redraw(begin, end);
+    };
+    const int64_t first = input.below(static_cast<int32_t>(count));
+    const int64_t second = first + input.below(static_cast<int32_t>(count - first) + 1);
+    show(first, second);
+    require(bytes == drawn(layout, traces, format, ground), "a sweep in part shows other bytes");
+    show(second, count);
+    show(0, first);
+    require(bytes == expected, "a whole sweep shows other bytes");
+}
+
 void draw_in_every_way(const Layout& layout, Input& input) {
+    const std::vector<uint8_t> behind =
+        input.below(4) == 0 ? ground(layout, marks_of(input, input.below(8) == 0)) : std::vector<uint8_t>();
     const Format format = pictures::kFormats[static_cast<size_t>(input.below(6))];
-    const double uv_range = input.below(8) > 0 ? 1.0 + input.below(500) : input.raw<double>();
-    const Recording recording = recording_of(input, layout.geometry.channels);
-    const Traces& traces = recording.traces;
     static const std::vector<std::string> sets = instruction_sets();
     const auto set = static_cast<size_t>(input.below(static_cast<int32_t>(sets.size())));
+    Recording recording = recording_of(input, layout.geometry.channels);
+    const Traces traces = traces_of(recording);
     use_instruction_set(sets[set]);
-    const std::vector<std::byte> gray = drawn(layout, uv_range, traces, Format::u8_gray);
+    const std::vector<std::byte> gray = drawn(layout, traces, Format::u8_gray, behind);
     use_instruction_set(sets[(set + 1) % sets.size()]);
-    require(drawn(layout, uv_range, traces, format) == from_gray(gray, format),
+    const std::vector<std::byte> picture = drawn(layout, traces, format, behind);
+    require(picture == from_gray(gray, format),
             "another output from another instruction set shows another picture");
-    if (input.by_lot(16) && suits_device(traces))
-        require(emulated(layout, uv_range, traces) == gray, "the CUDA program draws other bytes");
+    if (input.by_lot(16) && behind.empty() && recording.missing.empty() && suits_device(traces))
+        require(emulated(layout, traces) == gray, "the CUDA program draws other bytes");
+    if (input.by_lot(3) && traces.samples.count > 0)
+        sweep_in_pieces(layout, input, recording, format, behind, picture);
 }
 
 }  // namespace
@@ -180,7 +236,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Geometry geometry = geometry_of(input, input.below(32) == 0);
     try {
         const Layout layout(geometry);
-        if (is_small(geometry)) draw_in_every_way(layout, input);
+        // Of what is accepted, only what can be drawn thousands of times a second.
+        if (geometry.width <= kSide && geometry.height <= kSide) draw_in_every_way(layout, input);
     } catch (const std::invalid_argument& refused) {
         require(is_named(refused.what()), refused.what());
     }

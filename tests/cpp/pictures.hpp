@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fixed.hpp"
+#include "ground.hpp"
 #include "render.hpp"
 
 namespace eegvlm::pictures {
@@ -93,13 +94,15 @@ inline std::vector<std::byte> walk(int64_t samples, SampleType type, double shar
     return values;
 }
 
-// Outputs, types, gaps and ranges come by lot, so that each meets each geometry somewhere.
+// Outputs, types, gaps, masks, ranges and marks come by lot, so that each meets each geometry somewhere.
 struct Case {
     Geometry geometry;
     int64_t samples;
     SampleType type;
     double share_missing;
-    double uv_range;
+    double uv_range;  // of the first channel; of each other one it is 10 more
+    int ticks;        // 0: no marks at all
+    bool masked;
     std::array<Format, 2> formats;
 
     std::string name() const {
@@ -107,8 +110,8 @@ struct Case {
         return std::to_string(g.width) + "x" + std::to_string(g.height) + " rows " + std::to_string(g.rows) +
                " channels " + std::to_string(g.channels) + " line " + std::to_string(g.line_width) +
                " samples " + std::to_string(samples) + " type " + std::to_string(static_cast<int>(type)) +
-               " missing " + std::to_string(share_missing) + " outputs " +
-               std::to_string(static_cast<int>(formats[0])) + " " +
+               " missing " + std::to_string(share_missing) + " ticks " + std::to_string(ticks) + " masked " +
+               std::to_string(masked) + " outputs " + std::to_string(static_cast<int>(formats[0])) + " " +
                std::to_string(static_cast<int>(formats[1]));
     }
 };
@@ -151,11 +154,15 @@ inline std::vector<Case> cases(const Grid& grid) {
                         const double range = 50.0 + 25.0 * static_cast<double>(lot(4));
                         const size_t format = lot(kFormats.size());
                         const size_t other = (format + 1 + lot(kFormats.size() - 1)) % kFormats.size();
+                        const int ticks = lot(3) == 0 ? 30 : 0;
+                        const bool masked = lot(4) == 0;
                         all.push_back({{width, height, rows, channels, line},
                                        samples,
                                        type,
                                        missing,
                                        range,
+                                       ticks,
+                                       masked,
                                        {kFormats[format], kFormats[other]}});
                     }
     return all;
@@ -165,13 +172,26 @@ inline std::vector<std::byte> samples_of(const Case& c) {
     return walk(c.samples * c.geometry.channels, c.type, c.share_missing, 7);
 }
 
-// One picture of each kind of output after the other.
+// Pictures that are all alike, one after another.
 inline std::vector<std::byte> draw(const Case& c, const std::vector<std::byte>& values, Format format,
                                    int threads = 1, int64_t pictures = 1) {
     const auto size = static_cast<std::ptrdiff_t>(size_of(c.type));
+    const Layout layout(c.geometry);
+    Marks marks{c.ticks, {-37.5, 37.5}, {}, 208};
+    std::vector<Scaling> scaling;
+    for (int channel = 0; channel < c.geometry.channels; ++channel) {
+        scaling.push_back({c.uv_range + 10.0 * channel, 0.37, -1.5});
+        marks.uv_range.push_back(scaling.back().uv_range);
+    }
+    const std::vector<uint8_t> behind = c.ticks > 0 ? ground(layout, marks) : std::vector<uint8_t>();
+    std::vector<std::byte> missing(c.masked ? static_cast<size_t>(c.samples) : 0);
+    for (size_t i = 0; i < missing.size(); ++i) missing[i] = static_cast<std::byte>(i % 97 > 90);
+    Traces traces{{values.data(), size, c.samples, c.type}, 0, c.samples * size, pictures, 1.0, 0.0};
+    traces.scaling = scaling.data();
+    if (c.masked) traces.mask = {missing.data(), 0, 0, 1};
     std::vector<std::byte> bytes(static_cast<size_t>(picture_bytes(c.geometry, format) * pictures));
-    const Traces traces{{values.data(), size, c.samples, c.type}, 0, c.samples * size, pictures, 0.37, -1.5};
-    render(Layout(c.geometry), c.uv_range, traces, {format, bytes.data(), kScale, kBias}, threads);
+    const uint8_t* below = behind.empty() ? nullptr : behind.data();
+    render(layout, 0.0, traces, {format, bytes.data(), kScale, kBias, below}, threads);
     return bytes;
 }
 
