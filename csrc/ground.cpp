@@ -58,7 +58,7 @@ void check(const Layout& layout, const Marks& marks) {
         marks.uv_range.size() == 1 || marks.uv_range.size() == static_cast<size_t>(layout.geometry.channels),
         "uv_range: one for all channels, or one each");
     for (const double range : marks.uv_range)
-        require(std::isfinite(range) && range > 0.0, "uv_range: must be positive");
+        require(range >= 1e-6 && range <= 1e9, "uv_range: must lie in 1e-6..1e9");
 }
 
 void draw_ticks(const Layout& layout, int64_t ticks, Ground& picture) {
