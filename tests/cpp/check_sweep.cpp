@@ -117,6 +117,11 @@ void marks_fit_the_smallest_and_the_tallest_picture() {
     }
 }
 
+void zero_is_in_the_middle_of_a_range_that_vanishes() {
+    const Layout layout({8, 20, 1, 1, 1.0});
+    CHECK(ground(layout, {0, {0.0}, {5e-324}, 0}) == ground(layout, {0, {0.0}, {100.0}, 0}));
+}
+
 }  // namespace
 
 void sweep() {
@@ -124,6 +129,7 @@ void sweep() {
     an_empty_change_draws_nothing();
     marks_beyond_the_picture_are_refused_by_name();
     marks_fit_the_smallest_and_the_tallest_picture();
+    zero_is_in_the_middle_of_a_range_that_vanishes();
 }
 
 }  // namespace eegvlm::checks
