@@ -85,9 +85,7 @@ void draw_scale_lines(const Layout& layout, const Marks& marks, Ground& picture)
             const double range = marks.uv_range[marks.uv_range.size() == 1 ? 0 : static_cast<size_t>(c)];
             const double units_per_uv = layout.strip_height / (2.0 * range);
             for (const double level : marks.scale_lines) {
-                // Zero stays zero, however small the range.
-                const double rise = level == 0.0 ? 0.0 : level * units_per_uv;
-                const double middle = layout.strip_height / 2.0 - rise;
+                const double middle = layout.strip_height / 2.0 - level * units_per_uv;
                 const double held = std::clamp(middle, 0.0, static_cast<double>(layout.strip_height));
                 const int64_t top = std::clamp<int64_t>(static_cast<int64_t>(held + 0.5) - thick / 2, 0,
                                                         layout.strip_height - thick);
