@@ -37,6 +37,13 @@ struct Band {
     int32_t darkness;
 };
 
+// Where pixels will soon be written: `rows` places a `step` apart (bytes), in each of three planes.
+struct Ahead {
+    const std::byte* at;
+    int64_t step, plane;
+    int32_t rows;
+};
+
 struct Reach {
     int32_t first, last;
 };
@@ -60,9 +67,10 @@ struct Loops {
     void (*dilate)(const int16_t* low, const int16_t* high, const int16_t* profile, int32_t taps,
                    int32_t strip_height, int16_t* top, int16_t* bottom, int32_t count);
 
-    // Adds the edges of `count` cuts, cut j to column[j] of the tile; tells which rows were touched.
+    // Adds the edges of `count` cuts, cut j to column[j] of the tile; tells which rows were touched. Places
+    // ahead are fetched meanwhile.
     Reach (*scatter)(const int16_t* top, const int16_t* bottom, const int32_t* column, int32_t count,
-                     int32_t base, int32_t unit_bits, int32_t* edges);
+                     int32_t base, int32_t unit_bits, int32_t* edges, const Ahead& ahead);
 
     // Sums the edges downwards, writes the pixels and clears the tile.
     void (*resolve)(const Band& band, const Canvas& canvas);

@@ -6,6 +6,18 @@
 #include "render.hpp"
 
 namespace eegvlm {
+namespace {
+
+constexpr int32_t kMostRowsAhead = 85;  // of three lines each: a third of the nearest cache
+
+// The place of a tile in a picture that is too large for the nearest cache, if the tile is not.
+Ahead place_of(const Canvas& canvas, int left, int top, int bottom) {
+    if (canvas.format != Format::f32_chw || bottom - top > kMostRowsAhead) return {};
+    const int64_t row = 4 * canvas.width;
+    return {canvas.data + top * row + 4 * left, row, canvas.height * row, bottom - top};
+}
+
+}  // namespace
 
 Tiles::Tiles(const Layout& layout)
     : layout_(layout), edges_(static_cast<size_t>((layout.geometry.height + 1) * kTileWidth)) {
@@ -14,6 +26,7 @@ Tiles::Tiles(const Layout& layout)
     for (int s = 0, first = 0; s < strips; ++s) {
         const int64_t end = static_cast<int64_t>(s + 1) * g.height;
         if (end % strips != 0) continue;
+        rows_apart_ = rows_apart_ && first / g.channels == s / g.channels;
         bunches_.push_back({first, s + 1, first * g.height / strips, static_cast<int>(end / strips)});
         first = s + 1;
     }
@@ -43,6 +56,13 @@ void Tiles::paint(const std::vector<Stroke>& strokes, const Canvas& canvas) {
             paint_tile(strokes, bunch, left, canvas);
 }
 
+void Tiles::paint_row(const std::vector<Stroke>& strokes, int row, int left, int right,
+                      const Canvas& canvas) {
+    for (const Bunch& bunch : bunches_)
+        if (bunch.first_strip / layout_.geometry.channels == row)
+            for (int x = left; x < right; x += kTileWidth) paint_tile(strokes, bunch, x, canvas);
+}
+
 void Tiles::paint(const std::vector<Stroke>& strokes, int32_t begin, int32_t end, const Canvas& canvas) {
     const int32_t across = kTileWidth * layout_.sub_columns;
     const int channels = layout_.geometry.channels;
@@ -66,6 +86,7 @@ void Tiles::paint_tile(const std::vector<Stroke>& strokes, const Bunch& bunch, i
     const int width = std::min(kTileWidth, layout_.geometry.width - left);
     Band band{edges_.data(), bunch.top, bunch.bottom, bunch.bottom,
               bunch.top - 1, left,      width,        darkness_of(layout_.sub_columns * layout_.one())};
+    Ahead ahead = place_of(canvas, left, bunch.top, bunch.bottom);
     for (int strip = bunch.first_strip; strip < bunch.end_strip; ++strip) {
         const int row = strip / channels;
         const Stroke& stroke = strokes[static_cast<size_t>(strip % channels)];
@@ -74,7 +95,8 @@ void Tiles::paint_tile(const std::vector<Stroke>& strokes, const Bunch& bunch, i
         const int32_t end = begin + width * layout_.sub_columns;
         Reach reach = loops().scatter(&stroke.top()[static_cast<size_t>(begin)],
                                       &stroke.bottom()[static_cast<size_t>(begin)], layout_.column.data(),
-                                      end - begin, base, bits, edges_.data());
+                                      end - begin, base, bits, edges_.data(), ahead);
+        ahead.rows = 0;
         const auto& more = stroke.more();
         auto span = std::lower_bound(more.begin(), more.end(), begin,
                                      [](const Span& s, int32_t column) { return s.column < column; });

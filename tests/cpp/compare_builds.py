@@ -27,7 +27,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STRICT = ["-std=c++17", "-ffp-contract=off", "-fno-fast-math", "-Wall", "-Wextra", "-Wno-psabi"]
+STRICT = [
+    "-std=c++17",
+    "-ffp-contract=off",
+    "-fno-fast-math",
+    "-fno-trapping-math",
+    "-Wall",
+    "-Wextra",
+    "-Wno-psabi",
+]
 OPTIMIZATIONS = ("-O0", "-O1", "-O2", "-O3")
 # What GCC's -march=x86-64-vN may emit, by the names of Linux: System V ABI for AMD64, table 3.1.
 LEVELS = {
