@@ -17,7 +17,7 @@ import pytest
 
 def main() -> int:
     folder, *arguments = sys.argv[1:]
-    found = sorted(Path(folder).rglob("_kernel.*.so"))
+    found = sorted(Path(folder).resolve().rglob("_kernel.*.so"))
     if len(found) != 1:
         sys.exit(f"{folder}: {len(found)} files _kernel.*.so; name a folder with one")
     name = "eegvlm_rt._kernel"
