@@ -30,6 +30,11 @@ tensorrt-check: $(VENV)/.test
 	$(PIP) install --quiet 'tensorrt-rtx>=1.7'
 	$(BIN)/python -m pytest tests/export/test_tensorrt.py
 
+# The kernel under sanitizers, valgrind, a fuzzer and many compilers: kernel-address, kernel-valgrind,
+# kernel-threads, kernel-fuzz, kernel-digests. What each needs stands in the script.
+kernel-%: $(VENV)/.test
+	bash tests/cpp/prove.sh $*
+
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
 	$(BIN)/python -m build --wheel
