@@ -26,15 +26,18 @@ struct Canvas {
     float bias[3];
     const uint16_t* halves;  // f16: 3 x 256 values by gray
     const uint8_t* ground;   // gray behind the trace, or null for white
+    bool past_caches;        // more than they hold is being written
 };
 
-// Rows [top, bottom) of `count` columns from x on; edges were added to rows [first, last] alone.
+// Rows [top, bottom) of `count` columns from x on; edges were added to rows [first, last] alone. More columns
+// than a tile has are two tiles side by side.
 struct Band {
     int32_t* edges;
     int32_t top, bottom;
     int32_t first, last;
     int32_t x, count;
     int32_t darkness;
+    int64_t other = 0;  // words from the edges of the first tile to those of the second
 };
 
 // Where pixels will soon be written: `rows` places a `step` apart (bytes), in each of three planes.
@@ -74,6 +77,9 @@ struct Loops {
 
     // Sums the edges downwards, writes the pixels and clears the tile.
     void (*resolve)(const Band& band, const Canvas& canvas);
+
+    // What was written past the caches is there for every thread.
+    void (*flush)();
 };
 
 const Loops& loops();

@@ -36,7 +36,10 @@ class Tiles {
         int top, bottom;  // px
     };
 
-    void paint_tile(const std::vector<Stroke>& strokes, const Bunch& bunch, int left, const Canvas& canvas);
+    void paint_tiles(const std::vector<Stroke>& strokes, const Bunch& bunch, int left, int right,
+                     const Canvas& canvas);
+    Reach add_edges(const std::vector<Stroke>& strokes, const Bunch& bunch, int left, int width,
+                    const Canvas& canvas, int32_t* edges);
 
     const Layout& layout_;
     std::vector<Bunch> bunches_;

@@ -93,8 +93,37 @@ struct Kind {
     using Row = std::conditional_t<kHalf, Halves, Source>;
 };
 
-// Writes the rows of a tile, each below the last.
-template <Format format, bool full>
+// One register to the picture, past the caches.
+void stream(const Floats& values, float* to) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(to, reinterpret_cast<__m512>(values));
+#elif defined(__AVX__)
+    __m256 half[2];
+    std::memcpy(half, &values, sizeof half);
+    for (int i = 0; i < 2; ++i) _mm256_stream_ps(to + 8 * i, half[i]);
+#elif defined(__SSE2__)
+    __m128 quarter[4];
+    std::memcpy(quarter, &values, sizeof quarter);
+    for (int i = 0; i < 4; ++i) _mm_stream_ps(to + 4 * i, quarter[i]);
+#else
+    std::memcpy(to, &values, sizeof values);
+#endif
+}
+
+void flush() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
+bool may_stream(const Canvas& canvas) {
+    return canvas.past_caches && canvas.format == Format::f32_chw && canvas.width % kTileWidth == 0 &&
+           reinterpret_cast<uintptr_t>(canvas.data) % sizeof(Floats) == 0;
+}
+
+// Writes the rows of `tiles` tiles side by side, each below the last. `full`: all of them are as wide as a
+// tile is.
+template <Format format, int tiles, bool full, bool streaming>
 class Writer {
     using Is = Kind<format>;
     using Number = typename Is::Number;
@@ -113,12 +142,11 @@ class Writer {
         }
     }
 
-    void put(const Column& gray) {
-        Source source;
-        convert(gray, source);
+    void put(const Column (&gray)[tiles]) {
+        Source source[tiles];
+        for (int i = 0; i < tiles; ++i) convert(gray[i], source[i]);
         for (int p = 0; p < Is::kPlanes; ++p) {
-            const Row row = row_of(source, p);
-            store(row, to_[p]);
+            for (int i = 0; i < tiles; ++i) store(row_of(source[i], p), to_[p] + kNumbers * i);
             to_[p] += step_;
         }
     }
@@ -130,16 +158,20 @@ class Writer {
         for (int p = 0; p < Is::kPlanes; ++p) row[p] = row_of(source, p);
         for (int32_t y = 0; y < rows; ++y)
             for (int p = 0; p < Is::kPlanes; ++p) {
-                store(row[p], to_[p]);
+                for (int i = 0; i < tiles; ++i) store(row[p], to_[p] + kNumbers * i);
                 to_[p] += step_;
             }
     }
 
   private:
+    static constexpr int kNumbers = Is::kPerPixel * kTileWidth;
+
     template <typename Values>
     void store(const Values& row, Number* to) const {
         if constexpr (!full)
             std::memcpy(to, &row, bytes_);
+        else if constexpr (streaming)
+            stream(row, to);
         else if constexpr (std::is_same_v<Values, Triples>)
             for (int i = 0; i < 3; ++i) std::memcpy(to + kTileWidth * i, &row.third[i], sizeof(Bytes));
         else
@@ -220,9 +252,9 @@ class WideShade {
 constexpr int32_t kMostDarkness = 32767;
 
 // `general`: for any darkness and any ground.
-template <Format format, bool full, bool general>
+template <Format format, int tiles, bool full, bool general, bool streaming>
 void resolve_to(const Band& band, const Canvas& canvas) {
-    Writer<format, full> write(canvas, band.x, band.top, band.count);
+    Writer<format, tiles, full, streaming> write(canvas, band.x, band.top, band.count);
     const Column white = Column{} + 255;
     const int32_t end = band.last + 1 < band.bottom ? band.last + 1 : band.bottom;
     const int32_t after = end > band.top ? end : band.top;
@@ -235,35 +267,49 @@ void resolve_to(const Band& band, const Canvas& canvas) {
     };
     const auto fill = [&](int32_t rows) {
         if constexpr (general)
-            for (int32_t y = 0; y < rows; ++y) write.put(over(white));
+            for (int32_t y = 0; y < rows; ++y) write.put({over(white)});
         else
             write.fill(white, rows);
     };
     fill(band.first - band.top);
     int32_t* edges = band.edges + (band.first - band.top) * kTileWidth;
-    std::conditional_t<general, WideShade, Shade> shade(band.darkness);
+    using Run = std::conditional_t<general, WideShade, Shade>;
+    Run shade[2] = {Run(band.darkness), Run(band.darkness)};
     for (int32_t y = band.first; y < end; ++y, edges += kTileWidth) {
-        Column words;
-        std::memcpy(&words, edges, sizeof words);
-        std::memset(edges, 0, sizeof words);
-        const Column gray = shade.next(words);
-        if constexpr (general)
-            write.put(over(gray));
-        else
-            write.put(gray);
+        Column gray[tiles];
+        for (int i = 0; i < tiles; ++i) {
+            Column words;
+            std::memcpy(&words, edges + i * band.other, sizeof words);
+            std::memset(edges + i * band.other, 0, sizeof words);
+            gray[i] = shade[i].next(words);
+        }
+        if constexpr (general) gray[0] = over(gray[0]);
+        write.put(gray);
     }
-    if (band.last == band.bottom) std::memset(edges, 0, sizeof(Column));
+    if (band.last == band.bottom)
+        for (int i = 0; i < tiles; ++i) std::memset(edges + i * band.other, 0, sizeof(Column));
     fill(band.bottom - after);
 }
 
 template <Format format>
 void resolve_full(const Band& band, const Canvas& canvas) {
-    if (canvas.ground || band.darkness > kMostDarkness)
-        resolve_to<format, false, true>(band, canvas);
-    else if (band.count == kTileWidth)
-        resolve_to<format, true, false>(band, canvas);
-    else
-        resolve_to<format, false, false>(band, canvas);
+    if (canvas.ground || band.darkness > kMostDarkness) {
+        Band left = band, right = band;
+        left.count = band.count < kTileWidth ? band.count : kTileWidth;
+        resolve_to<format, 1, false, true, false>(left, canvas);
+        right.x += kTileWidth;
+        right.count -= kTileWidth;
+        right.edges += band.other;
+        if (right.count > 0) resolve_to<format, 1, false, true, false>(right, canvas);
+    } else if (band.count == 2 * kTileWidth) {
+        if constexpr (format == Format::f32_chw)
+            if (may_stream(canvas)) return resolve_to<format, 2, true, false, true>(band, canvas);
+        resolve_to<format, 2, true, false, false>(band, canvas);
+    } else if (band.count == kTileWidth) {
+        resolve_to<format, 1, true, false, false>(band, canvas);
+    } else {
+        resolve_to<format, 1, false, false, false>(band, canvas);
+    }
 }
 
 void resolve(const Band& band, const Canvas& canvas) {

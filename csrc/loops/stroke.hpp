@@ -73,12 +73,16 @@ Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
         weight[count + j] = -edge_weights(b, unit_bits);
     }
     const std::integral_constant<int32_t, 2 * kTileWidth * 8> usual;
-    if (count != kTileWidth * 8)
-        add_edges<false>(place, weight, 2 * count, edges, ahead);
-    else if (ahead.rows > 0)
+    if (count != kTileWidth * 8) {
+        if (ahead.rows > 0)
+            add_edges<true>(place, weight, 2 * count, edges, ahead);
+        else
+            add_edges<false>(place, weight, 2 * count, edges, ahead);
+    } else if (ahead.rows > 0) {
         add_edges<true>(place, weight, usual, edges, ahead);
-    else
+    } else {
         add_edges<false>(place, weight, usual, edges, ahead);
+    }
     return {least >> unit_bits, most >> unit_bits};
 }
 

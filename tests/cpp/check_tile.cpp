@@ -23,9 +23,15 @@ struct Tile {
     }
 
     void resolve() {
-        const Canvas canvas{
-            Format::u8_gray, reinterpret_cast<std::byte*>(gray.data()), kTileWidth, kHeight, {}, {}, nullptr,
-            nullptr};
+        const Canvas canvas{Format::u8_gray,
+                            reinterpret_cast<std::byte*>(gray.data()),
+                            kTileWidth,
+                            kHeight,
+                            {},
+                            {},
+                            nullptr,
+                            nullptr,
+                            false};
         loops().resolve(
             {edges.data(), 0, kHeight, reach.first, reach.last, 0, kTileWidth, darkness_of(kCuts * kOne)},
             canvas);
