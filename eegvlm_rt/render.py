@@ -125,11 +125,10 @@ def checked_scaling(name: str, value: float | Sequence[float], channels: int) ->
 
     Raises TypeError and InputError that begin with `name`.
     """
-    if not isinstance(value, list | tuple):
-        value = (value,)
-    elif len(value) not in (1, channels):
+    values = value if isinstance(value, list | tuple) else (value,)
+    if len(values) not in (1, channels):
         raise InputError(name, value, f"give one number, or one for each of {channels} channels")
-    numbers = tuple(checked_number(name, one) for one in value)
+    numbers = tuple(checked_number(name, one) for one in values)
     for number in numbers:
         if abs(number) > _MAX_SCALING:
             raise InputError(name, number, f"give at most {_MAX_SCALING:g} either way")
