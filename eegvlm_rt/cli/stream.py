@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -209,4 +210,5 @@ def _facts(
         "smooth": args.smooth,
         "lights_off": args.lights_off,
         "recording_start": None if start is None else start.isoformat(),
+        "utc_offset_s": time.localtime().tm_gmtoff,
     }

@@ -121,6 +121,13 @@ class TestLeft:
         assert report.ok
         assert night_state(report.records).finished
 
+    def test_a_journal_is_exported_at_the_clock_of_its_recording(self, capsys, bundle, night, tmp_path):
+        journal, out = tmp_path / "night.journal", tmp_path / "night.edf"
+        cli(capsys, *options(night, bundle, "--journal", journal, "--lights-off", "22:01"))
+        assert cli(capsys, "journal", "export", journal, "-o", out)[0] == 0
+        assert str(read_edf(out).start) == "2020-05-01 22:01:00"
+        assert len(read_edf(out)) == 5
+
     def test_lights_off_begins_the_grid(self, capsys, bundle, night):
         for text in ("22:00:45", "+45"):
             _, printed, _ = cli(capsys, *options(night, bundle, "--json", "--lights-off", text))
@@ -178,6 +185,21 @@ class TestSignals:
         assert state.finished
         assert len(read_edf(out / "hypnogram.edf")) == state.next_epoch_index
         assert sum(told["night"]["epochs"].values()) == state.next_epoch_index < 7
+
+    def test_the_second_ends_it_at_once_and_it_can_be_gone_on_with(self, bundle, night, tmp_path, capsys):
+        kept = ("--journal", tmp_path / "night.journal", "--json")
+        process = start_cli(*options(night, bundle, *kept, speed="20x"))
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["type"] != "epoch":
+            pass
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert json.loads(printed.splitlines()[-1])["ended"] == "stopped at once"
+        assert not night_state(read(tmp_path / "night.journal").records).finished
+        assert cli(capsys, *options(night, bundle, *kept, "--resume"))[0] == 0
+        assert night_state(read(tmp_path / "night.journal").records).outcomes == {"scored": 7}
 
     def test_nobody_reading_ends_a_night_that_is_kept_nowhere(self, bundle, night):
         process = start_unread(*options(night, bundle, "--json", speed="100x"))
