@@ -130,8 +130,10 @@ class _Night:
                         if self.outlet.broken and self._args.journal is None and self._args.out is None:
                             self.stream.abandon()
                             return "nobody reads", CLOSED_PIPE
-                except EegVlmError as error:
-                    ended, status = str(error), SOURCE_FAILED
+                except Exception as error:
+                    known = isinstance(error, EegVlmError)
+                    ended = str(error) if known else f"{type(error).__name__}: {error}"
+                    status = SOURCE_FAILED
                     for prediction in self.stream.flush():
                         self._take(prediction)
                 if stopped and status == DONE:

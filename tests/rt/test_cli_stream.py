@@ -192,14 +192,31 @@ class TestSignals:
         assert process.stdout is not None
         while json.loads(process.stdout.readline())["type"] != "epoch":
             pass
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            process.send_signal(number)
         printed, _ = process.communicate(timeout=30)
         assert process.returncode == 130
         assert json.loads(printed.splitlines()[-1])["ended"] == "stopped at once"
         assert not night_state(read(tmp_path / "night.journal").records).finished
         assert cli(capsys, *options(night, bundle, *kept, "--resume"))[0] == 0
         assert night_state(read(tmp_path / "night.journal").records).outcomes == {"scored": 7}
+
+    def test_a_file_that_is_cut_while_it_is_played_ends_the_night_in_order(self, bundle, tmp_path):
+        path = save_recording(tmp_path / "night.edf", 16)
+        journal, out = tmp_path / "night.journal", tmp_path / "out"
+        kept = ("--journal", journal, "--out", out, "--json")
+        process = start_cli(*options(path, bundle, *kept, speed="60x"))
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["type"] != "epoch":
+            pass
+        os.truncate(path, path.stat().st_size // 2)
+        printed, errors = process.communicate(timeout=60)
+        assert process.returncode == 6
+        assert "the file was cut while it was read" in errors
+        told = json.loads(printed.splitlines()[-1])
+        assert told["status"] == 6
+        assert night_state(read(journal).records).finished
+        assert len(read_edf(out / "hypnogram.edf")) == sum(told["night"]["epochs"].values()) in (8, 9)
 
     def test_nobody_reading_ends_a_night_that_is_kept_nowhere(self, bundle, night):
         process = start_unread(*options(night, bundle, "--json", speed="100x"))
