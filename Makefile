@@ -25,10 +25,13 @@ lint: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/python -m pytest
 
-# Every graph through the parser of TensorRT for RTX: no GPU is needed, 95 MB are fetched.
+# TensorRT as far as a processor goes: every graph parsed, plans built by TensorRT for RTX (95 MB), and the names
+# that are used held against the bindings of TensorRT 10 and 11 (3 MB). No GPU is needed.
 tensorrt-check: $(VENV)/.test
-	$(PIP) install --quiet 'tensorrt-rtx>=1.7'
-	$(BIN)/python -m pytest tests/export/test_tensorrt.py
+	$(PIP) install --quiet 'tensorrt-rtx>=1.7' 'cuda-python>=12.6'
+	$(PIP) download --quiet --no-deps --dest build/tensorrt 'tensorrt-cu12-bindings==10.*' 'tensorrt-cu13-bindings==11.*'
+	EEGVLM_TENSORRT_BINDINGS=build/tensorrt $(BIN)/python -m pytest \
+		tests/export/test_tensorrt.py tests/rt/test_tensorrt_build.py tests/rt/test_tensorrt_names.py tests/rt/test_cuda.py
 
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from .backends.accelerator import Accelerator
     from .bundle import Bundle
     from .grid import GridEpoch
 
@@ -82,19 +83,27 @@ class Engine:
     """A bundle's models, loaded. The tower is loaded at once, the decoder when it is first needed.
 
     A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
-    large one on a single epoch with all threads.
+    large one on a single epoch with all threads, and so does one on an `accelerator`.
 
     Raises BundleError for specs in the manifest that the runtime does not know, BackendError for graphs that
     do not fit.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int, precision: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int,
+        precision: Mapping[str, str],
+        accelerator: Accelerator | None = None,
+    ) -> None:
         unknown = set(precision) - {"tower", "llm"}
         if unknown:
             raise InputError("precision", sorted(unknown), "name the components tower and llm")
         self.bundle = bundle
         self.threads = threads
         self._precision = dict(precision)
+        self._accelerator = accelerator
         manifest = bundle.manifest
         try:
             self.preprocessing = Preprocessing.from_dict(dict(manifest.preprocessing))
@@ -106,9 +115,15 @@ class Engine:
         if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
             raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
         wide = manifest.hidden_size >= WIDE
-        self.workers = 1 if wide else threads
+        alone = wide or accelerator is not None
+        self.workers = 1 if alone else threads
         self._run_threads = threads if wide else 1
-        self._tower = load_tower(bundle, threads=self._run_threads, precision=precision.get("tower"))
+        self._tower = load_tower(
+            bundle,
+            threads=self._run_threads,
+            precision=precision.get("tower"),
+            accelerator=accelerator,
+        )
         self._decoder: Decoder | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -278,7 +293,12 @@ class Engine:
             raise BundleError("stage_tokens", listed, f"the tokenizer says {stage_tokens}")
         tokens = prompt_tokens(prompt, tokenizer)
         return Decoder(
-            load_language_model(bundle, threads=self._run_threads, precision=self._precision.get("llm")),
+            load_language_model(
+                bundle,
+                threads=self._run_threads,
+                precision=self._precision.get("llm"),
+                accelerator=self._accelerator,
+            ),
             tokens,
             compile_grammar(lambda text: tokenizer.encode(text, add_special_tokens=False).ids, tokens.eos),
             lambda ids: tokenizer.decode(ids, skip_special_tokens=False),

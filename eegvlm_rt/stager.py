@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from .backends.accelerator import Accelerator
+    from .bundle import TrustPolicy
     from .epoch import Quality
     from .journal import Journal, NightState
     from .prediction import StagePrediction
@@ -60,6 +62,8 @@ class Stager:
         constrained: bool = True,
         verify: bool = True,
         precision: dict[str, str] | None = None,
+        trust: TrustPolicy | None = None,
+        backend: str | Accelerator = "onnxruntime",
     ) -> Stager:
         """Open, verify and load a bundle.
 
@@ -71,14 +75,21 @@ class Stager:
             constrained: False lets reasoning be any text; it is parsed afterwards.
             verify: False skips sizes and digests, for a bundle that was verified already.
             precision: precision of a component where the bundle holds several, {"llm": "int8"}.
+            trust: whose signature the bundle must have, `TrustPolicy(keys, require_signature=True)`; None
+                takes the device's, `TrustPolicy.from_environment()`.
+            backend: "onnxruntime" on the CPU, or "tensorrt" on the GPU, with the plans that
+                `eegvlm-rt bundle build-engines` built here.
 
         Raises:
-            BundleError: no such bundle, or one that breaks the schema. IntegrityError: a file is not what the
-            manifest lists. BackendError: a graph that does not fit. InputError: an unknown mode.
+            BundleError: no such bundle, or one that breaks the schema. SignatureError: not signed as `trust`
+            asks. IntegrityError: a file is not what the manifest lists. BackendError: a graph that does not
+            fit, no GPU, or no plan for it. InputError: an unknown mode or backend.
         """
         chosen = Mode.parse(mode)
-        bundle = Bundle.open(find_bundle(name_or_path), verify=verify)
-        engine = Engine(bundle, threads=_threads(threads), precision=precision or {})
+        bundle = Bundle.open(find_bundle(name_or_path), verify=verify, trust=trust)
+        engine = Engine(
+            bundle, threads=_threads(threads), precision=precision or {}, accelerator=_accelerator(backend)
+        )
         if chosen is not Mode.HEAD:
             engine.load_decoder()
         return cls(bundle, engine, mode=chosen, constrained=constrained)
@@ -331,6 +342,18 @@ def predict_epoch(
         if _default is None:
             _default = Stager.load()
     return _default.predict_epoch(x, sfreq, unit, channel=channel, mode=mode)
+
+
+def _accelerator(backend: str | Accelerator) -> Accelerator | None:
+    if backend == "onnxruntime":
+        return None
+    from .backends.accelerator import Accelerator
+
+    if isinstance(backend, Accelerator):
+        return backend
+    if backend != "tensorrt":
+        raise InputError("backend", backend, 'give "onnxruntime" or "tensorrt"')
+    return Accelerator.here()
 
 
 def _threads(threads: int | None) -> int:

@@ -15,21 +15,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..bundle import Bundle, BundleFile
+    from .accelerator import Accelerator
     from .base import LanguageModel, VisionTower
 
-__all__ = ["FUSED", "load_language_model", "load_tower"]
+__all__ = ["FUSED", "HALF", "load_language_model", "load_tower"]
 
 FUSED: Final = "_fused"
 """How the precision of a language model with ONNX Runtime's fused attention ends ("int4_fused")."""
 
+HALF: Final = "_half"
+"""How the precision of a graph ends that computes in half precision, not only stores weights in it."""
 
-def load_tower(bundle: Bundle, *, threads: int = 1, precision: str | None = None) -> VisionTower:
+
+def load_tower(
+    bundle: Bundle,
+    *,
+    threads: int = 1,
+    precision: str | None = None,
+    accelerator: Accelerator | None = None,
+) -> VisionTower:
     """The vision tower of a bundle, at the precision the manifest names first unless another is asked for.
+
+    On an `accelerator` it is a TensorRT plan, of the precision TensorRT does best with.
 
     Raises:
         BundleError: a precision the bundle does not hold. IntegrityError: a file changed. BackendError: no
-            fit.
+            fit, or no plan.
     """
+    if accelerator is not None:
+        return accelerator.tower(bundle, precision)
     from .onnx_tower import OnnxVisionTower
 
     file = bundle.component("tower").at(precision)
@@ -43,8 +57,16 @@ def load_tower(bundle: Bundle, *, threads: int = 1, precision: str | None = None
     )
 
 
-def load_language_model(bundle: Bundle, *, threads: int = 1, precision: str | None = None) -> LanguageModel:
-    """The language model of a bundle with its embedding table; precision and errors as for `load_tower`."""
+def load_language_model(
+    bundle: Bundle,
+    *,
+    threads: int = 1,
+    precision: str | None = None,
+    accelerator: Accelerator | None = None,
+) -> LanguageModel:
+    """The language model of a bundle with its embedding table; arguments and errors as for `load_tower`."""
+    if accelerator is not None:
+        return accelerator.language_model(bundle, _embedding_table(bundle), precision)
     component = bundle.component("llm")
     file, name = component.at(precision), precision or component.precision
     graph, table, data = bundle.read(file), _embedding_table(bundle), _data(bundle, file)

@@ -20,6 +20,7 @@ __all__ = [
     "SIGNATURE_NAME",
     "BundleFile",
     "check_relative",
+    "copy_verified",
     "digest_file",
     "locate",
     "open_file",
@@ -152,6 +153,27 @@ def read_verified(root: Path, entry: BundleFile, *, verify: bool, allow_hard_lin
         _check_size(entry, len(content))
         _check_digest(entry, hashlib.sha256(content).hexdigest())
     return content
+
+
+def copy_verified(root: Path, entry: BundleFile, folder: Path, *, allow_hard_links: bool) -> Path:
+    """Copy a file and those it refers to below `folder`, under their own names, a piece at a time.
+
+    The copies have the listed sizes and digests, whatever happens to the bundle. Raises IntegrityError.
+    """
+    target = folder / entry.file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    size = 0
+    with open_file(root, entry.file, allow_hard_links=allow_hard_links) as source, target.open("xb") as copy:
+        while size <= entry.bytes and (block := source.read(_CHUNK)):
+            digest.update(block)
+            size += len(block)
+            copy.write(block)
+    _check_size(entry, size)
+    _check_digest(entry, digest.hexdigest())
+    for data in entry.data:
+        copy_verified(root, data, folder, allow_hard_links=allow_hard_links)
+    return target
 
 
 def open_file(root: Path, name: str, *, allow_hard_links: bool) -> BinaryIO:

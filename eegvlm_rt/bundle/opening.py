@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import BundleError, IntegrityError
-from .files import MANIFEST_NAME, SIGNATURE_NAME, BundleFile, locate, open_file, read_verified, verify_file
+from .files import (
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    BundleFile,
+    copy_verified,
+    locate,
+    open_file,
+    read_verified,
+    verify_file,
+)
 from .find import INSTALLED_MODELS
 from .manifest import MAX_MANIFEST_BYTES, Component, Manifest, parse_manifest
 from .references import check_references
@@ -94,6 +103,12 @@ class Bundle:
         """
         file = entry.file if isinstance(entry, Component) else entry
         return read_verified(self.path, file, verify=self.verified, allow_hard_links=self.links_allowed)
+
+    def copy(self, file: BundleFile, folder: Path) -> Path:
+        """Copy a listed file and those it refers to below `folder`, checked as they are copied; its path
+        there. Raises IntegrityError where one is not what the manifest lists.
+        """
+        return copy_verified(self.path, file, folder, allow_hard_links=self.links_allowed)
 
     def manifest_bytes(self) -> bytes:
         """The manifest as it stands in the folder; raises IntegrityError where it changed since."""

@@ -1,4 +1,4 @@
-"""eegvlm-rt bundle verify | inspect | keygen | sign | pack | unpack: a trained model's folder."""
+"""eegvlm-rt bundle verify | inspect | keygen | sign | pack | unpack, and the way to build-engines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ..bundle import Bundle, find_bundle, make_key, pack_bundle, sign_bundle, unpack_bundle
 from .console import note, out, plain
+from .staging import trust_policy
 
 if TYPE_CHECKING:
     import argparse
@@ -20,13 +21,17 @@ __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify or inspect; a bundle that is not what its manifest says raises IntegrityError."""
+    """Run one action; a bundle that is not what its manifest says raises IntegrityError."""
+    if args.action == "build-engines":
+        from .engines import build
+
+        return build(args)
     console = out()
     if args.action not in ("verify", "inspect"):
         console.print(plain(_made(args)), soft_wrap=True)
         return 0
     verify = args.action == "verify"
-    bundle = Bundle.open(find_bundle(args.bundle), verify=verify)
+    bundle = Bundle.open(find_bundle(args.bundle), verify=verify, trust=trust_policy(args.trusted_keys))
     if not verify and args.json:
         console.file.write(json.dumps(bundle.manifest.to_dict(), indent=2) + "\n")
         return 0

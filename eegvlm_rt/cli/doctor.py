@@ -11,11 +11,14 @@ from rich.text import Text
 
 from ..bundle import Bundle, find_bundle
 from ..doctor import Check, examine, probe
+from ..engines import EngineStore
 from ..errors import BundleError
 from .console import note, out, plain
 
 if TYPE_CHECKING:
     import argparse
+
+    from ..engines import StoredPlan
 
 __all__ = ["REFUSED", "run"]
 
@@ -30,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         opened = Check("bundle", True, f"{manifest.model_id} opens; sizes and digests were not checked")
     except BundleError as error:
         manifest, opened = None, Check("bundle", False, f"{error.field}: {error.value}", error.cure)
-    checks = (opened, *examine(facts, manifest))
+    checks = (opened, *examine(facts, manifest, _plans()))
     good = all(check.ok for check in checks if check.required)
     console = out()
     if args.json:
@@ -50,3 +53,11 @@ def run(args: argparse.Namespace) -> int:
     console.print(table)
     note(console)
     return 0 if good else REFUSED
+
+
+def _plans() -> list[StoredPlan]:
+    """Records of the plans in the store; none where it is not to be trusted, which `build-engines` says."""
+    try:
+        return EngineStore().plans()
+    except BundleError:
+        return []

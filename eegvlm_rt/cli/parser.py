@@ -17,6 +17,7 @@ __all__ = ["MODES", "build_parser"]
 MODES = ("head", "direct", "cot")
 REASONS = ("all", "few", "none")
 UNITS = ("uV", "mV", "V", "nV")
+BACKENDS = ("onnxruntime", "tensorrt")
 FORMATS = ("edf-rk", "json", "bids", "bids-hypnogram", "profusion", "edfbrowser")
 
 
@@ -71,6 +72,21 @@ def _model_options(command: argparse.ArgumentParser, *, reasons: str = "") -> No
         command.add_argument("--reasons", choices=REASONS, help=f"print the full reasons ({reasons})")
     command.add_argument(
         "--threads", type=_count, metavar="N", help="threads of the model (default: its choice)"
+    )
+    command.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+        help="tensorrt runs plans that 'bundle build-engines' built here (default: onnxruntime)",
+    )
+    _trust_option(command)
+
+
+def _trust_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trusted-keys",
+        metavar="FILE",
+        help="refuse a bundle that none of these keys signed (default: $EEGVLM_RT_TRUSTED_KEYS)",
     )
 
 
@@ -210,7 +226,9 @@ def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         )
         if action == "inspect":
             chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
+        _trust_option(chosen)
     _bundle_makers(actions)
+    _bundle_engines(actions)
 
 
 def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -227,6 +245,43 @@ def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser])
             chosen.add_argument("--overwrite", action="store_true", help="replace an older bundle")
         if action == "keygen":
             chosen.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
+
+
+def _bundle_engines(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    summary = "Build a bundle's TensorRT plans for the GPU of this device; those that are there stay."
+    engines = actions.add_parser("build-engines", help=summary, description=summary, epilog=NOTICE)
+    engines.add_argument(
+        "bundle", nargs="?", default="nano", metavar="BUNDLE", help="name or folder (default: nano)"
+    )
+    engines.add_argument(
+        "--precision",
+        action="append",
+        default=[],
+        metavar="PART=NAME",
+        help="tower=int8 or llm=int4 and so on (default: what TensorRT does best with)",
+    )
+    engines.add_argument("--store", metavar="DIR", help="folder of plans (default: $EEGVLM_RT_ENGINES)")
+    engines.add_argument(
+        "--workspace",
+        type=float,
+        default=1.0,
+        metavar="GB",
+        help="memory of one layer's scratch (default: 1)",
+    )
+    engines.add_argument(
+        "--level", type=int, metavar="0-5", help="the builder's effort (default: TensorRT's own)"
+    )
+    engines.add_argument("--again", action="store_true", help="build plans that are there already too")
+    engines.add_argument(
+        "--architecture",
+        metavar="X.Y",
+        help="build for this compute capability without a GPU (TensorRT for RTX alone)",
+    )
+    engines.add_argument(
+        "--into", metavar="DIR", help="also write a bundle that lists the plans, for devices like this one"
+    )
+    engines.add_argument("--json", action="store_true", help="print JSON")
+    _trust_option(engines)
 
 
 def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -90,7 +90,14 @@ def stage_file(
     """
     console = out()
     formats = formats_of(args)
-    stager = load_stager(args.bundle, args.mode, args.threads, console)
+    stager = load_stager(
+        args.bundle,
+        args.mode,
+        args.threads,
+        console,
+        backend=args.backend,
+        trusted_keys=args.trusted_keys,
+    )
     _title(console, recording, stager.bundle.manifest.model_id, args.mode)
     console.print(header(console.width))
     night = stage_recording(
@@ -142,7 +149,9 @@ def stage_file(
 def _json(
     args: argparse.Namespace, recording: Recording, truth: Hypnogram | None, folder: Path | None
 ) -> int:
-    stager = load_stager(args.bundle, args.mode, args.threads)
+    stager = load_stager(
+        args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
+    )
     night = stage_recording(stager, recording, args.mode, lambda p: _line({"type": "epoch", **p.to_dict()}))
     reference = found = None
     if night.predictions:

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from ..bundle import TrustPolicy
     from ..prediction import StagePrediction
     from ..sources import Recording
     from ..stager import Stager
 
-__all__ = ["Night", "busy", "epochs_of", "load_stager", "stage_recording"]
+__all__ = ["Night", "busy", "epochs_of", "load_stager", "stage_recording", "trust_policy"]
 
 
 @dataclass(slots=True)
@@ -53,12 +54,30 @@ class Night:
         return summary(self.predictions, self.elapsed_s)
 
 
-def load_stager(bundle: str, mode: str, threads: int | None, console: Console | None = None) -> Stager:
-    """The stager of a bundle; raises BundleError or BackendError."""
+def load_stager(
+    bundle: str,
+    mode: str,
+    threads: int | None,
+    console: Console | None = None,
+    *,
+    backend: str = "onnxruntime",
+    trusted_keys: str | None = None,
+) -> Stager:
+    """The stager of a bundle, which one of `trusted_keys` (a file) has signed; raises BundleError or
+    BackendError.
+    """
     from ..stager import Stager
 
     with busy(f"Loading {bundle}", console):
-        return Stager.load(bundle, mode=mode, threads=threads)
+        trust = trust_policy(trusted_keys)
+        return Stager.load(bundle, mode=mode, threads=threads, backend=backend, trust=trust)
+
+
+def trust_policy(trusted_keys: str | None) -> TrustPolicy | None:
+    """The policy that asks for a signature by one of the keys in a file; None, the device's, for none."""
+    from ..bundle import TrustPolicy, read_keys
+
+    return None if trusted_keys is None else TrustPolicy(read_keys(trusted_keys), require_signature=True)
 
 
 def stage_recording(

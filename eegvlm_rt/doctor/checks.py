@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ..engines.key import graph_digests
 from .memory import memory_need
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..bundle import Manifest
+    from ..engines import StoredPlan
     from .probe import Facts
 
 __all__ = ["Check", "examine"]
 
 _MIN_ONNXRUNTIME: Final = (1, 20)
 _SPARE_DISK_BYTES: Final = 500_000_000
+_MIN_TENSORRT: Final = 10
 _GB: Final = 1e9
 
 
@@ -33,11 +38,16 @@ class Check:
         return asdict(self)
 
 
-def examine(facts: Facts, manifest: Manifest | None = None) -> tuple[Check, ...]:
-    """What the device has, held against what the runtime and, where given, a bundle ask for."""
+def examine(
+    facts: Facts, manifest: Manifest | None = None, plans: Sequence[StoredPlan] = ()
+) -> tuple[Check, ...]:
+    """What the device has, held against what the runtime and, where given, a bundle ask for; `plans` are
+    those in its store.
+    """
     checks = [_onnxruntime(facts), _disk(facts), _gpu(facts), _tensorrt(facts), _power(facts)]
     if manifest is not None:
         checks.insert(0, _memory(facts, manifest))
+        checks.insert(5, _engines(facts, manifest, plans))
     return tuple(checks)
 
 
@@ -84,7 +94,23 @@ def _gpu(facts: Facts) -> Check:
 def _tensorrt(facts: Facts) -> Check:
     found = {name: facts.packages.get(name) for name in ("tensorrt", "cuda-python")}
     reason = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
-    return Check("TensorRT", all(found.values()), reason, "not used by this version", required=False)
+    major = int((found["tensorrt"] or "0").partition(".")[0])
+    cure = "for --backend tensorrt: TensorRT 10 or newer (apt install nvidia-jetpack) and eegvlm-rt[tensorrt]"
+    return Check("TensorRT", all(found.values()) and major >= _MIN_TENSORRT, reason, cure, required=False)
+
+
+def _engines(facts: Facts, manifest: Manifest, plans: Sequence[StoredPlan]) -> Check:
+    """Whether the tower and the language model have a plan here for this GPU and TensorRT."""
+    wanted = {part: graph_digests(manifest, part) for part in ("tower", "llm")}
+    builder = f"tensorrt {facts.packages.get('tensorrt')}"
+    said = []
+    for part, digests in wanted.items():
+        mine = [plan.key for plan in plans if plan.key.component == part and plan.key.graph in digests]
+        fit = [k for k in mine if (k.architecture, k.builder) == (facts.compute_capability, builder)]
+        said.append(f"{part} {fit[0].precision if fit else 'for another device' if mine else 'not built'}")
+    good = not any(text.endswith(("device", "built")) for text in said)
+    cure = "for --backend tensorrt: eegvlm-rt bundle build-engines"
+    return Check("plans", good, ", ".join(said), cure, required=False)
 
 
 def _power(facts: Facts) -> Check:

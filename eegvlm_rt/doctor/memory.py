@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ..engines.profiles import TEXT_TOKENS
+
 if TYPE_CHECKING:
     from ..bundle import BundleFile, Manifest
 
-__all__ = ["TEXT_TOKENS", "MemoryNeed", "memory_need"]
-
-TEXT_TOKENS: Final = 512
-"""Tokens of question and answer, beside the visual ones; shipped prompts and reasonings take under 300."""
+__all__ = ["MemoryNeed", "memory_need"]
 
 _CACHES: Final = 2
 """A step reads one key-value cache and writes the next."""

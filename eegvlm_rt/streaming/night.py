@@ -16,9 +16,9 @@ class StreamEventKind(StrEnum):
     """What is worth knowing beside the predictions.
 
     LAG: answers stand further behind the wire than the threshold. CAUGHT_UP: no longer. CLOCK: the device's
-    clock was read anew; told once an epoch. UNIT: the amplitude of the first epoch with signal does not fit
-    the unit. JOURNAL: it cannot be written, or can be again. STALLED: the source went quiet; the night stays
-    open. SOURCE: the source told of something. FAILED: the model raised an error.
+    clock was read anew, told once an epoch, or the host's was set. UNIT: the amplitude of the first epoch
+    with signal does not fit the unit. JOURNAL: it cannot be written, or can be again. STALLED: the source
+    went quiet; the night stays open. SOURCE: the source told of something. FAILED: the model raised an error.
     """
 
     LAG = "lag"

@@ -21,7 +21,7 @@ from ..scoring import CausalSmoother
 from ..scoring.recording import evidence_of
 from ..stages import STAGES, Stage
 from .answering import Answer, Answerer
-from .clock import DriftMeter
+from .clock import DriftMeter, HostClock, age_s
 from .cutting import Cutter
 from .feeding import chunks_of, chunks_of_async
 from .hearing import Hearing
@@ -119,7 +119,7 @@ class StreamingStager:
         self._notes = Notes(journal, self._tell, lost_before=0 if resume is None else resume.lost_records)
         self._hearing = Hearing(self._notes, self._tell)
         self._unrecorded = 0 if resume is None else len(resume.missing)
-        self._drift = DriftMeter()
+        self._drift, self._host = DriftMeter(), HostClock()
         self._grid_start_wall_s = None if resume is None else resume.grid_start_wall_s
         self._counts: Counter[Outcome] = Counter()
         for name, count in ({} if resume is None else resume.outcomes).items():
@@ -148,9 +148,12 @@ class StreamingStager:
             InputError: not (n,) real numbers each, or the stream is closed.
         """
         arrived, now = perf_counter(), time.time()
-        if received_s is not None and is_real(received_s):
-            arrived -= max(0.0, now - received_s)
-            now = float(received_s)
+        step_s = self._host.read(now, arrived)
+        if step_s:
+            self._tell(StreamEventKind.CLOCK, f"the host's clock was set by {step_s:+.1f} s")
+        if received_s is not None and is_real(received_s) and abs(received_s) != np.inf:
+            age = age_s(float(received_s), now, step_s)
+            arrived, now = arrived - age, now - age if step_s else float(received_s)
         x, stamps = self._checked(samples, timestamps)
         with self._lock:
             if self._closed:
@@ -162,7 +165,7 @@ class StreamingStager:
                 self._begin(now)
                 found += self._given(self._answerer.answer(cuts, arrived))
             if len(x):
-                self._drift.add(self._placer.device_s(self._cutter.raw.end), now)
+                self._drift.add(self._placer.device_s(self._cutter.raw.end), now - self._host.set_by_s)
             return found + self._given(self._answerer.finished())
 
     def poll(self) -> list[StagePrediction]:
@@ -294,7 +297,7 @@ class StreamingStager:
             yield from self._cutter.skip(step.gap, step.flag)
             return
         if step.flag is not None:
-            self._cutter.flag(step.flag)
+            self._cutter.flag(step.flag, step.places)
         if step.samples is not None:
             yield from self._cutter.append(step.samples)
 

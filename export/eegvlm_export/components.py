@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from transformers import LlamaConfig
 
-from eegvlm_rt.backends.loading import FUSED
+from eegvlm_rt.backends.loading import FUSED, HALF
 from eegvlm_rt.bundle import ComponentSource
 
 from .blockwise import Bits, store_half
 from .calibrate import calibrator
 from .checkpoint import Checkpoint
-from .filling import FUSED_OPERATORS, ExternalData, fill
+from .filling import FUSED_OPERATORS, ExternalData, Packed, fill
 from .graph import INLINE_BYTES, data_path, save
 from .language import language_skeleton, weight_slots
 from .methods import CALIBRATED
@@ -51,11 +51,14 @@ def make_components(
     and the share of energy that each 4- and 8-bit weight of the language model lost.
     """
     grey = checkpoint.processor.render if recipe.grey else None
-    tower = export_tower(checkpoint.model, grey=grey)
-    towers = {
-        name: _write(_tower_at(graph, name, calibration), folder / _tower_file(name, recipe))
-        for name, graph in _copies(tower, recipe.tower_precisions)
-    }
+    towers = {}
+    single = [name for name in recipe.tower_precisions if not name.endswith(HALF)]
+    if single:
+        for name, graph in _copies(export_tower(checkpoint.model, grey=grey), single):
+            towers[name] = _write(_tower_at(graph, name, calibration), folder / _tower_file(name, recipe))
+    for name in set(recipe.tower_precisions) - set(single):
+        half = export_tower(checkpoint.model, grey=grey, half=True)
+        towers[name] = _write(half, folder / _tower_file(name, recipe))
     config, weights = checkpoint.config.text_config, checkpoint.language
     packed = PackedWeights(
         work or folder / "weights",
@@ -98,19 +101,26 @@ def write_language(
     """Write one graph of the language model, holding one weight at a time where it is larger than
     `inline_bytes`; returns its files of external weights.
     """
-    kind = precision.removesuffix(FUSED)
-    fused = precision != kind
-    graph = language_skeleton(config, "fused" if fused else "standard")
+    fused, typed = precision.endswith(FUSED), precision.endswith(HALF)
+    kind = precision.removesuffix(FUSED).removesuffix(HALF)
+    graph = language_skeleton(config, "fused" if fused else "standard", half=typed)
     source = packed.at(_BITS[kind]) if kind in _BITS else None
+    if typed and source is not None:
+        source = _but_head(source, weights)
     half = kind == "fp16" or (kind in _BITS and head != "fp32")
     count = sum(math.prod(slot.shape) for slot in weight_slots(config))
     size = count * {"fp32": 4.0, "fp16": 2.0, "int8": 1.125, "int4": 0.625}[kind]
     if size <= inline_bytes:
-        fill(graph, config, weights, packed=source, half=half)
+        fill(graph, config, weights, packed=source, half=half, typed=typed)
     else:
         with ExternalData(data_path(path)) as data:
-            fill(graph, config, weights, packed=source, half=half, data=data)
+            fill(graph, config, weights, packed=source, half=half, data=data, typed=typed)
     return save(graph, path, allowed=FUSED_OPERATORS if fused else frozenset())
+
+
+def _but_head(packed: Packed, weights: LanguageWeights) -> Packed:
+    """The last product as it is: TensorRT takes blocks of 4 bits, but none of 8."""
+    return lambda slot: slot.read(weights) if slot.name == "head.weight" else packed(slot)
 
 
 def embedding_table(weights: LanguageWeights, *, half: bool) -> NDArray[np.floating]:

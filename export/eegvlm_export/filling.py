@@ -73,6 +73,16 @@ class _Filler:
     data: ExternalData | None
     made: list[onnx.NodeProto]
     users: dict[str, onnx.NodeProto]
+    typed: bool
+
+    def typed_numbers(self, slot: WeightSlot, weight: NDArray[np.float32]) -> None:
+        """A constant of a graph that computes in half precision; norms stay in single."""
+        if not slot.is_matrix and slot.name.endswith("norm.weight"):
+            self._add(numpy_helper.from_array(weight, slot.name))
+            return
+        if np.abs(weight).max() > np.finfo(np.float16).max:
+            raise ValueError(f"{slot.name}: {np.abs(weight).max():g}; half precision cannot hold it")
+        self._add(numpy_helper.from_array(weight.astype(np.float16), slot.name))
 
     def numbers(self, name: str, weight: NDArray[np.float32]) -> None:
         fits = weight.size >= HALF_ELEMENTS and np.abs(weight).max() <= np.finfo(np.float16).max
@@ -86,7 +96,7 @@ class _Filler:
         if self.fused and packed.bits == 4:
             self._fused_product(name, packed)
             return
-        for tensor in tensors_of(name, packed):
+        for tensor in tensors_of(name, packed, half=self.typed):
             self._add(tensor)
         self.made.append(dequantize(name, packed))
 
@@ -128,21 +138,26 @@ def fill(
     packed: Packed | None = None,
     half: bool = False,
     data: ExternalData | None = None,
+    typed: bool = False,
 ) -> None:
     """Give a `language_skeleton` the constants it names.
 
     `packed` says what stands for a weight, by default its numbers; 4-bit blocks become MatMulNBits where the
     graph has fused attention, DequantizeLinear elsewhere. With `half`, numbers are kept in half precision
     where it holds them. With `data`, large tensors are written there and memory stays near one weight.
+    `typed` says that the graph itself computes in half precision; ValueError for a weight that this cannot
+    hold.
     """
     graph = model.graph
     fused = any(node.domain == _DOMAIN for node in graph.node)
     users = {node.input[1]: node for node in graph.node if node.op_type == "MatMul"}
-    filler = _Filler(graph, fused, half, data, [], users)
+    filler = _Filler(graph, fused, half, data, [], users, typed)
     for slot in weight_slots(config):
         content = slot.read(weights) if packed is None else packed(slot)
         if isinstance(content, BlockQuantized):
             filler.blocks(slot.name, content)
+        elif typed:
+            filler.typed_numbers(slot, content)
         else:
             filler.numbers(slot.name, content)
     nodes = [*filler.made, *graph.node]

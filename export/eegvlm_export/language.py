@@ -112,14 +112,16 @@ def weight_slots(config: LlamaConfig) -> Iterator[WeightSlot]:
     yield WeightSlot("head.weight", (head,), (hidden, config.vocab_size))
 
 
-def _hollow(*shape: int) -> nn.Parameter:
+def _hollow(*shape: int, dtype: torch.dtype = torch.float32) -> nn.Parameter:
     """A parameter of one number seen many times. Small ones are real: the exporter joins equal ones."""
     values = torch.rand(shape) if math.prod(shape) <= _REAL_ELEMENTS else torch.zeros(1).expand(shape)
-    return nn.Parameter(values, requires_grad=False)
+    return nn.Parameter(values.to(dtype), requires_grad=False)
 
 
 class _Norm(nn.Module):
-    """LlamaRMSNorm, written as the division that ONNX Runtime fuses into one operator."""
+    """LlamaRMSNorm, written as the division that ONNX Runtime fuses into one operator. Always in single
+    precision: squares of large activations are beyond half.
+    """
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -127,16 +129,17 @@ class _Norm(nn.Module):
         self.eps = float(eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
+        wide = x.float()
+        return (wide / torch.sqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight).to(x.dtype)
 
 
 class _Product(nn.Module):
     """x @ weight + bias, the weight as (inputs, outputs)."""
 
-    def __init__(self, rows: int, columns: int, *, bias: bool) -> None:
+    def __init__(self, rows: int, columns: int, dtype: torch.dtype, *, bias: bool) -> None:
         super().__init__()
-        self.weight = _hollow(rows, columns)
-        self.bias = _hollow(columns) if bias else None
+        self.weight = _hollow(rows, columns, dtype=dtype)
+        self.bias = _hollow(columns, dtype=dtype) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         product = x @ self.weight
@@ -148,7 +151,7 @@ class _Layer(nn.Module):
     for single-token steps.
     """
 
-    def __init__(self, config: LlamaConfig) -> None:
+    def __init__(self, config: LlamaConfig, dtype: torch.dtype) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.width = (
             config.num_attention_heads,
@@ -159,10 +162,10 @@ class _Layer(nn.Module):
         mixed = attended + 2 * self.kv_heads * self.width
         self.attention_norm = _Norm(hidden, config.rms_norm_eps)
         self.mlp_norm = _Norm(hidden, config.rms_norm_eps)
-        self.qkv = _Product(hidden, mixed, bias=config.attention_bias)
-        self.out = _Product(attended, hidden, bias=config.attention_bias)
-        self.gate_up = _Product(hidden, 2 * inner, bias=config.mlp_bias)
-        self.down = _Product(inner, hidden, bias=config.mlp_bias)
+        self.qkv = _Product(hidden, mixed, dtype, bias=config.attention_bias)
+        self.out = _Product(attended, hidden, dtype, bias=config.attention_bias)
+        self.gate_up = _Product(hidden, 2 * inner, dtype, bias=config.mlp_bias)
+        self.down = _Product(inner, hidden, dtype, bias=config.mlp_bias)
         self.act = ACT2FN[config.hidden_act]
 
     def mlp(self, hidden: Tensor) -> Tensor:
@@ -236,16 +239,19 @@ class LanguageGraph(nn.Module):
     Raises ValueError for rotary embeddings that depend on the length of the text.
     """
 
-    def __init__(self, config: LlamaConfig, attention: Attention = "standard") -> None:
+    def __init__(
+        self, config: LlamaConfig, attention: Attention = "standard", dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
+        self.dtype = dtype
         self.rotary = LlamaRotaryEmbedding(config)
         rope = getattr(self.rotary, "rope_type", "default")
         if rope not in _STATIC_ROPE:
             raise ValueError(f"text_config.rope_type: {rope!r}; use one of {', '.join(_STATIC_ROPE)}")
         kind = _FusedLayer if attention == "fused" else _StandardLayer
-        self.layers = nn.ModuleList(kind(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(kind(config, dtype) for _ in range(config.num_hidden_layers))
         self.norm = _Norm(config.hidden_size, config.rms_norm_eps)
-        self.head = _Product(config.hidden_size, config.vocab_size, bias=False)
+        self.head = _Product(config.hidden_size, config.vocab_size, dtype, bias=False)
 
     def _read(
         self, hidden: Tensor, past: tuple[tuple[Tensor, Tensor], ...], *shared: Any
@@ -254,7 +260,7 @@ class LanguageGraph(nn.Module):
         for layer, held in zip(self.layers, past, strict=True):
             hidden, key, value = layer(hidden, *shared, *held)
             present += [key, value]
-        return (self.head(self.norm(hidden)), *present)
+        return (self.head(self.norm(hidden)).float(), *present)
 
 
 class _StandardGraph(LanguageGraph):
@@ -268,11 +274,11 @@ class _StandardGraph(LanguageGraph):
         cos, sin = self.rotary(inputs_embeds, position_ids)
         half = cos.shape[-1] // 2
         signed_sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
-        rope = (cos[:, :, None], signed_sin[:, :, None])
+        rope = (cos[:, :, None].to(self.dtype), signed_sin[:, :, None].to(self.dtype))
         here = torch.arange(tokens, device=inputs_embeds.device) + before
         keys = torch.arange(tokens + before, device=inputs_embeds.device)
-        mask = torch.where(keys[None] <= here[:, None], 0.0, _MASKED)[None, None]
-        return self._read(inputs_embeds, past, rope, mask)
+        mask = torch.where(keys[None] <= here[:, None], 0.0, _MASKED)[None, None].to(self.dtype)
+        return self._read(inputs_embeds.to(self.dtype), past, rope, mask)
 
 
 class _FusedGraph(LanguageGraph):
@@ -293,8 +299,13 @@ class _FusedGraph(LanguageGraph):
         return self._read(inputs_embeds, past, (self.cos, self.sin), (last, total))
 
 
-def language_skeleton(config: LlamaConfig, attention: Attention = "standard") -> onnx.ModelProto:
+def language_skeleton(
+    config: LlamaConfig, attention: Attention = "standard", *, half: bool = False
+) -> onnx.ModelProto:
     """The graph without the constants of `weight_slots`, which its nodes name.
+
+    With `half` a standard graph computes in half precision, norms apart, and keeps keys and values in it;
+    embeddings and logits are in single precision all the same.
 
     "standard": `inputs_embeds` [batch, seq, D], `position_ids` [batch, seq] int64 and
     `past_key_values.{i}.key|value` [batch, kv_heads, past, head_dim] (past may be 0) -> `logits`
@@ -310,7 +321,8 @@ def language_skeleton(config: LlamaConfig, attention: Attention = "standard") ->
     n = 1 if fused else 2
     shape = (n, kv_heads(config), 8 if fused else 3, head_dim(config))
     embeds = torch.zeros(n, 5, config.hidden_size)
-    cache = tuple((torch.zeros(shape), torch.zeros(shape)) for _ in range(layers))
+    dtype = torch.float16 if half else torch.float32
+    cache = tuple((torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)) for _ in range(layers))
     rows = {} if fused else {0: batch}
     free = tuple((rows | {2: past}, rows | {2: past}) for _ in range(layers))
     if fused:
@@ -320,7 +332,7 @@ def language_skeleton(config: LlamaConfig, attention: Attention = "standard") ->
         steps = (torch.arange(3, 8).expand(2, 5).contiguous(),)
         names, dynamic = ["position_ids"], ({0: batch, 1: seq},)  # type: ignore[assignment]
     model = trace(
-        _FusedGraph(config) if fused else _StandardGraph(config),
+        _FusedGraph(config) if fused else _StandardGraph(config, dtype=dtype),
         (embeds, *steps, cache),
         input_names=["inputs_embeds", *names, *cache_names("past_key_values", layers)],
         output_names=["logits", *cache_names("present", layers)],

@@ -15,8 +15,12 @@ from .methods import METHODS, Method
 
 __all__ = ["LANGUAGE_PRECISIONS", "TOWER_PRECISIONS", "Recipe", "load_recipe"]
 
-TOWER_PRECISIONS: Final = ("fp32", "fp16", "int8")
-LANGUAGE_PRECISIONS: Final = ("fp32", "fp16", "int8", "int4", "fp32_fused", "fp16_fused", "int4_fused")
+TOWER_PRECISIONS: Final = ("fp32", "fp16", "fp16_half", "int8")
+LANGUAGE_PRECISIONS: Final = (
+    *("fp32", "fp16", "int8", "int4"),
+    *("fp16_half", "int4_half"),
+    *("fp32_fused", "fp16_fused", "int4_fused"),
+)
 Reference = Literal["fp32", "nf4"]
 
 
@@ -25,7 +29,8 @@ class Recipe:
     """How a checkpoint becomes a bundle.
 
     `tower` and `llm` are the precisions a device loads by default, `tower_variants` and `llm_variants` lie
-    beside them. "fp16" is half-precision weights and single-precision arithmetic. `block_size` weights
+    beside them. "fp16" is half-precision weights and single-precision arithmetic, "_half" half-precision
+    arithmetic for TensorRT. `block_size` weights
     share one scale in int4 and int8 language models; `method` makes the 4-bit ones; `reference` is how the
     checkpoint is held to be compared with ("nf4" where memory is short); `head` is the precision of the last
     product, "fp32", "fp16" or "int8". `grey` lets first convolutions read one plane of the picture. At most
@@ -60,7 +65,7 @@ class Recipe:
             raise ValueError(f"head: {self.head!r}; use fp32, fp16 or int8")
         if self.method not in METHODS:
             raise ValueError(f"method: {self.method!r}; use one of {', '.join(METHODS)}")
-        if self.method == "hqq" and "int4" in self.llm_precisions:
+        if self.method == "hqq" and {"int4", "int4_half"} & set(self.llm_precisions):
             raise ValueError("method: hqq; its zero points are for int4_fused, TensorRT reads int4")
         if self.reference not in ("fp32", "nf4"):
             raise ValueError(f"reference: {self.reference!r}; use fp32 or nf4")

@@ -8,18 +8,23 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import platform
 import resource
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime as ort
 import torch
 from eegvlm_train.model import PRESETS, preset
 from transformers import LlamaConfig
+
+from eegvlm_rt.backends.loading import FUSED, HALF
 
 from .components import write_language
 from .language import cache_names, head_dim, kv_heads, weight_slots
@@ -39,6 +44,9 @@ LLAVA_7B: dict[str, Any] = {
     "vocab_size": 32064,
 }
 """The language model of LLaVA-1.5-7B (Liu et al. 2023): Vicuna-7B, a Llama 2."""
+
+_PRECISIONS: Final = ("int4_fused", "int4", "int4_half")
+_PACKAGES: Final = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
 
 
 class RandomWeights(JoinedWeights):
@@ -89,6 +97,7 @@ def rehearse(
     figures = {
         "parameters": parameters,
         "layers": config.num_hidden_layers,
+        "largest_weight_mb": 4e-6 * max(math.prod(slot.shape) for slot in weight_slots(config)),
         "graph_mb": sum(file.stat().st_size for file in folder.glob("llm.onnx*")) / 1e6,
         "export_s": written,
         "export_peak_mb": export_mb,
@@ -103,11 +112,11 @@ def _decode(config: LlamaConfig, graph: Path, precision: str, tokens: int) -> di
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4")
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     loaded = perf_counter() - start
-    fused = precision.endswith("_fused")
+    fused = precision.endswith(FUSED)
     names = cache_names("past_key_values", config.num_hidden_layers)
     outputs = ["logits", *cache_names("present", config.num_hidden_layers)]
     shape = (1, kv_heads(config), tokens if fused else 0, head_dim(config))
-    cache = [np.zeros(shape, np.float32) for _ in names]
+    cache = [np.zeros(shape, np.float16 if precision.endswith(HALF) else np.float32) for _ in names]
     rng, start = np.random.default_rng(0), perf_counter()
     for i in range(tokens):
         embeds = rng.standard_normal((1, 1, config.hidden_size)).astype(np.float32) * np.float32(0.02)
@@ -121,11 +130,23 @@ def _decode(config: LlamaConfig, graph: Path, precision: str, tokens: int) -> di
         if not np.isfinite(logits).all():
             raise ValueError(f"logits: not finite at token {i}")
     seconds = perf_counter() - start
-    return {"load_s": loaded, "tokens_a_second": tokens / seconds, "peak_mb": _peak_mb()}
+    return {"load_s": loaded, "tokens": tokens, "tokens_a_second": tokens / seconds, "peak_mb": _peak_mb()}
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size of this process so far in MB (10^6 bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def _surroundings() -> dict[str, Any]:
+    return {
+        "os": platform.platform(),
+        "cpus": os.cpu_count(),
+        "load_average": list(os.getloadavg()),
+        "packages": {
+            name: version(name) for name in ("torch", "transformers", "onnx", "onnxruntime", "numpy")
+        },
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,17 +154,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m eegvlm_export rehearse", description=__doc__)
     parser.add_argument("--shape", default="llava-7b", choices=["llava-7b", *PRESETS])
     parser.add_argument("--layers", type=int, help="fewer layers than the shape has")
-    parser.add_argument("--precision", default="int4_fused", choices=["int4_fused", "int4"])
+    parser.add_argument("--precision", default="int4_fused", choices=_PRECISIONS)
     parser.add_argument("--method", default="rtn", choices=[m for m in METHODS if m not in ("gptq", "awq")])
     parser.add_argument("--block", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--folder", type=Path, help="keep the files here; a temporary folder by default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     args = parser.parse_args(argv)
     config = LlamaConfig(**LLAVA_7B) if args.shape == "llava-7b" else preset(args.shape).text_config
     if args.layers is not None:
         config.num_hidden_layers = args.layers
     options = {"precision": args.precision, "method": args.method, "block": args.block, "tokens": args.tokens}
     with tempfile.TemporaryDirectory(prefix="eegvlm-rehearse-") as temporary:
-        folder = args.folder or Path(temporary)
-        print(json.dumps(rehearse(config, folder, **options), indent=2))
+        found = {"shape": args.shape} | options | rehearse(config, args.folder or Path(temporary), **options)
+    text = json.dumps({"benchmark": "rehearse", "environment": _surroundings()} | found, indent=2)
+    print(text)
+    if args.json is not None:
+        args.json.write_text(f"{text}\n", encoding="utf-8")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Final
 
 import onnx
@@ -64,15 +65,31 @@ class TowerGraph(nn.Module):
         return stage_logits, high, torch.cat([patches, patches + shift], dim=1)
 
 
-def export_tower(model: EegVlmForConditionalGeneration, *, grey: RenderSpec | None = None) -> onnx.ModelProto:
+class _HalfTower(nn.Module):
+    """A tower in half precision between pictures and answers in single."""
+
+    def __init__(self, graph: nn.Module) -> None:
+        super().__init__()
+        self.tower = copy.deepcopy(graph).half()
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        return tuple(output.float() for output in self.tower(pixel_values.half()))
+
+
+def export_tower(
+    model: EegVlmForConditionalGeneration, *, grey: RenderSpec | None = None, half: bool = False
+) -> onnx.ModelProto:
     """fp32 graph: `pixel_values` [batch, 3, H, W] -> `stage_logits`, `high_level`, `visual_tokens`.
 
     The layers above `vision_feature_layer` and the class token are not in it. The batch may have any size.
-    With the pictures' `grey` spec, first convolutions read one plane where that is exact (`grey.py`).
+    With the pictures' `grey` spec, first convolutions read one plane where that is exact (`grey.py`). With
+    `half` everything between input and outputs is in half precision; norms sum in single all the same.
     """
     graph = TowerGraph(model)
     if grey is not None:
         graph = fold_planes(graph, grey)
+    if half:
+        graph = _HalfTower(graph)
     size = model.config.vision_config.image_size
     pictures = torch.zeros(2, model.config.vision_config.num_channels, size, size)
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)

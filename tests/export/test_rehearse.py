@@ -21,7 +21,7 @@ SHAPE = LlamaConfig(
 )
 
 
-@pytest.mark.parametrize("precision", ["int4", "int4_fused"])
+@pytest.mark.parametrize("precision", ["int4", "int4_fused", "int4_half"])
 def test_a_random_network_is_written_opened_and_decodes(precision: str, tmp_path: Path) -> None:
     figures = rehearse(SHAPE, tmp_path, precision=precision, method="rtn", block=32, tokens=3)
     assert (
