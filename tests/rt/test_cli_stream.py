@@ -8,7 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +23,6 @@ from eegvlm_rt.stager import Stager
 from .cli_runs import cli, save_recording, start_cli
 from .streams import said
 from .tiny_bundle import write_tiny_bundle
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +190,10 @@ class TestSignals:
         assert process.stdout is not None
         while json.loads(process.stdout.readline())["type"] != "epoch":
             pass
-        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+        process.send_signal(signal.SIGSTOP)
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
             process.send_signal(number)
         printed, _ = process.communicate(timeout=30)
         assert process.returncode == 130
