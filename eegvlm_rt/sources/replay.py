@@ -200,9 +200,7 @@ class ReplaySource:
         seek(time_s)
 
     def stop(self) -> None:
-        """Let `chunks` end within a quarter of a second; safe from other threads, and in a signal handler, which
-        could find the lock of an event taken.
-        """
+        """Let `chunks` end within a quarter of a second. It takes no lock: safe in a signal handler too."""
         self._stopped = True
 
     def close(self) -> None:
