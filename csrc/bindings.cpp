@@ -4,10 +4,18 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
+#include "ground.hpp"
 #include "render.hpp"
+#include "sweep.hpp"
 
 namespace py = pybind11;
 
@@ -43,9 +51,96 @@ size_t format_of(const std::string& name) {
     throw std::invalid_argument("output: unknown");
 }
 
-eegvlm::Output output_of(const py::array& out, size_t values, size_t kind, const std::array<float, 3>& scale,
-                         const std::array<float, 3>& bias) {
-    const auto format = static_cast<eegvlm::Format>(kind);
+// The bytes that an array's elements lie in.
+struct Extent {
+    intptr_t begin, end;
+
+    explicit Extent(const py::array& array) {
+        begin = end = reinterpret_cast<intptr_t>(array.data());
+        if (array.size() == 0) return;
+        end += array.itemsize();
+        for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
+            const py::ssize_t reach = (array.shape(axis) - 1) * array.strides(axis);
+            (reach < 0 ? begin : end) += reach;
+        }
+    }
+    bool meets(const Extent& other) const { return begin < other.end && other.begin < end; }
+};
+
+// What pictures of one look have in common.
+struct Plan {
+    Plan(int width, int height, int rows, int channels, double line_width,
+         const std::vector<double>& uv_ranges, const std::array<float, 3>& scale_,
+         const std::array<float, 3>& bias_, int ticks, const std::vector<double>& scale_lines, int mark_gray)
+        : layout({width, height, rows, channels, line_width}),
+          uv_range(uv_ranges),
+          scale(scale_),
+          bias(bias_) {
+        const eegvlm::Marks marks{ticks, scale_lines, uv_range, mark_gray};
+        const std::vector<uint8_t> checked = eegvlm::ground(layout, marks);
+        if (ticks > 0 || !scale_lines.empty()) ground = checked;
+    }
+
+    std::vector<eegvlm::Scaling> scaling(const std::vector<double>& gain,
+                                         const std::vector<double>& offset) const {
+        const auto channels = static_cast<size_t>(layout.geometry.channels);
+        const auto of = [&](const std::vector<double>& values, size_t channel, const char* name) {
+            if (values.size() != 1 && values.size() != channels)
+                throw std::invalid_argument(std::string(name) + ": one for all channels, or one each");
+            const double value = values[values.size() == 1 ? 0 : channel];
+            if (!std::isfinite(value)) throw std::invalid_argument(std::string(name) + ": must be finite");
+            return value;
+        };
+        std::vector<eegvlm::Scaling> all;
+        for (size_t c = 0; c < channels; ++c)
+            all.push_back({of(uv_range, c, "uv_range"), of(gain, c, "scale"), of(offset, c, "offset")});
+        return all;
+    }
+
+    py::object ground_picture() const {
+        if (ground.empty()) return py::none();
+        py::array_t<uint8_t> picture({layout.geometry.height, layout.geometry.width});
+        std::copy(ground.begin(), ground.end(), picture.mutable_data());
+        return std::move(picture);
+    }
+
+    eegvlm::Layout layout;
+    std::vector<double> uv_range;
+    std::array<float, 3> scale, bias;
+    std::vector<uint8_t> ground;  // empty: white
+};
+
+// `x` and `mask` are (pictures, channels, samples).
+eegvlm::Traces traces_of(const Plan& plan, const py::array& x, const std::optional<py::array>& mask) {
+    if (x.ndim() != 3) throw std::invalid_argument("x: must be (pictures, channels, samples)");
+    if (x.shape(1) != plan.layout.geometry.channels)
+        throw std::invalid_argument("x: another number of channels than the plan's");
+    if (x.shape(2) > eegvlm::kMaxSamples) throw std::invalid_argument("x: too many samples");
+    eegvlm::Traces traces{
+        {static_cast<const std::byte*>(x.data()), x.strides(2), x.shape(2), sample_type(x.dtype())},
+        x.strides(0),
+        x.strides(1),
+        x.shape(0),
+        1.0,
+        0.0};
+    if (mask) {
+        if (mask->dtype().kind() != 'b') throw py::type_error("mask: dtype must be bool");
+        if (mask->ndim() != 3 || !std::equal(x.shape(), x.shape() + 3, mask->shape()))
+            throw std::invalid_argument("mask: must have the shape of x");
+        traces.mask = {static_cast<const std::byte*>(mask->data()), mask->strides(0), mask->strides(1),
+                       mask->strides(2)};
+    }
+    return traces;
+}
+
+eegvlm::Output output_of(const Plan& plan, const py::array& x, const std::optional<py::array>& mask,
+                         const py::array& out, const std::string& name) {
+    const size_t kind = format_of(name);
+    const eegvlm::Geometry& g = plan.layout.geometry;
+    const size_t values =
+        product({static_cast<size_t>(x.shape(0)), kPlanes[kind], static_cast<size_t>(g.width),
+                 static_cast<size_t>(g.height), sizeof(float)}) /
+        sizeof(float);
     if (out.dtype().kind() != kKinds[kind] || out.itemsize() != kSizes[kind])
         throw py::type_error("out: dtype is not that of the output");
     if (!out.writeable()) throw std::invalid_argument("out: read-only");
@@ -54,30 +149,51 @@ eegvlm::Output output_of(const py::array& out, size_t values, size_t kind, const
     auto* data = static_cast<std::byte*>(const_cast<void*>(out.data()));
     if (reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(out.itemsize()) != 0)
         throw std::invalid_argument("out: misaligned");
-    return {format, data, scale, bias};
+    const Extent target(out);
+    if (target.meets(Extent(x))) throw std::invalid_argument("out: overlaps x");
+    if (mask && target.meets(Extent(*mask))) throw std::invalid_argument("out: overlaps mask");
+    return {static_cast<eegvlm::Format>(kind), data, plan.scale, plan.bias,
+            plan.ground.empty() ? nullptr : plan.ground.data()};
 }
 
-void render(const py::array& x, const py::array& out, const std::string& output, int width, int height,
-            int rows, double line_width, double uv_range, double gain, double offset,
-            const std::array<float, 3>& scale, const std::array<float, 3>& bias, int threads) {
-    if (x.ndim() != 3) throw std::invalid_argument("x: must be (pictures, channels, samples)");
-    if (x.shape(1) > eegvlm::kMaxChannels) throw std::invalid_argument("channels: too many");
-    if (x.shape(2) > eegvlm::kMaxSamples) throw std::invalid_argument("x: too many samples");
-    const eegvlm::Layout layout({width, height, rows, static_cast<int>(x.shape(1)), line_width});
-    const size_t values = product({static_cast<size_t>(x.shape(0)), kPlanes[format_of(output)],
-                                   static_cast<size_t>(width), static_cast<size_t>(height), sizeof(float)}) /
-                          sizeof(float);
-    const eegvlm::Output target = output_of(out, values, format_of(output), scale, bias);
-    const eegvlm::Traces traces{
-        {static_cast<const std::byte*>(x.data()), x.strides(2), x.shape(2), sample_type(x.dtype())},
-        x.strides(0),
-        x.strides(1),
-        x.shape(0),
-        gain,
-        offset};
+void render(const Plan& plan, const py::array& x, const py::array& out, const std::optional<py::array>& mask,
+            const std::string& output, const std::vector<double>& gain, const std::vector<double>& offset,
+            int threads) {
+    const std::vector<eegvlm::Scaling> scaling = plan.scaling(gain, offset);
+    eegvlm::Traces traces = traces_of(plan, x, mask);
+    traces.scaling = scaling.data();
+    const eegvlm::Output target = output_of(plan, x, mask, out, output);
     const py::gil_scoped_release unlocked;
-    eegvlm::render(layout, uv_range, traces, target, threads);
+    eegvlm::render(plan.layout, 0.0, traces, target, threads);
 }
+
+// Keeps the arrays that the picture is drawn from and to.
+class Sweep {
+  public:
+    Sweep(const std::shared_ptr<Plan>& plan, const py::array& x, const py::array& out, const py::array& mask,
+          const std::string& output, const std::vector<double>& gain, const std::vector<double>& offset)
+        : plan_(plan), x_(x), out_(out), mask_(mask) {
+        if (x.ndim() != 3 || x.shape(0) != 1 || x.shape(2) < 1)
+            throw std::invalid_argument("x: must be one picture of at least one sample");
+        const eegvlm::Traces traces = traces_of(*plan, x, mask);
+        const eegvlm::Output target = output_of(*plan, x, mask, out, output);
+        sweep_ = std::make_unique<eegvlm::Sweep>(plan->layout, plan->scaling(gain, offset), traces, target);
+    }
+
+    void redraw(int64_t begin, int64_t end) {
+        if (begin < 0 || end > sweep_->samples() || begin > end)
+            throw std::invalid_argument("begin: 0 <= begin <= end <= samples must hold");
+        const py::gil_scoped_release unlocked;
+        const std::lock_guard<std::mutex> hold(lock_);
+        sweep_->redraw(begin, end);
+    }
+
+  private:
+    std::shared_ptr<Plan> plan_;
+    py::array x_, out_, mask_;
+    std::mutex lock_;
+    std::unique_ptr<eegvlm::Sweep> sweep_;
+};
 
 std::string names(const std::vector<std::string>& all) {
     std::string joined;
@@ -98,6 +214,8 @@ py::dict build_config() {
     config["max_side"] = eegvlm::kMaxSide;
     config["max_rows"] = eegvlm::kMaxRows;
     config["max_channels"] = eegvlm::kMaxChannels;
+    config["max_ticks"] = eegvlm::kMaxTicks;
+    config["max_scale_lines"] = eegvlm::kMaxScaleLines;
     config["max_samples"] = eegvlm::kMaxSamples;
     return config;
 }
@@ -106,10 +224,21 @@ py::dict build_config() {
 
 PYBIND11_MODULE(_kernel, module) {
     module.doc() = "The rendering kernel.";
-    module.def("render", &render, py::arg("x"), py::arg("out"), py::kw_only(), py::arg("output"),
-               py::arg("width"), py::arg("height"), py::arg("rows"), py::arg("line_width"),
-               py::arg("uv_range"), py::arg("gain"), py::arg("offset"), py::arg("scale"), py::arg("bias"),
-               py::arg("threads"));
+    py::class_<Plan, std::shared_ptr<Plan>>(module, "Plan")
+        .def(py::init<int, int, int, int, double, const std::vector<double>&, const std::array<float, 3>&,
+                      const std::array<float, 3>&, int, const std::vector<double>&, int>(),
+             py::kw_only(), py::arg("width"), py::arg("height"), py::arg("rows"), py::arg("channels"),
+             py::arg("line_width"), py::arg("uv_range"), py::arg("scale"), py::arg("bias"), py::arg("ticks"),
+             py::arg("scale_lines"), py::arg("mark_gray"))
+        .def("ground", &Plan::ground_picture)
+        .def("render", &render, py::arg("x"), py::arg("out"), py::arg("mask"), py::arg("output"),
+             py::arg("gain"), py::arg("offset"), py::arg("threads"));
+    py::class_<Sweep>(module, "Sweep")
+        .def(py::init<const std::shared_ptr<Plan>&, const py::array&, const py::array&, const py::array&,
+                      const std::string&, const std::vector<double>&, const std::vector<double>&>(),
+             py::arg("plan"), py::arg("x"), py::arg("out"), py::arg("mask"), py::arg("output"),
+             py::arg("gain"), py::arg("offset"))
+        .def("redraw", &Sweep::redraw, py::arg("begin"), py::arg("end"));
     module.def("use_instruction_set", &eegvlm::use_instruction_set, py::arg("name"));
     module.def("build_config", &build_config);
 }

@@ -66,27 +66,6 @@ void Envelope::trace_run(const float* positions, int64_t begin, int64_t end) {
     loop.include(&heights_[at], &grid_.cells[at], end - begin, low_.data(), high_.data());
 }
 
-void Envelope::retrace(const float* positions, int64_t begin, int64_t end) {
-    const Loops& loop = loops();
-    const int64_t before = std::max<int64_t>(begin - 1, 0), after = std::min(end, grid_.samples - 1);
-    const int32_t from = grid_.cell_of(before), to = grid_.cell_of(after);
-    if (before == 0 || after == grid_.samples - 1) return trace_run(positions, 0, grid_.samples);
-    // Edges from the cell of the sample before to the far edge of the cell of the sample after.
-    const auto first = static_cast<size_t>(from);
-    const int32_t count = std::min(to + 2, cells()) - from;
-    loop.read_edges(positions, &grid_.left[first], &grid_.share[first], grid_.apart, grid_.highest,
-                    grid_.lowest, &edge_[first], count);
-    const int32_t ends = grid_.cell_of(grid_.samples - 1), starts = grid_.cell_of(0);
-    if (from == starts || to == ends) return trace_run(positions, 0, grid_.samples);
-    loop.span(&edge_[first], &low_[first], &high_[first], to - from + 1);
-    const auto cell_begin = grid_.cells.begin();
-    const int64_t low = std::lower_bound(cell_begin, grid_.cells.end(), from) - cell_begin;
-    const int64_t high = std::upper_bound(cell_begin, grid_.cells.end(), to) - cell_begin;
-    const auto at = static_cast<size_t>(low);
-    loop.settle(positions + low, high - low, grid_.highest, grid_.lowest, &heights_[at]);
-    loop.include(&heights_[at], &grid_.cells[at], high - low, low_.data(), high_.data());
-}
-
 // Only cells that a cut can see together with another run.
 void Envelope::keep_pieces(int32_t first, int32_t last) {
     const auto keep = [&](int32_t from, int32_t to) {
@@ -121,26 +100,42 @@ void Envelope::add_run(const float* positions, int64_t begin, int64_t end) {
 }
 
 void Envelope::trace(const float* positions, bool whole) {
-    const int64_t samples = grid_.samples;
+    trace_between(positions, whole, 0, grid_.samples, 0, static_cast<int32_t>(low_.size()) - 1);
+}
+
+void Envelope::trace_cells(const float* positions, int32_t first, int32_t last) {
+    // From the sample before the first cell to the one after the last.
+    const auto begin = std::lower_bound(grid_.cells.begin(), grid_.cells.end(), first) - grid_.cells.begin();
+    const auto end = std::upper_bound(grid_.cells.begin(), grid_.cells.end(), last) - grid_.cells.begin();
+    const int64_t from = std::max<int64_t>(begin - 1, 0), to = std::min<int64_t>(end + 1, grid_.samples);
+    const bool whole = std::none_of(positions + from, positions + to, [](float y) { return std::isnan(y); });
+    trace_between(positions, whole, from, to, first, last);
+}
+
+void Envelope::trace_between(const float* positions, bool whole, int64_t begin, int64_t end, int32_t first,
+                             int32_t last) {
     runs_ = 0;
     pieces_.clear();
-    const bool partly = !whole || samples == 0;
-    const int32_t first = partly ? cells() : grid_.cell_of(0);
-    const int32_t last = partly ? cells() : grid_.cell_of(samples - 1) + 1;
-    std::fill(low_.begin(), low_.begin() + first, kNoLow);
-    std::fill(high_.begin(), high_.begin() + first, kNoHigh);
-    std::fill(low_.begin() + last, low_.end(), kNoLow);
-    std::fill(high_.begin() + last, high_.end(), kNoHigh);
-    if (!partly) {
-        trace_run(positions, 0, samples);
+    const auto clear = [&](int32_t from, int32_t to) {
+        if (from >= to) return;
+        std::fill(low_.begin() + from, low_.begin() + to, kNoLow);
+        std::fill(high_.begin() + from, high_.begin() + to, kNoHigh);
+    };
+    if (begin == end) return clear(first, last + 1);
+    const int32_t starts = grid_.cell_of(begin), ends = grid_.cell_of(end - 1);
+    if (whole) {
+        clear(first, starts);
+        clear(ends + 1, last + 1);
+        trace_run(positions, begin, end);
         runs_ = 1;
         return;
     }
+    clear(std::min(first, starts), std::max(last, ends) + 1);
     const auto next = [&](int64_t from, bool missing) {
-        while (from < samples && std::isnan(positions[from]) != missing) ++from;
+        while (from < end && std::isnan(positions[from]) != missing) ++from;
         return from;
     };
-    for (int64_t from = next(0, false); from < samples;) {
+    for (int64_t from = next(begin, false); from < end;) {
         const int64_t to = next(from, true);
         add_run(positions, from, to);
         from = next(to, false);

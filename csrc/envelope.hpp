@@ -40,8 +40,9 @@ class Envelope {
     // missing. There are kSpare readable floats on either side.
     void trace(const float* positions, bool whole);
 
-    // As `trace` after only samples [begin, end) of a whole trace have changed.
-    void retrace(const float* positions, int64_t begin, int64_t end);
+    // As `trace` for cells [first, last] alone: only the samples that bear on them are read, and cells
+    // outside hold anything.
+    void trace_cells(const float* positions, int32_t first, int32_t last);
 
     bool unbroken() const { return runs_ <= 1; }
 
@@ -54,6 +55,8 @@ class Envelope {
     const std::vector<Piece>& pieces() const { return pieces_; }
 
   private:
+    void trace_between(const float* positions, bool whole, int64_t begin, int64_t end, int32_t first,
+                       int32_t last);
     void trace_run(const float* positions, int64_t begin, int64_t end);
     void add_run(const float* positions, int64_t begin, int64_t end);
     void keep_pieces(int32_t first, int32_t last);

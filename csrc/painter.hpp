@@ -8,8 +8,14 @@
 #include "layout.hpp"
 #include "render.hpp"
 #include "stroke.hpp"
+#include "tiles.hpp"
 
 namespace eegvlm {
+
+// Vertical positions of samples [begin, end) of one channel, written from positions[begin] on; NaN where one
+// is missing. False if any is.
+bool read_positions(const Layout& layout, double uv_range, const Traces& traces, int64_t picture, int channel,
+                    int64_t begin, int64_t end, float* positions);
 
 class Painter {
   public:
@@ -22,23 +28,12 @@ class Painter {
     void paint(const Traces& traces, double uv_range, int64_t picture, const Output& output);
 
   private:
-    // Strips that share no row of pixels with those outside.
-    struct Bunch {
-        int first_strip, end_strip;
-        int top, bottom;  // px
-    };
-
-    void follow(const Traces& traces, double uv_range, int64_t picture, int channel);
-    void paint_tile(const Bunch& bunch, int left, const Canvas& canvas);
-
     Layout layout_;
     Grid grid_;
-    std::vector<Bunch> bunches_;
     std::vector<float> positions_;
     Envelope envelope_;
     std::vector<Stroke> strokes_;
-    std::vector<int32_t> edges_;
-    std::vector<uint16_t> halves_;
+    Tiles tiles_;
 };
 
 }  // namespace eegvlm

@@ -14,16 +14,44 @@
 namespace eegvlm {
 namespace {
 
-// A thread keeps its painter for the next call of the same shape, unless that would hold on to much memory.
+// Painters are kept for the next call of the same shape, unless they would hold on to much memory.
 constexpr int64_t kKeptSamples = 1 << 18;
 constexpr int32_t kKeptColumns = 1 << 20;
+constexpr size_t kKeptPainters = 16;
 
-Painter& painter_for(const Layout& layout, int64_t samples, std::unique_ptr<Painter>& large) {
-    thread_local std::unique_ptr<Painter> kept;
-    const bool keep = samples <= kKeptSamples && layout.columns * layout.geometry.channels <= kKeptColumns;
-    std::unique_ptr<Painter>& place = keep ? kept : large;
-    if (!place || !place->fits(layout, samples)) place = std::make_unique<Painter>(layout, samples);
-    return *place;
+class Painters {
+  public:
+    std::unique_ptr<Painter> take(const Layout& layout, int64_t samples) {
+        {
+            // Whoever cannot look at once makes one anew: nobody waits, not even the child of a fork.
+            const std::unique_lock<std::mutex> hold(lock_, std::try_to_lock);
+            if (hold)
+                for (auto kept = idle_.rbegin(); kept != idle_.rend(); ++kept)
+                    if ((*kept)->fits(layout, samples)) {
+                        std::unique_ptr<Painter> found = std::move(*kept);
+                        idle_.erase(std::next(kept).base());
+                        return found;
+                    }
+        }
+        return std::make_unique<Painter>(layout, samples);
+    }
+
+    void give(std::unique_ptr<Painter> painter, const Layout& layout, int64_t samples) {
+        if (samples > kKeptSamples || layout.columns * layout.geometry.channels > kKeptColumns) return;
+        const std::unique_lock<std::mutex> hold(lock_, std::try_to_lock);
+        if (!hold) return;
+        if (idle_.size() == kKeptPainters) idle_.erase(idle_.begin());
+        idle_.push_back(std::move(painter));
+    }
+
+  private:
+    std::mutex lock_;
+    std::vector<std::unique_ptr<Painter>> idle_;
+};
+
+Painters& painters() {
+    static Painters all;
+    return all;
 }
 
 }  // namespace
@@ -52,10 +80,10 @@ void render(const Layout& layout, double uv_range, const Traces& traces, const O
     std::mutex failure_lock;
     const auto work = [&] {
         try {
-            std::unique_ptr<Painter> large;
-            Painter& painter = painter_for(layout, traces.samples.count, large);
+            std::unique_ptr<Painter> painter = painters().take(layout, traces.samples.count);
             for (int64_t p = next++; p < traces.pictures; p = next++)
-                painter.paint(traces, uv_range, p, output);
+                painter->paint(traces, uv_range, p, output);
+            painters().give(std::move(painter), layout, traces.samples.count);
         } catch (...) {
             const std::lock_guard<std::mutex> hold(failure_lock);
             failure = std::current_exception();

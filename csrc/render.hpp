@@ -17,8 +17,10 @@ struct Traces {
     std::ptrdiff_t picture_stride;
     std::ptrdiff_t channel_stride;
     int64_t pictures;
-    double gain;    // microvolts per unit of the samples
-    double offset;  // microvolts at zero
+    double gain;                       // microvolts per unit of the samples
+    double offset;                     // microvolts at zero
+    const Scaling* scaling = nullptr;  // one per channel, in place of gain, offset and uv_range
+    MaskView mask{};
 };
 
 // Pictures one after another in one format; plane p of a normalized one is gray * scale[p] + bias[p].
@@ -27,6 +29,7 @@ struct Output {
     std::byte* data;
     std::array<float, 3> scale;
     std::array<float, 3> bias;
+    const uint8_t* ground = nullptr;  // gray values behind the trace, one per pixel, or white
 };
 
 int64_t picture_bytes(const Geometry& geometry, Format format);

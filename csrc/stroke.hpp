@@ -21,6 +21,13 @@ class Stroke {
 
     void follow(const Envelope& envelope);
 
+    // As `follow` for cuts [begin, end) alone: the others stay. Of the envelope, cells [begin, end + taps)
+    // are read.
+    void follow_cuts(const Envelope& envelope, int32_t begin, int32_t end);
+
+    // `end` rounded up to where `follow_cuts` may stop.
+    int32_t last_cut(int32_t begin, int32_t end) const;
+
     // One interval per sub-column, in vertical units from the strip's top; empty when top == bottom.
     const std::vector<int16_t>& top() const { return top_; }
     const std::vector<int16_t>& bottom() const { return bottom_; }
@@ -35,15 +42,15 @@ class Stroke {
         int32_t bottom;
     };
 
-    void open_gaps(const Envelope& envelope);
-    void cut_several(const Piece* begin, const Piece* end, int32_t column);
+    void open_gaps(const Envelope& envelope, int32_t begin, int32_t end, std::vector<Span>& more);
+    void cut_several(const Piece* begin, const Piece* end, int32_t column, std::vector<Span>& more);
 
     int32_t columns_;
     int32_t taps_;
     int32_t strip_height_;
     std::vector<int16_t> profile_;
     std::vector<int16_t> top_, bottom_;
-    std::vector<Span> more_;
+    std::vector<Span> more_, fresh_;
     std::vector<Part> parts_;
 };
 

@@ -1,22 +1,57 @@
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-def render(
-    x: NDArray[Any],
-    out: NDArray[Any],
-    *,
-    output: str,
-    width: int,
-    height: int,
-    rows: int,
-    line_width: float,
-    uv_range: float,
-    gain: float,
-    offset: float,
-    scale: tuple[float, float, float],
-    bias: tuple[float, float, float],
-    threads: int,
-) -> None: ...
+class Plan:
+    """What pictures of one look have in common. Raises ValueError naming the argument."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        rows: int,
+        channels: int,
+        line_width: float,
+        uv_range: Sequence[float],
+        scale: tuple[float, float, float],
+        bias: tuple[float, float, float],
+        ticks: int,
+        scale_lines: Sequence[float],
+        mark_gray: int,
+    ) -> None: ...
+    def ground(self) -> NDArray[np.uint8] | None:
+        """What lies behind the trace, (height, width); None where that is white."""
+
+    def render(
+        self,
+        x: NDArray[Any],
+        out: NDArray[Any],
+        mask: NDArray[np.bool_] | None,
+        output: str,
+        gain: Sequence[float],
+        offset: Sequence[float],
+        threads: int,
+    ) -> None:
+        """Draws x, (pictures, channels, samples), without the interpreter's lock."""
+
+class Sweep:
+    """One picture of x, (1, channels, samples), that is drawn again where samples have changed."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        x: NDArray[Any],
+        out: NDArray[Any],
+        mask: NDArray[np.bool_],
+        output: str,
+        gain: Sequence[float],
+        offset: Sequence[float],
+    ) -> None: ...
+    def redraw(self, begin: int, end: int) -> None:
+        """After samples or mask [begin, end) have changed."""
+
 def use_instruction_set(name: str) -> None: ...
 def build_config() -> dict[str, str | int]: ...

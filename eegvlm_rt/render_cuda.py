@@ -9,18 +9,24 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from .errors import BackendError, InputError
-from .render import RenderSpec
+from .render import RenderSpec, checked_scaling
+from .render_spec import plan_of
 
 __all__ = ["render_batch_cuda"]
 
 _TYPES: Final = {"f2": 0, "f4": 1, "f8": 2, "i2": 3, "i4": 4}
 _VALUES: Final = {"u1": 0, "f2": 1, "f4": 2}
+
+
+_MAX_CHANNELS: Final = 8
+_PerChannel = ctypes.c_double * _MAX_CHANNELS
 
 
 class _Call(ctypes.Structure):
@@ -31,10 +37,14 @@ class _Call(ctypes.Structure):
         ("stride", ctypes.c_int64),
         ("pictures", ctypes.c_int64),
         ("out", ctypes.c_void_p),
+        ("mask", ctypes.c_void_p),
+        ("mask_picture_stride", ctypes.c_int64),
+        ("mask_channel_stride", ctypes.c_int64),
+        ("mask_stride", ctypes.c_int64),
         ("stream", ctypes.c_void_p),
-        ("uv_range", ctypes.c_double),
-        ("gain", ctypes.c_double),
-        ("offset", ctypes.c_double),
+        ("uv_range", _PerChannel),
+        ("gain", _PerChannel),
+        ("offset", _PerChannel),
         ("scale", ctypes.c_float * 3),
         ("bias", ctypes.c_float * 3),
         ("type", ctypes.c_int32),
@@ -66,8 +76,9 @@ def render_batch_cuda(
     spec: RenderSpec,
     *,
     out: Any,
-    scale: float = 1.0,
-    offset: float = 0.0,
+    scale: float | Sequence[float] = 1.0,
+    offset: float | Sequence[float] = 0.0,
+    mask: Any = None,
     stream: int = 0,
 ) -> Any:
     """Draws N recordings of one length on the current CUDA device; returns `out` before it is filled.
@@ -75,9 +86,11 @@ def render_batch_cuda(
     x: on the device, anything with __cuda_array_interface__ (PyTorch, CuPy, Numba, JAX): shape (N, n) or
         (N, channels, n) of float16, float32, float64, int16 or int32, any strides; x * scale + offset is in
         microvolts.
-    out: on the device, C-contiguous, apart from x: uint8, float16 or float32 of shape (N, 3, height, width),
-        (N, height, width, 3) or, in gray, (N, height, width). Floats are (u8 / 255 - mean) / std, gray ones
-        with the first of mean and std; float16 is rounded to nearest, ties to even.
+    scale, offset: one for all channels, or one for each.
+    mask: on the device, bool of the shape of x, any strides: true where a sample is missing.
+    out: on the device, C-contiguous, apart from x and mask: uint8, float16 or float32 of shape (N, 3, height,
+        width), (N, height, width, 3) or, in gray, (N, height, width). Floats are (u8 / 255 - mean) / std,
+        gray ones with the first of mean and std; float16 is rounded to nearest, ties to even.
     stream: in whose order it is filled: a cudaStream_t as an integer, such as
         torch.cuda.current_stream().cuda_stream; 0 is the default one.
 
@@ -108,13 +121,17 @@ def render_batch_cuda(
         raise InputError("out", "misaligned", "give an aligned array")
     if pictures.read_only:
         raise InputError("out", "read-only", "give an array that may be written")
-    gain, shift = _finite("scale", scale), _finite("offset", offset)
+    gain = checked_scaling("scale", scale, spec.channels)
+    shift = checked_scaling("offset", offset, spec.channels)
+    missing = None if mask is None else _mask(mask, samples.shape)
     if isinstance(stream, bool) or not isinstance(stream, int):
         raise TypeError(f"stream: {type(stream).__name__}; give a cudaStream_t as an integer")
     if count == 0:
         return out
     if samples.span[0] < pictures.span[1] and pictures.span[0] < samples.span[1]:
         raise InputError("out", "overlaps x", "give an array of its own memory")
+    if missing and missing.span[0] < pictures.span[1] and pictures.span[0] < missing.span[1]:
+        raise InputError("out", "overlaps mask", "give an array of its own memory")
     triple = ctypes.c_float * 3
     call = _Call(
         x=samples.address,
@@ -124,9 +141,13 @@ def render_batch_cuda(
         pictures=count,
         out=pictures.address,
         stream=stream or None,
-        uv_range=spec.uv_range,
-        gain=gain,
-        offset=shift,
+        mask=missing.address if missing else None,
+        mask_picture_stride=missing.strides[0] if missing else 0,
+        mask_channel_stride=missing.strides[1] if missing and len(missing.shape) == 3 else 0,
+        mask_stride=missing.strides[-1] if missing else 0,
+        uv_range=_per_channel(spec.channel_uv_range or (spec.uv_range,), spec.channels),
+        gain=_per_channel(gain, spec.channels),
+        offset=_per_channel(shift, spec.channels),
         scale=triple(*(1 / (255 * s) for s in spec.std)),
         bias=triple(*(-m / s for m, s in zip(spec.mean, spec.std, strict=True))),
         type=_TYPES[samples.kind],
@@ -136,16 +157,20 @@ def render_batch_cuda(
     library = _library()
     device = ctypes.c_int()
     _done(library, library.eegvlm_cuda_device(ctypes.byref(device)))
-    plan = _plan(device.value, spec.width, spec.height, spec.rows, spec.channels, spec.line_width, length)
+    plan = _plan(device.value, spec, length)
     _done(library, library.eegvlm_cuda_render(plan.handle, ctypes.byref(call)))
     return out
 
 
 class _Plan:
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, spec: RenderSpec, length: int) -> None:
         self._library = _library()
         self.handle = ctypes.c_void_p()
-        _done(self._library, self._library.eegvlm_cuda_plan(*arguments, ctypes.byref(self.handle)))
+        look = (spec.width, spec.height, spec.rows, spec.channels, spec.line_width)
+        ground = plan_of(spec).ground()
+        behind = None if ground is None else ground.ctypes.data_as(ctypes.c_void_p)
+        made = self._library.eegvlm_cuda_plan(*look, length, behind, ctypes.byref(self.handle))
+        _done(self._library, made)
 
     def __del__(self) -> None:
         if getattr(self, "handle", None):
@@ -153,8 +178,8 @@ class _Plan:
 
 
 @lru_cache(maxsize=16)
-def _plan(_device: int, *arguments: Any) -> _Plan:
-    return _Plan(*arguments)
+def _plan(_device: int, spec: RenderSpec, length: int) -> _Plan:
+    return _Plan(spec, length)
 
 
 @lru_cache(maxsize=1)
@@ -174,6 +199,7 @@ def _library() -> ctypes.CDLL:
         *(whole,) * 4,
         ctypes.c_double,
         ctypes.c_int64,
+        ctypes.c_void_p,
         ctypes.POINTER(ctypes.c_void_p),
     ]
     library.eegvlm_cuda_render.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Call)]
@@ -191,7 +217,7 @@ def _array(name: str, array: Any) -> _Array:
     if not isinstance(facts, dict):
         raise TypeError(f"{name}: {type(array).__name__}; give a device array with __cuda_array_interface__")
     if facts.get("mask") is not None:
-        raise TypeError(f"{name}: masked array; fill what is masked with NaN")
+        raise TypeError(f"{name}: masked array; fill what is masked with NaN, or give mask=")
     typestr = str(facts["typestr"])
     if typestr[0] == ">":
         raise TypeError(f"{name}: big-endian; give native byte order")
@@ -220,9 +246,14 @@ def _planes(out: _Array, count: int, spec: RenderSpec) -> int:
     return shapes.index(out.shape)
 
 
-def _finite(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: {type(value).__name__}; give a number")
-    if not math.isfinite(value):
-        raise InputError(name, value, "give a finite number")
-    return float(value)
+def _mask(mask: Any, shape: tuple[int, ...]) -> _Array:
+    missing = _array("mask", mask)
+    if missing.kind != "b1":
+        raise TypeError(f"mask: {missing.kind}; give bool, true where a sample is missing")
+    if missing.shape != shape:
+        raise InputError("mask", missing.shape, f"give the shape of x, {shape}")
+    return missing
+
+
+def _per_channel(values: Sequence[float], channels: int) -> ctypes.Array[ctypes.c_double]:
+    return _PerChannel(*(values if len(values) == channels else tuple(values) * channels))

@@ -26,12 +26,14 @@ struct Job {
     int64_t picture_stride, channel_stride, stride;  // bytes
     int32_t samples;
     SampleType type;
+    MaskView mask;
     double gain[kMaxChannels], offset[kMaxChannels];  // from the samples to vertical units
 
     std::byte* out;
     Values values;
     Planes planes;
     float scale[3], bias[3];
+    const uint8_t* ground;  // behind the trace, one per pixel, or null
 
     int32_t tile_width;      // px, a power of two of at least 4
     int32_t strips_at_once;  // whose envelopes are kept together

@@ -49,15 +49,20 @@ EEGVLM_DEVICE double value_at(SampleType type, const std::byte* at) {
 struct Trace {
     const Job& job;
     const std::byte* x;
+    const std::byte* mask;
     double gain, offset;
 
     EEGVLM_DEVICE Trace(const Job& of, int64_t picture, int32_t channel)
         : job(of),
           x(of.x + picture * of.picture_stride + channel * of.channel_stride),
+          mask(of.mask.data
+                   ? of.mask.data + picture * of.mask.picture_stride + channel * of.mask.channel_stride
+                   : nullptr),
           gain(of.gain[channel]),
           offset(of.offset[channel]) {}
 
     EEGVLM_DEVICE float at(int32_t sample) const {
+        if (mask && mask[sample * job.mask.stride] != std::byte{0}) return __builtin_nanf("");
         return eegvlm::position(value_at(job.type, x + sample * job.stride), gain, offset);
     }
     EEGVLM_DEVICE int32_t settle(float position) const {
@@ -338,6 +343,10 @@ EEGVLM_DEVICE void draw_tile(Block& block, const Job& job, int64_t picture, int3
                 sums[i] = covered + below(words[i]);
                 gray[i] = gray_of(covered, darkness);
             }
+            if (job.ground)
+                for (int32_t i = 0; i < count; ++i)
+                    gray[i] =
+                        over_ground(gray[i], job.ground[static_cast<int64_t>(y) * job.width + first + x + i]);
             put_pixels(block, job, picture, y, first + x, count, gray);
         }
     });

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "cuda/interface.h"
 #include "cuda/plan.hpp"
@@ -99,6 +100,7 @@ struct DevicePlan {
         cudaFree(left);
         cudaFree(share);
         cudaFree(profile);
+        cudaFree(ground);
     }
 
     Plan plan;
@@ -106,9 +108,10 @@ struct DevicePlan {
     int64_t cache_bytes = 0;
     int32_t *left = nullptr, *profile = nullptr;
     float* share = nullptr;
+    uint8_t* ground = nullptr;
 };
 
-cudaError_t set_up(DevicePlan& to) {
+cudaError_t set_up(DevicePlan& to, const std::vector<uint8_t>& ground) {
     int index = 0, shared = 0, processors = 0, cache = 0;
     cudaError_t error = cudaGetDevice(&index);
     const auto ask = [&](int* value, cudaDeviceAttr attribute) {
@@ -122,6 +125,7 @@ cudaError_t set_up(DevicePlan& to) {
     if (error == cudaSuccess) error = upload(&to.left, to.plan.left);
     if (error == cudaSuccess) error = upload(&to.share, to.plan.share);
     if (error == cudaSuccess) error = upload(&to.profile, to.plan.profile);
+    if (error == cudaSuccess && !ground.empty()) error = upload(&to.ground, ground);
     for (const auto kernel : {draw<8, 8>, draw<0, 0>})
         if (error == cudaSuccess)
             error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
@@ -143,11 +147,13 @@ int eegvlm_cuda_device(int* device) {
 }
 
 int eegvlm_cuda_plan(int width, int height, int rows, int channels, double line_width, int64_t samples,
-                     void** plan) {
+                     const uint8_t* ground, void** plan) {
     try {
         auto made = std::make_unique<DevicePlan>(eegvlm::Layout({width, height, rows, channels, line_width}),
                                                  samples);
-        const cudaError_t error = eegvlm::cuda::set_up(*made);
+        std::vector<uint8_t> behind;
+        if (ground) behind.assign(ground, ground + static_cast<size_t>(width) * static_cast<size_t>(height));
+        const cudaError_t error = eegvlm::cuda::set_up(*made, behind);
         if (error != cudaSuccess) return failed("plan", error);
         *plan = made.release();
         return 0;
@@ -163,10 +169,13 @@ int eegvlm_cuda_render(const void* plan, const EegvlmCudaCall* call) {
         const DevicePlan& p = *static_cast<const DevicePlan*>(plan);
         if (call->pictures == 0) return 0;
         eegvlm::cuda::Job job = p.plan.job(p.device, call->pictures);
-        for (int c = 0; c < job.channels; ++c) p.plan.scale(job, c, call->uv_range, call->gain, call->offset);
+        for (int c = 0; c < job.channels; ++c) p.plan.scale(job, c, call->uv_range[c], call->gain[c], call->offset[c]);
         job.left = p.left;
         job.share = p.share;
         job.profile = p.profile;
+        job.ground = p.ground;
+        job.mask = {static_cast<const std::byte*>(call->mask), call->mask_picture_stride,
+                    call->mask_channel_stride, call->mask_stride};
         job.x = static_cast<const std::byte*>(call->x);
         job.picture_stride = call->picture_stride;
         job.channel_stride = call->channel_stride;

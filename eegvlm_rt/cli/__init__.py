@@ -1,4 +1,4 @@
-"""The command line: eegvlm-rt demo | stage | render | bundle | journal | info."""
+"""The command line: eegvlm-rt demo | stage | stream | render | bundle | journal | info."""
 
 from __future__ import annotations
 

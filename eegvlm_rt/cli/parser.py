@@ -16,6 +16,7 @@ __all__ = ["MODES", "build_parser"]
 
 MODES = ("head", "direct", "cot")
 REASONS = ("all", "few", "none")
+UNITS = ("uV", "mV", "V", "nV")
 BACKENDS = ("onnxruntime", "tensorrt")
 FORMATS = ("edf-rk", "json", "bids", "bids-hypnogram", "profusion", "edfbrowser")
 
@@ -31,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _demo(commands)
     _stage(commands)
+    _stream(commands)
     _render(commands)
     _bundle(commands)
     _doctor(commands)
@@ -57,7 +59,7 @@ def _later(module: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
-def _model_options(command: argparse.ArgumentParser, *, reasons: str) -> None:
+def _model_options(command: argparse.ArgumentParser, *, reasons: str = "") -> None:
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument(
         "--mode",
@@ -66,7 +68,8 @@ def _model_options(command: argparse.ArgumentParser, *, reasons: str) -> None:
         help="head: the vision tower's stage head; direct: the language model's stage; "
         "cot: its reasoning, then the stage (default)",
     )
-    command.add_argument("--reasons", choices=REASONS, help=f"print the full reasons ({reasons})")
+    if reasons:
+        command.add_argument("--reasons", choices=REASONS, help=f"print the full reasons ({reasons})")
     command.add_argument(
         "--threads", type=_count, metavar="N", help="threads of the model (default: its choice)"
     )
@@ -127,6 +130,65 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.add_argument("--truth", metavar="FILE", help="EDF+ hypnogram to compare with")
     _format_option(command)
     _model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
+
+
+def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "stream", "stream", "Stage a night while it is recorded, or replay one.")
+    add = command.add_argument
+    add(
+        "--source",
+        required=True,
+        metavar="SOURCE",
+        help="lsl:NAME, brainflow:BOARD, edf:FILE or bdf:FILE; a file is played in real time, with @10x ten "
+        "times as fast, with @max at once",
+    )
+    add("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
+    add("--unit", choices=UNITS, help="unit of the samples where the source does not say, or is wrong")
+    add(
+        "--deadline",
+        type=_seconds,
+        metavar="S",
+        help="seconds for each epoch (default: 20 live, none of a file)",
+    )
+    add("--hop", type=_seconds, metavar="S", help="a provisional stage of the latest 30 s this often")
+    add(
+        "--lights-off",
+        metavar="TIME",
+        help="epoch 1 begins then: 22:30, or +90 s from now (default: first sample)",
+    )
+    add("--smooth", action="store_true", help="stages given the course of the night so far")
+    add("--journal", metavar="FILE", help="write everything to this journal, fsync per epoch")
+    add("--resume", action="store_true", help="go on with the night in the journal, if there is one")
+    add(
+        "--out",
+        metavar="DIR",
+        help="write hypnogram.edf, hypnogram.csv, night.json and hypnogram.png there at the end",
+    )
+    add("--json", action="store_true", help="print JSON lines: begin, epoch, text, event, summary")
+    add("--plain", action="store_true", help="print lines on a terminal too, no live view")
+    add(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="S",
+        help="a source quiet for so long has stalled (default: 10)",
+    )
+    add(
+        "--lag-warning",
+        type=_seconds,
+        default=30.0,
+        metavar="S",
+        help="warn of answers so far behind (default: 30)",
+    )
+    add(
+        "--tolerance",
+        type=_seconds,
+        default=0.02,
+        metavar="S",
+        help="timestamps may be off by this (default: 0.02)",
+    )
+    _format_option(command)
+    _model_options(command)
 
 
 def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -274,6 +336,16 @@ def _integer(text: str, *, low: int) -> int:
         value = low - 1
     if not low <= value < 2**31:
         raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from {low}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r}: give seconds above 0")
     return value
 
 

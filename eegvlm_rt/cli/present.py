@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ..outcome import Outcome
 from ..stages import STAGES, Stage
 from .console import plain
 
@@ -26,6 +27,7 @@ __all__ = [
     "reason",
     "row",
     "scored_stage",
+    "verdict",
 ]
 
 STAGE_STYLES: dict[Stage | None, str] = {
@@ -35,6 +37,11 @@ STAGE_STYLES: dict[Stage | None, str] = {
     Stage.N2: "#4FA3DF",
     Stage.N3: "#5B7FD1",
     None: "dim",
+}
+_UNANSWERED = {
+    Outcome.GAP: "gap: not one sample came",
+    Outcome.LATE: "late: no stage within the deadline",
+    Outcome.FAILED: "failed",
 }
 _CLAIMS = {
     "rhythm": ("rhythm", ""),
@@ -47,8 +54,8 @@ _CLAIMS = {
 
 
 def scored_stage(prediction: StagePrediction) -> Stage | None:
-    """The stage that goes into the hypnogram: None where the epoch cannot be scored."""
-    return prediction.stage if prediction.quality.scorable else None
+    """The stage that goes into the hypnogram: None unless the epoch was scored, if late."""
+    return prediction.stage if prediction.outcome in (Outcome.SCORED, Outcome.LATE) else None
 
 
 def clock(start: datetime | None, start_s: float) -> str:
@@ -93,6 +100,10 @@ def row(prediction: StagePrediction, start: datetime | None, width: int) -> Text
 def because(prediction: StagePrediction) -> str:
     """The conclusion of the reason in a few words, or what was measured where there is no reason."""
     parts = []
+    if prediction.outcome in _UNANSWERED:
+        return _UNANSWERED[prediction.outcome] + (f": {plain(prediction.error)}" if prediction.error else "")
+    if prediction.outcome is Outcome.UNSCORABLE and prediction.quality.scorable:
+        return "cannot be scored: unlike any sleep recording"
     if not prediction.quality.scorable:
         flags = ", ".join(sorted(prediction.quality.flags))
         return f"cannot be scored: {flags or 'disturbed'}"
@@ -133,7 +144,7 @@ def reason(prediction: StagePrediction, start: datetime | None, width: int) -> l
         lines.append(
             Text(f"The text is not whole ({prediction.finish}): its claims were not checked.", "yellow")
         )
-    lines.extend(_verdict(prediction))
+    lines.extend(verdict(prediction))
     bar = Text("▌   ", style=style)
     return [title, *(bar + part for line in lines for part in _wrap(line, max(20, width - 4)))]
 
@@ -149,7 +160,7 @@ def pick_few(predictions: Sequence[StagePrediction]) -> list[StagePrediction]:
     return [picked[index] for index in sorted(picked)]
 
 
-def _verdict(prediction: StagePrediction) -> list[Text]:
+def verdict(prediction: StagePrediction) -> list[Text]:
     held, made = _held(prediction)
     if not made:
         return []

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NightState", "night_state"]
 
+_ANSWERS = (RecordKind.PREDICTION, RecordKind.STAGE)
+
 
 @dataclass(frozen=True, slots=True)
 class NightState:
@@ -30,6 +32,8 @@ class NightState:
         outcomes: epochs by outcome.
         missing: numbers below `next_epoch_index` without a prediction, where records were lost.
         finished: whether the night was ended in order.
+        lost_records: records that `loss` records tell of.
+        smoothed: the smoothed probabilities of the last prediction, by the stage's name; None without.
     """
 
     header: Mapping[str, Any]
@@ -41,17 +45,21 @@ class NightState:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
     finished: bool = False
+    lost_records: int = 0
+    smoothed: Mapping[str, float] | None = None
 
 
 def night_state(records: Iterable[Record]) -> NightState:
     """Fold the records of a journal. Values of the wrong kind are passed over; of two predictions for one
-    epoch the first counts.
+    epoch the first counts, and one that was not final only where no final one follows.
     """
     header: Mapping[str, Any] = {}
     clock: dict[str, float] = {}
     outcomes: dict[int, str] = {}
+    early: dict[int, str] = {}
     last: float | None = None
-    count, kind = 0, ""
+    count, kind, lost = 0, "", 0
+    smoothed: Mapping[str, float] | None = None
     for record in records:
         body, kind = record.body, record.kind
         count += 1
@@ -60,11 +68,17 @@ def night_state(records: Iterable[Record]) -> NightState:
         for name in ("grid_start_device_s", "grid_start_wall_s"):
             if kind == RecordKind.CLOCK and (value := _real(body.get(name))) is not None:
                 clock.setdefault(name, value)
-        index = body.get("index") if kind == RecordKind.PREDICTION else None
+        index = body.get("index") if kind in _ANSWERS else None
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 1 << 31:
-            outcomes.setdefault(index, str(body.get("outcome", "scored")))
-        if kind == RecordKind.PREDICTION and (value := _real(body.get("last_timestamp_s"))) is not None:
+            known = outcomes if kind == RecordKind.PREDICTION else early
+            known.setdefault(index, str(body.get("outcome", "scored")))
+        if kind in _ANSWERS and (value := _real(body.get("last_timestamp_s"))) is not None:
             last = value
+        if kind == RecordKind.PREDICTION:
+            smoothed = _distribution(body.get("smoothed"))
+        if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
+            lost += max(0, int(value))
+    outcomes = {**early, **outcomes}
     upto = max(outcomes, default=-1) + 1
     return NightState(
         header=header,
@@ -76,6 +90,8 @@ def night_state(records: Iterable[Record]) -> NightState:
         outcomes=dict(Counter(outcomes.values())),
         missing=_missing(outcomes, upto),
         finished=kind == RecordKind.SHUTDOWN,
+        lost_records=lost,
+        smoothed=smoothed,
     )
 
 
@@ -83,6 +99,14 @@ def _missing(outcomes: Mapping[int, str], upto: int) -> tuple[int, ...]:
     if len(outcomes) == upto or upto > 1 << 20:
         return ()
     return tuple(index for index in range(upto) if index not in outcomes)
+
+
+def _distribution(value: object) -> dict[str, float] | None:
+    if not isinstance(value, dict) or len(value) > 32:
+        return None
+    found = {str(name): _real(p) for name, p in value.items()}
+    known = {name: p for name, p in found.items() if p is not None and 0 <= p <= 1}
+    return known if len(known) == len(value) and abs(sum(known.values()) - 1) < 1e-6 else None
 
 
 def _real(value: object) -> float | None:

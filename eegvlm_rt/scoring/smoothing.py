@@ -59,12 +59,14 @@ class Smoother:
 
 
 class CausalSmoother:
-    """The forward algorithm, one epoch at a time."""
+    """The forward algorithm, one epoch at a time. `before` is what it gave for the epoch before the first."""
 
-    def __init__(self, smoother: Smoother) -> None:
+    def __init__(self, smoother: Smoother, before: Mapping[Stage, float] | None = None) -> None:
         self._smoother = smoother
         self._transitions = np.asarray(smoother.transitions, dtype=np.float64)
         self._state = np.asarray(smoother.initial, dtype=np.float64)
+        if before is not None:
+            self._state = np.asarray([before[stage] for stage in STAGES], dtype=np.float64)
 
     def update(self, probabilities: Mapping[Stage, float] | None, *, epochs: int = 1) -> Probabilities:
         """Probabilities of the stages given this epoch and all before it; they sum to 1.

@@ -18,16 +18,19 @@ Signal = NDArray[np.float32]
 _BAND_EDGES_HZ = (0.15, 0.4, 0.8, 1.4, 2.2, 3.3, 5.0, 7.0, 9.5, 12.5, 16.0, 22.0, 30.0, 49.0)
 
 # Columns of `course.STATES`: W N1 N2 N3 R and active wake. Slopes steepen with depth and REM lies between N1
-# and N2: order and size after Schneider et al. 2022 and Bodizs et al. 2021 (both 2-48 Hz). Levels give the
-# amplitudes of the AASM manual's figures. Active wake has more muscle and less alpha than rest.
-_EXPONENT = np.array([1.25, 1.55, 2.05, 2.65, 1.65, 1.35])
-_LEVEL_10HZ = np.array([0.95, 0.75, 0.95, 1.0, 0.6, 1.0])
-_KNEE_HZ = np.array([1.3, 1.4, 0.9, 0.6, 1.4, 1.2])
-_ALPHA = np.array([1.0, 0.25, 0.08, 0.04, 0.16, 0.2])
-_THETA = np.array([0.35, 1.0, 0.7, 0.4, 0.85, 0.4])
-_BETA = np.array([1.0, 0.55, 0.25, 0.12, 0.5, 1.1])
-_SLOW = np.array([0.0, 0.02, 0.12, 1.0, 0.0, 0.0])
-_MUSCLE = np.array([1.0, 0.4, 0.2, 0.15, 0.08, 2.2])
+# and N2: order and size after Schneider et al. 2022 and Bodizs et al. 2021 (both 2-48 Hz). Levels (µV per
+# root Hz at 10 Hz) and knees give the amplitudes of the AASM manual's figures; where sleep's own were too low
+# between 4 and 16 Hz, spectra of real sleep said so (docs/simulator.md). Active wake has more muscle and less
+# alpha than rest.
+_EXPONENT = np.array([1.55, 2.3, 3.0, 3.1, 2.05, 1.35])
+_LEVEL_10HZ = np.array([0.75, 1.0, 1.35, 1.45, 0.8, 0.95])
+_KNEE_HZ = np.array([1.3, 2.1, 2.8, 2.4, 1.8, 1.2])
+_ALPHA = np.array([1.0, 0.3, 0.14, 0.1, 0.15, 0.2])
+_THETA = np.array([0.3, 0.9, 0.6, 0.4, 0.7, 0.4])
+_SIGMA = np.array([0.0, 0.15, 1.0, 0.8, 0.1, 0.0])
+_BETA = np.array([0.75, 0.45, 0.3, 0.2, 0.4, 1.1])
+_SLOW = np.array([0.0, 0.02, 0.08, 1.0, 0.0, 0.0])
+_MUSCLE = np.array([0.4, 0.2, 0.15, 0.12, 0.06, 2.2])
 _RESTLESS = np.array([0.05, 0.02, 0.0, 0.0, 0.01, 1.0])
 
 
@@ -94,6 +97,7 @@ def background(
     alpha = subject.alpha_uv * montage.alpha * waxing * (_ALPHA @ weights) * (0.2 + 0.8 * eyes_closed)
     theta = subject.theta_uv * modulation(rng, seconds, 2.5, 0.4) * (_THETA @ weights)
     beta = subject.beta_uv * modulation(rng, seconds, 6.0, 0.3) * (_BETA @ weights)
+    sigma = subject.sigma_uv * montage.spindle * modulation(rng, seconds, 2.0, 0.6) * (_SIGMA @ weights)
     slow = subject.slow_uv * montage.slow * modulation(rng, seconds, 4.0, 0.25) * (_SLOW @ weights) ** 0.8
     muscle = subject.muscle_uv * montage.muscle * modulation(rng, seconds, 8.0, 0.7) * (_MUSCLE @ weights)
     sway = subject.restless_uv * modulation(rng, seconds, 2.0, 0.8) * (_RESTLESS @ weights)
@@ -101,6 +105,7 @@ def background(
     rhythms = (
         (alpha, subject.alpha_hz - 0.6, subject.alpha_hz + 0.6),
         (theta, subject.theta_hz - 1.0, subject.theta_hz + 1.0),
+        (sigma, subject.spindle_hz - 1.2, subject.spindle_hz + 1.2),
         (beta, 15.0, min(28.0, 0.9 * nyquist)),
         (slow, 0.65 * subject.slow_hz, 1.6 * subject.slow_hz),
         (muscle, 22.0, 0.98 * nyquist),

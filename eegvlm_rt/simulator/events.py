@@ -147,14 +147,14 @@ def _rates_per_min(subject: Subject) -> tuple[tuple[Maker, tuple[float, ...]], .
     spindles, k_complexes = subject.spindle_per_min, subject.k_complex_per_min
     arousals = subject.arousals_per_h / 60.0
     return (
-        (_spindle, (0.0, 0.15, spindles, 0.5 * spindles, 0.03, 0.0)),
+        (_spindle, (0.0, 0.25, spindles, 0.7 * spindles, 0.03, 0.0)),
         (_k_complex, (0.0, 0.05, k_complexes, 0.8 * k_complexes, 0.0, 0.0)),
-        (_slow_wave, (0.0, 0.0, 1.2, 20.0, 0.0, 0.0)),
+        (_slow_wave, (0.0, 0.0, 1.0, 20.0, 0.0, 0.0)),
         (_vertex, (0.0, 1.5, 0.4, 0.0, 0.0, 0.0)),
         (_sawtooth, (0.0, 0.15, 0.0, 0.0, 1.2, 0.0)),
-        (_saccade, (4.0, 0.3, 0.0, 0.0, 6.0, 14.0)),
+        (_saccade, (3.0, 0.3, 0.0, 0.0, 7.0, 12.0)),
         (_rolling, (0.6, 3.0, 0.1, 0.0, 0.3, 0.2)),
-        (_blink, (6.0, 0.2, 0.0, 0.0, 0.0, 16.0)),
+        (_blink, (2.5, 0.1, 0.0, 0.0, 0.0, 15.0)),
         (_arousal, (0.6, arousals * 1.5, arousals, 0.2 * arousals, arousals, 0.0)),
         (_movement, (0.7, 0.15, 0.05, 0.02, 0.05, 4.0)),
         (_pop, (0.03, 0.02, 0.02, 0.02, 0.02, 0.15)),

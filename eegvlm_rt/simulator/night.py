@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
 from ..epoch import EPOCH_S
-from .background import background
+from .background import background, band_noise
 from .course import stage_weights, with_active_wake
 from .events import add_events
 from .hypnogram import sample_hypnogram
 from .subject import Subject, sample_subject
 
-__all__ = ["SimulatedNight", "simulate_night"]
+__all__ = ["SimulatedNight", "amplify", "simulate_night"]
+
+_DRIFT_HZ = (0.05, 0.25)
+"""Sweat, breathing and electrode drift, before the amplifier's high-pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,12 @@ class SimulatedNight:
     subject: Subject
 
 
-def _amplifier(
+def amplify(
     rng: np.random.Generator, subject: Subject, signal: NDArray[np.float32], sfreq: float
 ) -> NDArray[np.float32]:
+    """What a person's amplifier makes of `signal` (n,) µV: drift, mains and noise added, its band kept."""
     t = np.arange(len(signal), dtype=np.float64) / sfreq
+    signal = signal + subject.drift_uv * band_noise(rng, len(signal), sfreq, *_DRIFT_HZ)
     mains_hz = 50.0 if rng.random() < 0.6 else 60.0
     if mains_hz < 0.5 * sfreq:
         signal = signal + (subject.mains_uv * np.sin(2 * np.pi * mains_hz * t)).astype(np.float32)
@@ -75,7 +80,7 @@ def simulate_night(
     signal = background(rng, subject, states, sfreq)
     add_events(rng, subject, states, sfreq, signal)
     return SimulatedNight(
-        samples_uv=_amplifier(rng, subject, signal, sfreq),
+        samples_uv=amplify(rng, subject, signal, sfreq),
         sfreq=float(sfreq),
         stages=stages,
         channel=channel or subject.montage.channel,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..epoch import to_microvolts
 from ..errors import InputError, SourceError
 from ..preprocess import check_sfreq
 from .chunk import SourceEventKind
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["BrainFlowSource"]
 
 BUFFER_S = 360
+AGAIN_S = 2.0
 _TEXTS = ("serial_port", "mac_address", "ip_address", "serial_number", "other_info", "file")
 _NUMBERS = ("ip_port", "timeout")
 
@@ -37,7 +40,9 @@ class BrainFlowSource(LiveSource):
         board: name or number of `BoardIds`.
         channel: label ("C3") or, where the board has no labels, number of the EEG channel from 1; None takes
             the first.
-        timeout_s: after how many quiet seconds it has stalled.
+        unit: of the board's numbers where BrainFlow is wrong about them; None is µV.
+        timeout_s: after how many quiet seconds it has stalled. The session is then opened anew, except that
+            of a played file, which would begin again.
         options: serial_port, mac_address, ip_address, ip_port, serial_number, timeout, other_info, file, and
             master_board (name or number of the board that made a playback file).
 
@@ -51,11 +56,14 @@ class BrainFlowSource(LiveSource):
         board: str | int,
         channel: str | None = None,
         *,
+        unit: str | None = None,
         timeout_s: float = STALL_S,
         options: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"brainflow:{board}", timeout_s)
         self._shim = _library()
+        self._unit = unit or "uV"
+        to_microvolts(np.zeros(0), self._unit)
         number = self._number(board)
         parameters = self._parameters(options or {})
         described = number if parameters.master_board == _unset(self._shim) else parameters.master_board
@@ -76,12 +84,20 @@ class BrainFlowSource(LiveSource):
         except self._error as error:
             self._release()
             raise self._refusal(board, error) from error
-        self._lost = False
+        self._lost, self._again_at = False, 0.0
+        self._plays = parameters.master_board != _unset(self._shim)
         self._tell(SourceEventKind.CONNECTED)
+
+    def clock_s(self) -> float:
+        """The Unix clock."""
+        return time.time()
 
     def _poll(self) -> Samples:
         try:
             if self._lost:
+                if time.monotonic() < self._again_at:
+                    return nothing()
+                self._again_at = time.monotonic() + AGAIN_S
                 self._board.prepare_session()
                 self._board.start_stream(int(BUFFER_S * self.sfreq))
                 self._lost = False
@@ -89,11 +105,21 @@ class BrainFlowSource(LiveSource):
             data = self._board.get_board_data()
         except self._error as error:
             if not self._lost:
-                self._lost = True
-                self._tell(SourceEventKind.DISCONNECTED, str(error))
-                self._release()
+                self._lose(str(error))
+            self._release()
             return nothing()
-        return np.array(data[self._row], dtype=np.float64), np.array(data[self._clock], dtype=np.float64)
+        samples_uv = to_microvolts(data[self._row], self._unit).astype(np.float64)
+        return samples_uv, np.array(data[self._clock], dtype=np.float64)
+
+    def _stalled(self) -> None:
+        if not (self._lost or self._plays):
+            self._lose("quiet for too long: the session is opened anew")
+
+    def _lose(self, why: str) -> None:
+        self._lost = True
+        self._again_at = 0.0
+        self._tell(SourceEventKind.DISCONNECTED, why)
+        self._release()
 
     def _release(self) -> None:
         try:

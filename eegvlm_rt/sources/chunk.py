@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from ..errors import InputError
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Chunk", "ChunkSource", "SourceEvent", "SourceEventKind"]
+
+
+QUIET_S: Final = 0.25
+"""A source that waits for samples hands over an empty chunk this often."""
 
 
 class SourceEventKind(StrEnum):
@@ -41,7 +45,8 @@ class Chunk:
     """Some consecutive samples of one channel.
 
     Attributes:
-        samples: float64 (n,) in µV, NaN where a sample is missing. n may be 0 where only events are told.
+        samples: float64 (n,) in µV, NaN where a sample is missing. n is 0 where only events are told, and
+            every `QUIET_S` without samples, so that who takes chunks can look at the clock.
         timestamps: float64 (n,) seconds of the device's clock, one per sample.
         received_s: the host's wall clock (`time.time()`) when the samples were taken.
         events: what happened to the source since the chunk before, in order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
@@ -36,10 +37,11 @@ class ChannelReader:
         signal: the channel; its unit and rate have been checked.
         first_s: fraction of a second by which EDF+ starts the samples late; known after the first block.
 
-    Raises, as it is made, what `read_channel` raises except for the amplitudes.
+    `unit` is that of the channel's physical values where the header is wrong about it, None believes the
+    header. Raises, as it is made, what `read_channel` raises except for the amplitudes.
     """
 
-    def __init__(self, path: str | os.PathLike[str], channel: str | None) -> None:
+    def __init__(self, path: str | os.PathLike[str], channel: str | None, *, unit: str | None = None) -> None:
         target, self._handle, size = open_regular(path)
         try:
             self.header = read_header(target, self._handle, size)
@@ -50,7 +52,9 @@ class ChannelReader:
                     f"{self.signal.sfreq:g} Hz in channel {self.signal.label!r}",
                     f"must be {MIN_SFREQ_HZ:g} to {MAX_SFREQ_HZ:g} Hz",
                 )
-            self._gain_uv, self._offset_uv = _calibration(self.header, self.signal)
+            self._gain_uv, self._offset_uv = _calibration(
+                self.header, self.signal if unit is None else replace(self.signal, unit=unit)
+            )
         except BaseException:
             self._handle.close()
             raise
@@ -61,16 +65,17 @@ class ChannelReader:
         """Samples of the channel in the whole file."""
         return self.header.n_records * self.signal.samples_per_record
 
-    def blocks(self, block_s: float | None = None) -> Iterator[NDArray[np.float32]]:
-        """All samples in µV, in blocks of whole data records of about `block_s` seconds (None: 8 MB of file).
+    def blocks(self, block_s: float | None = None, first_record: int = 0) -> Iterator[NDArray[np.float32]]:
+        """Samples in µV from a data record on, in blocks of whole data records of about `block_s` seconds
+        (None: 8 MB of file).
 
         Raises RecordingError where the file is cut meanwhile or its records are not one after the other.
         """
         header, signal = self.header, self.signal
         keeper = next((s for s in header.signals if s.is_annotations), None) if header.plus else None
         per_block = None if block_s is None else max(1, round(block_s / header.record_s))
-        done = 0
-        for block in records(self._handle, header, per_block):
+        done = first_record
+        for block in records(self._handle, header, per_block, first_record):
             if keeper is not None:
                 for i, record in enumerate(block):
                     raw = record_bytes(record, keeper)
@@ -97,15 +102,17 @@ class ChannelReader:
         self.close()
 
 
-def records(handle: BinaryIO, header: EdfHeader, per_block: int | None = None) -> Iterator[NDArray[np.uint8]]:
-    """Yield (records, samples of all signals, bytes of a sample).
+def records(
+    handle: BinaryIO, header: EdfHeader, per_block: int | None = None, first_record: int = 0
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield (records, samples of all signals, bytes of a sample), from data record `first_record` on.
 
     Reads, does not map: a file cut meanwhile is an error.
     """
     width = header.sample_bytes * header.record_samples
     step = min(per_block or header.n_records, max(1, _BLOCK_BYTES // width))
-    handle.seek(header.header_bytes)
-    for first in range(0, header.n_records, step):
+    handle.seek(header.header_bytes + first_record * width)
+    for first in range(first_record, header.n_records, step):
         count = min(step, header.n_records - first)
         raw = handle.read(count * width)
         if len(raw) != count * width:

@@ -14,7 +14,7 @@ import numpy as np
 from ..epoch import array_of, check_amplitude, is_real, to_microvolts
 from ..errors import InputError, SourceError
 from ..preprocess import check_sfreq
-from .chunk import Chunk, SourceEvent, SourceEventKind
+from .chunk import QUIET_S, Chunk, SourceEvent, SourceEventKind
 from .edf import Recording
 from .edf_channel import ChannelReader
 from .mne import from_raw, is_raw
@@ -43,6 +43,7 @@ class _FiniteSource:
     def __init__(self) -> None:
         self._playing: Iterator[Chunk] | None = None
         self._closed = False
+        self._first = 0
 
     def chunks(self) -> Iterator[Chunk]:
         """Chunks to the end; an iteration that was left is gone on with by the next."""
@@ -53,17 +54,28 @@ class _FiniteSource:
         while (chunk := next(self._playing, None)) is not None:
             yield chunk
 
+    def seek(self, time_s: float) -> None:
+        """Begin with the first sample at or after `time_s`; timestamps stay those of the whole. Raises
+        InputError for a time that is none, SourceError where playing has begun.
+        """
+        if not is_real(time_s) or not 0 <= time_s < math.inf:
+            raise InputError("time_s", time_s, "give seconds from the first sample, 0 or more")
+        if self._playing is not None:
+            raise SourceError("source", self.name, "it is playing; seek before the first chunk")
+        self._first = math.ceil(time_s * self.sfreq - 1e-6)
+
     def close(self) -> None:
         """Let go of the file."""
         self._closed = True
 
-    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+    def _blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
+        """Blocks from sample `first` on."""
         raise NotImplementedError
 
     def _play(self) -> Iterator[Chunk]:
-        done = 0
+        done = self._first
         events: tuple[SourceEvent, ...] = (self._event(SourceEventKind.CONNECTED),)
-        for block in self._blocks():
+        for block in self._blocks(done):
             times = np.arange(done, done + len(block), dtype=np.float64) / self.sfreq
             yield Chunk(block.astype(np.float64), times, time.time(), events)
             done += len(block)
@@ -90,11 +102,16 @@ class EdfSource(_FiniteSource):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], channel: str | None = None, *, chunk_s: float = CHUNK_S
+        self,
+        path: str | os.PathLike[str],
+        channel: str | None = None,
+        *,
+        unit: str | None = None,
+        chunk_s: float = CHUNK_S,
     ) -> None:
         super().__init__()
         self._chunk_s = _positive("chunk_s", chunk_s)
-        self._reader = ChannelReader(path, channel)
+        self._reader = ChannelReader(path, channel, unit=unit)
         header, signal = self._reader.header, self._reader.signal
         self.name = f"edf:{header.path.name}"
         self.sfreq, self.channel, self.start = signal.sfreq, signal.label, header.start
@@ -115,8 +132,14 @@ class EdfSource(_FiniteSource):
         super().close()
         self._reader.close()
 
-    def _blocks(self) -> Iterator[NDArray[np.float32]]:
-        return self._reader.blocks(self._chunk_s)
+    def _blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
+        per_record = self._reader.signal.samples_per_record
+        record, rest = divmod(min(first, self._reader.n_samples), per_record)
+        step = max(1, round(self._chunk_s * self.sfreq))
+        for block in self._reader.blocks(self._chunk_s, record):
+            for start in range(rest, len(block), step):
+                yield block[start : start + step]
+            rest = 0
 
 
 class RecordingSource(_FiniteSource):
@@ -130,16 +153,17 @@ class RecordingSource(_FiniteSource):
         self.sfreq, self.channel, self.start = recording.sfreq, recording.channel, recording.start
         self.duration_s = recording.duration_s
 
-    def _blocks(self) -> Iterator[NDArray[np.float32]]:
-        for first in range(0, len(self._samples_uv), self._step):
-            yield self._samples_uv[first : first + self._step]
+    def _blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
+        for start in range(first, len(self._samples_uv), self._step):
+            yield self._samples_uv[start : start + self._step]
 
 
 class ReplaySource:
     """Another source held back to `speed` times real time; `math.inf` plays as fast as it is read.
 
-    A chunk is handed over when its last sample is due, as a device would. A listener who is late is not
-    waited for: the next chunks come at once until the play has caught up.
+    A chunk is handed over when its last sample is due, as a device would; until then an empty one comes every
+    quarter of a second. A listener who is late is not waited for: the next chunks come at once until the play
+    has caught up.
     """
 
     def __init__(self, source: ChunkSource, speed: float = 1.0) -> None:
@@ -161,10 +185,20 @@ class ReplaySource:
                     self._origin = (time.monotonic(), float(chunk.timestamps[0]))
                 began, first_s = self._origin
                 due = began + (float(chunk.timestamps[-1]) - first_s + 1.0 / self.sfreq) / self.speed
-                self._wait(due)
+                while not self._wait(due):
+                    yield Chunk(np.empty(0), np.empty(0), time.time())
             if self._stopped.is_set():
                 return
             yield Chunk(chunk.samples, chunk.timestamps, time.time(), chunk.events)
+
+    def seek(self, time_s: float) -> None:
+        """Begin with the first sample at or after `time_s` of a file, MNE object or array, before anything
+        is played. Raises what they raise, SourceError for a source that cannot.
+        """
+        seek = getattr(self._source, "seek", None)
+        if seek is None:
+            raise SourceError("source", self.name, "it cannot begin elsewhere than at its first sample")
+        seek(time_s)
 
     def stop(self) -> None:
         """Let `chunks` end at its next step; safe in a signal handler and from other threads."""
@@ -175,8 +209,10 @@ class ReplaySource:
         self.stop()
         self._source.close()
 
-    def _wait(self, due: float) -> None:
-        self._stopped.wait(max(0.0, due - time.monotonic()))
+    def _wait(self, due: float) -> bool:
+        """Wait until then, but not longer than `QUIET_S`; whether the time has come."""
+        left_s = due - time.monotonic()
+        return self._stopped.wait(min(QUIET_S, max(0.0, left_s))) or left_s <= QUIET_S
 
     def __enter__(self) -> Self:
         return self
@@ -191,16 +227,17 @@ def replay(
     *,
     speed: float = 1.0,
     sfreq: float | None = None,
-    unit: str = "uV",
+    unit: str | None = None,
     chunk_s: float = CHUNK_S,
 ) -> ReplaySource:
     """Play a recording at `speed` times real time, in chunks of about `chunk_s` seconds.
 
     `source` is the path of an EDF or BDF file, a `Recording`, an MNE `Raw`, or an array (n_samples,) with its
-    `sfreq` in Hz and its `unit`. Raises InputError and its subclasses for what cannot be played.
+    `sfreq` in Hz and its `unit` (uV). `unit` of a file is that of its physical values where its header is
+    wrong about it. Raises InputError and its subclasses for what cannot be played.
     """
     if isinstance(source, str | os.PathLike):
-        return ReplaySource(EdfSource(source, channel, chunk_s=chunk_s), speed)
+        return ReplaySource(EdfSource(source, channel, unit=unit, chunk_s=chunk_s), speed)
     if is_raw(source):
         return ReplaySource(RecordingSource(from_raw(source, channel), chunk_s=chunk_s, name="mne"), speed)
     if isinstance(source, Recording):
@@ -209,8 +246,8 @@ def replay(
     if samples.ndim != 1 or samples.size == 0 or sfreq is None:
         found = f"{type(source).__name__} {samples.shape}, sfreq {sfreq}"
         raise InputError("source", found, "give a path, a recording, an MNE Raw, or (n_samples,) with sfreq")
-    samples_uv = to_microvolts(samples, unit)
-    check_amplitude(samples_uv, unit)
+    samples_uv = to_microvolts(samples, unit or "uV")
+    check_amplitude(samples_uv, unit or "uV")
     recording = Recording(samples_uv, check_sfreq(sfreq), channel or "EEG")
     return ReplaySource(RecordingSource(recording, chunk_s=chunk_s), speed)
 

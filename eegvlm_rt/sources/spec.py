@@ -13,7 +13,8 @@ from ..errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .chunk import ChunkSource
+    from .live import LiveSource
+    from .replay import ReplaySource
 
 __all__ = ["SourceSpec", "open_source", "parse_source"]
 
@@ -72,10 +73,12 @@ def open_source(
     spec: str | SourceSpec,
     channel: str | None = None,
     *,
+    unit: str | None = None,
     timeout_s: float | None = None,
     chunk_s: float | None = None,
-) -> ChunkSource:
-    """Open what a source string names; `timeout_s` is that of a stall, `chunk_s` the chunks of a file.
+) -> ReplaySource | LiveSource:
+    """Open what a source string names; `timeout_s` is that of a stall, `chunk_s` the chunks of a file, `unit`
+    that of its numbers where it does not say, or is wrong about it.
 
     Raises SourceError, ChannelError, UnitError, SamplingRateError or RecordingError.
     """
@@ -84,7 +87,7 @@ def open_source(
     if parsed.kind == "edf":
         from .replay import CHUNK_S, replay
 
-        return replay(parsed.target, channel, speed=parsed.speed, chunk_s=chunk_s or CHUNK_S)
+        return replay(parsed.target, channel, speed=parsed.speed, unit=unit, chunk_s=chunk_s or CHUNK_S)
     from .live import STALL_S
 
     wait_s = STALL_S if timeout_s is None else timeout_s
@@ -94,10 +97,10 @@ def open_source(
         return LslSource(
             parsed.target,
             channel,
-            unit=options.get("unit"),
+            unit=unit or options.get("unit"),
             source_id=options.get("source_id"),
             timeout_s=wait_s,
         )
     from .brainflow import BrainFlowSource
 
-    return BrainFlowSource(parsed.target, channel, timeout_s=wait_s, options=options)
+    return BrainFlowSource(parsed.target, channel, unit=unit, timeout_s=wait_s, options=options)

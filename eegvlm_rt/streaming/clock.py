@@ -1,4 +1,4 @@
-"""The device's clock against the host's."""
+"""The device's clock against the host's, and the host's against the one that nobody can set."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["DriftMeter"]
+__all__ = ["DriftMeter", "HostClock", "age_s"]
 
 _POINTS: Final = 256
 _SHORTEST_S: Final = 60.0
+_STEP_S: Final = 1.0
 
 
 class DriftMeter:
@@ -49,3 +50,36 @@ class DriftMeter:
         device = points[second, 0] - points[first, 0]
         apart = wall > 0
         return float((np.median(device[apart] / wall[apart]) - 1) * 1e6) if apart.any() else None
+
+
+class HostClock:
+    """Tells when the host's wall clock was set: its distance from the monotonic clock is another one.
+
+    Steps below 1 s are not told from the slow corrections of a time service.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None
+        self.set_by_s = 0.0
+        """Sum of all steps so far: the wall clock less this runs on as if it had never been set."""
+
+    def read(self, wall_s: float, monotonic_s: float) -> float:
+        """Seconds by which the wall clock was set since the last reading."""
+        ahead = wall_s - monotonic_s
+        step_s = 0.0 if self._ahead is None else ahead - self._ahead
+        self._ahead = ahead
+        if abs(step_s) < _STEP_S:
+            return 0.0
+        self.set_by_s += step_s
+        return step_s
+
+
+def age_s(received_s: float, wall_s: float, step_s: float) -> float:
+    """How long ago something came that bears the wall clock's `received_s`, at `wall_s`, where that clock was
+    set by `step_s` since the last reading. What seems to have come before the step, or after now, has its age
+    corrected by it.
+    """
+    seems_s = wall_s - received_s
+    if step_s and (seems_s >= step_s > 0 or seems_s < 0 > step_s):
+        seems_s -= step_s
+    return max(0.0, seems_s)

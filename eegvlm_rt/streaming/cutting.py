@@ -68,9 +68,12 @@ class Cutter:
         """Number of the epoch that the next sample falls into."""
         return self._epoch_of(self.raw.end)
 
-    def flag(self, flag: QualityFlag) -> None:
-        """Mark the epoch that the next sample falls into."""
-        self._flags.setdefault(self.in_progress, set()).add(flag)
+    def flag(self, flag: QualityFlag, places: NDArray[np.intp] | None = None) -> None:
+        """Mark the epoch that the next sample falls into, or those of some places."""
+        if places is None:
+            places = np.asarray([self.raw.end])
+        for index in np.unique(((places + 0.5) / (EPOCH_S * self._rate)).astype(np.intp)):
+            self._flags.setdefault(max(self.next_index, int(index)), set()).add(flag)
 
     def append(self, x: NDArray[np.float32]) -> Iterator[Cut]:
         """Take samples in their place; gives what they complete. To be run to its end."""

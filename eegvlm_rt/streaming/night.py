@@ -16,16 +16,16 @@ class StreamEventKind(StrEnum):
     """What is worth knowing beside the predictions.
 
     LAG: answers stand further behind the wire than the threshold. CAUGHT_UP: no longer. CLOCK: the device's
-    clock was read anew; told once an epoch. UNIT: the amplitude of the first epoch with signal does not fit
-    the unit. STALLED:
-    the source went quiet; the night stays open. SOURCE: the source told of something. FAILED: the model
-    raised an error.
+    clock was read anew, told once an epoch, or the host's was set. UNIT: the amplitude of the first epoch
+    with signal does not fit the unit. JOURNAL: it cannot be written, or can be again. STALLED: the source
+    went quiet; the night stays open. SOURCE: the source told of something. FAILED: the model raised an error.
     """
 
     LAG = "lag"
     CAUGHT_UP = "caught up"
     CLOCK = "clock"
     UNIT = "unit"
+    JOURNAL = "journal"
     STALLED = "stalled"
     SOURCE = "source"
     FAILED = "failed"
@@ -54,6 +54,8 @@ class Night:
         drift_ppm: how much faster the device's clock runs than the host's; None before it can be told.
         lag_s: of the last final prediction; `worst_lag_s` of all.
         clock_jumps: how often the device's clock was read anew.
+        journal_losses: records of the journal that could not be written.
+        unrecorded: epochs before a resume whose records were lost; they are in none of the counts.
     """
 
     epochs: Mapping[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
@@ -65,6 +67,8 @@ class Night:
     lag_s: float = 0.0
     worst_lag_s: float = 0.0
     clock_jumps: int = 0
+    journal_losses: int = 0
+    unrecorded: int = 0
 
     @property
     def total(self) -> int:

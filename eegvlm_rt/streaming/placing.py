@@ -24,17 +24,26 @@ SETTLED_S: Final = 1.0
 DOUBTFUL_GAP_S: Final = 60.0
 OVERLAP_S: Final = 2.0
 RESUME_OVERLAP_S: Final = 60.0
+WAITING: Final = -0.5
+FINEST: Final = 0.25
+"""Timestamps so large that a float64 does not tell them apart by this share of a sample are no numbers: those
+of a clock in nanoseconds, say.
+"""
 _LOOK: Final = 4096
+_LOOK_AFTER: Final = 32
 _ANCHORS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What comes next: some `samples`, or `gap` missing ones; `flag` is for the epoch it begins in."""
+    """What comes next: some `samples`, or `gap` missing ones; `flag` is for the epoch it begins in or, where
+    `places` is given, for those that these samples of it fall into.
+    """
 
     samples: NDArray[np.float32] | None = None
     gap: int = 0
     flag: QualityFlag | None = None
+    places: NDArray[np.intp] | None = None
 
 
 class Placer:
@@ -50,6 +59,8 @@ class Placer:
     - early: samples equal to those already held, and others at most 2 s early, are dropped. Otherwise the
       clock went back, and is read anew from there.
     - a clock that comes back to its first reading or one of the last is read as then.
+    - where a night goes on and the device's clock began anew meanwhile, as after a power cut: by the host's
+      clock (`wall_place`) as far as that is known, else right after what there is.
     - within 1 s of signal after a clock was read anew, a jump of more than 60 s is no gap: a clock that runs
       wild must not fill the night with hours that never were.
 
@@ -71,6 +82,7 @@ class Placer:
         max_gap_s: float,
     ) -> None:
         self._rate = rate
+        self._largest_s = FINEST / rate * 2.0**52
         self._raw = raw
         self._exact = tolerance_s <= EXACT_S
         self._tolerance = max(1.5, tolerance_s * rate)
@@ -83,25 +95,34 @@ class Placer:
         self._first: tuple[float, ...] = ()
         self._old: deque[float] = deque(maxlen=_ANCHORS)
         self.anchor_s = anchor_s
+        self.wall_place: int | None = None
+        """Where the next sample belongs by the host's clock."""
         self.dropped = 0
         """Samples dropped so far: duplicates, overlaps, drift, and those before lights-off."""
 
     def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
         """Steps for (n,) samples. Each must be carried out before the next is asked for."""
+        if not len(x):
+            return
         if stamps is None:
             stamps = self._without_stamps(len(x))
             if stamps is None:
                 yield Step(x)
                 return
-        known = np.isfinite(stamps)
-        if len(x) and self.anchor_s is None:
-            first = stamps[known][0] if known.any() else 0.0
-            self.anchor_s = float(first) - int(np.argmax(known)) / self._rate - self._raw.end / self._rate
-        i = 0
+        with np.errstate(invalid="ignore", over="ignore"):
+            known = np.abs(stamps) < self._largest_s
+        if self.anchor_s is None:
+            if not known.any():
+                yield self._following(x, known)
+                return
+            at = int(np.argmax(known))
+            self.anchor_s = float(stamps[at]) - at / self._rate - self._raw.end / self._rate
+        i, look = 0, _LOOK
         while i < len(x):
-            count = self._regular(stamps[i : i + _LOOK], known[i : i + _LOOK])
+            count = self._regular(stamps[i : i + look], known[i : i + look])
+            look = min(_LOOK, 4 * look) if count else _LOOK_AFTER
             if count:
-                yield Step(x[i : i + count], flag=None if known[i : i + count].all() else QualityFlag.CLOCK)
+                yield self._following(x[i : i + count], known[i : i + count])
                 self._waiting = False
                 i += count
             else:
@@ -129,16 +150,22 @@ class Placer:
     def _regular(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> int:
         """How many of the next samples simply follow."""
         assert self.anchor_s is not None
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             off = (stamps - self.anchor_s) * self._rate - (self._raw.end + np.arange(len(stamps)))
             reached = np.maximum.accumulate(np.where(known, stamps, -np.inf))
             before = np.maximum(self._latest, np.concatenate([[-np.inf], reached[:-1]]))
-            early = -0.5 if self._waiting else -self._tolerance
+            early = WAITING if self._waiting else -self._tolerance
             bad = known & ((off > self._tolerance) | (off < early) | (self._exact & (stamps <= before)))
         count = int(np.argmax(bad)) if bad.any() else len(bad)
         if count:
             self._latest = max(self._latest, float(reached[count - 1]))
         return count
+
+    def _following(self, x: NDArray[np.float32], known: NDArray[np.bool_]) -> Step:
+        if known.all():
+            return Step(x)
+        places = self._raw.end + np.flatnonzero(~known)
+        return Step(x, flag=QualityFlag.CLOCK, places=places)
 
     def _irregular(
         self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
@@ -164,24 +191,39 @@ class Placer:
             return 0, Step(gap=gap, flag=QualityFlag.GAP)
         if self._waiting:
             if self._resumed and off < -RESUME_OVERLAP_S * self._rate:
-                return self._anchor(stamp - expected / self._rate)
-            self.dropped += 1
-            return 1, None
+                gap = max(0, (self.wall_place or 0) - expected)
+                gap = gap if gap <= self._max_gap else 0
+                taken, step = self._anchor(stamp - (expected + gap) / self._rate)
+                return taken, Step(gap=gap, flag=QualityFlag.CLOCK) if gap else step
+            return self._before_lights_off(stamps[:_LOOK], known[:_LOOK])
         if creep and stamp > self._latest:
             self.dropped += 1
             self._latest = stamp
             return 1, Step(flag=QualityFlag.DRIFT)
         return self._early(x[:_LOOK], stamps[:_LOOK], known[:_LOOK])
 
+    def _before_lights_off(
+        self, stamps: NDArray[np.float64], known: NDArray[np.bool_]
+    ) -> tuple[int, Step | None]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = (stamps - (self.anchor_s or 0.0)) * self._rate - self._raw.end
+        before = known & (off < WAITING)
+        if self._resumed:
+            before &= off >= -RESUME_OVERLAP_S * self._rate
+        count = max(1, len(before) if before.all() else int(np.argmin(before)))
+        self.dropped += count
+        return count, None
+
     def _early(
         self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
     ) -> tuple[int, Step | None]:
         assert self.anchor_s is not None
         expected = self._raw.end
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
             places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
-            early = (places < expected) | (self._exact & (stamps <= self._latest))
+            again = self._exact & (stamps <= self._latest)
+            early = known & ((ahead - expected < -self._tolerance) | again)
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
         count = int(np.argmin(keep)) if not keep.all() else len(keep)

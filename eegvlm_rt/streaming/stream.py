@@ -9,7 +9,7 @@ from asyncio import to_thread
 from collections import Counter
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -19,15 +19,18 @@ from ..outcome import Outcome
 from ..preprocess import check_sfreq, lookahead_s
 from ..scoring import CausalSmoother
 from ..scoring.recording import evidence_of
+from ..sources.chunk import SourceEventKind
+from ..stages import STAGES, Stage
 from .answering import Answer, Answerer
-from .clock import DriftMeter
+from .clock import DriftMeter, HostClock, age_s
 from .cutting import Cutter
 from .feeding import chunks_of, chunks_of_async
 from .night import Night, StreamEvent, StreamEventKind
+from .notes import Notes
 from .placing import Placer, Step
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -81,9 +84,10 @@ class StreamingStager:
     ) -> None:
         self.sfreq = rate = check_sfreq(sfreq)
         to_microvolts(np.zeros(0), unit)
-        for name, value in (("deadline", deadline), ("lights_off_s", lights_off_s)):
-            if value is not None and not (is_real(value) and 0 <= abs(value) < np.inf and value >= 0):
-                raise InputError(name, value, "give finite seconds, 0 or more, or None")
+        if deadline is not None and not (is_real(deadline) and 0 <= deadline < np.inf):
+            raise InputError("deadline", deadline, "give finite seconds, 0 or more, or None")
+        if lights_off_s is not None and not (is_real(lights_off_s) and abs(lights_off_s) < np.inf):
+            raise InputError("lights_off_s", lights_off_s, "give finite seconds, or None")
         for name, value in (("lag_warning_s", lag_warning_s), ("max_gap_s", max_gap_s)):
             if not is_real(value) or value <= 0:
                 raise InputError(name, value, "give seconds above 0")
@@ -109,15 +113,19 @@ class StreamingStager:
             max_gap_s=max_gap_s,
         )
         self._answerer = Answerer(engine, mode, constrained=constrained, deadline_s=deadline, on_text=on_text)
-        self._smoother = CausalSmoother(smoother) if smooth and smoother is not None else None
-        self._journal, self._on_event = journal, on_event
-        self._drift = DriftMeter()
+        self._smoother = None
+        if smooth and smoother is not None:
+            self._smoother = CausalSmoother(smoother, None if resume is None else _stages(resume.smoothed))
+        self._on_event = on_event
+        self._notes = Notes(journal, self._tell, lost_before=0 if resume is None else resume.lost_records)
+        self._unrecorded = 0 if resume is None else len(resume.missing)
+        self._drift, self._host = DriftMeter(), HostClock()
         self._grid_start_wall_s = None if resume is None else resume.grid_start_wall_s
         self._counts: Counter[Outcome] = Counter()
         for name, count in ({} if resume is None else resume.outcomes).items():
             if name in tuple(Outcome):
                 self._counts[Outcome(name)] += count
-        self._provisional = self._jumps = 0
+        self._provisional = self._jumps = self._stalls = 0
         self._clock_told = -1
         self._lag_s = self._worst_lag_s = 0.0
         self._lag_warning_s = lag_warning_s
@@ -140,19 +148,24 @@ class StreamingStager:
             InputError: not (n,) real numbers each, or the stream is closed.
         """
         arrived, now = perf_counter(), time.time()
-        if received_s is not None and is_real(received_s):
-            arrived -= max(0.0, now - received_s)
-            now = float(received_s)
+        step_s = self._host.read(now, arrived)
+        if step_s:
+            self._tell(StreamEventKind.CLOCK, f"the host's clock was set by {step_s:+.1f} s")
+        if received_s is not None and is_real(received_s) and abs(received_s) != np.inf:
+            age = age_s(float(received_s), now, step_s)
+            arrived, now = arrived - age, now - age if step_s else float(received_s)
         x, stamps = self._checked(samples, timestamps)
         with self._lock:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
             found: list[StagePrediction] = []
+            if not self._started and self._grid_start_wall_s is not None:
+                self._placer.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
             for cuts in self._cuts(x, stamps):
                 self._begin(now)
                 found += self._given(self._answerer.answer(cuts, arrived))
             if len(x):
-                self._drift.add(self._placer.device_s(self._cutter.raw.end), now)
+                self._drift.add(self._placer.device_s(self._cutter.raw.end), now - self._host.set_by_s)
             return found + self._given(self._answerer.finished())
 
     def poll(self) -> list[StagePrediction]:
@@ -173,9 +186,7 @@ class StreamingStager:
             found = self._answerer.answer(cuts, arrived) if cuts else []
             given = self._given(found + self._answerer.finished(wait=True))
             self._answerer.close()
-            if self._journal is not None:
-                self._journal.append("shutdown", {"night": self.night.to_dict()})
-                self._journal.sync()
+            self._notes.shutdown(self.night)
             return given
 
     def close(self) -> list[StagePrediction]:
@@ -210,10 +221,11 @@ class StreamingStager:
     def take(self, chunk: Chunk) -> list[StagePrediction]:
         """`push` for a `Chunk`, whose samples are in µV; what befell its source goes to the journal."""
         for event in chunk.events:
+            if event.kind is SourceEventKind.STALLED and self._stalls:
+                self._stalls -= 1
+                continue
             self._tell(StreamEventKind.SOURCE, f"{event.kind}: {event.detail}")
-            if self._journal is not None:
-                body = {"event": str(event.kind), "at_s": event.at_s, "detail": event.detail}
-                self._journal.append("source", body)
+            self._notes.source(str(event.kind), event.at_s, event.detail)
         if self._unit not in ("uV", "µV", "μV"):
             raise InputError("unit", self._unit, "chunks are in µV: open the stream with unit='uV'")
         return self.push(chunk.samples, chunk.timestamps, received_s=chunk.received_s)
@@ -231,7 +243,14 @@ class StreamingStager:
             lag_s=self._lag_s,
             worst_lag_s=self._worst_lag_s,
             clock_jumps=self._jumps,
+            journal_losses=self._notes.losses,
+            unrecorded=self._unrecorded,
         )
+
+    @property
+    def position_s(self) -> float:
+        """Seconds of signal, missing samples included, from the start of epoch 0; may be read at any time."""
+        return self._cutter.raw.end / self.sfreq
 
     @property
     def next_index(self) -> int:
@@ -283,7 +302,7 @@ class StreamingStager:
             yield from self._cutter.skip(step.gap, step.flag)
             return
         if step.flag is not None:
-            self._cutter.flag(step.flag)
+            self._cutter.flag(step.flag, step.places)
         if step.samples is not None:
             yield from self._cutter.append(step.samples)
 
@@ -294,13 +313,11 @@ class StreamingStager:
         if self._grid_start_wall_s is None:
             self._grid_start_wall_s = wall_s - self._cutter.raw.end / self.sfreq
         self._record_clock(wall_s)
+        self._notes.watch()
 
     def _record_clock(self, wall_s: float) -> None:
-        if self._journal is None:
-            return
         end = self._cutter.raw.end
-        self._journal.append(
-            "clock",
+        self._notes.clock(
             {
                 "grid_start_device_s": self._placer.anchor_s,
                 "grid_start_wall_s": self._grid_start_wall_s,
@@ -314,9 +331,9 @@ class StreamingStager:
 
     def _given(self, answers: list[Answer]) -> list[StagePrediction]:
         found = [self._one(answer) for answer in answers]
-        if self._journal is not None and any(not p.provisional for p in found):
+        if any(not p.provisional for p in found):
             self._record_clock(time.time())
-            self._journal.sync()
+            self._notes.sync()
         return found
 
     def _one(self, answer: Answer) -> StagePrediction:
@@ -324,7 +341,11 @@ class StreamingStager:
         prediction, cut = answer.prediction, answer.cut
         if not cut.final or prediction.provisional:
             self._provisional += 1
-            return replace(prediction, provisional=True, lag_s=lag_s)
+            prediction = replace(prediction, provisional=True, lag_s=lag_s)
+            if cut.final:
+                self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+                self._notes.sync()
+            return prediction
         found = None if self._smoother is None else self._smoother.update(evidence_of(prediction))
         prediction = replace(prediction, lag_s=lag_s, smoothed=found)
         self._counts[prediction.outcome] += 1
@@ -332,18 +353,8 @@ class StreamingStager:
         self._watch_lag(lag_s)
         if prediction.outcome is Outcome.FAILED:
             self._tell(StreamEventKind.FAILED, prediction.error)
-        if self._journal is not None:
-            self._journal.append("prediction", self._record(prediction, cut))
+        self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
         return prediction
-
-    def _record(self, prediction: StagePrediction, cut: Cut) -> dict[str, Any]:
-        return {
-            **prediction.to_dict(),
-            "samples": cut.samples,
-            "samples_sha256": cut.digest,
-            "last_timestamp_s": self._placer.device_s(cut.end - 1),
-            "wall_s": time.time(),
-        }
 
     def _check_unit(self, cut: Cut) -> None:
         if self._unit_known or cut.row.quality.missing_share > 0.5:
@@ -363,9 +374,8 @@ class StreamingStager:
 
     def _stalled(self, stall: SourceStalledError) -> None:
         self._tell(StreamEventKind.STALLED, str(stall))
-        if self._journal is not None:
-            body = {"event": "stalled", "at_s": time.time(), "detail": str(stall)}
-            self._journal.append("source", body)
+        self._stalls += 1
+        self._notes.source("stalled", time.time(), str(stall))
 
     def _tell(self, kind: StreamEventKind, detail: str) -> None:
         level = (
@@ -374,6 +384,12 @@ class StreamingStager:
         _log.log(level, "%s: %s", kind, detail)
         if self._on_event is not None:
             self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
+
+
+def _stages(smoothed: Mapping[str, float] | None) -> dict[Stage, float] | None:
+    if smoothed is None or set(smoothed) != {stage.name for stage in STAGES}:
+        return None
+    return {stage: smoothed[stage.name] for stage in STAGES}
 
 
 def _hop_samples(hop: float | None, rate: float) -> int | None:

@@ -25,6 +25,7 @@ void envelope();
 void layout();
 void samples();
 void stroke();
+void sweep();
 void tile();
 
 }  // namespace eegvlm::checks

@@ -9,6 +9,7 @@
 #include "cuda/emulate.hpp"
 #include "cuda/plan.hpp"
 #include "fixed.hpp"
+#include "ground.hpp"
 #include "render.hpp"
 
 namespace {
@@ -37,6 +38,7 @@ struct Case {
     eegvlm::Geometry geometry;
     int64_t samples;
     Gaps gaps;
+    bool marked;  // ticks, scale lines, a mask, and channels that differ in range, gain and offset
 };
 
 template <typename T>
@@ -61,19 +63,37 @@ bool same(const Case& c) {
     const auto pixels = static_cast<size_t>(c.geometry.width * c.geometry.height);
     std::vector<uint8_t> bytes(3 * pixels);
     std::vector<float> floats(3 * pixels);
-    const eegvlm::Traces traces{{data, 4, c.samples, eegvlm::SampleType::f32}, 0, row, 1, kGain, kOffset};
+    eegvlm::Traces traces{{data, 4, c.samples, eegvlm::SampleType::f32}, 0, row, 1, kGain, kOffset};
+    std::vector<eegvlm::Scaling> scaling;
+    for (size_t channel = 0; channel < channels; ++channel) {
+        const double more = c.marked ? static_cast<double>(channel) : 0.0;
+        scaling.push_back({kRange + 7.0 * more, kGain - 0.1 * more, kOffset + more});
+    }
+    traces.scaling = scaling.data();
+    std::vector<std::byte> missing(c.marked ? channels * static_cast<size_t>(c.samples) : 0);
+    for (size_t i = 0; i < missing.size(); ++i) missing[i] = std::byte{i % 97 < 9};
+    std::vector<uint8_t> ground;
+    if (c.marked) {
+        traces.mask = {missing.data(), 0, c.samples, 1};
+        ground = eegvlm::ground(layout, {30, {37.5, -12.0}, {kRange}, 200});
+    }
+    const uint8_t* behind = ground.empty() ? nullptr : ground.data();
     const std::array<float, 3> scale{kScale[0], kScale[1], kScale[2]}, bias{kBias[0], kBias[1], kBias[2]};
     eegvlm::render(layout, kRange, traces,
-                   {eegvlm::Format::u8_hwc, reinterpret_cast<std::byte*>(bytes.data()), scale, bias}, 1);
-    eegvlm::render(layout, kRange, traces,
-                   {eegvlm::Format::f32_chw, reinterpret_cast<std::byte*>(floats.data()), scale, bias}, 1);
+                   {eegvlm::Format::u8_hwc, reinterpret_cast<std::byte*>(bytes.data()), scale, bias, behind},
+                   1);
+    eegvlm::render(
+        layout, kRange, traces,
+        {eegvlm::Format::f32_chw, reinterpret_cast<std::byte*>(floats.data()), scale, bias, behind}, 1);
 
     bool equal = true;
     for (const eegvlm::cuda::Device& device : kDevices) {
         const eegvlm::cuda::Plan plan(layout, c.samples);
         eegvlm::cuda::Job job = plan.job(device, 1);
         for (int channel = 0; channel < c.geometry.channels; ++channel)
-            plan.scale(job, channel, kRange, kGain, kOffset);
+            plan.scale(job, channel, scaling[static_cast<size_t>(channel)].uv_range,
+                       scaling[static_cast<size_t>(channel)].gain,
+                       scaling[static_cast<size_t>(channel)].offset);
         job.left = plan.left.data();
         job.share = plan.share.data();
         job.profile = plan.profile.data();
@@ -81,6 +101,8 @@ bool same(const Case& c) {
         job.channel_stride = row;
         job.stride = 4;
         job.type = eegvlm::SampleType::f32;
+        job.mask = traces.mask;
+        job.ground = behind;
         std::memcpy(job.scale, kScale, sizeof kScale);
         std::memcpy(job.bias, kBias, sizeof kBias);
         equal &= drawn<uint8_t>(job, Values::u8, Planes::hwc, 3 * pixels) == bytes;
@@ -104,12 +126,13 @@ int main() {
                     for (const int64_t samples :
                          width == 336 ? std::vector<int64_t>{3000} : std::vector<int64_t>{1, 100, 3000})
                         for (const Gaps gaps : {Gaps::none, Gaps::few, Gaps::many}) {
-                            ++cases;
-                            if (same({{width, 69, rows, channels, line}, samples, gaps})) continue;
+                            const bool marked = ++cases % 4 == 0;
+                            if (same({{width, 69, rows, channels, line}, samples, gaps, marked})) continue;
                             ++failures;
-                            std::cerr << "width " << width << " rows " << rows << " channels " << channels
-                                      << " line " << line << " samples " << samples << " gaps "
-                                      << static_cast<int>(gaps) << ": another picture than the CPU's\n";
+                            std::cerr << (marked ? "marked, width " : "width ") << width << " rows " << rows
+                                      << " channels " << channels << " line " << line << " samples "
+                                      << samples << " gaps " << static_cast<int>(gaps)
+                                      << ": another picture than the CPU's\n";
                         }
     std::cout << cases << " cases, " << failures << " differ\n";
     return failures == 0 ? 0 : 1;

@@ -49,6 +49,10 @@ FROZEN.setflags(write=False)
         ({"out": OnDevice(FROZEN)}, ValueError, "out"),
         ({"scale": float("nan")}, ValueError, "scale"),
         ({"offset": "1"}, TypeError, "offset"),
+        ({"scale": (1.0, 2.0)}, ValueError, "scale"),
+        ({"mask": np.zeros((2, 50), bool)}, TypeError, "mask"),
+        ({"mask": OnDevice(np.zeros((2, 50), np.uint8))}, TypeError, "mask"),
+        ({"mask": OnDevice(np.zeros((2, 49), bool))}, ValueError, "mask"),
         ({"stream": 1.5}, TypeError, "stream"),
         ({"spec": {}}, TypeError, "spec"),
     ],
@@ -62,6 +66,12 @@ def test_a_wrong_argument_is_named(changed: dict[str, Any], error: type[Exceptio
 def test_an_out_that_overlaps_the_samples_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^out: overlaps x"):
         render_batch_cuda(OnDevice(OUT.reshape(2, -1)[:, :50]), SPEC, out=OnDevice(OUT))
+
+
+def test_an_out_that_overlaps_the_mask_is_refused() -> None:
+    mask = OnDevice(OUT.view(np.bool_).reshape(2, -1)[:, :50])
+    with pytest.raises(ValueError, match=r"^out: overlaps mask"):
+        render_batch_cuda(OnDevice(X), SPEC, out=OnDevice(OUT), mask=mask)
 
 
 def test_without_the_library_the_error_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,14 +41,24 @@ def test_the_cpp_checks_pass(tmp_path: Path) -> None:
     run(ctest, "--test-dir", str(tmp_path), "--output-on-failure", "--no-tests=error")
 
 
+def arguments(function: object) -> list[str]:
+    """Names from the signature that heads the docstring of a compiled function."""
+    signature = (function.__doc__ or "").splitlines()[0]
+    return re.findall(r"(\w+): ", signature)
+
+
 def test_the_stub_lists_what_the_module_has() -> None:
     stub = ast.parse((ROOT / "eegvlm_rt" / "_kernel.pyi").read_text(encoding="utf-8"))
-    functions = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef)}
-    assert set(functions) == {name for name in vars(_kernel) if not name.startswith("_")}
-    for name, node in functions.items():
-        listed = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
-        signature = (getattr(_kernel, name).__doc__ or "").splitlines()[0]
-        assert re.findall(r"(\w+): ", signature) == listed
+    homes: list[tuple[Any, list[ast.stmt]]] = [(_kernel, stub.body)]
+    classes = [node for node in stub.body if isinstance(node, ast.ClassDef)]
+    homes += [(getattr(_kernel, node.name), node.body) for node in classes]
+    for home, body in homes:
+        functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+        listed = set(functions) | ({node.name for node in classes} if home is _kernel else set())
+        assert listed - {"__init__"} == {name for name in vars(home) if not name.startswith("_")}
+        for name, node in functions.items():
+            expected = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+            assert arguments(getattr(home, name)) == expected
 
 
 def test_build_config_tells_compiler_and_limits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from eegvlm_rt.simulator import MONTAGES, sample_hypnogram, sample_subject, simu
 from eegvlm_rt.simulator.background import band_noise
 from eegvlm_rt.simulator.course import STATES, stage_weights, with_active_wake
 from eegvlm_rt.simulator.hypnogram import transition_matrices
+from eegvlm_rt.simulator.night import amplify
 from eegvlm_rt.stages import Stage
 
 SFREQ = 100.0
@@ -126,7 +128,25 @@ def test_n3_has_the_largest_slow_waves(pure_stages: dict[Stage, np.ndarray]) -> 
 
 def test_n2_has_more_sigma_than_rem(pure_stages: dict[Stage, np.ndarray]) -> None:
     sigma = {stage: band_power(epochs, 12.0, 15.0) for stage, epochs in pure_stages.items()}
-    assert sigma[Stage.N2] > 1.3 * sigma[Stage.R]
+    assert sigma[Stage.N2] > 2 * sigma[Stage.R]
+
+
+def test_the_spectrum_is_steepest_in_deep_sleep_and_flattest_awake(
+    pure_stages: dict[Stage, np.ndarray],
+) -> None:
+    fall = {
+        stage: band_power(epochs, 4, 8) / band_power(epochs, 20, 30) for stage, epochs in pure_stages.items()
+    }
+    assert fall[Stage.W] < fall[Stage.R] < fall[Stage.N2]
+    assert fall[Stage.W] < fall[Stage.N1] < fall[Stage.N3]
+
+
+def test_electrodes_drift_below_the_band_that_is_kept() -> None:
+    subject = replace(sample_subject(np.random.default_rng(0)), drift_uv=20.0, highpass_hz=0.1)
+    flat = np.zeros(60_000, dtype=np.float32)
+    frequency, density = welch(amplify(np.random.default_rng(0), subject, flat, SFREQ), SFREQ, nperseg=6000)
+    drifts = (frequency >= 0.03) & (frequency <= 0.35)
+    assert density[drifts].sum() > 0.9 * density.sum()
 
 
 def test_wake_has_the_most_fast_activity(pure_stages: dict[Stage, np.ndarray]) -> None:

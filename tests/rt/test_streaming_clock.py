@@ -273,6 +273,65 @@ def test_no_clock_at_all_ends_no_night(stager: Stager, x: np.ndarray, value: flo
     assert stream.night.total == len(found)
 
 
+@pytest.mark.parametrize("per_s", [1e9, 1e12])
+def test_a_clock_too_fine_for_its_numbers_is_none(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, clean: list[dict], per_s: float
+) -> None:
+    with stager.stream(RATE) as stream:
+        found = night_of(stream, x, (1.7e9 + stamps) * per_s, [500])
+    assert [row["probabilities"] for row in said(found)] == [row["probabilities"] for row in clean]
+    assert flags(found) == [{QualityFlag.CLOCK}] * 8
+
+
+@pytest.mark.parametrize("size", [13, 700, 6 * N])
+def test_the_flag_of_broken_timestamps_is_in_their_epoch(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, size: int
+) -> None:
+    broken = stamps.copy()
+    broken[[2 * N + 5, 2 * N + 6, 5 * N]] = np.nan
+    with stager.stream(RATE) as stream:
+        found = night_of(stream, x[: 6 * N], broken[: 6 * N], [size])
+    assert [i for i, seen in enumerate(flags(found)) if seen] == [2, 5]
+
+
+@pytest.mark.parametrize("pieces", [[1], [2], [3]])
+def test_samples_at_the_edge_of_the_tolerance_are_judged_one_by_one(
+    stager: Stager, x: np.ndarray, pieces: list[int]
+) -> None:
+    with stager.stream(50) as stream:
+        stream.push(x[:11], np.arange(11) / 50)
+        night_of(stream, x[11:14], np.array([0.186, 0.206, 0.226]), pieces)
+    assert stream.night.dropped_samples == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_samples_without_a_time_follow_in_any_pieces(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, value: float, size: int
+) -> None:
+    broken = stamps[:1000].copy()
+    broken[:300] = value
+    broken[600:700:2] = value
+    broken[601:700:2] = broken[599]
+    with stager.stream(RATE) as stream:
+        night_of(stream, x[:1000], broken, [size])
+    assert stream.night.dropped_samples == 50
+    assert stream.night.clock_jumps == 0
+    assert stream.night.grid_start_device_s == pytest.approx(T0, abs=1e-9)
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_nothing_pushed_changes_nothing(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, stamped: bool
+) -> None:
+    state = NightState({}, None, None, 3, None, 10, {"scored": 3})
+    nothing = np.zeros(0)
+    with stager.stream(RATE, resume=state) as stream:
+        stream.push(nothing, nothing if stamped else None)
+        found = night_of(stream, x[:N], stamps[:N], [64])
+    assert [(p.index, set(p.quality.flags & {QualityFlag.CLOCK})) for p in found] == [(3, set())]
+
+
 class TestGrid:
     def test_it_may_begin_at_lights_off(self, stager: Stager, x: np.ndarray, stamps: np.ndarray) -> None:
         with stager.stream(RATE, lights_off_s=T0 + 45) as stream:

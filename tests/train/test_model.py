@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration, preset
+from eegvlm_train.model.presets import vision_preset
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +176,41 @@ def test_unused_layers_take_no_part_in_training() -> None:
     (outputs.loss + model.visual(pictures(1)).stage_logits.sum()).backward()
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
+
+
+@pytest.mark.parametrize(("kind", "count"), [("low", 144), ("high", 1), ("both", 288)])
+def test_one_of_the_two_levels_can_be_left_out(kind: str, count: int) -> None:
+    config = preset("nano")
+    config.visual_tokens = kind
+    model = EegVlmForConditionalGeneration(config).eval()
+    assert config.num_visual_tokens == count
+    with torch.no_grad():
+        _, high, tokens = model.visual(pictures(1))
+        low = model.projector(model.low_level(pictures(1)))
+        expected = {
+            "low": low,
+            "high": model.projector(high)[:, None],
+            "both": torch.cat([low, low + model.projector(high)[:, None]], dim=1),
+        }
+    torch.testing.assert_close(tokens, expected[kind])
+
+
+def test_other_visual_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match="visual_tokens: 'some'; use one of both, low, high"):
+        EegVlmConfig(visual_tokens="some")
+
+
+def test_a_tower_whose_patches_are_not_shown_is_not_trained() -> None:
+    config = preset("nano")
+    config.visual_tokens = "high"
+    model = EegVlmForConditionalGeneration(config)
+    model.freeze_unused()
+    assert not any(p.requires_grad for p in model.vision_tower.parameters())
+
+
+def test_the_vision_steps_carry_a_stand_in_for_the_language_model() -> None:
+    config = vision_preset("paper", rows=2)
+    assert config.render is not None
+    assert config.render["rows"] == 2
+    assert config.vision_config.to_dict() == preset("paper").vision_config.to_dict()
+    assert config.text_config.hidden_size < 100

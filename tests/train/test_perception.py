@@ -10,7 +10,8 @@ from eegvlm_train.model import EegVlmForConditionalGeneration, VisualEnhancement
 from eegvlm_train.model.initialization import fan_in_initialize
 from eegvlm_train.model.perception import (
     LOCAL_TARGETS,
-    PerceptionHeads,
+    EnhancementHeads,
+    TowerHeads,
     findings_loss,
     local_loss,
     local_targets,
@@ -75,31 +76,31 @@ def test_many_events_are_the_highest_class() -> None:
 def test_heads_give_a_value_per_segment_of_each_network() -> None:
     config = preset("nano")
     model = EegVlmForConditionalGeneration(config).eval()
-    heads = PerceptionHeads(config, rows=6)
     pixels = torch.randn(2, 3, 336, 336)
     with torch.no_grad():
-        _, high, feature_map = model.enhancement.look(pixels)
-        seen = heads(model.low_level(pixels), high, feature_map)
-    assert seen.stage_logits.shape == (2, 5)
-    assert seen.tower_local.shape == (2, 6 * 12, LOCAL_TARGETS)
-    assert seen.high_local.shape == (2, 6 * 7, LOCAL_TARGETS)
+        of_tower = TowerHeads(config, rows=6)(model.low_level(pixels))
+        stage_logits, high, feature_map = model.enhancement.look(pixels)
+        of_module = EnhancementHeads(config, rows=6)(stage_logits, high, feature_map)
+    assert of_tower.stage_logits.shape == of_module.stage_logits.shape == (2, 5)
+    assert of_tower.findings.shape == of_module.findings.shape == (2, 16)
+    assert of_tower.local.shape == (2, 6 * 12, LOCAL_TARGETS)
+    assert of_module.local.shape == (2, 6 * 7, LOCAL_TARGETS)
+    assert of_module.stage_logits is stage_logits
 
 
 def test_a_segment_is_predicted_from_the_patches_that_show_it() -> None:
-    config = preset("nano")
-    heads = PerceptionHeads(config, rows=6).eval()
+    heads = TowerHeads(preset("nano"), rows=6).eval()
     low = torch.zeros(1, 144, 128)
     changed = low.clone()
     changed[0, 12 * 5 + 7] = torch.randn(128)
-    high, feature_map = torch.zeros(1, 128), torch.zeros(1, 192, 6, 7)
     with torch.no_grad():
-        difference = heads(changed, high, feature_map).tower_local - heads(low, high, feature_map).tower_local
+        difference = heads(changed).local - heads(low).local
     assert difference.abs().sum(-1)[0].nonzero().flatten().tolist() == [2 * 12 + 7]
 
 
 def test_rows_must_divide_the_grid_of_patches() -> None:
     with pytest.raises(ValueError, match="rows: 5; the grid of 12 x 12 patches"):
-        PerceptionHeads(preset("nano"), rows=5)
+        TowerHeads(preset("nano"), rows=5)
 
 
 def branch_share(module: VisualEnhancementModule) -> float:

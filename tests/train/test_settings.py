@@ -5,21 +5,47 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+import eegvlm_train
 import pytest
 import torch
-from eegvlm_train.loop import Averaged, parameter_groups, rate_at
+from eegvlm_train.loop import Averaged, parameter_groups, rate_at, trained_state
 from eegvlm_train.settings import LanguageSettings, RunSettings, VisionSettings, load_settings
 from torch import nn
 
-
-@pytest.mark.parametrize("name", ["nano-vision", "nano-vision-gpu"])
-def test_shipped_vision_recipes_load(name: str) -> None:
-    assert load_settings(VisionSettings, name, {}).preset == "nano"
+RECIPES = sorted(path.stem for path in Path(eegvlm_train.__file__).parent.joinpath("recipes").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("name", ["nano-language", "nano-language-gpu"])
-def test_shipped_language_recipes_load(name: str) -> None:
-    assert load_settings(LanguageSettings, name, {}).preset == "nano"
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "ablation"])
+def test_shipped_recipes_are_named_after_their_preset_and_step(name: str) -> None:
+    preset, step, *more = name.split("-")
+    settings = load_settings(LanguageSettings if step == "language" else VisionSettings, name, {})
+    assert settings.preset == preset
+    if isinstance(settings, LanguageSettings):
+        kinds = {"lora", "qlora"} & {*more} or {"lora" if preset == "small" else "full"}
+        assert kinds == {settings.tuning}
+
+
+def test_the_large_recipes_are_the_papers() -> None:
+    settings = load_settings(LanguageSettings, "paper-language-qlora", {})
+    assert (settings.lora_rank, settings.lora_alpha) == (128, 256)
+    assert (settings.learning_rate, settings.projector_rate) == (3e-4, 2e-5)
+    assert settings.batch_size == 16
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"tuning": "prefix"}, "tuning: 'prefix'; use one of full, lora, qlora"),
+        ({"visual_tokens": "middle"}, "visual_tokens: 'middle'"),
+        ({"labels": "mine"}, "labels: 'mine'"),
+        ({"tuning": "qlora"}, "ema_decay: 0.999; 4-bit weights"),
+        ({"lora_rank": "0"}, "lora_rank: 0"),
+        ({"cot_weight": "0", "direct_weight": "0"}, "both are 0"),
+    ],
+)
+def test_impossible_language_settings_are_named(overrides: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_settings(LanguageSettings, None, overrides)
 
 
 def test_overrides_win_over_the_recipe_which_wins_over_the_defaults(tmp_path: Path) -> None:
@@ -70,6 +96,27 @@ def test_only_matrices_decay_and_frozen_weights_are_left_out() -> None:
     assert [tuple(p.shape) for p in plain["params"]] == [(4,), (4,), (4,)]
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert decayed["peak"] == plain["peak"] == 0.01
+
+
+def test_the_average_leaves_frozen_weights_alone() -> None:
+    module = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    module[0].requires_grad_(False)
+    averaged = Averaged(module, 0.5)
+    before = averaged.module[0].weight.item()
+    with torch.no_grad():
+        module[0].weight.add_(1.0)
+        module[1].weight.add_(1.0)
+    averaged.update(module, 100)
+    assert averaged.module[0].weight.item() == before
+    assert averaged.module[1].weight.item() == pytest.approx(module[1].weight.item() - 0.5)
+
+
+def test_the_running_state_leaves_out_what_is_frozen() -> None:
+    module = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    module[0].requires_grad_(False)
+    frozen = frozenset(name for name, p in module.named_parameters() if not p.requires_grad)
+    kept = set(trained_state(module, frozen))
+    assert kept == {"1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"}
 
 
 def test_the_average_follows_a_young_run_fast_and_an_old_one_slowly() -> None:

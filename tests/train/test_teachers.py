@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from eegvlm_train.nights import labels_path, night_path, save_npz
 from eegvlm_train.simulate import write_night
 from eegvlm_train.statistics import count_transitions
@@ -29,6 +30,23 @@ def test_prepare_gives_z_scored_epochs_of_2560_samples() -> None:
     assert 0.8 < float(epochs.std()) < 1.1
 
 
+def test_teachers_that_know_the_night_count_twice() -> None:
+    mean = consensus({"gssc_epoch": one_hot(0), "gssc_context": one_hot(1), "yasa": one_hot(2)})
+    np.testing.assert_allclose(mean[0], [0.2, 0.4, 0.4, 0, 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("sfreq", [50.0, 100.0, 256.0])
+def test_gssc_is_fed_a_flat_band_from_its_corner_to_30_hz(sfreq: float) -> None:
+    t = np.arange(round(sfreq * 600)) / sfreq
+    for hz in (1.0, 22.0, 29.0):
+        if hz < sfreq / 2:
+            both = prepare(
+                (np.sin(2 * np.pi * hz * t) + np.sin(2 * np.pi * 5.0 * t)).astype(np.float32), sfreq
+            )
+            power = np.abs(np.fft.rfft(both[5])) ** 2
+            assert power[round(hz * 30)] / power[150] == pytest.approx(1.0, abs=0.1)
+
+
 def test_merge_keeps_both_sources_and_renews_the_mean(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):
@@ -39,7 +57,7 @@ def test_merge_keeps_both_sources_and_renews_the_mean(tmp_path: Path) -> None:
     assert main([str(here), "--merge", str(there)]) == 0
     with np.load(target) as file:
         assert set(file.files) == {"yasa", "gssc_epoch", "teacher"}
-        np.testing.assert_allclose(file["teacher"][0], [0, 0.5, 0, 0.5, 0])
+        np.testing.assert_allclose(file["teacher"][0], [0, 2 / 3, 0, 1 / 3, 0], atol=1e-3)
 
 
 def test_a_written_night_is_conditioned_and_left_alone_the_second_time(tmp_path: Path) -> None:
@@ -48,7 +66,7 @@ def test_a_written_night_is_conditioned_and_left_alone_the_second_time(tmp_path:
     with np.load(path) as file:
         assert file["x"].shape == (12, 3000)
         assert file["x"].dtype == np.int16
-        assert len(file["raw"]) == 12 * 3000
+        assert len(file["raw"]) == round(12 * 30 * float(file["sfreq"]))
         assert abs(float(file["x"].mean()) * float(file["uv_per_lsb"])) < 5.0
     assert write_night(11, tmp_path, hours=0.1).stat().st_mtime_ns == stamp
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from eegvlm_train.data.language import BranchLayout, LanguageBatches
+from eegvlm_train.data.language import BranchLayout, LanguageBatch, LanguageBatches
 from eegvlm_train.data.nightset import load_nights
+from eegvlm_train.data.slips import SLIPPING, slipped
 from eegvlm_train.data.texts import RULE_STAGES, AnswerTexts, TokenWeights, branching, sample_stages
 from eegvlm_train.tokenizer import build_tokenizer
 
+from eegvlm_rt.evidence import Findings, Rhythm
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import RULES, choices, parse
+from eegvlm_rt.rationale import RULES, check, choices, parse
 from eegvlm_rt.render import RenderSpec
 from eegvlm_rt.stages import Stage
 
@@ -114,3 +116,76 @@ def test_the_second_branch_sees_the_prefix_and_itself_alone() -> None:
         [1, 1, 0, 0, 0, 1, 1, 1],
     ]
     assert layout.positions(6, torch.device("cpu")).tolist() == [[0, 1, 2, 3, 4, 2, 3, 4]]
+
+
+def test_a_slip_changes_only_the_slots_it_names() -> None:
+    found = Findings(Rhythm.THETA, 0.2, 1, 0, 0.1, 60.0)
+    donor = Findings(Rhythm.DELTA, 0.0, 4, 2, 0.6, 140.0)
+    named = set()
+    for seed in range(200):
+        stated, slips = slipped(found, donor, np.random.default_rng(seed))
+        named |= slips
+        for slot, field in SLIPPING.items():
+            if slot not in slips:
+                assert getattr(stated, field) == getattr(found, field)
+        assert 0.0 <= stated.alpha_share <= 1.0
+        assert 0.0 <= stated.slow_wave_share <= 1.0
+        assert min(stated.spindles, stated.k_complexes) >= 0
+    assert named == set(SLIPPING)
+
+
+def test_a_slipped_text_is_no_target_where_it_slips_and_true_of_what_it_states(texts: AnswerTexts) -> None:
+    stated = Findings(Rhythm.THETA, 0.2, 2, 0, 0.1, 60.0)
+    slips = frozenset({"spindles", "amplitude_uv"})
+    plain, slipping = (
+        texts.stated(stated, Stage.N2, Stage.N1),
+        texts.stated(stated, Stage.N2, Stage.N1, slips),
+    )
+    assert plain.ids.tolist() == slipping.ids.tolist()
+    silenced = plain.ids[(slipping.weights == 0) & (plain.weights > 0)]
+    assert texts.tokenizer.decode(silenced.tolist()) == " two spindles 60"
+    rationale = parse(texts.tokenizer.decode(slipping.ids.tolist()[:-1]))
+    assert rationale.rule.id == "N2.2"
+    assert all(result.strict == "supported" for result in check(rationale, stated))
+
+
+def test_noise_changes_findings_but_not_stages(texts: AnswerTexts, nights_folder: Path) -> None:
+    nights = load_nights(nights_folder, "train")
+    index = np.arange(len(nights))
+    plain, noisy = (
+        LanguageBatches(nights, RenderSpec(), texts, most_probable=True, findings_noise=share)(
+            index, np.random.default_rng(1)
+        )
+        for share in (0.0, 1.0)
+    )
+    direct = plain.ids[:, : len(texts.direct_question) + 2]
+    assert (direct == noisy.ids[:, : direct.shape[1]]).all()
+
+    def stages(batch: LanguageBatch) -> list[int]:
+        rules = batch.ids[torch.arange(len(index)), batch.stage_place]
+        return [int(RULE_STAGES[texts.rule_tokens.tolist().index(int(rule))]) for rule in rules]
+
+    assert stages(plain) == stages(noisy)
+    assert (plain.weights > 0).sum() > (noisy.weights > 0).sum()
+
+
+def test_the_teacher_says_at_the_rule_what_it_says_of_the_stages(texts: AnswerTexts) -> None:
+    stated = Findings(Rhythm.THETA, 0.2, 2, 0, 0.1, 60.0)
+    teacher = np.array([0.1, 0.2, 0.5, 0.0, 0.2], dtype=np.float32)
+    shares = texts.rule_shares(stated, teacher)
+    by_stage = np.bincount(RULE_STAGES, weights=shares, minlength=5)
+    np.testing.assert_allclose(by_stage, teacher, atol=1e-6)
+    assert shares[list(RULES).index("N2.2")] == pytest.approx(0.5)
+    assert (shares > 0).sum() == 4
+
+
+def test_the_loss_at_the_rule_is_the_mean_over_the_teachers_draws(
+    texts: AnswerTexts, nights_folder: Path
+) -> None:
+    nights = load_nights(nights_folder, "train")
+    index = np.zeros(64, dtype=np.int64)
+    batch = LanguageBatches(nights, RenderSpec(), texts)(index, np.random.default_rng(0))
+    assert torch.equal(batch.rule_shares, batch.rule_shares[:1].expand(64, -1))
+    drawn = batch.ids[torch.arange(64), batch.stage_place]
+    seen = torch.tensor([(drawn == int(token)).float().mean() for token in texts.rule_tokens])
+    torch.testing.assert_close(seen, batch.rule_shares[0], atol=0.2, rtol=0.0)

@@ -63,6 +63,72 @@ def test_the_vision_step_logs_losses_and_leaves_a_checkpoint(vision: Path) -> No
     assert EegVlmForConditionalGeneration.from_pretrained(vision).config.preset_name == "nano"
 
 
+def steps_of(name: str, nights: Path, out: Path, *more: str) -> Path:
+    sets = ["--set", "steps=1", "--set", "log_every=1", "--set", "warmup_steps=1"]
+    assert main([name, str(nights), str(out), *SMALL, *sets, *more]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def apart(nights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Both networks, each trained alone."""
+    folder = tmp_path_factory.mktemp("apart")
+    return (
+        steps_of("train-enhancement", nights_folder, folder / "enhancement"),
+        steps_of("train-tower", nights_folder, folder / "tower"),
+    )
+
+
+def test_each_network_can_be_trained_alone(apart: tuple[Path, Path]) -> None:
+    for folder, name, other in zip(apart, ("head", "tower"), ("tower", "head"), strict=True):
+        assert {name, f"{name}_findings", f"{name}_local"} <= set(rows(folder)[0])
+        assert not any(key.startswith(other) for row in rows(folder) for key in row)
+
+
+def test_step_3_takes_each_network_from_its_own_checkpoint(
+    nights_folder: Path, apart: tuple[Path, Path], tmp_path: Path
+) -> None:
+    enhancement, tower = apart
+    given = ["--enhancement", str(enhancement), "--tower", str(tower), "--set", "tower_rate_share=0"]
+    out = steps_of("train-language", nights_folder, tmp_path, *given)
+    state = EegVlmForConditionalGeneration.from_pretrained(out).state_dict()
+    for folder, part in ((enhancement, "enhancement."), (tower, "vision_tower.")):
+        source = EegVlmForConditionalGeneration.from_pretrained(folder).state_dict()
+        assert all(value.equal(state[name]) for name, value in source.items() if name.startswith(part))
+
+
+def test_networks_of_different_pictures_are_not_joined(
+    nights_folder: Path, apart: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_row = steps_of("train-tower", nights_folder, tmp_path / "tower", "--set", "rows=1")
+    given = ["--enhancement", str(apart[0]), "--tower", str(one_row)]
+    assert main(["train-language", str(nights_folder), str(tmp_path / "out"), *SMALL, *given]) == 2
+    assert "trained on other pictures" in capsys.readouterr().err
+    assert main(["train-language", str(nights_folder), str(tmp_path / "out"), *SMALL]) == 2
+    assert "give --vision, or --enhancement and --tower, or --base" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tuning", ["lora", "qlora"])
+def test_adapters_are_trained_resumed_and_joined_to_their_base(
+    nights_folder: Path, language: Path, tmp_path: Path, tuning: str
+) -> None:
+    given = ["--base", str(language), "--set", f"tuning={tuning}", "--set", "lora_rank=2"]
+    given += ["--set", "ema_decay=0", "--set", "gradient_checkpointing=true"]
+    out = steps_of("train-language", nights_folder, tmp_path / "out", *given)
+    steps_of("train-language", nights_folder, out, *given, "--set", "steps=2", "--resume")
+    assert [row["step"] for row in rows(out) if row["kind"] == "train"] == [1, 2]
+    assert (out / "model.safetensors").exists() == (tuning == "lora")
+    merged = tmp_path / "merged"
+    assert main(["merge", str(language), str(out / "adapter"), str(merged)]) == 0
+    before = EegVlmForConditionalGeneration.from_pretrained(language).state_dict()
+    after = EegVlmForConditionalGeneration.from_pretrained(merged).state_dict()
+    layer = "language_model.model.layers.0.mlp.up_proj.weight"
+    assert not after[layer].equal(before[layer])
+    if tuning == "lora":
+        exported = EegVlmForConditionalGeneration.from_pretrained(out).state_dict()
+        torch.testing.assert_close(after[layer], exported[layer], atol=1e-4, rtol=1e-3)
+
+
 def test_a_run_goes_on_where_it_stopped(nights_folder: Path, tmp_path: Path) -> None:
     arguments = ["train-vision", str(nights_folder), str(tmp_path), *SMALL, "--set", "log_every=1"]
     assert main([*arguments, "--set", "steps=1"]) == 0

@@ -1,4 +1,4 @@
-"""Command-line arguments both training steps share."""
+"""Command-line arguments the training steps share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Settings = TypeVar("Settings", bound=RunSettings)
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="folder of labelled, measured nights")
     parser.add_argument("out", type=Path, help="folder of the run: state, log, checkpoint")
-    parser.add_argument("--recipe", help="shipped recipe (nano-vision, nano-language, ...) or a YAML file")
+    parser.add_argument("--recipe", help="shipped recipe (nano-enhancement, nano-tower, ...) or a YAML file")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
     )

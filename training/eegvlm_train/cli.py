@@ -15,8 +15,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "label": (".teachers", "label nights by real-trained teachers"),
     "findings": (".data.findings", "measure the findings of every epoch"),
     "tokenizer": (".tokenizer", "build the nano tokenizer"),
-    "train-vision": (".train_vision", "step 1: the vision networks"),
-    "train-language": (".train_language", "step 2: projector and language model"),
+    "train-enhancement": (".train_enhancement", "step 1: the enhancement module"),
+    "train-tower": (".train_tower", "step 2: the CLIP tower"),
+    "train-vision": (".train_vision", "steps 1 and 2 in one run"),
+    "language-model": (".language_models", "make a chat model the language model"),
+    "train-language": (".train_language", "step 3: projector and language model"),
+    "assemble": (".assembly", "the model that step 3 starts from"),
+    "merge": (".lora", "put an adapter into its checkpoint"),
+    "ablate": (".ablate", "what each part is worth: the variants of a recipe"),
     "calibrate": (".calibrate", "temperatures, smoother, test for foreign signals"),
     "evaluate": (".evaluate", "agreement, calibration, faithfulness"),
     "report": (".report", "every evaluation, and the tables of the documentation"),
@@ -25,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 def _usage() -> str:
-    lines = [f"  {name:<16}{what}" for name, (_, what) in COMMANDS.items()]
+    lines = [f"  {name:<18}{what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(["usage: python -m eegvlm_train COMMAND ...", "", *lines])
 
 

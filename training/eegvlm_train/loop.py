@@ -1,4 +1,4 @@
-"""The training loop both steps share: schedule, averaged weights, checkpoints, log."""
+"""The training loop every step shares: schedule, averaged weights, checkpoints, log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .data.loading import Batch, moved
 from .settings import RunSettings
 
-__all__ = ["Averaged", "RunLog", "Task", "fit", "parameter_groups", "rate_at"]
+__all__ = ["Averaged", "RunLog", "Task", "fit", "parameter_groups", "rate_at", "trained_state"]
 
 
 def rate_at(progress: float, step: int, settings: RunSettings) -> float:
@@ -32,9 +32,12 @@ def rate_at(progress: float, step: int, settings: RunSettings) -> float:
     return warm * (settings.final_rate_share + (1.0 - settings.final_rate_share) * cosine)
 
 
-def parameter_groups(module: nn.Module, rate: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Two AdamW groups: matrices decay, vectors and embeddings of position do not."""
-    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+def parameter_groups(
+    module: nn.Module, rate: float, weight_decay: float, chosen: Callable[[str], bool] = lambda _: True
+) -> list[dict[str, Any]]:
+    """Two AdamW groups of the trained parameters whose names are `chosen`: matrices decay, vectors and
+    embeddings of position do not."""
+    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad and chosen(name)]
     decayed = [p for name, p in trained if p.ndim > 1 and "position_embedding" not in name]
     plain = [p for name, p in trained if p.ndim <= 1 or "position_embedding" in name]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -42,18 +45,31 @@ def parameter_groups(module: nn.Module, rate: float, weight_decay: float) -> lis
 
 
 class Averaged:
-    """Exponential moving average of a module's parameters, shorter while the run is young."""
+    """Exponential moving average of a module's trained parameters, shorter while the run is young."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self._places = [place for place, p in enumerate(module.parameters()) if p.requires_grad]
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         keep = min(self.decay, (1 + step) / (10 + step))
-        ours = [p.detach() for p in self.module.parameters()]
-        theirs = [p.detach() for p in module.parameters()]
-        torch._foreach_lerp_(ours, theirs, 1.0 - keep)
+        ours, theirs = list(self.module.parameters()), list(module.parameters())
+        torch._foreach_lerp_(
+            [ours[place].detach() for place in self._places],
+            [theirs[place].detach() for place in self._places],
+            1.0 - keep,
+        )
+
+
+def trained_state(module: nn.Module, frozen: frozenset[str]) -> dict[str, Tensor]:
+    """The module's state without its parameters in `frozen`, which a run finds as it left them."""
+    return {
+        name: value
+        for name, value in module.state_dict().items()
+        if name not in frozen and not any(name.startswith(f"{parameter}.") for parameter in frozen)
+    }
 
 
 @dataclass
@@ -125,6 +141,13 @@ def _save_state(path: Path, **parts: Any) -> None:
     staging.replace(path)
 
 
+def _take_up(module: nn.Module, state: dict[str, Tensor], frozen: frozenset[str]) -> None:
+    missing, unknown = module.load_state_dict(state, strict=False)
+    lacking = [name for name in missing if name not in frozen]
+    if lacking or unknown:
+        raise ValueError(f"state.pt: another run's ({', '.join([*lacking, *unknown][:3])}); start anew")
+
+
 def fit(
     task: Task, settings: RunSettings, out: Path, *, resume: bool = False, tensorboard: bool = False
 ) -> int:
@@ -138,16 +161,17 @@ def fit(
     accelerator = Accelerator(mixed_precision="bf16" if on_gpu else "no", cpu=not on_gpu)
     out.mkdir(parents=True, exist_ok=True)
     module = task.step_module.to(accelerator.device)
+    frozen = frozenset(name for name, p in module.named_parameters() if not p.requires_grad)
     averaged = Averaged(module, settings.ema_decay) if settings.ema_decay else None
     optimizer = torch.optim.AdamW(task.groups, betas=(0.9, settings.beta2), fused=on_gpu)
     step, elapsed_before = 0, 0.0
     state_path = out / "state.pt"
     if resume and state_path.exists():
         state = torch.load(state_path, map_location=accelerator.device, weights_only=True)
-        module.load_state_dict(state["module"])
+        _take_up(module, state["module"], frozen)
         optimizer.load_state_dict(state["optimizer"])
         if averaged is not None:
-            averaged.module.load_state_dict(state["averaged"])
+            _take_up(averaged.module, state["averaged"], frozen)
         step, elapsed_before = state["step"], state["elapsed_s"]
     prepared, optimizer = accelerator.prepare(module, optimizer)
     run = torch.compile(prepared) if settings.compile else prepared
@@ -160,9 +184,9 @@ def fit(
         return averaged.module if averaged is not None else module
 
     def save() -> None:
-        parts = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
+        parts = {"module": trained_state(module, frozen), "optimizer": optimizer.state_dict()}
         if averaged is not None:
-            parts["averaged"] = averaged.module.state_dict()
+            parts["averaged"] = trained_state(averaged.module, frozen)
         _save_state(state_path, **parts, step=step, elapsed_s=elapsed())
 
     started = time.monotonic()
@@ -217,6 +241,6 @@ def fit(
     if main:
         save()
         task.export(best(), out)
-        log("validation", step, task.validate(best()))
+        log("validation", step, {"progress": progress} | task.validate(best()))
     accelerator.wait_for_everyone()
     return step

@@ -2,7 +2,8 @@
 
 `night-XXXXX.npz`: `x` int16 (n_epochs, 3000) conditioned signal at 100 Hz, in steps of `uv_per_lsb`; `raw`
 int16 (n_samples,) before conditioning, same steps; `sfreq`; `intended` int8 (n_epochs,); `seed`; `channel`.
-`night-XXXXX.labels.npz`: one float16 (n_epochs, 5) array a teacher, and `teacher`, their mean.
+`night-XXXXX.labels.npz`: one float16 (n_epochs, 5) array a teacher, and `teacher`, their weighted
+mean.
 """
 
 from __future__ import annotations

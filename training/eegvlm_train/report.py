@@ -2,24 +2,27 @@
 
 Runs every evaluation that the documentation quotes, keeps the figures as JSON in OUT, and writes the tables
 between the `<!-- table: NAME -->` marks of the documents. Figures that are there already are not made again
-unless `--force` is given; `peers.json` there comes from `evaluate --peer yasa gssc --mode --out`.
+unless `--force` is given. `ablation.json` in OUT, as `eegvlm_train ablate` writes it, fills the table of
+ablations; `--runs` are training runs whose learning curves are drawn.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import evaluate
+from . import evaluate, realism
 from .evaluation.markdown import TABLES, fill
+from .evaluation.plots import plot_learning
 
 __all__ = ["main"]
 
 
-def _runs(model: Path, sim: Path | None, real: Path | None, limit: int) -> dict[str, list[str]]:
+def _runs(model: Path, sim: Path | None, real: Path | None, limit: int, peers: bool) -> dict[str, list[str]]:
     base = [str(model)]
     runs = {}
     if real is not None:
@@ -27,10 +30,16 @@ def _runs(model: Path, sim: Path | None, real: Path | None, limit: int) -> dict[
         runs["real"] = [*base, *data, "--mode", "head", "direct", "cot", "--smooth", "--free", "40"]
         runs["robustness"] = [*base, *data, "--mode", "direct", "--robustness"]
         runs["wake"] = [*base, "--data", f"wake:{real}", "--mode", "head", "--smooth"]
+        if peers:
+            runs["peers"] = [*base, *data, "--mode", "--peer", "yasa", "gssc"]
     if sim is not None:
         data = ["--data", f"sim:{sim}", "--limit", str(limit)]
         runs["sim"] = [*base, *data, "--mode", "head", "direct", "cot"]
     return runs
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,24 +50,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--real", type=Path, help="folder of real recordings")
     parser.add_argument("--limit", type=int, default=1800, help="simulated epochs at most")
+    parser.add_argument("--peers", action="store_true", help="run YASA and GSSC beside it")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="training runs, for learning curves")
     parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
     parser.add_argument("--docs", type=Path, nargs="*", default=[], help="documents with table marks")
+    parser.add_argument("--images", type=Path, help="folder that gets the plots of the documents")
     parser.add_argument("--force", action="store_true", help="make figures again that are there")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
+    plots = args.out / "plots"
+    plots.mkdir(exist_ok=True)
     shared = [f"--{name}={getattr(args, name)}" for name in ("threads", "device") if getattr(args, name)]
-    for name, run in _runs(args.model, args.sim, args.real, args.limit).items():
+    for name, run in _runs(args.model, args.sim, args.real, args.limit, args.peers).items():
         target = args.out / f"{name}.json"
         if args.force or not target.exists():
             print(f"\n=== {name}: evaluate {' '.join(run)}", flush=True)
-            evaluate.main([*run, *shared, "--out", str(target)])
-    found: dict[str, Any] = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.out.glob("*.json"))
-    }
+            drawn = ["--plots", str(plots)] if name in ("real", "sim") else []
+            evaluate.main([*run, *shared, *drawn, "--out", str(target)])
+    alike = args.out / "realism.json"
+    if args.sim is not None and args.real is not None and (args.force or not alike.exists()):
+        realism.main(["--sim", str(args.sim), "--real", str(args.real), "--out", str(plots)])
+        shutil.move(plots / "realism.json", alike)
+    if args.runs:
+        plot_learning(args.runs, plots / "learning.png")
+    found = {path.stem: _read(path) for path in sorted(args.out.glob("*.json"))}
     for document in args.docs:
         text = document.read_text(encoding="utf-8")
         document.write_text(fill(text, found), encoding="utf-8")
         print(f"{document}: tables {', '.join(TABLES)}")
+    if args.images is not None:
+        args.images.mkdir(parents=True, exist_ok=True)
+        for path in sorted(plots.glob("*.png")):
+            shutil.copy2(path, args.images / path.name)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,14 +11,36 @@ from typing import Any, TypeVar
 
 import yaml
 
-__all__ = ["LanguageSettings", "RunSettings", "VisionSettings", "load_settings"]
+__all__ = [
+    "LABELS",
+    "TUNING",
+    "VISUAL_TOKENS",
+    "LanguageSettings",
+    "RunSettings",
+    "VisionSettings",
+    "load_settings",
+    "make_settings",
+]
+
+LABELS = ("teacher", "intended")
+TUNING = ("full", "lora", "qlora")
+VISUAL_TOKENS = ("both", "low", "high")
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}: {value!r}; use one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What both steps share. Rates are per optimizer step; `max_minutes` ends the cosine early."""
+    """What every step shares. Rates are per optimizer step; `max_minutes` ends the cosine early.
+
+    `labels` are the stages that are learned: the teachers' soft ones, or those a simulated night intended.
+    """
 
     preset: str = "nano"
+    labels: str = "teacher"
     seed: int = 0
     batch_size: int = 64
     steps: int = 20000
@@ -46,11 +69,16 @@ class RunSettings:
             raise ValueError(f"ema_decay: {self.ema_decay}; give 0 (no average) to below 1")
         if not 0.0 <= self.balance <= 1.0:
             raise ValueError(f"balance: {self.balance}; give 0 (as in the data) to 1 (every stage alike)")
+        _one_of("labels", self.labels, LABELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionSettings(RunSettings):
-    """Step 1. `gain_share` of the pictures get a log-uniform gain; weights are those of the loss terms."""
+    """Steps 1 and 2. `gain_share` of the pictures get a log-uniform gain; weights are those of the loss
+    terms. `rows` replaces the number of rows that the preset folds its picture into.
+    """
+
+    rows: int | None = None
 
     gain_low: float = 0.7
     gain_high: float = 1.4
@@ -63,17 +91,43 @@ class VisionSettings(RunSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageSettings(RunSettings):
-    """Step 2. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
+    """Step 3. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
     `stage_weight` in the slots that settle the stage. `sharpen` is the power put on the teacher's
-    probabilities.
+    probabilities. `findings_noise` is the share of texts that state some findings wrongly and go on from
+    there. `cot_weight` 0 trains without a chain of thought.
+
+    `tuning`: every weight of the language model ("full"), adapters of rank `lora_rank` beside it ("lora"),
+    or the same beside layers held in 4 bits ("qlora"). `learning_rate` is that of what is tuned,
+    `projector_rate` that of projector and embeddings where it differs; `tower_rate_share` 0 leaves the tower
+    as it is. The adapters' defaults are those of EEG-VLM (arXiv 2511.19155): rank 128, alpha 256.
     """
 
+    visual_tokens: str = "both"
     tower_rate_share: float = 0.1
     train_enhancement: bool = False
+    tuning: str = "full"
+    projector_rate: float | None = None
+    lora_rank: int = 128
+    lora_alpha: int = 256
+    lora_dropout: float = 0.05
+    gradient_checkpointing: bool = False
     literal_weight: float = 0.02
     stage_weight: float = 2.0
+    cot_weight: float = 1.0
     direct_weight: float = 1.0
     sharpen: float = 1.0
+    findings_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        RunSettings.__post_init__(self)
+        _one_of("tuning", self.tuning, TUNING)
+        _one_of("visual_tokens", self.visual_tokens, VISUAL_TOKENS)
+        if self.lora_rank < 1:
+            raise ValueError(f"lora_rank: {self.lora_rank}; give 1 or more")
+        if self.tuning == "qlora" and self.ema_decay:
+            raise ValueError(f"ema_decay: {self.ema_decay}; 4-bit weights are not averaged, give 0")
+        if self.cot_weight + self.direct_weight <= 0.0:
+            raise ValueError("cot_weight, direct_weight: both are 0; give one of them a weight")
 
 
 Settings = TypeVar("Settings", bound=RunSettings)
@@ -96,12 +150,22 @@ def load_settings(cls: type[Settings], recipe: str | Path | None, overrides: dic
         shipped = files(__package__).joinpath("recipes", f"{recipe}.yaml")
         text = shipped.read_text() if shipped.is_file() else Path(recipe).read_text(encoding="utf-8")
         values |= yaml.safe_load(text) or {}
-    values |= {name: _convert(cls, name, text) for name, text in overrides.items()}
+    return make_settings(cls, values | {name: _convert(cls, name, text) for name, text in overrides.items()})
+
+
+def make_settings(cls: type[Settings], values: Mapping[str, Any], start: Settings | None = None) -> Settings:
+    """Settings with some values other than those of `start`, or than the defaults.
+
+    Raises ValueError for an unknown setting.
+    """
     known = {field.name: str(field.type) for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: no such setting; use {', '.join(known)}")
-    for name, value in values.items():
-        if known[name].startswith("float") and isinstance(value, str | int) and not isinstance(value, bool):
-            values[name] = float(value)
-    return cls(**values)
+    given = {
+        name: float(value)
+        if known[name].startswith("float") and isinstance(value, str | int) and not isinstance(value, bool)
+        else value
+        for name, value in values.items()
+    }
+    return cls(**given) if start is None else dataclasses.replace(start, **given)

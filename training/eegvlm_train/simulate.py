@@ -20,6 +20,9 @@ __all__ = ["main", "write_night"]
 
 _SAMPLES = 3000
 _ALONE_SHARE = 0.2
+RATES_HZ = (50.0, 64.0, 100.0, 128.0, 200.0, 256.0, 512.0)
+"""Rates of sleep recorders; what is seen is conditioned to 100 Hz, so most nights are made at 100 Hz."""
+_RATE_SHARES = (0.05, 0.03, 0.68, 0.06, 0.08, 0.07, 0.03)
 
 
 def to_int16(samples_uv: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -44,8 +47,8 @@ def write_night(seed: int, folder: Path, hours: float) -> Path:
     path = night_path(folder, seed)
     if path.exists():
         return path
-    night = simulate_night(seed, hours=hours)
     rng = np.random.default_rng([0xC04D, seed])
+    night = simulate_night(seed, hours=hours, sfreq=float(rng.choice(RATES_HZ, p=_RATE_SHARES)))
     epochs = condition_night(rng, night.samples_uv, night.sfreq, len(night.stages))
     save_npz(
         path,

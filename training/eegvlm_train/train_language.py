@@ -1,7 +1,9 @@
-"""Step 2: projector and language model learn to answer, directly and with reasons.
+"""Step 3: projector and language model learn to answer, directly and with reasons.
 
-`python -m eegvlm_train train-language DATA OUT --vision CHECKPOINT`: the enhancement module stays as it is,
-the CLIP tower follows slowly. Every picture is asked both questions in one pass.
+`python -m eegvlm_train train-language DATA OUT --enhancement E --tower T`: the enhancement module stays as
+it is, the CLIP tower follows slowly. Every picture is asked both questions in one pass. The language model is
+made anew, or is `--language-model FOLDER`, tuned whole or through adapters; `--base CHECKPOINT` goes on from
+a whole model.
 """
 
 from __future__ import annotations
@@ -18,20 +20,22 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from .arguments import add_run_arguments, prepare_run, settings_from
+from .assembly import Parts, assemble
 from .data.language import BranchLayout, LanguageBatch, LanguageBatches
 from .data.loading import Loader, draw_batches, moved, sweep_batches
-from .data.nightset import NightSet, load_nights
+from .data.nightset import NightSet
 from .data.texts import RULE_STAGES, AnswerTexts, TokenWeights
 from .imaging import Normalize
+from .labels import load_split
 from .loop import Task, fit, parameter_groups
+from .lora import add_adapters, merged_state, save_adapter
 from .metrics import score
 from .model.modeling import EegVlmForConditionalGeneration
 from .model.perception import soft_cross_entropy
 from .model.processing import EegVlmProcessor
 from .settings import LanguageSettings
-from .tokenizer import build_tokenizer, model_vocabulary
 
-__all__ = ["LanguageStep", "main", "validate_language"]
+__all__ = ["LanguageStep", "main", "train_language", "validate_language"]
 
 
 class LanguageStep(nn.Module):
@@ -69,7 +73,7 @@ class LanguageStep(nn.Module):
         pixels = self.normalize(batch.grey)
         with torch.set_grad_enabled(self.settings.train_enhancement and torch.is_grad_enabled()):
             _, high = self.model.enhancement(pixels)
-        tokens = self.model.fuse(self.model.low_level(pixels), high)
+        tokens = self.model.tokens(pixels, high)
         embed = self.model.get_input_embeddings()
         before = embed(self.prefix_ids).expand(len(tokens), -1, -1)
         inputs = torch.cat([before, tokens.to(before.dtype), embed(batch.ids)], dim=1)
@@ -87,10 +91,18 @@ class LanguageStep(nn.Module):
         """Logits over the vocabulary (n, V) where the direct question asks for the stage."""
         return logits[:, self.layout.direct - 3]
 
+    def with_rule_shares(self, each: Tensor, logits: Tensor, batch: LanguageBatch) -> Tensor:
+        """Losses (n, T - 1) whose entry at the rule is taken against all of the teacher's probabilities, not
+        the one draw that the text follows: the same mean, far less noise."""
+        rows = torch.arange(len(each), device=each.device)
+        logs = logits[rows, batch.stage_place - 1].float().log_softmax(-1)[:, self.rule_ids]
+        return each.index_put((rows, batch.stage_place - 1), -(batch.rule_shares * logs).sum(-1))
+
     def forward(self, batch: LanguageBatch) -> dict[str, Tensor]:
         logits = self.text_logits(batch)
         targets, weights = batch.ids[:, 1:], batch.weights[:, 1:]
         each = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), targets, reduction="none")
+        each = self.with_rule_shares(each, logits, batch)
         teacher = batch.teacher**self.settings.sharpen
         target = torch.zeros_like(logits[:, 0], dtype=torch.float32)
         target[:, self.stage_ids] = teacher / teacher.sum(-1, keepdim=True)
@@ -98,7 +110,8 @@ class LanguageStep(nn.Module):
             "cot": (each * weights).sum() / weights.sum(),
             "direct": soft_cross_entropy(self.direct_logits(logits), target),
         }
-        losses["loss"] = losses["cot"] + self.settings.direct_weight * losses["direct"]
+        s = self.settings
+        losses["loss"] = s.cot_weight * losses["cot"] + s.direct_weight * losses["direct"]
         return losses
 
 
@@ -136,44 +149,80 @@ def validate_language(
 
 
 def prepare_model(
-    vision: Path, settings: LanguageSettings
+    parts: Parts, settings: LanguageSettings
 ) -> tuple[EegVlmForConditionalGeneration, EegVlmProcessor]:
-    """The checkpoint of step 1, its language model made anew for the tokenizer."""
-    model = EegVlmForConditionalGeneration.from_pretrained(vision)
-    tokenizer = build_tokenizer()
-    model.config.text_config.vocab_size = model_vocabulary(tokenizer)
-    model.language_model = LlamaForCausalLM(model.config.text_config)
+    """The assembled model with what the settings train left trainable."""
+    model, processor = assemble(parts, settings)
+    if settings.tuning != "full":
+        add_adapters(model, settings)
     model.freeze_unused()
     model.enhancement.requires_grad_(settings.train_enhancement)
-    return model, EegVlmProcessor.for_config(model.config, tokenizer)
+    if not settings.tower_rate_share:
+        model.vision_tower.requires_grad_(False)
+    if settings.gradient_checkpointing:
+        recompute_activations(model.language_model)
+    return model, processor
+
+
+def recompute_activations(language_model: LlamaForCausalLM) -> None:
+    """Gradient checkpointing, by the name that the installed transformers (renamed in 5.24) has for it."""
+    enable = getattr(language_model, "activation_checkpointing_enable", None)
+    (enable or language_model.gradient_checkpointing_enable)()
 
 
 def language_groups(step: LanguageStep, settings: LanguageSettings) -> list[dict[str, object]]:
-    """The vision networks at `tower_rate_share` of the rate, the rest at the whole."""
-    slow = settings.learning_rate * settings.tower_rate_share
-    groups = []
-    for name, rate in (
-        ("vision_tower", slow),
-        ("enhancement", slow),
-        ("projector", settings.learning_rate),
-        ("language_model", settings.learning_rate),
-    ):
-        groups += parameter_groups(getattr(step.model, name), rate, settings.weight_decay)
-    return groups
+    """The vision networks at `tower_rate_share` of the rate, projector and embeddings at `projector_rate`,
+    the rest at the whole rate."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    joining = rate if settings.projector_rate is None else settings.projector_rate
+    slow = rate * settings.tower_rate_share
+    language = step.model.language_model
+
+    def joins(name: str) -> bool:
+        return "embed_tokens" in name or "lm_head" in name
+
+    return [
+        *parameter_groups(step.model.vision_tower, slow, decay),
+        *parameter_groups(step.model.enhancement, slow, decay),
+        *parameter_groups(step.model.projector, joining, decay),
+        *parameter_groups(language, joining, decay, joins),
+        *parameter_groups(language, rate, decay, lambda name: not joins(name)),
+    ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="eegvlm_train train-language", description=__doc__)
-    add_run_arguments(parser)
-    parser.add_argument("--vision", type=Path, required=True, help="checkpoint of train-vision")
-    args = parser.parse_args(argv)
-    settings = settings_from(args, LanguageSettings)
-    prepare_run(settings.seed, args.threads)
-    train = load_nights(args.data, "train", max_nights=args.max_nights)
-    held_out = load_nights(args.data, "validation", max_nights=args.max_nights)
-    model, processor = prepare_model(args.vision, settings)
+def export_language(
+    model: EegVlmForConditionalGeneration, processor: EegVlmProcessor, settings: LanguageSettings, out: Path
+) -> None:
+    """`out` becomes a checkpoint. One tuned through adapters has them in `out/adapter` too; over 4 bits these
+    are all there is, and `eegvlm_train merge` joins them to their base."""
+    state = None
+    if settings.tuning != "full":
+        save_adapter(model, settings, out / "adapter")
+    if settings.tuning == "lora":
+        state = merged_state(model, settings.lora_alpha / settings.lora_rank)
+    if settings.tuning != "qlora":
+        model.save_pretrained(out, state_dict=state, max_shard_size=settings.max_shard_size)
+    else:
+        model.config.save_pretrained(out)
+    processor.save_pretrained(out)
+
+
+def train_language(
+    settings: LanguageSettings,
+    train: NightSet,
+    held_out: NightSet,
+    parts: Parts,
+    out: Path,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+) -> int:
+    """Train on nights already loaded and leave the checkpoint in `out`. Returns the steps done."""
+    model, processor = prepare_model(parts, settings)
     step = LanguageStep(model, processor, settings)
-    make = LanguageBatches(train, processor.render, step.texts, settings.sharpen)
+    make = LanguageBatches(
+        train, processor.render, step.texts, settings.sharpen, findings_noise=settings.findings_noise
+    )
     weights = train.sampling_weights(settings.balance)
 
     def batches(first: int, rank: int) -> Iterator[LanguageBatch]:
@@ -183,8 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def export(module: nn.Module, out: Path) -> None:
         assert isinstance(module, LanguageStep)
-        module.model.save_pretrained(out, max_shard_size=settings.max_shard_size)
-        processor.save_pretrained(out)
+        export_language(module.model, processor, settings, out)
 
     index = held_out.every(settings.validation_epochs)
     task = Task(
@@ -197,5 +245,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         export=export,
     )
     print(f"{len(train)} epochs of {len(train.names)} nights; {len(index)} epochs held out", flush=True)
-    fit(task, settings, args.out, resume=args.resume, tensorboard=args.tensorboard)
+    return fit(task, settings, out, resume=resume, tensorboard=tensorboard)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="eegvlm_train train-language", description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument("--enhancement", type=Path, help="checkpoint of train-enhancement")
+    parser.add_argument("--tower", type=Path, help="checkpoint of train-tower")
+    parser.add_argument("--vision", type=Path, help="checkpoint of train-vision, for both")
+    parser.add_argument("--language-model", type=Path, help="folder of `eegvlm_train language-model`")
+    parser.add_argument("--base", type=Path, help="go on from this whole checkpoint")
+    args = parser.parse_args(argv)
+    settings = settings_from(args, LanguageSettings)
+    prepare_run(settings.seed, args.threads)
+    parts = Parts(args.enhancement or args.vision, args.tower or args.vision, args.language_model, args.base)
+    train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
+    train_language(
+        settings, train, held_out, parts, args.out, resume=args.resume, tensorboard=args.tensorboard
+    )
     return 0

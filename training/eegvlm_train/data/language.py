@@ -12,13 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from eegvlm_rt.evidence import Findings
 from eegvlm_rt.render import RenderSpec
 from eegvlm_rt.stages import STAGES
 
+from .findings import FindingsTable
 from .loading import Batch, Index, draw_grey
 from .nightset import NightSet
+from .slips import slipped
 from .texts import AnswerTexts, sample_stages
 
 __all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]
@@ -28,12 +32,14 @@ __all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]
 class LanguageBatch(Batch):
     """`ids` int64 (n, T) text behind the visual tokens; `weights` float32 (n, T) of each as a target.
 
-    `stage_place` int64 (n,): where in `ids` the rule begins, which settles the stage.
+    `stage_place` int64 (n,): where in `ids` the rule begins, which settles the stage. `rule_shares` float32
+    (n, rules): the teacher's probabilities there, of which the text follows a draw.
     """
 
     ids: Tensor
     weights: Tensor
     stage_place: Tensor
+    rule_shares: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,17 @@ class BranchLayout:
 
 @dataclass(frozen=True, slots=True)
 class LanguageBatches:
-    """Makes language batches; the stage of a text is drawn from the teacher's probabilities."""
+    """Makes language batches; the stage of a text is drawn from the teacher's probabilities.
+
+    `findings_noise` is the share of texts that state some findings wrongly (`slips`).
+    """
 
     nights: NightSet
     spec: RenderSpec
     texts: AnswerTexts
     sharpen: float = 1.0
     most_probable: bool = False
+    findings_noise: float = 0.0
 
     @property
     def direct_length(self) -> int:
@@ -84,10 +94,14 @@ class LanguageBatches:
         if self.most_probable:
             order = np.argsort(teacher, axis=1)
             stages, runners_up = order[:, -1], order[:, -2]
+        stated = [self._findings(table, index, stages, row, rng) for row in range(len(index))]
         answers = [
-            self.texts.rationale(table, int(i), STAGES[stage], STAGES[other])
-            for i, stage, other in zip(index, stages, runners_up, strict=True)
+            self.texts.stated(found, STAGES[stage], STAGES[other], slips)
+            for (found, slips), stage, other in zip(stated, stages, runners_up, strict=True)
         ]
+        sharpened = teacher**self.sharpen
+        sharpened = sharpened / sharpened.sum(axis=1, keepdims=True)
+        rules = [self.texts.rule_shares(one, row) for (one, _), row in zip(stated, sharpened, strict=True)]
         question, direct = self.texts.cot_question, self.direct_length
         start = direct + len(question)
         longest = max(len(answer.ids) for answer in answers)
@@ -110,4 +124,20 @@ class LanguageBatches:
             ids=torch.from_numpy(ids),
             weights=torch.from_numpy(weights),
             stage_place=torch.from_numpy(places),
+            rule_shares=torch.from_numpy(np.stack(rules)),
         )
+
+    def _findings(
+        self,
+        table: FindingsTable,
+        index: Index,
+        stages: NDArray[np.int64],
+        row: int,
+        rng: np.random.Generator,
+    ) -> tuple[Findings, frozenset[str]]:
+        """What the text of one epoch of the batch states, and the slots in which that is wrong."""
+        found = table.row(int(index[row]))
+        if rng.random() >= self.findings_noise:
+            return found, frozenset()
+        alike = np.flatnonzero(stages == stages[row])
+        return slipped(found, table.row(int(index[alike[rng.integers(len(alike))]])), rng)

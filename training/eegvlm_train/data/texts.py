@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from eegvlm_rt.evidence import Findings
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices
+from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices, choose_rule
 from eegvlm_rt.stages import STAGES, Stage
 
 from .findings import FindingsTable
@@ -18,6 +19,7 @@ from .findings import FindingsTable
 __all__ = ["RULE_STAGES", "AnswerTexts", "TokenWeights", "Weighted", "branching", "sample_stages"]
 
 _STAGE_SLOTS = ("rule",)
+_RULE_IDS = {name: place for place, name in enumerate(RULES)}
 RULE_STAGES: NDArray[np.int64] = np.array([int(rule.stage) for rule in RULES.values()])
 
 
@@ -114,14 +116,27 @@ class AnswerTexts:
 
     def rationale(self, table: FindingsTable, index: int, stage: Stage, runner_up: Stage) -> Weighted:
         """The rationale of one epoch for `stage`, its end token included."""
-        chosen = choices(table.row(index), stage, runner_up)
-        pieces = [
-            encoded[chosen[slot]] if slot else next(iter(encoded.values())) for slot, encoded in self._parts
-        ]
-        return Weighted(
-            np.concatenate([piece.ids for piece in pieces]),
-            np.concatenate([piece.weights for piece in pieces]),
-        )
+        return self.stated(table.row(index), stage, runner_up)
+
+    def stated(
+        self, findings: Findings, stage: Stage, runner_up: Stage, slips: frozenset[str] = frozenset()
+    ) -> Weighted:
+        """The rationale of some findings for `stage`; the slots in `slips` are read but no targets."""
+        chosen = choices(findings, stage, runner_up)
+        pieces, weights = [], []
+        for slot, encoded in self._parts:
+            piece = encoded[chosen[slot]] if slot else next(iter(encoded.values()))
+            pieces.append(piece.ids)
+            weights.append(np.zeros_like(piece.weights) if slot in slips else piece.weights)
+        return Weighted(np.concatenate(pieces), np.concatenate(weights))
+
+    def rule_shares(self, findings: Findings, teacher: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rules,) what a teacher of probabilities (5,) says about the rule of a text that states `findings`:
+        each stage's probability at the rule that `compose` would cite for it."""
+        shares = np.zeros(len(_RULE_IDS), dtype=np.float32)
+        for stage, share in zip(STAGES, teacher, strict=True):
+            shares[_RULE_IDS[choose_rule(findings, stage).id]] += share
+        return shares
 
 
 def sample_stages(

@@ -23,6 +23,7 @@ from eegvlm_rt.scoring import Scoring, tempered
 from eegvlm_rt.scoring.temperature import temper
 from eegvlm_rt.stages import STAGES
 
+from ..model.cache import CACHE_ARGUMENT
 from ..model.modeling import EegVlmForConditionalGeneration, TowerOutputs
 from ..model.processing import EegVlmProcessor
 from .answers import Answers, Reasoned, Reasons, reason_answers
@@ -71,7 +72,7 @@ class TorchLanguageModel:
         for layer, (keys, values) in enumerate(cache.layers if cache else ()):
             past.update(keys, values, layer)
         embeds = torch.from_numpy(np.ascontiguousarray(inputs_embeds)).to(self._device)
-        output = self._model(inputs_embeds=embeds, past_key_values=past, use_cache=True)
+        output = self._model(inputs_embeds=embeds, use_cache=True, **{CACHE_ARGUMENT: past})
         held = tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
         return np.asarray(output.logits[0].float().cpu().numpy()), TorchCache(held)
 

@@ -7,11 +7,9 @@ far by its recurrent network. GSSC is AGPL-3.0: it is installed apart and never 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from ..metrics import INVALID
 from .answers import Answers
@@ -21,16 +19,11 @@ from .sets import EvaluationSet
 __all__ = ["PEERS", "peer_answers"]
 
 Votes = dict[str, NDArray[np.float32]]
-_YASA_LEAST_HZ = 100.0
 
 
 def _yasa(samples_uv: NDArray[np.float32], sfreq: float) -> Votes:
     from ..teachers.yasa import yasa_probabilities
 
-    if sfreq < _YASA_LEAST_HZ:
-        ratio = (Fraction(_YASA_LEAST_HZ) / Fraction(sfreq)).limit_denominator(1000)
-        samples_uv = resample_poly(samples_uv, ratio.numerator, ratio.denominator).astype(np.float32)
-        sfreq = _YASA_LEAST_HZ
     return {"YASA (whole recording)": yasa_probabilities(samples_uv, sfreq)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from eegvlm_rt.stages import STAGES
 
-__all__ = ["plot_figures", "pyplot"]
+__all__ = ["plot_figures", "plot_learning", "pyplot"]
 
 
 def pyplot() -> Any:
@@ -56,4 +58,31 @@ def _plot(name: str, figures: dict[str, Any], path: Path) -> None:
     right.plot([row["coverage"] for row in curve], [row["accuracy"] for row in curve], marker="o")
     right.set(title="abstaining when unsure", xlabel="share of epochs answered", ylabel="accuracy")
     figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def plot_learning(runs: Sequence[Path], path: Path) -> None:
+    """Training loss and held-out kappas of training runs (folders with `log.jsonl`), one row a run.
+
+    Raises ValueError for a run without a line of training.
+    """
+    plt = pyplot()
+    figure, axes = plt.subplots(
+        len(runs), 2, figsize=(8, 2.4 * len(runs)), squeeze=False, layout="constrained"
+    )
+    for (left, right), run in zip(axes, runs, strict=True):
+        lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        train = [line for line in lines if line["kind"] == "train"]
+        held = [line for line in lines if line["kind"] == "validation"]
+        if not train:
+            raise ValueError(f"{run}: log.jsonl has no line of training")
+        left.plot([line["step"] for line in train], [line["loss"] for line in train], linewidth=1)
+        left.set(title=run.name, xlabel="step", ylabel="training loss")
+        for name in sorted({key for line in held for key in line if key.endswith("_kappa")}):
+            points = [(line["step"], line[name]) for line in held if name in line]
+            right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name[: -len("_kappa")])
+        right.set(xlabel="step", ylabel="κ, held-out nights")
+        if held:
+            right.legend(frameon=False, fontsize=7)
+    figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from transformers import (
@@ -16,6 +17,12 @@ from transformers import (
 __all__ = ["ENHANCEMENT_CONFIGS", "EegVlmConfig"]
 
 ENHANCEMENT_CONFIGS: dict[str, type[PretrainedConfig]] = {"convnext": ConvNextConfig, "resnet": ResNetConfig}
+
+_TOKEN_COUNTS: dict[str, Callable[[int], int]] = {
+    "both": lambda patches: 2 * patches,
+    "low": lambda patches: patches,
+    "high": lambda _: 1,
+}
 
 
 def _sub_config(value: Any, name: str, known: dict[str, type[PretrainedConfig]]) -> PretrainedConfig:
@@ -35,10 +42,12 @@ class EegVlmConfig(PretrainedConfig):
     `vision_feature_layer` counts like Hugging Face's `hidden_states` (entry 0 is the embedding); -2 is
     LLaVA-1.5's choice. `render` and `preprocessing` are the dictionaries of `eegvlm_rt.RenderSpec` and
     `eegvlm_rt.preprocess.Preprocessing`; `None` means their defaults. A picture of `image_size` and
-    `patch_size` gives P = (image_size / patch_size)**2 patches and 2P visual tokens.
+    `patch_size` gives P = (image_size / patch_size)**2 patches and 2P visual tokens. `visual_tokens` "low" or
+    "high" leaves only the P projected patches, or only the one projected high-level vector: the model's
+    ablations.
 
     Raises ValueError for an enhancement network other than "convnext" or "resnet", for a CLIP tower too
-    short for `vision_feature_layer`, and for a `projector` other than "mlp2x_gelu".
+    short for `vision_feature_layer`, for a `projector` other than "mlp2x_gelu" and for other `visual_tokens`.
     """
 
     model_type = "eegvlm"
@@ -56,6 +65,7 @@ class EegVlmConfig(PretrainedConfig):
         vision_feature_layer: int = -2,
         num_stages: int = 5,
         projector: str = "mlp2x_gelu",
+        visual_tokens: str = "both",
         image_token_id: int = 3,
         render: dict[str, Any] | None = None,
         preprocessing: dict[str, Any] | None = None,
@@ -70,12 +80,15 @@ class EegVlmConfig(PretrainedConfig):
         self.vision_feature_layer = vision_feature_layer
         self.num_stages = num_stages
         self.projector = projector
+        self.visual_tokens = visual_tokens
         self.image_token_id = image_token_id
         self.render = dict(render) if render is not None else None
         self.preprocessing = dict(preprocessing) if preprocessing is not None else None
         self.preset_name = preset_name
         if projector != "mlp2x_gelu":
             raise ValueError(f'projector: {projector!r}; the only alignment projector is "mlp2x_gelu"')
+        if visual_tokens not in _TOKEN_COUNTS:
+            raise ValueError(f"visual_tokens: {visual_tokens!r}; use one of {', '.join(_TOKEN_COUNTS)}")
         if not 0 <= self.vision_layers_used <= self.vision_config.num_hidden_layers:
             raise ValueError(
                 f"vision_feature_layer: {vision_feature_layer}; the tower has "
@@ -97,5 +110,7 @@ class EegVlmConfig(PretrainedConfig):
 
     @property
     def num_visual_tokens(self) -> int:
-        """2P: low-level tokens, then the same tokens with the high-level feature added."""
-        return 2 * self.num_patches
+        """2P: low-level tokens, then the same tokens with the high-level feature added; P or 1 where only
+        one of the two levels is shown.
+        """
+        return _TOKEN_COUNTS[self.visual_tokens](self.num_patches)

@@ -10,6 +10,7 @@ from transformers import AutoModel, CLIPVisionModel, LlamaForCausalLM, Pretraine
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from .cache import CACHE_ARGUMENT
 from .configuration import EegVlmConfig
 
 __all__ = [
@@ -21,7 +22,8 @@ __all__ = [
 
 
 class TowerOutputs(NamedTuple):
-    """What one picture becomes: `stage_logits` (n, 5), `high_level` (n, Dv), `visual_tokens` (n, 2P, D)."""
+    """What one picture becomes: `stage_logits` (n, 5), `high_level` (n, Dv), `visual_tokens` (n, V, D) with
+    V = `config.num_visual_tokens`."""
 
     stage_logits: Tensor
     high_level: Tensor
@@ -112,13 +114,21 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
         patches = self.projector(low)
         return torch.cat([patches, patches + self.projector(high)[:, None]], dim=1)
 
+    def tokens(self, pixel_values: Tensor, high: Tensor) -> Tensor:
+        """Visual tokens (n, V, D) of pictures (n, 3, H, W) whose high-level vectors are `high` (n, Dv)."""
+        if self.config.visual_tokens == "high":
+            projected: Tensor = self.projector(high)[:, None]
+            return projected
+        low = self.low_level(pixel_values)
+        return self.projector(low) if self.config.visual_tokens == "low" else self.fuse(low, high)
+
     def visual(self, pixel_values: Tensor) -> TowerOutputs:
         """One picture (n, 3, H, W), normalized as `config.render` says, through both networks once."""
         stage_logits, high = self.enhancement(pixel_values)
-        return TowerOutputs(stage_logits, high, self.fuse(self.low_level(pixel_values), high))
+        return TowerOutputs(stage_logits, high, self.tokens(pixel_values, high))
 
     def embed(self, input_ids: Tensor, visual_tokens: Tensor | None) -> Tensor:
-        """Token embeddings (n, T, D) with the 2P `<image>` places of each row filled by its visual tokens.
+        """Token embeddings (n, T, D) with the V `<image>` places of each row filled by its visual tokens.
 
         Raises ValueError when the number of places is not the number of visual tokens.
         """
@@ -159,11 +169,11 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
             if visual_tokens is None and pixel_values is not None:
                 visual_tokens = self.visual(pixel_values).visual_tokens
             inputs_embeds = self.embed(input_ids, visual_tokens)
+        kwargs.setdefault(CACHE_ARGUMENT, past_key_values)
         output: CausalLMOutputWithPast = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             labels=labels,
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
@@ -172,7 +182,11 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
         return output
 
     def freeze_unused(self) -> None:
-        """Exclude from training what no output depends on (the layers above `vision_feature_layer`)."""
+        """Exclude from training what no output depends on: the layers above `vision_feature_layer`, or the
+        whole tower where `visual_tokens` are "high".
+        """
         tower = self.vision_tower
+        if self.config.visual_tokens == "high":
+            tower.requires_grad_(False)
         for module in (tower.post_layernorm, *tower.encoder.layers[self.config.vision_layers_used :]):
             module.requires_grad_(False)

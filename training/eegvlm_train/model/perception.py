@@ -12,7 +12,9 @@ from .configuration import EegVlmConfig
 
 __all__ = [
     "LOCAL_TARGETS",
-    "PerceptionHeads",
+    "EnhancementHeads",
+    "Opinion",
+    "TowerHeads",
     "findings_loss",
     "local_loss",
     "local_targets",
@@ -25,23 +27,39 @@ _BANDS_HZ = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 12.0), (11.0, 16.0), (16.
 LOCAL_TARGETS = len(_BANDS_HZ) + 1
 
 
-class Perceived(NamedTuple):
-    """The tower's stage logits (n, 5); findings (n, 16) and local values (n, segments, 7) of tower and
-    enhancement module, each with segments of its own length."""
+class Opinion(NamedTuple):
+    """What is read off one network: stage logits (n, 5), findings (n, 16) and local values (n, segments, 7),
+    with segments of a length of the network's own."""
 
     stage_logits: Tensor
-    tower_findings: Tensor
-    high_findings: Tensor
-    tower_local: Tensor
-    high_local: Tensor
+    findings: Tensor
+    local: Tensor
 
 
-class PerceptionHeads(nn.Module):
-    """Findings and local band powers from both networks, and the stage from the CLIP patches.
+class EnhancementHeads(nn.Module):
+    """Findings from the high-level vector, local band powers from the last feature map.
+
+    The map, of w columns, is pooled to R * w segments for a picture of R rows.
+    """
+
+    def __init__(self, config: EegVlmConfig, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.findings = nn.Sequential(nn.GELU(), nn.Linear(config.vision_config.hidden_size, sum(_SPLIT)))
+        self.local = nn.Linear(config.enhancement_config.hidden_sizes[-1], LOCAL_TARGETS)
+
+    def forward(self, stage_logits: Tensor, high: Tensor, feature_map: Tensor) -> Opinion:
+        """Stage logits (n, 5), high-level vectors (n, Dv), feature map (n, C, h, w)."""
+        pooled = F.adaptive_avg_pool2d(feature_map, (self.rows, feature_map.shape[3]))
+        local = self.local(pooled.permute(0, 2, 3, 1)).flatten(1, 2)
+        return Opinion(stage_logits, self.findings(high), local)
+
+
+class TowerHeads(nn.Module):
+    """Stage and findings from the mean of the CLIP patches, local band powers from the patches themselves.
 
     A segment is what one column of one row shows: with a G x G grid of patches and R rows, R * G segments of
-    30 / (R * G) seconds, each seen by G / R patches one above the other. The enhancement module's last
-    feature map, of w columns, is pooled to R * w segments.
+    30 / (R * G) seconds, each seen by G / R patches one above the other.
     """
 
     def __init__(self, config: EegVlmConfig, rows: int) -> None:
@@ -53,23 +71,18 @@ class PerceptionHeads(nn.Module):
                 f"rows: {rows}; the grid of {self.grid} x {self.grid} patches does not divide by it"
             )
         self.rows = rows
-        outputs = sum(_SPLIT)
-        self.high = nn.Sequential(nn.GELU(), nn.Linear(size, outputs))
-        self.pool_norm = nn.LayerNorm(size)
-        self.tower = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 5 + outputs))
+        self.norm = nn.LayerNorm(size)
+        self.mean = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 5 + sum(_SPLIT)))
         self.local_norm = nn.LayerNorm(size)
         self.local = nn.Linear(size * (self.grid // rows), LOCAL_TARGETS)
-        self.map_local = nn.Linear(config.enhancement_config.hidden_sizes[-1], LOCAL_TARGETS)
 
-    def forward(self, low: Tensor, high: Tensor, feature_map: Tensor) -> Perceived:
-        """Patches (n, P, Dv), high-level vectors (n, Dv), feature map (n, C, h, w)."""
+    def forward(self, low: Tensor) -> Opinion:
+        """Patches (n, P, Dv)."""
         n, _, size = low.shape
-        stage, findings = self.tower(self.pool_norm(low.mean(1))).split((5, sum(_SPLIT)), dim=-1)
+        stage, findings = self.mean(self.norm(low.mean(1))).split((5, sum(_SPLIT)), dim=-1)
         stacked = self.local_norm(low).view(n, self.rows, self.grid // self.rows, self.grid, size)
         columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.rows * self.grid, -1)
-        pooled = F.adaptive_avg_pool2d(feature_map, (self.rows, feature_map.shape[3]))
-        map_local = self.map_local(pooled.permute(0, 2, 3, 1)).flatten(1, 2)
-        return Perceived(stage, findings, self.high(high), self.local(columns), map_local)
+        return Opinion(stage, findings, self.local(columns))
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

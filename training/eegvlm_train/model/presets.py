@@ -1,8 +1,9 @@
-"""The three sizes of EEG-VLM."""
+"""The sizes of EEG-VLM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig
@@ -12,7 +13,7 @@ from eegvlm_rt.render import RenderSpec
 
 from .configuration import EegVlmConfig
 
-__all__ = ["PRESETS", "edge", "nano", "paper", "preset"]
+__all__ = ["PRESETS", "edge", "nano", "paper", "preset", "small", "vision_preset"]
 
 # CLIP ViT-L/14-336 (Radford et al. 2021), the tower of LLaVA-1.5 (Liu et al. 2023).
 _CLIP_L_336: dict[str, Any] = {
@@ -82,6 +83,30 @@ def nano(vocab_size: int = 1024) -> EegVlmConfig:
     )
 
 
+def small(vocab_size: int = 1024) -> EegVlmConfig:
+    """nano's eyes before a Llama of SmolLM2-135M's shape (Ben Allal et al. 2025): 106 M parameters without
+    its embeddings, of which `python -m eegvlm_train language-model` keeps the rows that the grammar needs.
+    """
+    config = nano(vocab_size)
+    config.text_config = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    config.preset_name = "small"
+    return config
+
+
 def edge(vocab_size: int = 32064) -> EegVlmConfig:
     """CLIP ViT-L/14-336, ConvNeXt-Base and a 1.1 B Llama (TinyLlama's shape, Zhang et al. 2024)."""
     return EegVlmConfig(
@@ -128,7 +153,12 @@ def paper(vocab_size: int = 32064) -> EegVlmConfig:
     )
 
 
-PRESETS: dict[str, Callable[[int], EegVlmConfig]] = {"nano": nano, "edge": edge, "paper": paper}
+PRESETS: dict[str, Callable[[int], EegVlmConfig]] = {
+    "nano": nano,
+    "small": small,
+    "edge": edge,
+    "paper": paper,
+}
 
 
 def preset(name: str, vocab_size: int | None = None) -> EegVlmConfig:
@@ -138,3 +168,23 @@ def preset(name: str, vocab_size: int | None = None) -> EegVlmConfig:
         raise ValueError(f"preset: {name!r}; use one of {', '.join(PRESETS)}")
     make = PRESETS[name]
     return make(vocab_size) if vocab_size is not None else make()  # type: ignore[call-arg]
+
+
+def vision_preset(name: str, rows: int | None = None) -> EegVlmConfig:
+    """What the vision steps train: the networks and the picture of `name`, folded into `rows` where given.
+
+    The language model is a stand-in of a few thousand weights, which step 3 replaces.
+    """
+    config = preset(name)
+    if rows is not None:
+        config.render = replace(RenderSpec.from_dict(config.render or {}), rows=rows).to_dict()
+    config.text_config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        pad_token_id=0,
+        tie_word_embeddings=False,
+    )
+    return config

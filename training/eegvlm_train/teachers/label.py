@@ -1,4 +1,4 @@
-"""Label simulated nights: every teacher's probabilities and their mean, kept side by side.
+"""Label simulated nights: every teacher's probabilities and their weighted mean, kept side by side.
 
 Teachers are offline tools, installed apart (`pip install gssc==0.0.9 yasa==0.8.1`); their answers are data.
 """
@@ -15,15 +15,23 @@ from numpy.typing import NDArray
 
 from ..nights import labels_path, save_npz
 
-__all__ = ["consensus", "label_night", "main"]
+__all__ = ["WEIGHTS", "consensus", "label_night", "main"]
 
 Labels = dict[str, NDArray[np.floating]]
 
 
+WEIGHTS = {"gssc_context": 2.0, "yasa": 2.0, "gssc_epoch": 1.0}
+"""How much a teacher's vote counts, 1 where none is named.
+
+Scorers judge an epoch in its context, so the two opinions that know the night count twice the one that does
+not: an argument, not a fit.
+"""
+
+
 def consensus(labels: Labels) -> NDArray[np.float16]:
-    """Mean of the teachers' probabilities, (n_epochs, 5)."""
+    """Weighted mean of the teachers' probabilities, (n_epochs, 5)."""
     votes = np.stack([np.asarray(vote, dtype=np.float64) for vote in labels.values()])
-    mean = votes.mean(axis=0)
+    mean = np.average(votes, axis=0, weights=[WEIGHTS.get(name, 1.0) for name in labels])
     return np.asarray(mean / mean.sum(axis=1, keepdims=True), dtype=np.float16)
 
 

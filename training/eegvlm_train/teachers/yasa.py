@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import logging
 import warnings
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 __all__ = ["yasa_probabilities"]
 
 _COLUMNS = ("WAKE", "N1", "N2", "N3", "REM")
+_LEAST_HZ = 100.0
 
 
 def yasa_probabilities(samples_uv: NDArray[np.float32], sfreq: float) -> NDArray[np.float32]:
-    """Stage probabilities (W N1 N2 N3 R) of every whole 30 s epoch, (n_epochs, 5)."""
+    """Stage probabilities (W N1 N2 N3 R) of every whole 30 s epoch, (n_epochs, 5).
+
+    YASA asks for 80 Hz and works at 100: slower recordings are brought to 100 Hz.
+    """
     import mne
     import yasa
+
+    if sfreq < _LEAST_HZ:
+        ratio = (Fraction(_LEAST_HZ) / Fraction(sfreq)).limit_denominator(1000)
+        samples_uv = resample_poly(samples_uv, ratio.numerator, ratio.denominator).astype(np.float32)
+        sfreq = _LEAST_HZ
 
     logging.getLogger("yasa").setLevel(logging.ERROR)
     info = mne.create_info(["EEG"], sfreq, "eeg", verbose="ERROR")

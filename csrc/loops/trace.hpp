@@ -1,0 +1,139 @@
+// From samples to the lowest and highest point of each cell. Included by loops.cpp alone, once for every
+// instruction set.
+#pragma once
+
+#include <cstring>
+
+#include "fixed.hpp"
+#include "loops.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace eegvlm {
+namespace EEGVLM_LEVEL {
+namespace {
+
+struct Half {
+    uint16_t bits;
+};
+
+double widen(Half half) { return static_cast<double>(half_value(half.bits)); }
+
+template <typename T>
+double widen(T value) {
+    return static_cast<double>(value);
+}
+
+template <typename T>
+bool read_as(const SampleView& samples, double gain, double offset, float* __restrict positions) {
+    const std::byte* at = samples.data;
+    int32_t missing = 0;
+    const auto one = [&](int64_t i, std::ptrdiff_t stride) {
+        T raw;
+        std::memcpy(&raw, at + i * stride, sizeof raw);
+        const double value = widen(raw);
+        const double moved = value * gain + offset;
+        const double low = moved < kFar ? moved : kFar;
+        const double held = low > -kFar ? low : -kFar;
+        const bool gap = !finite(value);
+        missing |= gap;
+        positions[i] = gap ? __builtin_nanf("") : static_cast<float>(held);
+    };
+    if (samples.stride == static_cast<std::ptrdiff_t>(sizeof(T)))
+        for (int64_t i = 0; i < samples.count; ++i) one(i, sizeof(T));
+    else
+        for (int64_t i = 0; i < samples.count; ++i) one(i, samples.stride);
+    return missing == 0;
+}
+
+bool read(const SampleView& samples, double gain, double offset, float* positions) {
+    switch (samples.type) {
+        case SampleType::f16:
+            return read_as<Half>(samples, gain, offset, positions);
+        case SampleType::f32:
+            return read_as<float>(samples, gain, offset, positions);
+        case SampleType::f64:
+            return read_as<double>(samples, gain, offset, positions);
+        case SampleType::i16:
+            return read_as<int16_t>(samples, gain, offset, positions);
+        case SampleType::i32:
+            return read_as<int32_t>(samples, gain, offset, positions);
+    }
+    return true;
+}
+
+void settle_all(const float* __restrict positions, int64_t count, float highest, float lowest,
+                int16_t* __restrict heights) {
+    for (int64_t i = 0; i < count; ++i)
+        heights[i] = static_cast<int16_t>(settle(positions[i], highest, lowest));
+}
+
+void read_edges(const float* __restrict positions, const int32_t* __restrict left,
+                const float* __restrict share, [[maybe_unused]] bool apart, float highest, float lowest,
+                int16_t* __restrict edges, int32_t count) {
+    int32_t c = 0;
+    // Neighboring cells lie between samples of one register: permuting it is faster than gathering.
+#if defined(__AVX512F__)
+    if (apart)
+        for (; c + 16 <= count; c += 16) {
+            const float* window = positions + left[c];
+            const __m512i from = _mm512_sub_epi32(_mm512_loadu_si512(left + c), _mm512_set1_epi32(left[c]));
+            const __m512 a = _mm512_permutexvar_ps(from, _mm512_loadu_ps(window));
+            const __m512 b = _mm512_permutexvar_ps(from, _mm512_loadu_ps(window + 1));
+            const __m512 s = _mm512_loadu_ps(share + c);
+            const __m512 y =
+                _mm512_add_ps(_mm512_mul_ps(a, _mm512_sub_ps(_mm512_set1_ps(1.0f), s)), _mm512_mul_ps(b, s));
+            const __m512 held =
+                _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(highest)), _mm512_set1_ps(lowest));
+            const __m512i whole = _mm512_cvttps_epi32(_mm512_add_ps(held, _mm512_set1_ps(0.5f)));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(edges + c), _mm512_cvtepi32_epi16(whole));
+        }
+#elif defined(__AVX2__)
+    if (apart)
+        for (; c + 8 <= count; c += 8) {
+            const float* window = positions + left[c];
+            const __m256i from = _mm256_sub_epi32(
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(left + c)), _mm256_set1_epi32(left[c]));
+            const __m256 a = _mm256_permutevar8x32_ps(_mm256_loadu_ps(window), from);
+            const __m256 b = _mm256_permutevar8x32_ps(_mm256_loadu_ps(window + 1), from);
+            const __m256 s = _mm256_loadu_ps(share + c);
+            const __m256 y =
+                _mm256_add_ps(_mm256_mul_ps(a, _mm256_sub_ps(_mm256_set1_ps(1.0f), s)), _mm256_mul_ps(b, s));
+            const __m256 held =
+                _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(highest)), _mm256_set1_ps(lowest));
+            const __m256i whole = _mm256_cvttps_epi32(_mm256_add_ps(held, _mm256_set1_ps(0.5f)));
+            const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole, whole), 0x08);
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(edges + c), _mm256_castsi256_si128(packed));
+        }
+#endif
+    for (; c < count; ++c) {
+        const float* at = positions + left[c];
+        edges[c] = static_cast<int16_t>(settle(between(at[0], at[1], share[c]), highest, lowest));
+    }
+}
+
+void span(const int16_t* __restrict edges, int16_t* __restrict low, int16_t* __restrict high, int32_t count) {
+    for (int32_t c = 0; c < count; ++c) {
+        const int16_t a = edges[c], b = edges[c + 1];
+        low[c] = a < b ? a : b;
+        high[c] = a < b ? b : a;
+    }
+}
+
+void include(const int16_t* __restrict heights, const int32_t* __restrict cells, int64_t count,
+             int16_t* __restrict low, int16_t* __restrict high) {
+    for (int64_t i = 0; i < count; ++i) {
+        const int32_t c = cells[i];
+        const int16_t y = heights[i];
+        low[c] = y < low[c] ? y : low[c];
+        high[c] = y > high[c] ? y : high[c];
+    }
+}
+
+}  // namespace
+}  // namespace EEGVLM_LEVEL
+}  // namespace eegvlm

@@ -1,0 +1,41 @@
+// From strokes to pixels, tile by tile: any part of a picture can be painted alone.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "layout.hpp"
+#include "loops.hpp"
+#include "stroke.hpp"
+
+namespace eegvlm {
+
+struct Output;  // render.hpp
+
+class Tiles {
+  public:
+    explicit Tiles(const Layout& layout);
+
+    // Picture number `picture` of `output`. The canvas holds until the next one is asked for.
+    Canvas canvas(const Output& output, int64_t picture);
+
+    // The whole picture, or the tiles that show cuts [begin, end) of the strip. One stroke per channel.
+    void paint(const std::vector<Stroke>& strokes, const Canvas& canvas);
+    void paint(const std::vector<Stroke>& strokes, int32_t begin, int32_t end, const Canvas& canvas);
+
+  private:
+    // Strips that share no row of pixels with those outside.
+    struct Bunch {
+        int first_strip, end_strip;
+        int top, bottom;  // px
+    };
+
+    void paint_tile(const std::vector<Stroke>& strokes, const Bunch& bunch, int left, const Canvas& canvas);
+
+    const Layout& layout_;
+    std::vector<Bunch> bunches_;
+    std::vector<int32_t> edges_;
+    std::vector<uint16_t> halves_;
+};
+
+}  // namespace eegvlm

@@ -1,0 +1,206 @@
+"""eegvlm-rt stream: a night staged while it is recorded."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..epoch import EPOCH_S
+from ..errors import EegVlmError
+from ..sources import ReplaySource, open_source, parse_source
+from ..sources.live import LiveSource
+from .live.ending import Ending
+from .live.outlets import JsonLines, Lines, Told
+from .live.rows import NightRows
+from .live.screen import Screen
+from .live.setup import begin_journal, earlier_night, lights_off_s, night_start
+from .outputs import make_folder
+from .stage import formats_of
+from .staging import load_stager
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from ..journal import Journal
+    from ..prediction import StagePrediction
+    from ..stager import Stager
+    from ..streaming import StreamEvent, StreamingStager
+    from .live.outlets import Outlet
+    from .live.setup import Earlier
+
+__all__ = ["run"]
+
+DONE, CLOSED_PIPE, LOST, SOURCE_FAILED, AT_ONCE = 0, 1, 5, 6, 130
+LIVE_DEADLINE_S = 20.0
+_CHUNK_S = 0.25
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stream one night. Status: 0 ended in order, 1 nobody reads and nothing is kept, 5 records or files were
+    lost, 6 the source failed for good, 130 stopped at once. Raises EegVlmError for what cannot begin.
+    """
+    logging.getLogger("eegvlm_rt").addHandler(logging.NullHandler())
+    formats = formats_of(args)
+    folder = None if args.out is None else make_folder(args.out)
+    spec = parse_source(args.source)
+    earlier = earlier_night(args.journal, resume=args.resume)
+    with ExitStack() as stack:
+        chunk_s = min(1.0, _CHUNK_S * spec.speed)
+        source = open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout, chunk_s=chunk_s)
+        stack.callback(source.close)
+        night = _Night(args, source, load_stager(args.bundle, args.mode, args.threads), earlier, stack)
+        ended, status = night.stream_to_its_end()
+    ending = Ending(night.told, night.stream.night, night.journal, ended)
+    if folder is not None:
+        ending.leave_files(folder, formats)
+    if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
+        status = status or LOST
+    ending.tell(night.outlet, status, as_json=args.json)
+    return status
+
+
+class _Night:
+    """A night with all that belongs to it, from the first chunk to the last."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        source: ReplaySource | LiveSource,
+        stager: Stager,
+        earlier: Earlier | None,
+        stack: ExitStack,
+    ) -> None:
+        self._args, self._source = args, source
+        self._outlet: Outlet | None = None
+        deadline = args.deadline
+        if deadline is None and isinstance(source, LiveSource):
+            deadline = LIVE_DEADLINE_S
+        facts = _facts(args, source, stager, deadline)
+        lights_off = lights_off_s(args.lights_off, source, datetime.now())
+        self.journal: Journal | None
+        self.journal, resumed = begin_journal(args.journal, facts, earlier)
+        if self.journal is not None:
+            stack.callback(self.journal.close)
+        if (
+            resumed is not None
+            and isinstance(source, ReplaySource)
+            and resumed.grid_start_device_s is not None
+        ):
+            source.seek(max(0.0, resumed.grid_start_device_s + EPOCH_S * resumed.next_epoch_index))
+        self.stream: StreamingStager = stager.stream(
+            source.sfreq,
+            channel=source.channel,
+            deadline=deadline,
+            hop=args.hop,
+            lights_off_s=lights_off,
+            journal=self.journal,
+            resume=resumed,
+            smooth=args.smooth,
+            on_text=self._text,
+            on_event=self._event,
+            lag_warning_s=args.lag_warning,
+            tolerance_s=args.tolerance,
+        )
+        title = f"{args.source}  {source.channel}, {source.sfreq:g} Hz, {facts['bundle']} {args.mode}"
+        if resumed is not None:
+            title += f", goes on at epoch {resumed.next_epoch_index + 1}"
+        rows = NightRows(() if earlier is None else earlier.records, smooth=args.smooth)
+        self.told = Told(title, facts, lambda: night_start(source, self.stream.night), rows)
+        self.outlet = self._outlet = self._chosen_outlet()
+
+    def stream_to_its_end(self) -> tuple[str, int]:
+        """Go through the source; why the night ended, and the exit status so far."""
+        ended, status = "source", DONE
+        try:
+            with self._signals() as stopped:
+                self.outlet.begin(self.told)
+                try:
+                    for prediction in self.stream.run(self._source):
+                        self._take(prediction)
+                        if self.outlet.broken and self._args.journal is None and self._args.out is None:
+                            self.stream.abandon()
+                            return "nobody reads", CLOSED_PIPE
+                except EegVlmError as error:
+                    ended, status = str(error), SOURCE_FAILED
+                    for prediction in self.stream.flush():
+                        self._take(prediction)
+                if stopped and status == DONE:
+                    ended = stopped[0]
+        except KeyboardInterrupt:
+            self.stream.abandon()
+            return "stopped at once", AT_ONCE
+        finally:
+            self.outlet.close()
+        return ended, status
+
+    def _take(self, prediction: StagePrediction) -> None:
+        if not prediction.provisional:
+            self.told.rows.add(prediction)
+        self.outlet.prediction(prediction)
+
+    def _text(self, index: int, text: str) -> None:
+        self.outlet.text(index, text)
+
+    def _event(self, event: StreamEvent) -> None:
+        if self._outlet is not None:
+            self._outlet.event(event)
+
+    def _chosen_outlet(self) -> Outlet:
+        if self._args.json:
+            return JsonLines()
+        if sys.stdout.isatty() and not self._args.plain:
+            screen = Screen(lambda: self.stream.night, lambda: self.stream.position_s, self._args.lag_warning)
+            if screen.usable:
+                return screen
+        return Lines()
+
+    @contextmanager
+    def _signals(self) -> Iterator[list[str]]:
+        """The first SIGINT, SIGTERM or SIGHUP ends the night in order, the second at once; its name."""
+        stopped: list[str] = []
+        if threading.current_thread() is not threading.main_thread():
+            yield stopped
+            return
+
+        def on_signal(number: int, _frame: object) -> None:
+            if stopped:
+                raise KeyboardInterrupt
+            stopped.append(signal.Signals(number).name)
+            self.outlet.ending()
+            self._source.stop()
+
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.getsignal(number) for number in wanted}
+        for number in wanted:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, on_signal)
+        try:
+            yield stopped
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _facts(
+    args: argparse.Namespace, source: ReplaySource | LiveSource, stager: Stager, deadline: float | None
+) -> dict[str, Any]:
+    start = source.start if isinstance(source, ReplaySource) else None
+    return {
+        "source": args.source,
+        "channel": source.channel,
+        "sfreq": source.sfreq,
+        "bundle": stager.bundle.manifest.model_id,
+        "bundle_digest": stager.bundle.digest,
+        "mode": args.mode,
+        "deadline_s": deadline,
+        "hop_s": args.hop,
+        "smooth": args.smooth,
+        "lights_off": args.lights_off,
+        "recording_start": None if start is None else start.isoformat(),
+    }

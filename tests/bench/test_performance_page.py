@@ -1,0 +1,67 @@
+"""The performance page is what its command makes of the kept results; its model keeps to its figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from eegvlm_train.model import preset
+
+from benchmarks._bandwidth_model import DEVICES, PUBLISHED, SHAPES, Decoder, bandwidth_share, predict, rate
+from benchmarks.paper_size import main as measure
+from benchmarks.performance_page import ROOT, main, page
+
+
+def test_the_page_in_the_documentation_is_what_the_command_writes(tmp_path: Path) -> None:
+    assert main(["--out", str(tmp_path / "page.md")]) == 0
+    written = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert written == (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+
+
+def test_a_run_that_is_kept_gets_its_section(tmp_path: Path) -> None:
+    path = tmp_path / "paper-size-here.json"
+    quick = ["--repeats", "1", "--rationales", "1", "--rationale-tokens", "2", "--tokens", "2"]
+    measure(
+        ["--device", "cpu", "--sizes", "nano", "--dtype", "float32", "--no-nf4", *quick, "--json", str(path)]
+    )
+    found = json.loads(path.read_text(encoding="utf-8"))
+    model = found["models"]["nano-float32"]
+    text = page(tmp_path)
+    assert f"| nano float32 | free rationale | {model['answers']['rationale_ms']['p50']:,.1f} |" in text
+    assert "| nano float32 | prefill of 208 tokens, merged 2:1 |" in text
+    assert "CUDA renderer" not in text
+    found["failed"] = ["13b nf4 answers: OutOfMemoryError: no room"]
+    path.write_text(json.dumps(found), encoding="utf-8")
+    assert "`13b nf4 answers: OutOfMemoryError: no room`" in page(tmp_path)
+
+
+def test_the_decoders_have_the_weights_of_their_configurations() -> None:
+    config = preset("paper").text_config
+    assert SHAPES["13b"] == Decoder(
+        config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.vocab_size
+    )
+    assert SHAPES["13b"].layer_weights + 2 * SHAPES["13b"].head_weights == pytest.approx(13.0e9, rel=0.01)
+    assert SHAPES["7b"].layer_weights + 2 * SHAPES["7b"].head_weights == pytest.approx(6.74e9, rel=0.01)
+
+
+@pytest.mark.parametrize("figure", PUBLISHED, ids=lambda figure: f"{figure.device} {figure.model}")
+def test_no_published_figure_reads_faster_than_its_device_can(figure) -> None:  # type: ignore[no-untyped-def]
+    assert 0.0 < bandwidth_share(figure) < 1.0
+    assert (rate(figure) is None) == (figure.prefill_ms is None)
+
+
+def test_twice_the_bandwidth_halves_the_floor_and_a_longer_context_raises_it() -> None:
+    shape = SHAPES["7b"]
+    near, far = (predict("agx-orin", shape, 1216, context) for context in (0, 4096))
+    assert near.token_ms[0] <= near.token_ms[1]
+    assert far.token_ms[0] > near.token_ms[0]
+    assert near.text_ms(10)[0] == pytest.approx(near.prefill_ms[0] + 10 * near.token_ms[0])
+    llama = next(figure for figure in PUBLISHED if figure.model == "8B")
+    floor_ms = llama.parameters * 1e9 * 4.5 / 8 / (DEVICES["agx-orin"].gb_per_s * 1e6)
+    assert floor_ms / bandwidth_share(llama) == pytest.approx(llama.ms_per_token)
+
+
+def test_a_device_nobody_published_prefill_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="'abacus' has no published"):
+        predict("abacus", SHAPES["7b"], 1216, 0)
