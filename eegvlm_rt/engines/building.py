@@ -69,7 +69,9 @@ def precision_for(manifest: Manifest, component: str, wanted: str | None = None)
 
 def shapes_of(manifest: Manifest, component: str) -> Shapes:
     """The optimisation profiles of "tower" or "llm"."""
-    return tower_shapes(manifest) if component == "tower" else language_shapes(manifest)
+    if component == "tower":
+        return tower_shapes(manifest)
+    return language_shapes(manifest.lm, manifest.hidden_size, manifest.visual_tokens)
 
 
 def engine_key(
