@@ -33,10 +33,10 @@ __all__ = [
 
 PREFERENCE: Final[Mapping[str, tuple[str, ...]]] = {
     "tower": ("fp16_half", "fp16", "int8", "fp32"),
-    "llm": ("int4_half", "fp16_half", "int4", "int8", "fp16", "fp32"),
+    "llm": ("int4_half", "fp16_half", "int4", "fp16", "fp32"),
 }
 """Precisions that TensorRT reads, the best first: half arithmetic, then single. `*_fused` graphs hold
-operators of ONNX Runtime."""
+operators of ONNX Runtime; TensorRT has no blocks of 8 bits, in which int8 language models are."""
 
 
 @dataclass(frozen=True, slots=True)

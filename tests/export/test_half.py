@@ -110,6 +110,8 @@ def test_a_weight_that_half_precision_cannot_hold_is_named(
 
 
 def test_a_recipe_takes_them_and_keeps_zero_points_out() -> None:
-    assert Recipe(tower="fp16_half", llm="int4_half").llm_precisions == ("int4_half",)
+    assert Recipe(tower="fp16_half", llm="int4_half", block_size=64).llm_precisions == ("int4_half",)
     with pytest.raises(ValueError, match="hqq"):
-        Recipe(llm="int4_half", method="hqq")
+        Recipe(llm="int4_half", method="hqq", block_size=64)
+    with pytest.raises(ValueError, match="use 64 or 128"):
+        Recipe(llm="int4_half", block_size=32)
