@@ -57,7 +57,10 @@ def run(args: argparse.Namespace) -> int:
         chunk_s = min(1.0, _CHUNK_S * spec.speed)
         source = open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout, chunk_s=chunk_s)
         stack.callback(source.close)
-        night = _Night(args, source, load_stager(args.bundle, args.mode, args.threads), earlier, stack)
+        stager = load_stager(
+            args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
+        )
+        night = _Night(args, source, stager, earlier, stack)
         ended, status = night.stream_to_its_end()
     ending = Ending(night.told, night.stream.night, night.journal, ended, night.warnings)
     if folder is not None:
