@@ -1,29 +1,43 @@
 """Times of several functions of one process, taken in turn, so that whatever else the machine does slows all
-of them alike."""
+of them alike.
+
+Each call is timed by the wall clock and by the processor time of its thread. Where other work takes the
+processor away, it takes it from long calls more often than from short ones: ratios of functions that stay in
+one thread are therefore of processor time.
+"""
 
 from __future__ import annotations
 
 import random
 import statistics
 import time
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ._common import percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ratios", "times_us"]
+__all__ = ["Times", "ratios", "times_us"]
 
 WARM_UP: Final = 3
 LEAST_ROUNDS: Final = 7
 TURN_S: Final = 0.004
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Microseconds of every call, by round: wall clock, and processor time of the calling thread."""
+
+    wall: list[list[float]] = field(default_factory=list)
+    thread: list[list[float]] = field(default_factory=list)
+
+
 def times_us(
     functions: Mapping[str, Callable[[], object]], seconds: float, least_rounds: int = LEAST_ROUNDS
-) -> dict[str, list[list[float]]]:
-    """Microseconds of every call, by function and round.
+) -> dict[str, Times]:
+    """The times of each function.
 
     A round calls each function for about 4 ms, at least once, in an order drawn anew. There are as many
     rounds as fit in `seconds`, and at least `least_rounds`.
@@ -34,7 +48,7 @@ def times_us(
             begin = time.perf_counter()
             function()
             calls[name] = max(1, int(TURN_S / (time.perf_counter() - begin)))
-    taken: dict[str, list[list[float]]] = {name: [] for name in functions}
+    taken = {name: Times() for name in functions}
     order = list(functions)
     lot = random.Random(1)
     until = time.perf_counter() + seconds
@@ -43,26 +57,32 @@ def times_us(
         rounds += 1
         lot.shuffle(order)
         for name in order:
-            function, turn = functions[name], []
+            function = functions[name]
+            wall, thread = [], []
             for _ in range(calls[name]):
-                begin_ns = time.perf_counter_ns()
+                thread_ns, wall_ns = time.thread_time_ns(), time.perf_counter_ns()
                 function()
-                turn.append((time.perf_counter_ns() - begin_ns) / 1e3)
-            taken[name].append(turn)
+                wall.append((time.perf_counter_ns() - wall_ns) / 1e3)
+                thread.append((time.thread_time_ns() - thread_ns) / 1e3)
+            taken[name].wall.append(wall)
+            taken[name].thread.append(thread)
     return taken
 
 
-def ratios(taken: Mapping[str, list[list[float]]], above: str, below: str) -> dict[str, Any]:
+def ratios(
+    taken: Mapping[str, Times], above: str, below: str, clock: Literal["thread", "wall"] = "thread"
+) -> dict[str, Any]:
     """How many times longer a call of `above` takes than one of `below`: the ratio of the two medians of each
-    round; of these the median, and the quarters between which half of them lie."""
-    found = [
-        statistics.median(a) / statistics.median(b) for a, b in zip(taken[above], taken[below], strict=True)
-    ]
+    round; of these the median, and the quarters between which half of them lie. Beside it the percentiles
+    of both by the wall clock."""
+    rounds = zip(getattr(taken[above], clock), getattr(taken[below], clock), strict=True)
+    found = [statistics.median(a) / statistics.median(b) for a, b in rounds]
     low, middle, high = statistics.quantiles(found, n=4)
     return {
         "ratio": middle,
+        "clock": clock,
         "half_between": [low, high],
         "rounds": len(found),
-        f"{above}_us": percentiles([t for turn in taken[above] for t in turn]),
-        f"{below}_us": percentiles([t for turn in taken[below] for t in turn]),
+        f"{above}_us": percentiles([t for turn in taken[above].wall for t in turn]),
+        f"{below}_us": percentiles([t for turn in taken[below].wall for t in turn]),
     }

@@ -95,6 +95,11 @@ def test_the_normalization_of_the_peer_is_ours() -> None:
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
+def test_waiting_is_no_processor_time() -> None:
+    taken = times_us({"idle": lambda: time.sleep(4e-3), "busy": lambda: sum(range(20_000))}, 0.05)
+    assert ratios(taken, "idle", "busy")["ratio"] < ratios(taken, "idle", "busy", clock="wall")["ratio"]
+
+
 def test_memset_clears_all_bytes() -> None:
     out = np.ones((3, 4), np.float32)
     memset(out)()
@@ -103,8 +108,8 @@ def test_memset_clears_all_bytes() -> None:
 
 def test_functions_are_timed_in_turn_and_compared_by_round() -> None:
     taken = times_us({"short": lambda: time.sleep(1e-3), "long": lambda: time.sleep(4e-3)}, 0.05)
-    assert len(taken["short"]) == len(taken["long"]) >= 7
-    found = ratios(taken, "long", "short")
+    assert len(taken["short"].wall) == len(taken["long"].thread) >= 7
+    found = ratios(taken, "long", "short", clock="wall")
     assert found["half_between"][0] <= found["ratio"] <= found["half_between"][1]
     assert found["long_us"]["p50"] > found["short_us"]["p50"] > 1000
 

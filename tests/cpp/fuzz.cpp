@@ -69,8 +69,8 @@ Geometry geometry_of(Input& input, bool hostile) {
                 input.raw<double>()};
     // Most are small, which is quick; one in eight is wider than a tile.
     const int side = input.below(8) == 0 ? kSide : 10;
-    const int width = 1 + input.below(side), height = 1 + input.below(side), rows = 1 + input.below(3),
-              channels = 1 + input.below(input.below(4) == 0 ? 3 : 1);
+    const int width = input.below(16) == 0 ? 16 : 1 + input.below(side), height = 1 + input.below(side),
+              rows = 1 + input.below(3), channels = 1 + input.below(input.below(4) == 0 ? 3 : 1);
     return {width, height, rows, channels, 0.5 + input.below(input.below(4) > 0 ? 256 : 1024) / 128.0};
 }
 
@@ -247,6 +247,12 @@ void draw_in_every_way(const Layout& layout, Input& input) {
             "another output from another instruction set shows another picture");
     if (input.by_lot(64) && suits_device(traces))
         require(emulated(layout, traces, behind) == gray, "the CUDA program draws other bytes");
+    if (input.by_lot(7)) {
+        const uint8_t* below = behind.empty() ? nullptr : behind.data();
+        require(pictures::drawn_past_caches(
+                    layout, traces, {format, nullptr, pictures::kScale, pictures::kBias, below}) == picture,
+                "written past the caches it is another picture");
+    }
     if (input.by_lot(5) && traces.samples.count > 0)
         sweep_in_pieces(layout, input, recording, format, behind, picture);
 }
