@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ..epoch import EPOCH_S
 from ..errors import EegVlmError
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
+from ..streaming import StreamEventKind
 from .live.ending import Ending
 from .live.outlets import JsonLines, Lines, Told
 from .live.rows import NightRows
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         stack.callback(source.close)
         night = _Night(args, source, load_stager(args.bundle, args.mode, args.threads), earlier, stack)
         ended, status = night.stream_to_its_end()
-    ending = Ending(night.told, night.stream.night, night.journal, ended)
+    ending = Ending(night.told, night.stream.night, night.journal, ended, night.warnings)
     if folder is not None:
         ending.leave_files(folder, formats)
     if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
@@ -78,6 +80,7 @@ class _Night:
     ) -> None:
         self._args, self._source = args, source
         self._outlet: Outlet | None = None
+        self.warnings: list[str] = []
         deadline = args.deadline
         if deadline is None and isinstance(source, LiveSource):
             deadline = LIVE_DEADLINE_S
@@ -148,6 +151,9 @@ class _Night:
         self.outlet.text(index, text)
 
     def _event(self, event: StreamEvent) -> None:
+        if event.kind is StreamEventKind.UNIT:
+            event = replace(event, detail=event.detail.replace("pass unit='", "pass --unit '"))
+            self.warnings.append(f"{event.kind}: {event.detail}")
         if self._outlet is not None:
             self._outlet.event(event)
 

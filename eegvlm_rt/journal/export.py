@@ -37,14 +37,16 @@ def hypnogram_of(records: Sequence[Record]) -> Hypnogram:
     """The night's hypnogram: epoch 0 is that of the grid, its start the wall clock's, in UTC without a zone.
 
     An epoch has a stage where its outcome is "scored" or "late" and one was given; every other epoch, also
-    one whose record was lost, is unscored. Raises InputError for more than a week.
+    one whose record was lost, is unscored. Where the final answer is missing, the head's stage counts.
+    Raises InputError for more than a week.
     """
     state = night_state(records)
     if state.next_epoch_index > MAX_EPOCHS:
         raise InputError("epochs", state.next_epoch_index, f"a hypnogram holds at most {MAX_EPOCHS} (a week)")
     stages: list[Stage | None] = [None] * state.next_epoch_index
     rows: list[Mapping[Stage, float] | None] = [None] * state.next_epoch_index
-    for record in reversed([r for r in records if r.kind == RecordKind.PREDICTION]):
+    answers = [[r for r in records if r.kind == kind] for kind in (RecordKind.PREDICTION, RecordKind.STAGE)]
+    for record in reversed([*answers[0], *answers[1]]):
         index = record.body.get("index")
         if isinstance(index, int) and 0 <= index < len(stages):
             stages[index] = _stage(record.body)

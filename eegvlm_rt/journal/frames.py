@@ -45,13 +45,17 @@ _KIND_BYTES: Final = 12
 class RecordKind(StrEnum):
     """What a record tells; a reader passes over kinds it does not know.
 
-    START: the configuration of the night. CLOCK: where its grid begins, and drift. PREDICTION: one final
-    epoch, with the digest of its raw samples. SOURCE: what befell the source. RESUME: the journal was opened
-    again. LOSS: records that could not be written. SHUTDOWN: the night was ended in order.
+    START: the configuration of the night. CONFIG: that of a process that goes on with it. CLOCK: where its
+    grid begins, and drift. STAGE: the head's stage of an epoch whose final answer is still being worked on.
+    PREDICTION: one final epoch, with the digest of its raw samples. SOURCE: what befell the source. RESUME:
+    the journal was opened again. LOSS: records that could not be written. SHUTDOWN: the night was ended in
+    order.
     """
 
     START = "start"
+    CONFIG = "config"
     CLOCK = "clock"
+    STAGE = "stage"
     PREDICTION = "prediction"
     SOURCE = "source"
     RESUME = "resume"

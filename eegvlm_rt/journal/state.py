@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NightState", "night_state"]
 
+_ANSWERS = (RecordKind.PREDICTION, RecordKind.STAGE)
+
 
 @dataclass(frozen=True, slots=True)
 class NightState:
@@ -49,11 +51,12 @@ class NightState:
 
 def night_state(records: Iterable[Record]) -> NightState:
     """Fold the records of a journal. Values of the wrong kind are passed over; of two predictions for one
-    epoch the first counts.
+    epoch the first counts, and one that was not final only where no final one follows.
     """
     header: Mapping[str, Any] = {}
     clock: dict[str, float] = {}
     outcomes: dict[int, str] = {}
+    early: dict[int, str] = {}
     last: float | None = None
     count, kind, lost = 0, "", 0
     smoothed: Mapping[str, float] | None = None
@@ -65,15 +68,17 @@ def night_state(records: Iterable[Record]) -> NightState:
         for name in ("grid_start_device_s", "grid_start_wall_s"):
             if kind == RecordKind.CLOCK and (value := _real(body.get(name))) is not None:
                 clock.setdefault(name, value)
-        index = body.get("index") if kind == RecordKind.PREDICTION else None
+        index = body.get("index") if kind in _ANSWERS else None
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 1 << 31:
-            outcomes.setdefault(index, str(body.get("outcome", "scored")))
-        if kind == RecordKind.PREDICTION and (value := _real(body.get("last_timestamp_s"))) is not None:
+            known = outcomes if kind == RecordKind.PREDICTION else early
+            known.setdefault(index, str(body.get("outcome", "scored")))
+        if kind in _ANSWERS and (value := _real(body.get("last_timestamp_s"))) is not None:
             last = value
         if kind == RecordKind.PREDICTION:
             smoothed = _distribution(body.get("smoothed"))
         if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
             lost += max(0, int(value))
+    outcomes = {**early, **outcomes}
     upto = max(outcomes, default=-1) + 1
     return NightState(
         header=header,

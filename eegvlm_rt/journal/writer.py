@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import JournalError
 from .frames import FORMAT, MAX_BODY_BYTES, PREAMBLE, RecordKind, encode_body, genesis, kind_code, pack
-from .place import holds_a_night, make, open_and_lock, set_aside, write_at
+from .place import holds_a_night, make, open_and_lock, open_regular, set_aside, write_at
 from .reader import JournalReport, read_descriptor
 from .state import NightState, night_state
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _MISUSE = (errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -38,6 +39,7 @@ class Journal:
     Attributes:
         path: the file.
         losses: records that could not be written since the journal was opened.
+        loss: why the latest of them could not, empty where there is none.
         error: why the last record could not be written or brought to the disk, None while all is well.
         records: records the file holds.
     """
@@ -47,6 +49,7 @@ class Journal:
     ) -> None:
         self.path = path
         self.losses = 0
+        self.loss = ""
         self.error: str | None = None
         self.records = records
         self._descriptor = descriptor
@@ -95,25 +98,28 @@ class Journal:
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> tuple[Journal, NightState]:
         """Go on with a journal. What a write that did not end left at its tail is moved to a file beside it,
-        and a `resume` record tells of it.
+        and a `resume` record tells of it. A journal that may be read and not written is no error: that is
+        kept as `error`, and it is written when that becomes possible.
 
         Raises:
             JournalError: no journal there, no record in it, damage before its tail, or another process
             writes it.
         """
         target = Path(path)
-        descriptor = open_and_lock(target)
         try:
-            report = read_descriptor(descriptor, str(target))
-            if not report.records:
-                raise JournalError("journal", str(target), "holds no record; begin a new one", str(target))
-            if report.findings:
-                cure = "keep this file and begin a new journal under another name"
-                raise JournalError("journal", report.findings[0].detail, cure, str(target))
-            return cls._resumed(target, descriptor, report), night_state(report.records)
-        except BaseException:
+            descriptor = open_and_lock(target)
+        except JournalError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in _UNWRITABLE:
+                raise
+            descriptor = open_regular(target, os.O_RDONLY)
+            report = _whole(descriptor, target)
             os.close(descriptor)
-            raise
+            journal = cls._after(target, None, report)
+            journal._lose(str(RecordKind.RESUME), f"cannot be opened: {cause.strerror}")
+            return journal, night_state(report.records)
+        report = _whole(descriptor, target)
+        return cls._resumed(target, descriptor, report), night_state(report.records)
 
     @classmethod
     def open(
@@ -126,16 +132,35 @@ class Journal:
 
     @classmethod
     def _resumed(cls, path: Path, descriptor: int, report: JournalReport) -> Journal:
-        head, count = bytes.fromhex(report.head), report.records[-1].sequence + 1
-        journal = cls(path, descriptor, b"", records=count, head=head, end=report.end)
+        journal = cls._after(path, descriptor, report)
         told: dict[str, Any] = {"resumed_s": time.time(), "software": f"eegvlm-rt {__version__}"}
         if report.torn_bytes:
             told |= {"torn_bytes": report.torn_bytes, "torn_reason": report.torn_reason}
             told |= set_aside(descriptor, path, report.end)
-            journal._ragged = True
         journal.append(RecordKind.RESUME, told)
         journal.sync()
         return journal
+
+    @classmethod
+    def _after(cls, path: Path, descriptor: int | None, report: JournalReport) -> Journal:
+        """A journal that goes on after what a report tells of."""
+        head, count = bytes.fromhex(report.head), report.records[-1].sequence + 1
+        journal = cls(path, descriptor, b"", records=count, head=head, end=report.end)
+        journal._ragged = report.torn_bytes > 0
+        return journal
+
+    def _reached(self) -> int:
+        """Descriptor of the file, made or opened now; raises OSError or JournalError."""
+        if not self.records:
+            return make(self.path)
+        descriptor = open_and_lock(self.path)
+        report = _whole(descriptor, self.path)
+        if bytes.fromhex(report.head) != self._head:
+            os.close(descriptor)
+            raise JournalError("journal", str(self.path), "was written by another meanwhile", str(self.path))
+        if report.torn_bytes:
+            set_aside(descriptor, self.path, report.end)
+        return descriptor
 
     @property
     def head(self) -> str:
@@ -163,9 +188,11 @@ class Journal:
                 return
             if self._descriptor is None:
                 try:
-                    self._descriptor = make(self.path)
+                    self._descriptor = self._reached()
                 except (OSError, JournalError) as error:
-                    self._lose(word, f"cannot be made: {getattr(error, 'strerror', None) or error}")
+                    cause = error.__cause__ or error
+                    what = "opened" if self.records else "made"
+                    self._lose(word, f"cannot be {what}: {getattr(cause, 'strerror', None) or cause}")
                     return
             if not self._write([(word, data)]):
                 self._lose(word, self.error or "")
@@ -232,7 +259,7 @@ class Journal:
             self._lost_since_s, self._lost_why = time.time(), why
         self._lost[word[:40]] += 1
         self.losses += 1
-        self.error = why
+        self.error = self.loss = why
 
     def _loss(self) -> dict[str, Any]:
         return {
@@ -242,3 +269,18 @@ class Journal:
             "since_s": self._lost_since_s,
             "until_s": time.time(),
         }
+
+
+def _whole(descriptor: int, path: Path) -> JournalReport:
+    """The report of a journal that can be gone on with; closes the file and raises JournalError otherwise."""
+    try:
+        report = read_descriptor(descriptor, str(path))
+        if not report.records:
+            raise JournalError("journal", str(path), "holds no record; begin a new one", str(path))
+        if report.findings:
+            cure = "keep this file and begin a new journal under another name"
+            raise JournalError("journal", report.findings[0].detail, cure, str(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return report

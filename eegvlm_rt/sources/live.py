@@ -26,7 +26,7 @@ Samples = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
 
 class LiveSource(ABC):
-    """Asks a device for samples; `timeout_s` without one is a stall.
+    """Asks a device for samples; `timeout_s` without one is a stall, then twice as long, and so on.
 
     A stall, a lost connection and its return are each told twice: by SourceStalledError or a chunk without
     samples as they happen, and as an event of the next chunk that is handed over.
@@ -41,6 +41,8 @@ class LiveSource(ABC):
         self.channel = ""
         self._events: list[SourceEvent] = []
         self._closed = self._stopped = False
+        self._quiet_since: float | None = None
+        self._patience_s = self.timeout_s
 
     @abstractmethod
     def _poll(self) -> Samples:
@@ -60,7 +62,7 @@ class LiveSource(ABC):
         """
         if self._closed:
             raise SourceError("source", self.name, "it is closed; open it again")
-        quiet_since = told = time.monotonic()
+        told = time.monotonic()
         while not (self._closed or self._stopped):
             samples_uv, times_s = self._poll()
             if len(samples_uv) or self._events:
@@ -68,10 +70,11 @@ class LiveSource(ABC):
                 yield Chunk(samples_uv, times_s, time.time(), events)
                 told = time.monotonic()
                 if len(samples_uv):
-                    quiet_since = told
+                    self._quiet_since, self._patience_s = None, self.timeout_s
                     continue
-            quiet_s = time.monotonic() - quiet_since
-            if quiet_s >= self.timeout_s:
+            quiet_s = self._quiet_s()
+            if quiet_s >= self._patience_s:
+                self._patience_s = 2 * quiet_s
                 self._tell(SourceEventKind.STALLED, f"nothing for {quiet_s:.1f} s")
                 self._stalled()
                 raise SourceStalledError(
@@ -84,6 +87,13 @@ class LiveSource(ABC):
                 yield Chunk(*nothing(), time.time())
                 told = time.monotonic()
             time.sleep(POLL_S)
+
+    def _quiet_s(self) -> float:
+        """Seconds since the last sample, or since the first time it was asked."""
+        now = time.monotonic()
+        if self._quiet_since is None:
+            self._quiet_since = now
+        return now - self._quiet_since
 
     def _stalled(self) -> None:  # noqa: B027
         """What else is done at a stall."""

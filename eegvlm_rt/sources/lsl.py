@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LslSource", "microvolts_per_unit"]
 
 BUFFER_S = 360
+LOOK_S = 2.0
 _SEARCH_S = 0.25
 _UNITS_UV = {
     **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts", "-6"), 1.0),
@@ -67,6 +68,8 @@ class LslSource(LiveSource):
         self._lsl = _library()
         self._stream, self._source_id, self._unit = stream, source_id, unit
         self._inlet: Any = None
+        self._uid = ""
+        self._look_at_s = LOOK_S
         self._index, self._scale_uv = 0, 1.0
         found = self._search(self.timeout_s)
         if not found:
@@ -101,11 +104,35 @@ class LslSource(LiveSource):
         try:
             data, times_s = self._inlet.pull_chunk(timeout=0.0, max_samples=65536)
         except RuntimeError as error:
-            self._drop()
-            self._tell(SourceEventKind.DISCONNECTED, str(error))
+            self._leave(str(error))
             return nothing()
+        if not len(times_s):
+            self._look()
+            return nothing()
+        self._look_at_s = LOOK_S
         samples = np.asarray(data[:, self._index], dtype=np.float64) * self._scale_uv
         return samples, np.asarray(times_s, dtype=np.float64)
+
+    def _look(self) -> None:
+        """A sender that is gone does not always close its connection: see whether there is a new one."""
+        if self._quiet_s() < self._look_at_s:
+            return
+        self._look_at_s = self._quiet_s() + LOOK_S
+        found = {str(info.uid) for info in self._search(_SEARCH_S)}
+        if found and self._uid not in found:
+            self._leave("the sender began anew")
+
+    def _stalled(self) -> None:
+        if self._inlet is None:
+            return
+        if self._uid not in {str(info.uid) for info in self._search(_SEARCH_S)}:
+            self._leave("the sender is gone")
+        elif self._quiet_s() > 2 * self.timeout_s:
+            self._leave("the sender is there and sends nothing: the stream is opened anew")
+
+    def _leave(self, why: str) -> None:
+        self._drop()
+        self._tell(SourceEventKind.DISCONNECTED, why)
 
     def _release(self) -> None:
         self._drop()
@@ -139,6 +166,7 @@ class LslSource(LiveSource):
         try:
             inlet.open_stream(timeout=self.timeout_s)
             described = inlet.get_sinfo(timeout=self.timeout_s)
+            self._uid = str(described.uid)
             self.sfreq = check_sfreq(float(described.sfreq))
             names = tuple(described.get_channel_names() or map(str, range(described.n_channels)))
             self._index = _pick(names, described.get_channel_types() or (), channel)

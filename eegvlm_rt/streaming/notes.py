@@ -22,7 +22,8 @@ __all__ = ["Notes"]
 class Notes:
     """Records of a night. Without a journal nothing is written.
 
-    What the journal cannot write is told once as it begins and once as it is over, and counted.
+    What the journal cannot write is counted, and told once as it begins and once as it is over: when the
+    record of an epoch is written again. On a full disk smaller records still find room.
     """
 
     def __init__(
@@ -31,6 +32,8 @@ class Notes:
         self._journal, self._tell = journal, tell
         self._lost_before = lost_before
         self._troubled = False
+        self._seen = 0
+        self._written = True
 
     @property
     def losses(self) -> int:
@@ -43,11 +46,13 @@ class Notes:
             self._journal.append(RecordKind.CLOCK, told)
 
     def prediction(self, prediction: StagePrediction, cut: Cut, last_timestamp_s: float) -> None:
-        """A final prediction and the raw samples it is for."""
+        """A prediction for an epoch of the grid, final or not yet, and the raw samples it is for."""
         if self._journal is not None:
             raw = {"samples": cut.samples, "samples_sha256": cut.digest, "last_timestamp_s": last_timestamp_s}
             body = {**prediction.to_dict(), **raw, "wall_s": time.time()}
-            self._journal.append(RecordKind.PREDICTION, body)
+            before = self._journal.losses
+            self._journal.append(RecordKind.STAGE if prediction.provisional else RecordKind.PREDICTION, body)
+            self._written = self._journal.losses == before
 
     def source(self, event: str, at_s: float, detail: str) -> None:
         """What befell the source."""
@@ -71,9 +76,12 @@ class Notes:
         """Tell of trouble with the journal, where that is new."""
         if self._journal is None:
             return
-        error, losses = self._journal.error, self._journal.losses
-        if error is not None and not self._troubled:
-            self._tell(StreamEventKind.JOURNAL, f"cannot be written: {error}; scoring goes on")
-        elif error is None and self._troubled:
+        losses, error = self._journal.losses, self._journal.error
+        why = error or (self._journal.loss if losses > self._seen else None)
+        if why is not None and not self._troubled:
+            self._tell(StreamEventKind.JOURNAL, f"cannot be written: {why}; scoring goes on")
+            self._troubled, self._written = True, False
+        elif why is None and self._troubled and self._written:
             self._tell(StreamEventKind.JOURNAL, f"is written again; {losses} records were lost")
-        self._troubled = error is not None
+            self._troubled = False
+        self._seen = losses

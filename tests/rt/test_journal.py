@@ -278,6 +278,14 @@ def test_a_folder_that_comes_later_gets_the_whole_night_from_then_on(tmp_path):
     assert report.records[0].body.items() >= HEADER.items()
 
 
+def open_the_way_to(folder: Path) -> None:
+    """Let other users in."""
+    folder.chmod(0o755)
+    for parent in folder.parents:
+        if parent.owner() != "root" or parent.name.startswith("pytest"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+
 def test_a_folder_without_the_right_to_write_is_reported_and_scoring_goes_on(tmp_path):
     folder = tmp_path / "shut"
     folder.mkdir(mode=0o555)
@@ -286,14 +294,39 @@ def test_a_folder_without_the_right_to_write_is_reported_and_scoring_goes_on(tmp
         "j = Journal.create(sys.argv[1], {}); j.append('prediction', {}); j.sync(); j.close();"
         "print(j.losses, j.error)"
     )
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.owner() != "root" or parent.name.startswith("pytest"):
-            parent.chmod(parent.stat().st_mode | 0o011)
+    open_the_way_to(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder / "j")], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "1 cannot be made: Permission denied", done.stderr
+
+
+def test_a_journal_that_may_only_be_read_is_gone_on_with_and_written_when_it_may(tmp_path):
+    path = tmp_path / "j"
+    with Journal.create(path, HEADER) as journal:
+        journal.append("prediction", epoch(0))
+    with path.open("ab") as handle:
+        handle.write(b"torn")
+    path.chmod(0o444)
+    open_the_way_to(tmp_path)
+    code = (
+        "import os, sys; from eegvlm_rt.journal import Journal; os.getuid() or os.setuid(65534);"
+        "j, night = Journal.resume(sys.argv[1]); j.append('prediction', {'index': 1});"
+        "print(night.next_epoch_index, j.losses, j.error, flush=True); sys.stdin.readline();"
+        "j.append('prediction', {'index': 2}); print(j.losses, j.error); j.close()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "1 2 cannot be opened: Permission denied\n"
+        path.chmod(0o666)
+        rest, _ = child.communicate("\n")
+    assert rest == "2 None\n"
+    report = read(path)
+    assert report.ok
+    assert [r.kind for r in report.records] == ["start", "prediction", "loss", "prediction"]
+    assert report.records[2].body["kinds"] == {"resume": 1, "prediction": 1}
 
 
 def test_a_journal_that_appears_meanwhile_is_not_overwritten(tmp_path):

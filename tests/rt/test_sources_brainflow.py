@@ -58,6 +58,24 @@ def test_a_played_file_gives_the_recorded_samples_and_then_stalls_open(tmp_path)
     np.testing.assert_allclose(played, table[: len(played), 3], atol=1e-4)
 
 
+def test_a_board_that_stopped_is_opened_anew_and_that_is_told():
+    with BrainFlowSource("synthetic", "C3", timeout_s=0.5) as source:
+        gather(source, 50)
+        source._board.stop_stream()
+        with pytest.raises(SourceStalledError):
+            gather(source, 10**6)
+        samples, times, kinds = gather(source, 50)
+    assert kinds == ["stalled", "disconnected", "reconnected"]
+    assert np.isfinite(samples).all()
+    assert abs(times[-1] - time.time()) < 60
+
+
+def test_a_unit_that_the_board_gets_wrong_is_put_right():
+    with BrainFlowSource("synthetic", "C3", unit="nV") as source:
+        small, _, _ = gather(source, 100)
+    assert np.ptp(small) < 10
+
+
 def test_an_unknown_board_lists_the_boards():
     with pytest.raises(SourceError, match=r"use one of: .*cyton.*synthetic"):
         BrainFlowSource("toaster")

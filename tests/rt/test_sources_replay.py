@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import mne
 import numpy as np
 import pytest
-from edfio import Bdf, BdfSignal
+from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
 from eegvlm_rt.errors import ChannelError, InputError, RecordingError, SourceError
 from eegvlm_rt.sources import Chunk, ChunkSource, EdfSource, open_source, parse_source, read_channel, replay
@@ -114,6 +114,56 @@ def test_a_closed_replay_says_so():
     source.close()
     with pytest.raises(SourceError, match="closed"):
         list(source.chunks())
+
+
+@pytest.mark.parametrize("record_s", [1, 10])
+@pytest.mark.parametrize(
+    ("first_s", "first"), [(0, 0), (3.0, 300), (12.341, 1235), (29.99, 2999), (31, 3000)]
+)
+def test_a_file_may_begin_anywhere_with_its_own_times(tmp_path, first_s, first, record_s):
+    path = tmp_path / "n.edf"
+    Edf(
+        [EdfSignal(eeg_uv(30), 100, label="Cz", physical_dimension="uV")], data_record_duration=record_s
+    ).write(path)
+    with open_source(f"edf:{path}@max") as source:
+        source.seek(first_s)
+        samples, times, kinds = joined(source)
+    whole = read_channel(path).samples_uv
+    np.testing.assert_array_equal(samples, whole[first:])
+    np.testing.assert_array_equal(times, np.arange(first, 3000) / 100)
+    assert kinds == ["connected", "ended"]
+
+
+def test_what_plays_already_is_not_begun_elsewhere(night):
+    with EdfSource(night, "EEG Pz-Oz") as source:
+        next(source.chunks())
+        with pytest.raises(SourceError, match="seek before the first chunk"):
+            source.seek(5)
+    with EdfSource(night, "EEG Pz-Oz") as source, pytest.raises(InputError, match="time_s"):
+        source.seek(-1)
+
+
+def test_a_replay_that_waits_says_so_every_quarter_of_a_second():
+    with replay(eeg_uv(3), speed=2, sfreq=100, chunk_s=2) as source:
+        sizes = [len(chunk) for chunk in source.chunks()]
+    assert sizes.count(0) >= 4
+    assert [size for size in sizes if size] == [200, 100]
+
+
+def test_long_data_records_are_played_in_pieces(tmp_path):
+    path = tmp_path / "n.edf"
+    Edf([EdfSignal(eeg_uv(30), 100, label="Cz", physical_dimension="uV")], data_record_duration=30).write(
+        path
+    )
+    with open_source(f"edf:{path}@max", chunk_s=0.5) as source:
+        assert {len(chunk) for chunk in source.chunks()} == {50, 0}
+
+
+def test_a_unit_that_a_header_gets_wrong_is_put_right(tmp_path):
+    path = tmp_path / "volts.edf"
+    Edf([EdfSignal(eeg_uv(30) * 1e-6, 100, label="Cz", physical_dimension="uV")]).write(path)
+    with open_source(f"edf:{path}@max", unit="V") as source:
+        np.testing.assert_allclose(joined(source)[0], eeg_uv(30), atol=0.1)
 
 
 @pytest.mark.parametrize("speed", [0, -1, math.nan, "fast"])

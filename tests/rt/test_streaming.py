@@ -247,7 +247,8 @@ class TestSources:
         with StallingSource(x) as source, stager.stream(100, on_event=events.append) as stream:
             found = list(stream.run(source))
         assert said(found) == said(stager.predict_recording(x, sfreq=100))
-        assert [event.kind for event in events] == [StreamEventKind.STALLED]
+        assert [event.kind for event in events] == [StreamEventKind.STALLED, StreamEventKind.SOURCE]
+        assert events[1].detail == "recovered: samples again after 5 s"
 
     def test_what_befalls_the_source_is_told(self, stager: Stager) -> None:
         events: list[StreamEvent] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, JournalError
-from ...journal import Journal, read
+from ...journal import Journal, RecordKind, read
 from ...journal.place import holds_a_night
 from ...journal.state import night_state
 from ...sources.live import LiveSource
@@ -82,7 +82,7 @@ def begin_journal(
         return Journal.create(path, facts), None
     check_same(earlier, facts, path)
     journal, state = Journal.resume(path)
-    journal.append("config", facts)
+    journal.append(RecordKind.CONFIG, facts)
     journal.sync()
     return journal, state
 
