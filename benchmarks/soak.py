@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import psutil
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -125,7 +125,7 @@ def _print(results: dict[str, Any], console: Console) -> None:
     if machine["load_average"]:
         console.print(f"load average {machine['load_average'][0]:.1f} when it began")
     names = ("night", "s", "x real time", "epochs", "p50 ms", "p95 ms", "p99 ms", "MiB", "handles", "threads")
-    table = Table(*names, box=SIMPLE)
+    table = Table(*names, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in table.columns:
         column.justify = "right"
     for number, row in enumerate(results["nights"], 1):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -135,7 +135,7 @@ def _print(results: dict[str, Any], console: Console) -> None:
     if machine["load_average"]:
         console.print(f"load average {machine['load_average'][0]:.1f} when it ended")
     names = ("kind", "n", "epochs", "rows", "same", "changed", "struck", "differ", "resumed", "other")
-    table = Table(*names, box=SIMPLE)
+    table = Table(*names, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for kind, row in (*results["kinds"].items(), ("all", total)):
