@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["full_disk_night"]
 
 DISK_BYTES: Final = 1 << 20
-LONGEST_EPOCHS: Final = 4
+EPOCHS: Final = (3, 5)
+"""What is left of the journal's last page may hold one epoch more."""
 
 
 class _Disk(Protocol):
@@ -44,14 +45,14 @@ class _Disk(Protocol):
 def full_disk_night(
     number: int, rng: np.random.Generator, signal: Signal, faults: int, reference: Reference, folder: Path
 ) -> NightResult:
-    """A night on whose disk there is no room `faults` times, each for two to four epochs. Nothing of it may
+    """A night on whose disk there is no room `faults` times, each for three to five epochs. Nothing of it may
     be lost but records, and each of those is counted.
     """
     wire = Wire(signal)
     per_epoch = EPOCH_S * signal.sfreq
     switches = []
     for place in places(rng, signal, faults):
-        freed = place + round(rng.uniform(2, LONGEST_EPOCHS) * per_epoch)
+        freed = place + round(rng.uniform(*EPOCHS) * per_epoch)
         switches += [(place, True), (freed, False)]
         wire.tell(place, f"the disk is full for {(freed - place) / signal.sfreq:.0f} s")
     with _small_disk(folder / f"disk-{number}") as disk:
