@@ -226,6 +226,7 @@ class Placer:
             early = known & ((ahead - expected < -self._tolerance) | again)
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
+        keep[1:] &= ~self._otherwise(stamps[1:], known[1:])
         count = int(np.argmin(keep)) if not keep.all() else len(keep)
         if count == 0:
             return self._anchor(float(stamps[0]) - expected / self._rate)
@@ -234,6 +235,15 @@ class Placer:
         if (other := equal[:count] != same).any():
             count, self.dropped = int(np.argmax(other)), self.dropped - count + int(np.argmax(other))
         return count, Step(flag=QualityFlag.DUPLICATE if same else QualityFlag.OVERLAP)
+
+    def _otherwise(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which samples would be read by a former clock, or as creeping, were they asked about alone."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            creep = np.abs((stamps - self._latest) * self._rate - 1) < self._tolerance / 2
+            found = creep & (stamps > self._latest)
+            for old in {*self._first, *self._old}:
+                found |= np.abs((stamps - old) * self._rate - self._raw.end) <= self._tolerance
+        return np.asarray(found & known)
 
     def _anchor(self, anchor_s: float) -> tuple[int, Step]:
         assert self.anchor_s is not None
