@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eegvlm_train.cli import main
 from eegvlm_train.evaluation.markdown import fill
 from eegvlm_train.evaluation.plots import plot_learning
 
@@ -81,3 +82,16 @@ def test_learning_curves_are_drawn_and_a_run_that_never_trained_is_named(tmp_pat
     idle = write_log(tmp_path / "idle", [{"kind": "validation", "step": 0}])
     with pytest.raises(ValueError, match="idle"):
         plot_learning([idle], tmp_path / "idle.png")
+
+
+def test_figures_that_are_there_fill_a_document_and_curves_go_to_its_images(tmp_path: Path) -> None:
+    out, images, document = tmp_path / "figures", tmp_path / "images", tmp_path / "model.md"
+    out.mkdir()
+    for name, one in figures().items():
+        (out / f"{name}.json").write_text(json.dumps(one), encoding="utf-8")
+    document.write_text("# Model\n\n" + GOALS, encoding="utf-8")
+    run = write_log(tmp_path / "vision", [{"kind": "train", "step": 1, "loss": 1.0}])
+    arguments = ["report", "any", "--out", str(out), "--docs", str(document), "--images", str(images)]
+    assert main([*arguments, "--runs", str(run)]) == 0
+    assert "0.600 (`cot`)" in document.read_text(encoding="utf-8")
+    assert (images / "learning.png").stat().st_size > 1000

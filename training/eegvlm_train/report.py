@@ -22,7 +22,9 @@ from .evaluation.plots import plot_learning
 __all__ = ["main"]
 
 
-def _runs(model: Path, sim: Path | None, real: Path | None, limit: int, peers: bool) -> dict[str, list[str]]:
+def _runs(
+    model: Path, sim: Path | None, real: Path | None, *, split: str, limit: int, peers: bool
+) -> dict[str, list[str]]:
     base = [str(model)]
     runs = {}
     if real is not None:
@@ -33,7 +35,7 @@ def _runs(model: Path, sim: Path | None, real: Path | None, limit: int, peers: b
         if peers:
             runs["peers"] = [*base, *data, "--mode", "--peer", "yasa", "gssc"]
     if sim is not None:
-        data = ["--data", f"sim:{sim}", "--limit", str(limit)]
+        data = ["--data", f"sim:{sim}", "--split", split, "--limit", str(limit)]
         runs["sim"] = [*base, *data, "--mode", "head", "direct", "cot"]
     return runs
 
@@ -45,8 +47,12 @@ def _read(path: Path) -> Any:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="eegvlm_train report", description=__doc__)
     parser.add_argument("model", type=Path, help="checkpoint or bundle folder")
+    parser.add_argument("--sim", type=Path, help="labelled simulated nights")
     parser.add_argument(
-        "--sim", type=Path, help="labelled simulated nights; their validation nights are used"
+        "--split",
+        choices=("validation", "all"),
+        default="validation",
+        help="which of them; all, where none was trained on",
     )
     parser.add_argument("--real", type=Path, help="folder of real recordings")
     parser.add_argument("--limit", type=int, default=1800, help="simulated epochs at most")
@@ -63,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     plots = args.out / "plots"
     plots.mkdir(exist_ok=True)
     shared = [f"--{name}={getattr(args, name)}" for name in ("threads", "device") if getattr(args, name)]
-    for name, run in _runs(args.model, args.sim, args.real, args.limit, args.peers).items():
+    wanted = _runs(args.model, args.sim, args.real, split=args.split, limit=args.limit, peers=args.peers)
+    for name, run in wanted.items():
         target = args.out / f"{name}.json"
         if args.force or not target.exists():
             print(f"\n=== {name}: evaluate {' '.join(run)}", flush=True)
