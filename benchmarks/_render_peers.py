@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._pairs import ratios, times_us
+from ._pairs import times_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,9 +121,8 @@ def best_normalizer(
         "numpy.take of a table": looked_up,
         "cv2.LUT": looked_up_by_opencv,
     }
-    taken = times_us(ways, 0.3)
-    first = next(iter(ways))
-    best = min(ways, key=lambda way: 1.0 if way == first else ratios(taken, way, first)["ratio"])
+    taken = times_us(ways, 0.5, least_rounds=25)
+    best = min(ways, key=lambda way: statistics.median(itertools.chain(*taken[way].thread)))
     return best, ways[best]
 
 
