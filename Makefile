@@ -33,6 +33,11 @@ tensorrt-check: $(VENV)/.test
 	EEGVLM_TENSORRT_BINDINGS=build/tensorrt $(BIN)/python -m pytest \
 		tests/export/test_tensorrt.py tests/rt/test_tensorrt_build.py tests/rt/test_tensorrt_names.py tests/rt/test_cuda.py
 
+# The kernel under sanitizers, valgrind, a fuzzer and many compilers: kernel-address, kernel-valgrind,
+# kernel-threads, kernel-fuzz, kernel-digests. What each needs stands in the script.
+kernel-%: $(VENV)/.test
+	bash tests/cpp/prove.sh $*
+
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
 	$(BIN)/python -m build --wheel

@@ -2,8 +2,9 @@
 
     python -m benchmarks.soak [--bundle nano] [--mode head] [--nights 10] [--hours 8] [--json FILE]
 
-The same simulated night at 256 Hz is pushed in chunks of 1 s with timestamps, as fast as possible, once for
-each night, each in a stream of its own on one stager. Memory and handles are read after every night.
+The same simulated night at 256 Hz is read from a file and pushed in chunks of 1 s with timestamps, as fast
+as possible, once for each night, each in a stream with a journal of its own on one stager. Memory and handles
+are read after every night; the simulator runs in another process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import gc
 import resource
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -19,24 +21,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import psutil
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from eegvlm_rt.errors import EegVlmError
-from eegvlm_rt.simulator import simulate_night
+from eegvlm_rt.journal import Journal
 from eegvlm_rt.stager import Stager
 
-from ._common import bundle_facts, environment, percentiles, write_json
+from ._common import bundle_facts, environment, fresh, percentiles, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = ["main", "measure"]
 
 SFREQ_HZ: Final = 256.0
 MIB: Final = 1 << 20
+GROWTH_MIB: Final = 2.0
+FACTOR: Final = 200.0
 
 
 def measure(
@@ -47,9 +50,15 @@ def measure(
     Raises:
         EegVlmError: the bundle cannot be used.
     """
-    signal = simulate_night(1, hours=hours, sfreq=SFREQ_HZ).samples_uv
-    stager = Stager.load(bundle, mode=mode, threads=threads)
-    rows = [_night(stager, signal, round(chunk_s * SFREQ_HZ)) for _ in range(nights)]
+    with tempfile.TemporaryDirectory(prefix="eegvlm-soak-") as folder:
+        signal = Path(folder) / "night.f32"
+        fresh("benchmarks._simulated_night", str(signal), "1", str(hours), str(SFREQ_HZ))
+        stager = Stager.load(bundle, mode=mode, threads=threads)
+        loaded_mib = psutil.Process().memory_info().rss / MIB
+        size = round(chunk_s * SFREQ_HZ)
+        rows = [_night(stager, signal, Path(folder) / f"{night}.journal", size) for night in range(nights)]
+    growth_mib = rows[-1]["rss_mib"] - rows[0]["rss_mib"]
+    slowest = min(row["real_time_factor"] for row in rows)
     return {
         "benchmark": "soak",
         "environment": environment(stager.threads),
@@ -59,20 +68,30 @@ def measure(
         "sfreq_hz": SFREQ_HZ,
         "chunk_s": chunk_s,
         "nights": rows,
+        "loaded_mib": loaded_mib,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "growth_after_first_mib": rows[-1]["rss_mib"] - rows[0]["rss_mib"],
+        "growth_after_first_mib": growth_mib,
+        "goals": {
+            f"growth after the first night of at most {GROWTH_MIB:g} MiB": growth_mib <= GROWTH_MIB,
+            f"every night at {FACTOR:g} times real time at least": slowest >= FACTOR,
+        },
         "real_time_factor": percentiles([row["real_time_factor"] for row in rows]),
     }
 
 
-def _night(stager: Stager, signal: NDArray[np.float32], size: int) -> dict[str, Any]:
-    stamps = 1000.0 + np.arange(len(signal)) / SFREQ_HZ
+def _night(stager: Stager, signal: Path, journal_path: Path, size: int) -> dict[str, Any]:
     lags: list[float] = []
+    sent = 0
     started = time.perf_counter()
-    with stager.stream(SFREQ_HZ, channel="Fpz") as stream:
-        for first in range(0, len(signal), size):
-            found = stream.push(signal[first : first + size], stamps[first : first + size])
+    with (
+        signal.open("rb") as file,
+        Journal.create(journal_path, {"channel": "Fpz"}) as journal,
+        stager.stream(SFREQ_HZ, channel="Fpz", journal=journal) as stream,
+    ):
+        while len(x := np.fromfile(file, "<f4", size)):
+            found = stream.push(x, 1000.0 + np.arange(sent, sent + len(x)) / SFREQ_HZ)
             lags.extend(1e3 * (row.lag_s or 0.0) for row in found)
+            sent += len(x)
         lags.extend(1e3 * (row.lag_s or 0.0) for row in stream.close())
     elapsed_s = time.perf_counter() - started
     night = stream.night
@@ -81,8 +100,9 @@ def _night(stager: Stager, signal: NDArray[np.float32], size: int) -> dict[str, 
     process = psutil.Process()
     return {
         "elapsed_s": elapsed_s,
-        "real_time_factor": len(signal) / SFREQ_HZ / elapsed_s,
+        "real_time_factor": sent / SFREQ_HZ / elapsed_s,
         "epochs": night.total,
+        "journal_bytes": journal_path.stat().st_size,
         "outcomes": {str(outcome): count for outcome, count in night.epochs.items()},
         "answer_ms": percentiles(lags),
         "rss_mib": process.memory_info().rss / MIB,
@@ -105,7 +125,7 @@ def _print(results: dict[str, Any], console: Console) -> None:
     if machine["load_average"]:
         console.print(f"load average {machine['load_average'][0]:.1f} when it began")
     names = ("night", "s", "x real time", "epochs", "p50 ms", "p95 ms", "p99 ms", "MiB", "handles", "threads")
-    table = Table(*names)
+    table = Table(*names, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in table.columns:
         column.justify = "right"
     for number, row in enumerate(results["nights"], 1):
@@ -122,9 +142,11 @@ def _print(results: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"peak {results['peak_mib']:.0f} MiB, growth after the first night "
-        f"{results['growth_after_first_mib']:+.2f} MiB"
+        f"{results['loaded_mib']:.0f} MiB with the model loaded, peak {results['peak_mib']:.0f} MiB, "
+        f"growth after the first night {results['growth_after_first_mib']:+.2f} MiB"
     )
+    for goal, kept in results["goals"].items():
+        console.print(f"{goal}: {'kept' if kept else 'missed'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -103,13 +103,14 @@ void Envelope::trace(const float* positions, bool whole) {
     trace_between(positions, whole, 0, grid_.samples, 0, static_cast<int32_t>(low_.size()) - 1);
 }
 
-void Envelope::trace_cells(const float* positions, int32_t first, int32_t last) {
+void Envelope::trace_cells(const float* positions, bool whole, int32_t first, int32_t last) {
     // From the sample before the first cell to the one after the last.
     const auto begin = std::lower_bound(grid_.cells.begin(), grid_.cells.end(), first) - grid_.cells.begin();
     const auto end = std::upper_bound(grid_.cells.begin(), grid_.cells.end(), last) - grid_.cells.begin();
     const int64_t from = std::max<int64_t>(begin - 1, 0), to = std::min<int64_t>(end + 1, grid_.samples);
-    const bool whole = std::none_of(positions + from, positions + to, [](float y) { return std::isnan(y); });
-    trace_between(positions, whole, from, to, first, last);
+    const auto missing = [](float y) { return std::isnan(y); };
+    trace_between(positions, whole || std::none_of(positions + from, positions + to, missing), from, to,
+                  first, last);
 }
 
 void Envelope::trace_between(const float* positions, bool whole, int64_t begin, int64_t end, int32_t first,

@@ -42,7 +42,7 @@ class Envelope {
 
     // As `trace` for cells [first, last] alone: only the samples that bear on them are read, and cells
     // outside hold anything.
-    void trace_cells(const float* positions, int32_t first, int32_t last);
+    void trace_cells(const float* positions, bool whole, int32_t first, int32_t last);
 
     bool unbroken() const { return runs_ <= 1; }
 

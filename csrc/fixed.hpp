@@ -55,7 +55,8 @@ EEGVLM_HD int32_t settle(float position, float highest, float lowest) {
 // second. Both weights share a word, the second in the upper half.
 EEGVLM_HD int32_t edge_weights(int32_t y, int32_t unit_bits) {
     const int32_t one = 1 << unit_bits;
-    return one + (y & (one - 1)) * 0xffff;
+    const int32_t into = y & (one - 1);
+    return one + (into << 16) - into;
 }
 
 EEGVLM_HD int32_t within(int32_t weights) {

@@ -15,7 +15,7 @@ namespace EEGVLM_LEVEL {
 
 extern const Loops kLoops;
 const Loops kLoops{
-    EEGVLM_NAME(EEGVLM_LEVEL), read, settle_all, read_edges, span, include, dilate, scatter, resolve};
+    EEGVLM_NAME(EEGVLM_LEVEL), read, settle_all, read_edges, span, include, dilate, scatter, resolve, flush};
 
 }  // namespace EEGVLM_LEVEL
 }  // namespace eegvlm

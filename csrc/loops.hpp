@@ -26,15 +26,25 @@ struct Canvas {
     float bias[3];
     const uint16_t* halves;  // f16: 3 x 256 values by gray
     const uint8_t* ground;   // gray behind the trace, or null for white
+    bool past_caches;        // more than they hold is being written
 };
 
-// Rows [top, bottom) of `count` columns from x on; edges were added to rows [first, last] alone.
+// Rows [top, bottom) of `count` columns from x on; edges were added to rows [first, last] alone. More columns
+// than a tile has are two tiles side by side.
 struct Band {
     int32_t* edges;
     int32_t top, bottom;
     int32_t first, last;
     int32_t x, count;
     int32_t darkness;
+    int64_t other = 0;  // words from the edges of the first tile to those of the second
+};
+
+// Where pixels will soon be written: `rows` places a `step` apart (bytes), in each of three planes.
+struct Ahead {
+    const std::byte* at;
+    int64_t step, plane;
+    int32_t rows;
 };
 
 struct Reach {
@@ -60,12 +70,16 @@ struct Loops {
     void (*dilate)(const int16_t* low, const int16_t* high, const int16_t* profile, int32_t taps,
                    int32_t strip_height, int16_t* top, int16_t* bottom, int32_t count);
 
-    // Adds the edges of `count` cuts, cut j to column[j] of the tile; tells which rows were touched.
+    // Adds the edges of `count` cuts, cut j to column[j] of the tile; tells which rows were touched. Places
+    // ahead are fetched meanwhile.
     Reach (*scatter)(const int16_t* top, const int16_t* bottom, const int32_t* column, int32_t count,
-                     int32_t base, int32_t unit_bits, int32_t* edges);
+                     int32_t base, int32_t unit_bits, int32_t* edges, const Ahead& ahead);
 
     // Sums the edges downwards, writes the pixels and clears the tile.
     void (*resolve)(const Band& band, const Canvas& canvas);
+
+    // What was written past the caches is there for every thread.
+    void (*flush)();
 };
 
 const Loops& loops();

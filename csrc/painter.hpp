@@ -30,7 +30,8 @@ class Painter {
   private:
     Layout layout_;
     Grid grid_;
-    std::vector<float> positions_;
+    std::vector<std::vector<float>> positions_;  // by channel, kSpare before and after
+    std::vector<char> whole_;                    // by channel: no sample is missing
     Envelope envelope_;
     std::vector<Stroke> strokes_;
     Tiles tiles_;

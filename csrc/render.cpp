@@ -19,6 +19,9 @@ constexpr int64_t kKeptSamples = 1 << 18;
 constexpr int32_t kKeptColumns = 1 << 20;
 constexpr size_t kKeptPainters = 16;
 
+// More than that at a time is written past the caches, which are of more use to what is read again.
+constexpr int64_t kHotBytes = 4 << 20;
+
 class Painters {
   public:
     std::unique_ptr<Painter> take(const Layout& layout, int64_t samples) {
@@ -75,14 +78,15 @@ int64_t picture_bytes(const Geometry& g, Format format) {
 }
 
 void render(const Layout& layout, double uv_range, const Traces& traces, const Output& output, int threads) {
+    Output to = output;
+    to.past_caches = traces.pictures > kHotBytes / picture_bytes(layout.geometry, output.format);
     std::atomic<int64_t> next{0};
     std::exception_ptr failure;
     std::mutex failure_lock;
     const auto work = [&] {
         try {
             std::unique_ptr<Painter> painter = painters().take(layout, traces.samples.count);
-            for (int64_t p = next++; p < traces.pictures; p = next++)
-                painter->paint(traces, uv_range, p, output);
+            for (int64_t p = next++; p < traces.pictures; p = next++) painter->paint(traces, uv_range, p, to);
             painters().give(std::move(painter), layout, traces.samples.count);
         } catch (...) {
             const std::lock_guard<std::mutex> hold(failure_lock);

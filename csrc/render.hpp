@@ -30,6 +30,7 @@ struct Output {
     std::array<float, 3> scale;
     std::array<float, 3> bias;
     const uint8_t* ground = nullptr;  // gray values behind the trace, one per pixel, or white
+    bool past_caches = false;         // `render` sets it for more than they hold
 };
 
 int64_t picture_bytes(const Geometry& geometry, Format format);

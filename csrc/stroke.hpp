@@ -21,12 +21,14 @@ class Stroke {
 
     void follow(const Envelope& envelope);
 
-    // As `follow` for cuts [begin, end) alone: the others stay. Of the envelope, cells [begin, end + taps)
-    // are read.
+    // As `follow` for cuts [begin, end) alone. Of the envelope, cells [begin, end + taps - 2] are read. The
+    // others stay if `end` is a last_cut; if not, some after it are lost.
     void follow_cuts(const Envelope& envelope, int32_t begin, int32_t end);
 
-    // `end` rounded up to where `follow_cuts` may stop.
+    // `end` rounded up to where `follow_cuts` leaves those after it alone.
     int32_t last_cut(int32_t begin, int32_t end) const;
+
+    void clear() { more_.clear(); }
 
     // One interval per sub-column, in vertical units from the strip's top; empty when top == bottom.
     const std::vector<int16_t>& top() const { return top_; }

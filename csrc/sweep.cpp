@@ -36,7 +36,7 @@ void Sweep::redraw(int64_t begin, int64_t end) {
         const auto channel = static_cast<size_t>(c);
         float* positions = positions_[channel].data() + kSpare;
         read_positions(layout_, 0.0, traces_, 0, c, begin, end, positions);
-        envelope_.trace_cells(positions, from, to + layout_.taps - 2);
+        envelope_.trace_cells(positions, false, from, to + layout_.taps - 2);
         strokes_[channel].follow_cuts(envelope_, from, to);
     }
     tiles_.paint(strokes_, from, to, tiles_.canvas(output_, 0));

@@ -23,6 +23,12 @@ class Tiles {
     void paint(const std::vector<Stroke>& strokes, const Canvas& canvas);
     void paint(const std::vector<Stroke>& strokes, int32_t begin, int32_t end, const Canvas& canvas);
 
+    // No row of pixels shows two rows of the recording: each of these can be painted alone.
+    bool rows_apart() const { return rows_apart_; }
+
+    // Pixel columns [left, right) of one row of the recording, if they are apart; left at a tile's edge.
+    void paint_row(const std::vector<Stroke>& strokes, int row, int left, int right, const Canvas& canvas);
+
   private:
     // Strips that share no row of pixels with those outside.
     struct Bunch {
@@ -30,10 +36,14 @@ class Tiles {
         int top, bottom;  // px
     };
 
-    void paint_tile(const std::vector<Stroke>& strokes, const Bunch& bunch, int left, const Canvas& canvas);
+    void paint_tiles(const std::vector<Stroke>& strokes, const Bunch& bunch, int left, int right,
+                     const Canvas& canvas);
+    Reach add_edges(const std::vector<Stroke>& strokes, const Bunch& bunch, int left, int width,
+                    const Canvas& canvas, int32_t* edges);
 
     const Layout& layout_;
     std::vector<Bunch> bunches_;
+    bool rows_apart_ = true;
     std::vector<int32_t> edges_;
     std::vector<uint16_t> halves_;
 };

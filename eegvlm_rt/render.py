@@ -6,6 +6,7 @@ into rows, read from top to bottom; what it shows is documented in docs/renderin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -31,6 +32,8 @@ RENDERER_VERSION = "2"
 
 _MAX_SAMPLES = int(_kernel.build_config()["max_samples"])
 _MAX_THREADS = 256
+_MAX_BYTES = 1 << 40
+_MAX_SCALING = 1e30  # no product with a range or a picture's height overflows
 _SAMPLE_TYPES = frozenset(
     np.dtype(code).num for code in "efdhil" if np.dtype(code).str[1:] in ("f2", "f4", "f8", "i2", "i4")
 )
@@ -118,15 +121,18 @@ def build_config() -> dict[str, str | int]:
 
 
 def checked_scaling(name: str, value: float | Sequence[float], channels: int) -> tuple[float, ...]:
-    """One finite number for all channels, or one for each.
+    """One number of at most 1e30 either way for all channels, or one for each.
 
     Raises TypeError and InputError that begin with `name`.
     """
-    if not isinstance(value, list | tuple):
-        return (checked_number(name, value),)
-    if len(value) not in (1, channels):
+    values = value if isinstance(value, list | tuple) else (value,)
+    if len(values) not in (1, channels):
         raise InputError(name, value, f"give one number, or one for each of {channels} channels")
-    return tuple(checked_number(name, one) for one in value)
+    numbers = tuple(checked_number(name, one) for one in values)
+    for number in numbers:
+        if abs(number) > _MAX_SCALING:
+            raise InputError(name, number, f"give at most {_MAX_SCALING:g} either way")
+    return numbers
 
 
 def _draw(
@@ -188,6 +194,8 @@ def _mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 def _target(out: NDArray[Any] | None, shape: tuple[int, ...], output: OutputName) -> NDArray[Any]:
     dtype = dtype_of(output)
     if out is None:
+        if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
+            raise InputError("x", f"{shape[0]} pictures", "give fewer: they would need more than a tebibyte")
         return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out: {type(out).__name__}; give a numpy array")

@@ -35,6 +35,7 @@ _MAX_TICKS = int(_LIMITS["max_ticks"])
 _MAX_SCALE_LINES = int(_LIMITS["max_scale_lines"])
 _MIN_LINE, _MAX_LINE = 0.5, 8.0
 _MIN_RANGE, _MAX_RANGE = 1e-6, 1e9
+_MAX_SHARE = 1e6  # of full white; far beyond any, and single precision holds mean / std
 # Normalization of the CLIP image encoder: Radford et al. 2021, arXiv 2103.00020, released preprocessing.
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -136,8 +137,10 @@ class RenderSpec:
             raise InputError("height", self.height, "give every row and channel at least one line_width")
         object.__setattr__(self, "mean", _triple("mean", self.mean))
         object.__setattr__(self, "std", _triple("std", self.std))
-        if min(self.std) < 1e-6:
-            raise InputError("std", self.std, "give three values of at least 1e-6")
+        if max(map(abs, self.mean)) > _MAX_SHARE:
+            raise InputError("mean", self.mean, f"give three values of at most {_MAX_SHARE:g} either way")
+        if not 1e-6 <= min(self.std) <= max(self.std) <= _MAX_SHARE:
+            raise InputError("std", self.std, f"give three values in 1e-6..{_MAX_SHARE:g}")
         ranges = _numbers("channel_uv_range", self.channel_uv_range)
         object.__setattr__(self, "channel_uv_range", ranges)
         if len(ranges) not in (0, self.channels):

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <cstring>
+#include <type_traits>
 
 #include "fixed.hpp"
 #include "loops.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
 #endif
 
 namespace eegvlm {
@@ -19,136 +18,298 @@ namespace {
 
 using Column = int32_t __attribute__((vector_size(kTileWidth * sizeof(int32_t))));
 using Floats = float __attribute__((vector_size(kTileWidth * sizeof(float))));
+using Bytes = uint8_t __attribute__((vector_size(kTileWidth)));
+struct Triples {
+    Bytes third[3];
+};
+struct Halves {
+    uint16_t of[kTileWidth];
+};
 
-// Gray values of one row of a tile, written to the picture.
-template <Format format, bool full>
-struct Writer {
-    const Canvas& canvas;
-    int32_t x, count;
+// Sixteen gray values as bytes, as bytes thrice each, as floats, and floats as halves.
 
-    void operator()(int64_t y, Column gray) const {
-        const int64_t at = y * canvas.width + x;
-        const int64_t plane = canvas.width * canvas.height;
-        if constexpr (format == Format::u8_hwc) {
-            triple(gray, reinterpret_cast<uint8_t*>(canvas.data) + 3 * at);
-        } else if constexpr (format == Format::u8_gray || format == Format::u8_chw) {
-            const Bytes values = bytes_of(gray);
-            for (int p = 0; p < (format == Format::u8_gray ? 1 : 3); ++p)
-                put(&values, reinterpret_cast<uint8_t*>(canvas.data) + p * plane + at);
-        } else if constexpr (format == Format::f16_chw) {
-            for (int p = 0; p < 3; ++p) {
-                uint16_t values[kTileWidth];
-                for (int32_t i = 0; i < kTileWidth; ++i) values[i] = canvas.halves[256 * p + gray[i]];
-                put(&values, reinterpret_cast<uint16_t*>(canvas.data) + p * plane + at);
-            }
-        } else {
-            const Floats values = floats_of(gray);
-            for (int p = 0; p < (format == Format::f32_gray ? 1 : 3); ++p) {
-                const Floats normal = values * canvas.scale[p] + canvas.bias[p];
-                put(&normal, reinterpret_cast<float*>(canvas.data) + p * plane + at);
-            }
+void convert(const Column& gray, Bytes& bytes) {
+#if defined(__AVX512F__)
+    bytes = reinterpret_cast<Bytes>(_mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(gray)));
+#elif defined(__SSE2__)
+    __m128i four[4];
+    std::memcpy(four, &gray, sizeof four);
+    bytes = reinterpret_cast<Bytes>(
+        _mm_packus_epi16(_mm_packs_epi32(four[0], four[1]), _mm_packs_epi32(four[2], four[3])));
+#else
+    for (int32_t i = 0; i < kTileWidth; ++i) bytes[i] = static_cast<uint8_t>(gray[i]);
+#endif
+}
+
+void convert(const Column& gray, Triples& triples) {
+    Bytes bytes;
+    convert(gray, bytes);
+#if defined(__SSSE3__)
+    const auto g = reinterpret_cast<__m128i>(bytes);
+    const __m128i a = _mm_setr_epi8(0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5);
+    const __m128i b = _mm_setr_epi8(5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 10, 10);
+    const __m128i c = _mm_setr_epi8(10, 11, 11, 11, 12, 12, 12, 13, 13, 13, 14, 14, 14, 15, 15, 15);
+    triples.third[0] = reinterpret_cast<Bytes>(_mm_shuffle_epi8(g, a));
+    triples.third[1] = reinterpret_cast<Bytes>(_mm_shuffle_epi8(g, b));
+    triples.third[2] = reinterpret_cast<Bytes>(_mm_shuffle_epi8(g, c));
+#else
+    for (int32_t i = 0; i < 3 * kTileWidth; ++i) triples.third[i / kTileWidth][i % kTileWidth] = bytes[i / 3];
+#endif
+}
+
+void convert(const Column& gray, Floats& floats) {
+#if defined(__AVX512F__)
+    floats = reinterpret_cast<Floats>(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(gray)));
+#else
+    for (int32_t i = 0; i < kTileWidth; ++i) floats[i] = static_cast<float>(gray[i]);
+#endif
+}
+
+void convert(const Floats& floats, Halves& halves) {
+#if defined(__AVX512F__)
+    const __m256i rounded = _mm512_cvtps_ph(reinterpret_cast<__m512>(floats), _MM_FROUND_TO_NEAREST_INT);
+    std::memcpy(halves.of, &rounded, sizeof halves);
+#elif defined(__F16C__)
+    __m256 eight[2];
+    std::memcpy(eight, &floats, sizeof eight);
+    for (int32_t i = 0; i < 2; ++i) {
+        const __m128i rounded = _mm256_cvtps_ph(eight[i], _MM_FROUND_TO_NEAREST_INT);
+        std::memcpy(halves.of + 8 * i, &rounded, sizeof rounded);
+    }
+#else
+    for (int32_t i = 0; i < kTileWidth; ++i) halves.of[i] = half_bits(floats[i]);
+#endif
+}
+
+template <Format format>
+struct Kind {
+    static constexpr bool kTogether = format == Format::u8_hwc;
+    static constexpr bool kReal = format == Format::f32_chw || format == Format::f32_gray;
+    static constexpr bool kHalf = format == Format::f16_chw;
+    static constexpr int kPlanes = format == Format::u8_chw || format == Format::f32_chw || kHalf ? 3 : 1;
+    static constexpr int kPerPixel = kTogether ? 3 : 1;
+    using Number = std::conditional_t<kReal, float, std::conditional_t<kHalf, uint16_t, uint8_t>>;
+    using Source = std::conditional_t<kReal || kHalf, Floats, std::conditional_t<kTogether, Triples, Bytes>>;
+    using Row = std::conditional_t<kHalf, Halves, Source>;
+};
+
+// One register to the picture, past the caches.
+void stream(const Floats& values, float* to) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(to, reinterpret_cast<__m512>(values));
+#elif defined(__AVX__)
+    __m256 half[2];
+    std::memcpy(half, &values, sizeof half);
+    for (int i = 0; i < 2; ++i) _mm256_stream_ps(to + 8 * i, half[i]);
+#elif defined(__SSE2__)
+    __m128 quarter[4];
+    std::memcpy(quarter, &values, sizeof quarter);
+    for (int i = 0; i < 4; ++i) _mm_stream_ps(to + 4 * i, quarter[i]);
+#else
+    std::memcpy(to, &values, sizeof values);
+#endif
+}
+
+void flush() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
+bool may_stream(const Canvas& canvas) {
+    return canvas.past_caches && canvas.format == Format::f32_chw && canvas.width % kTileWidth == 0 &&
+           reinterpret_cast<uintptr_t>(canvas.data) % sizeof(Floats) == 0;
+}
+
+// Writes the rows of `tiles` tiles side by side, each below the last. `full`: all of them are as wide as a
+// tile is.
+template <Format format, int tiles, bool full, bool streaming>
+class Writer {
+    using Is = Kind<format>;
+    using Number = typename Is::Number;
+    using Source = typename Is::Source;
+    using Row = typename Is::Row;
+
+  public:
+    Writer(const Canvas& canvas, int32_t x, int32_t y, int32_t count)
+        : step_(Is::kPerPixel * canvas.width),
+          bytes_(full ? sizeof(Row) : static_cast<size_t>(Is::kPerPixel * count) * sizeof(Number)) {
+        for (int p = 0; p < Is::kPlanes; ++p) {
+            to_[p] =
+                reinterpret_cast<Number*>(canvas.data) + (p * canvas.height + y) * step_ + Is::kPerPixel * x;
+            scale_[p] = Floats{} + canvas.scale[p];
+            bias_[p] = Floats{} + canvas.bias[p];
         }
+    }
+
+    void put(const Column (&gray)[tiles]) {
+        Source source[tiles];
+        for (int i = 0; i < tiles; ++i) convert(gray[i], source[i]);
+        for (int p = 0; p < Is::kPlanes; ++p) {
+            for (int i = 0; i < tiles; ++i) store(row_of(source[i], p), to_[p] + kNumbers * i);
+            to_[p] += step_;
+        }
+    }
+
+    void fill(const Column& gray, int32_t rows) {
+        Source source;
+        convert(gray, source);
+        Row row[Is::kPlanes];
+        for (int p = 0; p < Is::kPlanes; ++p) row[p] = row_of(source, p);
+        for (int32_t y = 0; y < rows; ++y)
+            for (int p = 0; p < Is::kPlanes; ++p) {
+                for (int i = 0; i < tiles; ++i) store(row[p], to_[p] + kNumbers * i);
+                to_[p] += step_;
+            }
     }
 
   private:
-    struct Bytes {
-        uint8_t of[kTileWidth];
-    };
+    static constexpr int kNumbers = Is::kPerPixel * kTileWidth;
 
-    static Bytes bytes_of(Column gray) {
-        Bytes bytes;
-#if defined(__AVX512F__)
-        const __m128i g = _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(gray));
-        std::memcpy(&bytes, &g, sizeof bytes);
-#elif defined(__SSE2__)
-        __m128i four[4];
-        std::memcpy(four, &gray, sizeof four);
-        const __m128i g =
-            _mm_packus_epi16(_mm_packs_epi32(four[0], four[1]), _mm_packs_epi32(four[2], four[3]));
-        std::memcpy(&bytes, &g, sizeof bytes);
-#else
-        for (int32_t i = 0; i < kTileWidth; ++i) bytes.of[i] = static_cast<uint8_t>(gray[i]);
-#endif
-        return bytes;
+    template <typename Values>
+    void store(const Values& row, Number* to) const {
+        if constexpr (!full)
+            std::memcpy(to, &row, bytes_);
+        else if constexpr (streaming)
+            stream(row, to);
+        else if constexpr (std::is_same_v<Values, Triples>)
+            for (int i = 0; i < 3; ++i) std::memcpy(to + kTileWidth * i, &row.third[i], sizeof(Bytes));
+        else
+            std::memcpy(to, &row, sizeof row);
     }
 
-    static Floats floats_of(Column gray) {
-#if defined(__AVX512F__)
-        return reinterpret_cast<Floats>(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(gray)));
-#else
-        int32_t whole[kTileWidth];
-        float values[kTileWidth];
-        std::memcpy(whole, &gray, sizeof whole);
-        for (int32_t i = 0; i < kTileWidth; ++i) values[i] = static_cast<float>(whole[i]);
-        Floats result;
-        std::memcpy(&result, values, sizeof result);
-        return result;
-#endif
-    }
-
-    template <typename Values, typename Number>
-    void put(const Values* values, Number* to) const {
-        std::memcpy(to, values, full ? sizeof(Values) : static_cast<size_t>(count) * sizeof(Number));
-    }
-
-    void triple(Column gray, uint8_t* __restrict to) const {
-        const Bytes values = bytes_of(gray);
-#if defined(__AVX2__)
-        if constexpr (full) {
-            __m128i g;
-            std::memcpy(&g, &values, sizeof g);
-            const __m128i a = _mm_setr_epi8(0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5);
-            const __m128i b = _mm_setr_epi8(5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 10, 10);
-            const __m128i c = _mm_setr_epi8(10, 11, 11, 11, 12, 12, 12, 13, 13, 13, 14, 14, 14, 15, 15, 15);
-            auto* out = reinterpret_cast<__m128i*>(to);
-            _mm_storeu_si128(out, _mm_shuffle_epi8(g, a));
-            _mm_storeu_si128(out + 1, _mm_shuffle_epi8(g, b));
-            _mm_storeu_si128(out + 2, _mm_shuffle_epi8(g, c));
-            return;
+    Row row_of(const Source& source, [[maybe_unused]] int p) const {
+        if constexpr (Is::kReal) {
+            return source * scale_[p] + bias_[p];
+        } else if constexpr (Is::kHalf) {
+            Halves halves;
+            convert(source * scale_[p] + bias_[p], halves);
+            return halves;
+        } else {
+            return source;
         }
-#endif
-        for (int32_t i = 0; i < (full ? kTileWidth : count); ++i)
-            to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = values.of[i];
     }
+
+    Number* to_[Is::kPlanes];
+    int64_t step_;
+    size_t bytes_;
+    Floats scale_[Is::kPlanes], bias_[Is::kPlanes];
 };
 
-template <Format format, bool full, bool grounded>
-void resolve_to(const Band& band, const Canvas& canvas_) {
-    const Canvas canvas = canvas_;
-    const Writer<format, full> write{canvas, band.x, band.count};
-    const auto put = [&](int32_t y, Column gray) {
-        if constexpr (grounded) {
-            const uint8_t* ground = canvas.ground + y * canvas.width + band.x;
-            for (int32_t i = 0; i < band.count; ++i) gray[i] = over_ground(gray[i], ground[i]);
-        }
-        write(y, gray);
-    };
-    const Column white = Column{} + 255;
-    Column above = {};
-    int32_t* edges = band.edges + (band.first - band.top) * kTileWidth;
-    const int32_t end = band.last + 1 < band.bottom ? band.last + 1 : band.bottom;
-    for (int32_t y = band.top; y < band.first; ++y) put(y, white);
-    for (int32_t y = band.first; y < end; ++y, edges += kTileWidth) {
-        Column edge;
-        std::memcpy(&edge, edges, sizeof edge);
-        std::memset(edges, 0, sizeof edge);
-        const Column first = (edge << 16) >> 16;
-        const Column covered = above + first;
-        above = covered + ((edge - first) >> 16);
-        put(y, 255 - ((covered * band.darkness + (1 << 15)) >> 16));
+// In each column the lower half of a word times `lower` plus the upper half times `upper`, as signed numbers.
+Column weigh(Column words, int16_t lower, int16_t upper) {
+#if defined(__AVX512BW__)
+    const __m512i by = _mm512_set1_epi32(static_cast<uint16_t>(lower) | upper * 65536);
+    return reinterpret_cast<Column>(_mm512_madd_epi16(reinterpret_cast<__m512i>(words), by));
+#else
+    return ((words << 16) >> 16) * lower + (words >> 16) * upper;
+#endif
+}
+
+// Runs down the columns of a tile, for a darkness that fits in 16 bits.
+class Shade {
+  public:
+    explicit Shade(int32_t darkness)
+        : by_(static_cast<int16_t>(darkness)),
+          lifted_(Column{} + kLift * darkness),
+          covered_(Column{} + (255 * 65536 + 32767 + kLift * darkness)) {}
+
+    // gray_of(above + within(words)); `above` becomes that plus below(words). The rounding of gray_of is in
+    // the sum that `covered_` begins with.
+    Column next(Column words) {
+        const Column lift = words + kLift;
+        const Column gray = (covered_ - weigh(lift, by_, 0)) >> 16;
+        covered_ -= weigh(lift, by_, by_) - lifted_;
+        return gray;
     }
-    if (band.last == band.bottom) std::memset(edges, 0, sizeof(Column));
-    for (int32_t y = end > band.top ? end : band.top; y < band.bottom; ++y) put(y, white);
+
+  private:
+    // Added to the lower half of a word, which is no less than -63 cuts of 256 units, it keeps that from
+    // borrowing from the upper half.
+    static constexpr int32_t kLift = 1 << 14;
+
+    int16_t by_;
+    Column lifted_, covered_;
+};
+
+// As Shade, for any darkness.
+class WideShade {
+  public:
+    explicit WideShade(int32_t darkness) : darkness_(darkness) {}
+
+    Column next(Column words) {
+        const Column first = (words << 16) >> 16;
+        const Column covered = above_ + first;
+        above_ = covered + ((words - first) >> 16);
+        return 255 - ((covered * darkness_ + (1 << 15)) >> 16);
+    }
+
+  private:
+    int32_t darkness_;
+    Column above_ = {};
+};
+
+constexpr int32_t kMostDarkness = 32767;
+
+// `general`: for any darkness and any ground.
+template <Format format, int tiles, bool full, bool general, bool streaming>
+void resolve_to(const Band& band, const Canvas& canvas) {
+    Writer<format, tiles, full, streaming> write(canvas, band.x, band.top, band.count);
+    const Column white = Column{} + 255;
+    const int32_t end = band.last + 1 < band.bottom ? band.last + 1 : band.bottom;
+    const int32_t after = end > band.top ? end : band.top;
+    [[maybe_unused]] int64_t at = band.top * canvas.width + band.x;
+    const auto over = [&](Column gray) {
+        for (int32_t i = 0; canvas.ground && i < band.count; ++i)
+            gray[i] = over_ground(gray[i], canvas.ground[at + i]);
+        at += canvas.width;
+        return gray;
+    };
+    const auto fill = [&](int32_t rows) {
+        if constexpr (general)
+            for (int32_t y = 0; y < rows; ++y) write.put({over(white)});
+        else
+            write.fill(white, rows);
+    };
+    fill(band.first - band.top);
+    int32_t* edges = band.edges + (band.first - band.top) * kTileWidth;
+    using Run = std::conditional_t<general, WideShade, Shade>;
+    Run shade[2] = {Run(band.darkness), Run(band.darkness)};
+    for (int32_t y = band.first; y < end; ++y, edges += kTileWidth) {
+        Column gray[tiles];
+        for (int i = 0; i < tiles; ++i) {
+            Column words;
+            std::memcpy(&words, edges + i * band.other, sizeof words);
+            std::memset(edges + i * band.other, 0, sizeof words);
+            gray[i] = shade[i].next(words);
+        }
+        if constexpr (general) gray[0] = over(gray[0]);
+        write.put(gray);
+    }
+    if (band.last == band.bottom)
+        for (int i = 0; i < tiles; ++i) std::memset(edges + i * band.other, 0, sizeof(Column));
+    fill(band.bottom - after);
 }
 
 template <Format format>
 void resolve_full(const Band& band, const Canvas& canvas) {
-    if (canvas.ground)
-        resolve_to<format, false, true>(band, canvas);
-    else if (band.count == kTileWidth)
-        resolve_to<format, true, false>(band, canvas);
-    else
-        resolve_to<format, false, false>(band, canvas);
+    if (canvas.ground || band.darkness > kMostDarkness) {
+        Band left = band, right = band;
+        left.count = band.count < kTileWidth ? band.count : kTileWidth;
+        resolve_to<format, 1, false, true, false>(left, canvas);
+        right.x += kTileWidth;
+        right.count -= kTileWidth;
+        right.edges += band.other;
+        if (right.count > 0) resolve_to<format, 1, false, true, false>(right, canvas);
+    } else if (band.count == 2 * kTileWidth) {
+        if constexpr (format == Format::f32_chw)
+            if (may_stream(canvas)) return resolve_to<format, 2, true, false, true>(band, canvas);
+        resolve_to<format, 2, true, false, false>(band, canvas);
+    } else if (band.count == kTileWidth) {
+        resolve_to<format, 1, true, false, false>(band, canvas);
+    } else {
+        resolve_to<format, 1, false, false, false>(band, canvas);
+    }
 }
 
 void resolve(const Band& band, const Canvas& canvas) {

@@ -1,6 +1,8 @@
 // From the envelope to the edges of a tile. Included by loops.cpp alone, once for every instruction set.
 #pragma once
 
+#include <type_traits>
+
 #include "fixed.hpp"
 #include "loops.hpp"
 #include "loops/words.hpp"
@@ -28,31 +30,58 @@ void dilate(const int16_t* low, const int16_t* high, const int16_t* profile, int
 
 constexpr int32_t kMostCuts = kTileWidth * 64;
 
-// Cut by cut of all pixels: two additions in a row are to different words, and need not wait for one another.
+// The same words in one order after another: two additions in a row are to different columns, and need not
+// wait for one another.
+template <bool fetching, typename Count>
+void add_edges(const uint32_t* __restrict place, const int32_t* __restrict weight, Count count,
+               int32_t* __restrict edges, const Ahead& ahead) {
+    const int32_t eighth = count / 8;
+    [[maybe_unused]] const int32_t rows = fetching && eighth > 0 ? (ahead.rows + eighth - 1) / eighth : 0;
+    [[maybe_unused]] const std::byte* at = ahead.at;
+    for (int32_t q = 0; q < eighth; ++q) {
+        if constexpr (fetching)
+            for (int32_t r = 0; r < rows; ++r, at += ahead.step) {
+                __builtin_prefetch(at, 1);
+                __builtin_prefetch(at + ahead.plane, 1);
+                __builtin_prefetch(at + 2 * ahead.plane, 1);
+            }
+        edges[place[q]] += weight[q];
+        edges[place[q + eighth]] += weight[q + eighth];
+        edges[place[q + 2 * eighth]] += weight[q + 2 * eighth];
+        edges[place[q + 3 * eighth]] += weight[q + 3 * eighth];
+        edges[place[q + 4 * eighth]] += weight[q + 4 * eighth];
+        edges[place[q + 5 * eighth]] += weight[q + 5 * eighth];
+        edges[place[q + 6 * eighth]] += weight[q + 6 * eighth];
+        edges[place[q + 7 * eighth]] += weight[q + 7 * eighth];
+    }
+    for (int32_t j = 8 * eighth; j < count; ++j) edges[place[j]] += weight[j];
+}
+
 Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
               const int32_t* __restrict column, int32_t count, int32_t base, int32_t unit_bits,
-              int32_t* __restrict edges) {
-    alignas(64) int32_t place[2][kMostCuts];
-    alignas(64) int32_t weight[2][kMostCuts];
+              int32_t* __restrict edges, const Ahead& ahead) {
+    alignas(64) uint32_t place[2 * kMostCuts];
+    alignas(64) int32_t weight[2 * kMostCuts];
     int32_t least = INT32_MAX, most = 0;
     for (int32_t j = 0; j < count; ++j) {
         const int32_t t = base + top[j], b = base + bottom[j];
         least = t < least ? t : least;
         most = b > most ? b : most;
-        place[0][j] = (t >> unit_bits) * kTileWidth + column[j];
-        place[1][j] = (b >> unit_bits) * kTileWidth + column[j];
-        weight[0][j] = edge_weights(t, unit_bits);
-        weight[1][j] = edge_weights(b, unit_bits);
+        place[j] = static_cast<uint32_t>((t >> unit_bits) * kTileWidth + column[j]);
+        place[count + j] = static_cast<uint32_t>((b >> unit_bits) * kTileWidth + column[j]);
+        weight[j] = edge_weights(t, unit_bits);
+        weight[count + j] = -edge_weights(b, unit_bits);
     }
-    const int32_t quarter = count / 4;
-    for (int32_t q = 0; q < quarter; ++q)
-        for (int32_t j = q; j < 4 * quarter; j += quarter) {
-            edges[place[0][j]] += weight[0][j];
-            edges[place[1][j]] -= weight[1][j];
-        }
-    for (int32_t j = 4 * quarter; j < count; ++j) {
-        edges[place[0][j]] += weight[0][j];
-        edges[place[1][j]] -= weight[1][j];
+    const std::integral_constant<int32_t, 2 * kTileWidth * 8> usual;
+    if (count != kTileWidth * 8) {
+        if (ahead.rows > 0)
+            add_edges<true>(place, weight, 2 * count, edges, ahead);
+        else
+            add_edges<false>(place, weight, 2 * count, edges, ahead);
+    } else if (ahead.rows > 0) {
+        add_edges<true>(place, weight, usual, edges, ahead);
+    } else {
+        add_edges<false>(place, weight, usual, edges, ahead);
     }
     return {least >> unit_bits, most >> unit_bits};
 }

@@ -31,7 +31,7 @@ double widen(T value) {
 template <typename T>
 bool read_as(const SampleView& samples, double gain, double offset, float* __restrict positions) {
     const std::byte* at = samples.data;
-    int32_t missing = 0;
+    int64_t missing = 0;  // as wide as the numbers it counts
     const auto one = [&](int64_t i, std::ptrdiff_t stride) {
         T raw;
         std::memcpy(&raw, at + i * stride, sizeof raw);
@@ -39,9 +39,8 @@ bool read_as(const SampleView& samples, double gain, double offset, float* __res
         const double moved = value * gain + offset;
         const double low = moved < kFar ? moved : kFar;
         const double held = low > -kFar ? low : -kFar;
-        const bool gap = !finite(value);
-        missing |= gap;
-        positions[i] = gap ? __builtin_nanf("") : static_cast<float>(held);
+        missing += finite(value) ? 0 : 1;
+        positions[i] = static_cast<float>(finite(value) ? held : __builtin_nan(""));
     };
     if (samples.stride == static_cast<std::ptrdiff_t>(sizeof(T)))
         for (int64_t i = 0; i < samples.count; ++i) one(i, sizeof(T));

@@ -6,7 +6,9 @@ import logging
 import signal
 import sys
 import threading
+import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from ..epoch import EPOCH_S
 from ..errors import EegVlmError
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
+from ..streaming import StreamEventKind
 from .live.ending import Ending
 from .live.outlets import JsonLines, Lines, Told
 from .live.rows import NightRows
@@ -54,9 +57,12 @@ def run(args: argparse.Namespace) -> int:
         chunk_s = min(1.0, _CHUNK_S * spec.speed)
         source = open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout, chunk_s=chunk_s)
         stack.callback(source.close)
-        night = _Night(args, source, load_stager(args.bundle, args.mode, args.threads), earlier, stack)
+        stager = load_stager(
+            args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
+        )
+        night = _Night(args, source, stager, earlier, stack)
         ended, status = night.stream_to_its_end()
-    ending = Ending(night.told, night.stream.night, night.journal, ended)
+    ending = Ending(night.told, night.stream.night, night.journal, ended, night.warnings)
     if folder is not None:
         ending.leave_files(folder, formats)
     if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
@@ -78,6 +84,7 @@ class _Night:
     ) -> None:
         self._args, self._source = args, source
         self._outlet: Outlet | None = None
+        self.warnings: list[str] = []
         deadline = args.deadline
         if deadline is None and isinstance(source, LiveSource):
             deadline = LIVE_DEADLINE_S
@@ -126,8 +133,10 @@ class _Night:
                         if self.outlet.broken and self._args.journal is None and self._args.out is None:
                             self.stream.abandon()
                             return "nobody reads", CLOSED_PIPE
-                except EegVlmError as error:
-                    ended, status = str(error), SOURCE_FAILED
+                except Exception as error:
+                    known = isinstance(error, EegVlmError)
+                    ended = str(error) if known else f"{type(error).__name__}: {error}"
+                    status = SOURCE_FAILED
                     for prediction in self.stream.flush():
                         self._take(prediction)
                 if stopped and status == DONE:
@@ -148,6 +157,9 @@ class _Night:
         self.outlet.text(index, text)
 
     def _event(self, event: StreamEvent) -> None:
+        if event.kind is StreamEventKind.UNIT:
+            event = replace(event, detail=event.detail.replace("pass unit='", "pass --unit '"))
+            self.warnings.append(f"{event.kind}: {event.detail}")
         if self._outlet is not None:
             self._outlet.event(event)
 
@@ -203,4 +215,5 @@ def _facts(
         "smooth": args.smooth,
         "lights_off": args.lights_off,
         "recording_start": None if start is None else start.isoformat(),
+        "utc_offset_s": time.localtime().tm_gmtoff,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ..backends.loading import HALF
 from ..engines.profiles import TEXT_TOKENS
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ __all__ = ["MemoryNeed", "memory_need"]
 _CACHES: Final = 2
 """A step reads one key-value cache and writes the next."""
 
-_CACHE_BYTES: Final = {"fp32": 4}
+_CACHE_BYTES: Final = 4
+_HALF_CACHE_BYTES: Final = 2
 _LOGIT_BYTES: Final = 4
 _PROCESS_BYTES: Final = 200_000_000
 """Interpreter and libraries; the resident size of a night on `nano` is of this order."""
@@ -39,14 +41,15 @@ def memory_need(manifest: Manifest) -> MemoryNeed:
     """Estimate for one epoch at a time with the main precision of every component.
 
     Weights count as they lie in their files. Keys and values are those of all visual tokens and `TEXT_TOKENS`
-    more, in single precision where the language model is, in half precision else. The workspace holds the
-    logits of a whole prompt, a tenth of the weights for activations, and the process itself.
+    more, in half precision where the language model computes in it ("*_half"), in single else. The workspace
+    holds the logits of a whole prompt, a tenth of the weights for activations, and the process itself.
     """
     components = manifest.components
     weights = sum(_size(components[name].file) for name in ("tower", "llm", "embed_tokens"))
     tokens = manifest.visual_tokens + TEXT_TOKENS
     shape = manifest.lm
-    width = _CACHE_BYTES.get(components["llm"].precision, 2)
+    half = components["llm"].precision.endswith(HALF)
+    width = _HALF_CACHE_BYTES if half else _CACHE_BYTES
     kv = _CACHES * 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim * tokens * width
     logits = tokens * shape.vocab_size * _LOGIT_BYTES
     return MemoryNeed(weights, kv, logits + weights // 10 + _PROCESS_BYTES)

@@ -33,10 +33,10 @@ __all__ = [
 
 PREFERENCE: Final[Mapping[str, tuple[str, ...]]] = {
     "tower": ("fp16_half", "fp16", "int8", "fp32"),
-    "llm": ("int4_half", "fp16_half", "int4", "int8", "fp16", "fp32"),
+    "llm": ("int4_half", "fp16_half", "int4", "fp16", "fp32"),
 }
 """Precisions that TensorRT reads, the best first: half arithmetic, then single. `*_fused` graphs hold
-operators of ONNX Runtime."""
+operators of ONNX Runtime; TensorRT has no blocks of 8 bits, in which int8 language models are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ def precision_for(manifest: Manifest, component: str, wanted: str | None = None)
 
 def shapes_of(manifest: Manifest, component: str) -> Shapes:
     """The optimisation profiles of "tower" or "llm"."""
-    return tower_shapes(manifest) if component == "tower" else language_shapes(manifest)
+    if component == "tower":
+        return tower_shapes(manifest)
+    return language_shapes(manifest.lm, manifest.hidden_size, manifest.visual_tokens)
 
 
 def engine_key(

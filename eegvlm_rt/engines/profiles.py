@@ -12,7 +12,7 @@ from ..backends.embedding import cache_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bundle import Manifest
+    from ..bundle import LanguageModelShape, Manifest
 
 __all__ = [
     "BATCH",
@@ -56,22 +56,21 @@ def tower_shapes(manifest: Manifest) -> Shapes:
     return ({"pixel_values": Range((1, *picture), (1, *picture), (BATCH, *picture))},)
 
 
-def language_shapes(manifest: Manifest) -> Shapes:
+def language_shapes(lm: LanguageModelShape, hidden_size: int, visual_tokens: int) -> Shapes:
     """Two profiles: reading a picture (many tokens after none), and steps (few tokens after a picture).
 
     Either takes up to all visual tokens and `TEXT_TOKENS` of question and answer.
     """
-    visual, longest = manifest.visual_tokens, manifest.visual_tokens + TEXT_TOKENS
-    reading = _language(manifest, (1, visual, longest), (0, 0, longest - 1))
-    steps = _language(manifest, (1, 1, STEP_TOKENS), (0, visual, longest - 1))
+    longest = visual_tokens + TEXT_TOKENS
+    reading = _language(lm, hidden_size, (1, visual_tokens, longest), (0, 0, longest - 1))
+    steps = _language(lm, hidden_size, (1, 1, STEP_TOKENS), (0, visual_tokens, longest - 1))
     return (reading, steps)
 
 
 def _language(
-    manifest: Manifest, tokens: tuple[int, int, int], past: tuple[int, int, int]
+    lm: LanguageModelShape, hidden_size: int, tokens: tuple[int, int, int], past: tuple[int, int, int]
 ) -> Mapping[str, Range]:
-    lm = manifest.lm
-    embeds = Range(*((1, n, manifest.hidden_size) for n in tokens))
+    embeds = Range(*((1, n, hidden_size) for n in tokens))
     positions = Range(*((1, n) for n in tokens))
     cache = Range(*((1, lm.num_kv_heads, n, lm.head_dim) for n in past))
     names = cache_names("past_key_values", lm.num_layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .agreement import Agreement, agreement
-from .bids import read_bids_events, write_bids_events, write_bids_hypnogram
+from .bids import read_bids_events, read_bids_hypnogram, write_bids_events, write_bids_hypnogram
 from .edf import read_edf, write_edf
 from .edfbrowser import read_edfbrowser, write_edfbrowser
 from .formats import FORMATS, write_format
@@ -23,6 +23,7 @@ __all__ = [
     "from_json",
     "from_yasa",
     "read_bids_events",
+    "read_bids_hypnogram",
     "read_edf",
     "read_edfbrowser",
     "read_profusion",

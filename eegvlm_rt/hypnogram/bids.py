@@ -14,16 +14,15 @@ from ..epoch import EPOCH_S
 from ..errors import RecordingError
 from ..sources.edf_annotations import Annotation
 from ..sources.edf_header import open_regular
-from ..stages import STAGES, edf_text
+from ..stages import STAGES, Stage, edf_text
 from .edf import from_annotations
+from .model import Hypnogram
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from .model import Hypnogram
-
-__all__ = ["read_bids_events", "write_bids_events", "write_bids_hypnogram"]
+__all__ = ["read_bids_events", "read_bids_hypnogram", "write_bids_events", "write_bids_hypnogram"]
 
 _MAX_BYTES = 1 << 24
 
@@ -82,20 +81,54 @@ def read_bids_events(path: str | os.PathLike[str]) -> Hypnogram:
     trial_type (or value) may have any wording of `read_edf`. Raises RecordingError for a file that is not
     such a table or holds no stages.
     """
-    target, handle, size = open_regular(path)
-    with handle:
-        raw = handle.read(_MAX_BYTES + 1)
+    target, raw = _raw(path)
     try:
-        if size > _MAX_BYTES:
-            raise ValueError(f"{size} bytes, at most {_MAX_BYTES} are read")
-        table = list(csv.reader(io.StringIO(raw.decode("utf-8")), delimiter="\t", quoting=csv.QUOTE_NONE))
-        names = table[0] if table else []
+        names, table = _rows(raw)
         onset, duration = names.index("onset"), names.index("duration")
         text = names.index("trial_type") if "trial_type" in names else names.index("value")
-        marks = [Annotation(_number(r[onset]), _length(r[duration]), r[text]) for r in table[1:] if r]
+        marks = [Annotation(_number(r[onset]), _length(r[duration]), r[text]) for r in table]
     except (ValueError, IndexError, csv.Error) as error:
         raise RecordingError("file", target.name, f"no BIDS events: {error}", path=str(target)) from error
     return from_annotations(tuple(marks), path=str(target))
+
+
+def read_bids_hypnogram(path: str | os.PathLike[str]) -> Hypnogram:
+    """Read what `write_bids_hypnogram` wrote: stages and probabilities of epochs of 30 s from 0 s on.
+
+    Raises RecordingError for a file that is not such a table, or whose epochs are not one after the other.
+    """
+    target, raw = _raw(path)
+    try:
+        names, table = _rows(raw)
+        onset, duration, stage = (names.index(name) for name in ("onset", "duration", "stage"))
+        shares = [names.index(f"p_{s.name}") for s in STAGES]
+        for i, row in enumerate(table):
+            if (_number(row[onset]), _number(row[duration])) != (EPOCH_S * i, EPOCH_S):
+                raise ValueError(f"row {i + 1} is not the epoch of 30 s from {EPOCH_S * i:g} s on")
+        stages = [None if row[stage] == "n/a" else Stage[row[stage]] for row in table]
+        known = [
+            None
+            if row[shares[0]] == "n/a"
+            else {s: _number(row[place]) for s, place in zip(STAGES, shares, strict=True)}
+            for row in table
+        ]
+        return Hypnogram.of(stages, None, None if all(row is None for row in known) else known)
+    except (ValueError, IndexError, KeyError, csv.Error) as error:
+        raise RecordingError("file", target.name, f"no BIDS hypnogram: {error}", path=str(target)) from error
+
+
+def _raw(path: str | os.PathLike[str]) -> tuple[Path, bytes]:
+    target, handle, _ = open_regular(path)
+    with handle:
+        return target, handle.read(_MAX_BYTES + 1)
+
+
+def _rows(raw: bytes) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns, and the rows that are not empty; raises ValueError or csv.Error."""
+    if len(raw) > _MAX_BYTES:
+        raise ValueError(f"at most {_MAX_BYTES} bytes are read")
+    table = list(csv.reader(io.StringIO(raw.decode("utf-8")), delimiter="\t", quoting=csv.QUOTE_NONE))
+    return (table[0] if table else []), [row for row in table[1:] if row]
 
 
 _LEVELS = (*((stage, f"AASM stage {stage.name}") for stage in STAGES), (None, "not scored"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .frames import Record
+    from .state import NightState
 
 __all__ = ["SUFFIXES", "export", "hypnogram_of", "json_lines"]
 
@@ -34,7 +35,8 @@ def json_lines(records: Iterable[Record]) -> Iterator[str]:
 
 
 def hypnogram_of(records: Sequence[Record]) -> Hypnogram:
-    """The night's hypnogram: epoch 0 is that of the grid, its start the wall clock's, in UTC without a zone.
+    """The night's hypnogram: epoch 0 is that of the grid. It starts, as far as the journal's header tells
+    them, at the clock of the recording that was replayed, else in the local time of the host, else in UTC.
 
     An epoch has a stage where its outcome is "scored" or "late" and one was given; every other epoch, also
     one whose record was lost, is unscored. Where the final answer is missing, the head's stage counts.
@@ -51,7 +53,7 @@ def hypnogram_of(records: Sequence[Record]) -> Hypnogram:
         if isinstance(index, int) and 0 <= index < len(stages):
             stages[index] = _stage(record.body)
             rows[index] = None if stages[index] is None else _probabilities(record.body)
-    return Hypnogram.of(stages, _start(state.grid_start_wall_s), rows)
+    return Hypnogram.of(stages, _start(state), rows)
 
 
 def export(records: Sequence[Record], path: str | os.PathLike[str]) -> Path:
@@ -87,8 +89,16 @@ def _probabilities(body: Mapping[str, Any]) -> dict[Stage, float] | None:
     return values if abs(sum(values.values()) - 1.0) < 1e-3 else None
 
 
-def _start(wall_s: float | None) -> datetime | None:
+def _start(state: NightState) -> datetime | None:
+    began, offset_s = state.header.get("recording_start"), state.header.get("utc_offset_s")
     try:
-        return None if wall_s is None else datetime.fromtimestamp(wall_s, UTC).replace(tzinfo=None)
+        if isinstance(began, str) and state.grid_start_device_s is not None:
+            start = datetime.fromisoformat(began).replace(tzinfo=None)
+            return start + timedelta(seconds=state.grid_start_device_s)
+        if state.grid_start_wall_s is None:
+            return None
+        start = datetime.fromtimestamp(state.grid_start_wall_s, UTC).replace(tzinfo=None)
+        known = isinstance(offset_s, int | float) and abs(offset_s) <= 86_400
+        return start + timedelta(seconds=offset_s) if known and offset_s is not None else start
     except (OverflowError, OSError, ValueError):
         return None

@@ -28,6 +28,8 @@ __all__ = ["LslSource", "microvolts_per_unit"]
 BUFFER_S = 360
 LOOK_S = 2.0
 _SEARCH_S = 0.25
+_OTHERS_S = 1.0
+_UNSEEN = 2
 _UNITS_UV = {
     **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts", "-6"), 1.0),
     **dict.fromkeys(("mv", "millivolt", "millivolts", "-3"), 1e3),
@@ -40,8 +42,10 @@ class LslSource(LiveSource):
     """A stream found by its name, and by its source id where several bear the name.
 
     Timestamps are LSL's, corrected to this host's LSL clock (`clocksync`), so that they stay comparable when
-    the sender comes back on another clock. The unit of the channel is taken from the stream's description
-    (its name, or MNE's power of ten of a volt) unless `unit` says it. Up to 360 s wait to be fetched.
+    the sender comes back on another clock. A stream that comes back must bear the same source id, if it had
+    one: another of its name may be another bed's. The unit of the channel is taken from the stream's
+    description (its name, or MNE's power of ten of a volt) unless `unit` says it. Up to 360 s wait to be
+    fetched.
 
     Args:
         stream: name of the stream.
@@ -69,9 +73,11 @@ class LslSource(LiveSource):
         self._stream, self._source_id, self._unit = stream, source_id, unit
         self._inlet: Any = None
         self._uid = ""
-        self._look_at_s = LOOK_S
+        self._look_at_s, self._unseen, self._away = LOOK_S, 0, False
         self._index, self._scale_uv = 0, 1.0
         found = self._search(self.timeout_s)
+        if found and self._source_id is None:
+            found = self._search(_OTHERS_S, least=2)
         if not found:
             others = sorted({info.name for info in self._lsl.resolve_streams(timeout=1.0)})
             listed = ", ".join(repr(name) for name in others) or "none"
@@ -109,30 +115,47 @@ class LslSource(LiveSource):
         if not len(times_s):
             self._look()
             return nothing()
-        self._look_at_s = LOOK_S
+        self._look_at_s, self._unseen = LOOK_S, 0
+        if self._away:
+            self._away = False
+            self._tell(SourceEventKind.RECONNECTED)
         samples = np.asarray(data[:, self._index], dtype=np.float64) * self._scale_uv
         return samples, np.asarray(times_s, dtype=np.float64)
 
     def _look(self) -> None:
-        """A sender that is gone does not always close its connection: see whether there is a new one."""
+        """See what became of a sender that is quiet: one that is gone does not always close its connection.
+
+        The connection is kept where there is no new sender: after a network's outage it still brings what was
+        sent meanwhile.
+        """
         if self._quiet_s() < self._look_at_s:
             return
         self._look_at_s = self._quiet_s() + LOOK_S
         found = {str(info.uid) for info in self._search(_SEARCH_S)}
+        self._unseen = 0 if found else self._unseen + 1
         if found and self._uid not in found:
             self._leave("the sender began anew")
+        elif self._unseen == _UNSEEN:
+            self._miss("the sender is not to be found" + self._namesakes())
 
     def _stalled(self) -> None:
-        if self._inlet is None:
-            return
-        if self._uid not in {str(info.uid) for info in self._search(_SEARCH_S)}:
-            self._leave("the sender is gone")
-        elif self._quiet_s() > 2 * self.timeout_s:
+        if self._inlet is not None and self._unseen == 0 and self._quiet_s() > 2 * self.timeout_s:
             self._leave("the sender is there and sends nothing: the stream is opened anew")
+
+    def _namesakes(self) -> str:
+        """What is to be said of streams that bear the name and are not the one: they may be another bed's."""
+        found = self._lsl.resolve_streams(timeout=_SEARCH_S, name=self._stream, minimum=1)
+        ids = sorted({str(info.source_id) for info in found} - {self._source_id or ""})
+        return f"; of this name there is {', '.join(map(repr, ids))}, for ?source_id=" if ids else ""
 
     def _leave(self, why: str) -> None:
         self._drop()
-        self._tell(SourceEventKind.DISCONNECTED, why)
+        self._miss(why)
+
+    def _miss(self, why: str) -> None:
+        if not self._away:
+            self._away = True
+            self._tell(SourceEventKind.DISCONNECTED, why)
 
     def _release(self) -> None:
         self._drop()
@@ -149,12 +172,13 @@ class LslSource(LiveSource):
             return False
         if self.sfreq != before:
             raise SourceError("sfreq", self.sfreq, f"the stream came back at another rate than {before:g} Hz")
+        self._away = False
         self._tell(SourceEventKind.RECONNECTED)
         return True
 
-    def _search(self, timeout_s: float) -> list[Any]:
+    def _search(self, timeout_s: float, least: int = 1) -> list[Any]:
         found = self._lsl.resolve_streams(
-            timeout=timeout_s, name=self._stream, source_id=self._source_id or None, minimum=1
+            timeout=timeout_s, name=self._stream, source_id=self._source_id or None, minimum=least
         )
         return sorted(found, key=lambda info: str(info.source_id))
 
@@ -166,7 +190,7 @@ class LslSource(LiveSource):
         try:
             inlet.open_stream(timeout=self.timeout_s)
             described = inlet.get_sinfo(timeout=self.timeout_s)
-            self._uid = str(described.uid)
+            self._uid, self._source_id = str(described.uid), str(described.source_id) or self._source_id
             self.sfreq = check_sfreq(float(described.sfreq))
             names = tuple(described.get_channel_names() or map(str, range(described.n_channels)))
             self._index = _pick(names, described.get_channel_types() or (), channel)

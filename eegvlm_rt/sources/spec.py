@@ -43,7 +43,9 @@ def parse_source(text: str) -> SourceSpec:
     kind, colon, rest = str(text).partition(":")
     kind = kind.strip().lower()
     if not colon or kind not in _KINDS:
-        raise SourceError("source", text, f"use {FORMS}")
+        file = re.search(r"\.(edf|bdf)(@\S+)?$", str(text), re.IGNORECASE)
+        meant = f"{file[1].lower()}:{text}, or another of " if file and not colon else ""
+        raise SourceError("source", text, f"use {meant}{FORMS}")
     if kind in ("edf", "bdf"):
         match = _SPEED.fullmatch(rest)
         path, speed = rest, 1.0

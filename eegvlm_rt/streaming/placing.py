@@ -174,7 +174,7 @@ class Placer:
         assert self.anchor_s is not None
         stamp, expected = float(stamps[0]), self._raw.end
         off = (stamp - self.anchor_s) * self._rate - expected
-        for old in (*self._first, *self._old):
+        for old in self._former():
             if not self._waiting and abs((stamp - old) * self._rate - expected) <= self._tolerance:
                 return self._anchor(old)
         creep = abs((stamp - self._latest) * self._rate - 1) < self._tolerance / 2
@@ -226,6 +226,7 @@ class Placer:
             early = known & ((ahead - expected < -self._tolerance) | again)
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
+        keep[1:] &= ~self._otherwise(stamps[1:], known[1:])
         count = int(np.argmin(keep)) if not keep.all() else len(keep)
         if count == 0:
             return self._anchor(float(stamps[0]) - expected / self._rate)
@@ -234,6 +235,20 @@ class Placer:
         if (other := equal[:count] != same).any():
             count, self.dropped = int(np.argmax(other)), self.dropped - count + int(np.argmax(other))
         return count, Step(flag=QualityFlag.DUPLICATE if same else QualityFlag.OVERLAP)
+
+    def _otherwise(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which samples would be read by a former clock, or as creeping, were they asked about alone."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            creep = np.abs((stamps - self._latest) * self._rate - 1) < self._tolerance / 2
+            found = creep & (stamps > self._latest)
+            for old in self._former():
+                found |= np.abs((stamps - old) * self._rate - self._raw.end) <= self._tolerance
+        return np.asarray(found & known)
+
+    def _former(self) -> list[float]:
+        """The first reading of the clock and the last ones, but for those that are the one in force."""
+        now = self.anchor_s or 0.0
+        return [old for old in (*self._first, *self._old) if abs(old - now) * self._rate > self._tolerance]
 
     def _anchor(self, anchor_s: float) -> tuple[int, Step]:
         assert self.anchor_s is not None

@@ -19,12 +19,12 @@ from ..outcome import Outcome
 from ..preprocess import check_sfreq, lookahead_s
 from ..scoring import CausalSmoother
 from ..scoring.recording import evidence_of
-from ..sources.chunk import SourceEventKind
 from ..stages import STAGES, Stage
 from .answering import Answer, Answerer
 from .clock import DriftMeter, HostClock, age_s
 from .cutting import Cutter
 from .feeding import chunks_of, chunks_of_async
+from .hearing import Hearing
 from .night import Night, StreamEvent, StreamEventKind
 from .notes import Notes
 from .placing import Placer, Step
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..engine import Engine
-    from ..errors import SourceStalledError
     from ..journal import Journal, NightState
     from ..prediction import StagePrediction
     from ..prompt import Mode
@@ -118,6 +117,7 @@ class StreamingStager:
             self._smoother = CausalSmoother(smoother, None if resume is None else _stages(resume.smoothed))
         self._on_event = on_event
         self._notes = Notes(journal, self._tell, lost_before=0 if resume is None else resume.lost_records)
+        self._hearing = Hearing(self._notes, self._tell)
         self._unrecorded = 0 if resume is None else len(resume.missing)
         self._drift, self._host = DriftMeter(), HostClock()
         self._grid_start_wall_s = None if resume is None else resume.grid_start_wall_s
@@ -125,7 +125,7 @@ class StreamingStager:
         for name, count in ({} if resume is None else resume.outcomes).items():
             if name in tuple(Outcome):
                 self._counts[Outcome(name)] += count
-        self._provisional = self._jumps = self._stalls = 0
+        self._provisional = self._jumps = 0
         self._clock_told = -1
         self._lag_s = self._worst_lag_s = 0.0
         self._lag_warning_s = lag_warning_s
@@ -205,13 +205,13 @@ class StreamingStager:
 
     def run(self, source: ChunkSource | Iterable[Chunk]) -> Iterator[StagePrediction]:
         """Predictions of a whole source, to the end of the night. A stall is told as an event."""
-        for chunk in chunks_of(source, self._stalled):
+        for chunk in chunks_of(source, self._hearing.stalled):
             yield from self.poll() if chunk is None else self.take(chunk)
         yield from self.flush()
 
     async def aiter(self, source: SourceLike) -> AsyncIterator[StagePrediction]:
         """`run` for the event loop: `async for p in stream.aiter(source)`, over a sync or async source."""
-        async for chunk in chunks_of_async(source, self._stalled):
+        async for chunk in chunks_of_async(source, self._hearing.stalled):
             work = to_thread(self.poll) if chunk is None else to_thread(self.take, chunk)
             for prediction in await work:
                 yield prediction
@@ -220,12 +220,7 @@ class StreamingStager:
 
     def take(self, chunk: Chunk) -> list[StagePrediction]:
         """`push` for a `Chunk`, whose samples are in µV; what befell its source goes to the journal."""
-        for event in chunk.events:
-            if event.kind is SourceEventKind.STALLED and self._stalls:
-                self._stalls -= 1
-                continue
-            self._tell(StreamEventKind.SOURCE, f"{event.kind}: {event.detail}")
-            self._notes.source(str(event.kind), event.at_s, event.detail)
+        self._hearing.heard(chunk)
         if self._unit not in ("uV", "µV", "μV"):
             raise InputError("unit", self._unit, "chunks are in µV: open the stream with unit='uV'")
         return self.push(chunk.samples, chunk.timestamps, received_s=chunk.received_s)
@@ -371,11 +366,6 @@ class StreamingStager:
             self._lagging = not self._lagging
             kind = StreamEventKind.LAG if self._lagging else StreamEventKind.CAUGHT_UP
             self._tell(kind, f"answers stand {lag_s:.1f} s behind the wire")
-
-    def _stalled(self, stall: SourceStalledError) -> None:
-        self._tell(StreamEventKind.STALLED, str(stall))
-        self._stalls += 1
-        self._notes.source("stalled", time.time(), str(stall))
 
     def _tell(self, kind: StreamEventKind, detail: str) -> None:
         level = (

@@ -114,8 +114,9 @@ def weight_slots(config: LlamaConfig) -> Iterator[WeightSlot]:
 
 def _hollow(*shape: int, dtype: torch.dtype = torch.float32) -> nn.Parameter:
     """A parameter of one number seen many times. Small ones are real: the exporter joins equal ones."""
-    values = torch.rand(shape) if math.prod(shape) <= _REAL_ELEMENTS else torch.zeros(1).expand(shape)
-    return nn.Parameter(values.to(dtype), requires_grad=False)
+    real = math.prod(shape) <= _REAL_ELEMENTS
+    values = torch.rand(shape, dtype=dtype) if real else torch.zeros(1, dtype=dtype).expand(shape)
+    return nn.Parameter(values, requires_grad=False)
 
 
 class _Norm(nn.Module):

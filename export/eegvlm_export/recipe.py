@@ -21,6 +21,10 @@ LANGUAGE_PRECISIONS: Final = (
     *("fp16_half", "int4_half"),
     *("fp32_fused", "fp16_fused", "int4_fused"),
 )
+TENSORRT_BLOCKS: Final = (64, 128)
+"""Weights that share a 4-bit scale in TensorRT:
+https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/quantized-types-schemes.html"""
+
 Reference = Literal["fp32", "nf4"]
 
 
@@ -71,6 +75,8 @@ class Recipe:
             raise ValueError(f"reference: {self.reference!r}; use fp32 or nf4")
         if self.block_size < 16 or self.block_size & (self.block_size - 1):
             raise ValueError(f"block_size: {self.block_size}; use a power of two from 16")
+        if "int4_half" in self.llm_precisions and self.block_size not in TENSORRT_BLOCKS:
+            raise ValueError(f"block_size: {self.block_size}; int4_half is for TensorRT: use 64 or 128")
         if not 0 <= self.reasoning_epochs <= self.parity_epochs or self.parity_epochs < 1:
             raise ValueError(
                 f"parity_epochs: {self.parity_epochs}, reasoning_epochs: {self.reasoning_epochs}; "

@@ -25,6 +25,10 @@ from eegvlm_train.model import PRESETS, preset
 from transformers import LlamaConfig
 
 from eegvlm_rt.backends.loading import FUSED, HALF
+from eegvlm_rt.bundle import LanguageModelShape
+from eegvlm_rt.engines import BuildOptions, TensorRT
+from eegvlm_rt.engines.builder import build_plan
+from eegvlm_rt.engines.profiles import language_shapes
 
 from .components import write_language
 from .language import cache_names, head_dim, kv_heads, weight_slots
@@ -46,6 +50,9 @@ LLAVA_7B: dict[str, Any] = {
 """The language model of LLaVA-1.5-7B (Liu et al. 2023): Vicuna-7B, a Llama 2."""
 
 _PRECISIONS: Final = ("int4_fused", "int4", "int4_half")
+_VISUAL_TOKENS: Final = 1152
+"""Twice the 576 patches of LLaVA-1.5's tower."""
+
 _PACKAGES: Final = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
 
 
@@ -75,9 +82,18 @@ class RandomWeights(JoinedWeights):
 
 
 def rehearse(
-    config: LlamaConfig, folder: Path, *, precision: str, method: str, block: int, tokens: int
+    config: LlamaConfig,
+    folder: Path,
+    *,
+    precision: str,
+    method: str,
+    block: int,
+    tokens: int,
+    plan_for: str | None = None,
 ) -> dict[str, Any]:
-    """Quantise layer by layer into `folder`, open the graph in ONNX Runtime from there and decode."""
+    """Quantise layer by layer into `folder`, open the graph in ONNX Runtime from there and decode; with
+    `plan_for`, a compute capability, also build its TensorRT plan.
+    """
     start = perf_counter()
     weights = RandomWeights(config)
     packed = PackedWeights(
@@ -102,7 +118,24 @@ def rehearse(
         "export_s": written,
         "export_peak_mb": export_mb,
     }
-    return figures | _decode(config, graph, precision, tokens)
+    figures |= _decode(config, graph, precision, tokens)
+    return figures if plan_for is None else figures | _plan(config, graph, plan_for)
+
+
+def _plan(config: LlamaConfig, graph: Path, architecture: str) -> dict[str, Any]:
+    """Build the TensorRT plan of the graph as a device would, for a GPU that need not be here."""
+    shape = LanguageModelShape(
+        config.num_hidden_layers, kv_heads(config), head_dim(config), config.vocab_size
+    )
+    shapes = language_shapes(shape, config.hidden_size, _VISUAL_TOKENS)
+    trt = TensorRT.load("tensorrt_rtx")
+    built = build_plan(trt, graph, shapes, architecture, BuildOptions(), part="llm", ahead=True)
+    return {
+        "plan_builder": f"{trt.name} for {architecture}",
+        "plan_mb": len(built.plan) / 1e6,
+        "plan_s": built.seconds,
+        "plan_peak_mb": _peak_mb(),
+    }
 
 
 def _decode(config: LlamaConfig, graph: Path, precision: str, tokens: int) -> dict[str, Any]:
@@ -158,13 +191,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--method", default="rtn", choices=[m for m in METHODS if m not in ("gptq", "awq")])
     parser.add_argument("--block", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument(
+        "--plan-for",
+        metavar="X.Y",
+        help="also build the TensorRT plan for this compute capability; needs tensorrt-rtx, no GPU",
+    )
     parser.add_argument("--folder", type=Path, help="keep the files here; a temporary folder by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     args = parser.parse_args(argv)
     config = LlamaConfig(**LLAVA_7B) if args.shape == "llava-7b" else preset(args.shape).text_config
     if args.layers is not None:
         config.num_hidden_layers = args.layers
-    options = {"precision": args.precision, "method": args.method, "block": args.block, "tokens": args.tokens}
+    options = {"plan_for": args.plan_for} if args.plan_for else {}
+    options |= {
+        "precision": args.precision,
+        "method": args.method,
+        "block": args.block,
+        "tokens": args.tokens,
+    }
     with tempfile.TemporaryDirectory(prefix="eegvlm-rehearse-") as temporary:
         found = {"shape": args.shape} | options | rehearse(config, args.folder or Path(temporary), **options)
     text = json.dumps({"benchmark": "rehearse", "environment": _surroundings()} | found, indent=2)

@@ -1,6 +1,6 @@
 """Fuzzing the chunk path of a stream: `python -m tests.attacks.fuzz_stream --runs 250000 --seed 0`.
 
-Each run is a night of up to a dozen hostile chunks: dtypes, sizes, NaN, infinity, timestamps that jump, turn
+Each run is a night of up to eighty hostile chunks: dtypes, sizes, NaN, infinity, timestamps that jump, turn
 back, repeat or are no numbers, values that are no signal, resumed nights, odd options. Clock, placing,
 conditioning, cutting and counting are the real ones; only the model is left out. What must hold is in
 `hostile_chunks`. A night that breaks it is named by its seed and number.

@@ -122,7 +122,7 @@ def hostile_night(seed: int, run: int) -> HostileNight:
     }
     night = HostileNight(rate, options)
     clock, generator = rng.choice([0.0, 1e6, 1.7e9, -1e6]), np.random.default_rng(rng.getrandbits(64))
-    for _ in range(rng.randrange(1, 7)):
+    for _ in range(rng.choice([1, 2, 4, 8, 16, 40])):
         if rng.random() < 0.1:
             night.pushes.append((rng.choice(NO_SIGNAL), rng.choice([None, None, [1.0], *NO_SIGNAL]), None))
             night.tame = False

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eegvlm_rt.cli.live.rows import NightRows
 from eegvlm_rt.errors import JournalError
-from eegvlm_rt.journal import Journal, Trouble, read
+from eegvlm_rt.journal import Journal, Trouble, night_state, read
 from eegvlm_rt.journal.frames import PREAMBLE, genesis, kind_code, pack
 from eegvlm_rt.journal.reader import scan
 from tests.attacks import fuzz_journal
@@ -104,6 +105,38 @@ def test_a_body_that_is_no_object_is_named_and_reading_goes_on(body):
 def test_values_of_the_wrong_kind_reach_neither_state_nor_hypnogram(wrong):
     bodies = [b"{}", json.dumps(wrong).encode(), json.dumps({"grid_start_wall_s": 1e14}).encode()]
     assert survive(PREAMBLE + b"".join(frames(bodies, ["start", "prediction", "clock"]))) is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "more"),
+    [
+        ({"recording_start": 5}, {}),
+        ({"recording_start": "noon"}, {}),
+        ({"recording_start": "9999-12-31T23:59:59"}, {}),
+        ({"utc_offset_s": 10**400}, {}),
+        ({"utc_offset_s": "9"}, {}),
+        ({}, {"smoothed": 1}),
+        ({}, {"smoothed": {"W": "1"}}),
+        ({}, {"smoothed": {"W": 10**400}}),
+        ({}, {"smoothed": {str(i): 0 for i in range(100)}}),
+        ({}, {"records": -5}),
+        ({}, {"records": []}),
+    ],
+)
+def test_headers_smoothers_and_losses_of_the_wrong_kind_do_no_harm(header, more):
+    bodies = [
+        header,
+        {"grid_start_wall_s": 1e9, "grid_start_device_s": 7e5},
+        {"index": 0, **more},
+        more,
+        more,
+    ]
+    kinds = ["start", "clock", "prediction", "loss", "stage"]
+    found = survive(PREAMBLE + b"".join(frames([json.dumps(body).encode() for body in bodies], kinds)))
+    assert found is not None
+    state = night_state(found.records)
+    assert (state.smoothed, state.lost_records) == (None, 0)
+    assert len(NightRows(found.records, smooth=True)) == 1
 
 
 def test_numbers_json_does_not_know_do_not_reach_an_export():

@@ -26,7 +26,12 @@ def test_every_night_has_its_figures(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert night["epochs"] == sum(night["outcomes"].values()) == night["answer_ms"]["n"] == 24
         assert night["real_time_factor"] > 0
         assert night["handles"] > 0
-    assert "growth after the first night" in capsys.readouterr().out
+        assert night["journal_bytes"] > 24 * 500
+    assert results["peak_mib"] >= results["loaded_mib"] > 0
+    assert len(results["goals"]) == 2
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "growth after the first night" in printed
+    assert printed.count("kept") + printed.count("missed") == 2
 
 
 def test_a_bundle_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

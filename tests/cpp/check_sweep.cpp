@@ -103,6 +103,7 @@ void marks_beyond_the_picture_are_refused_by_name() {
     CHECK(refusal({1 << 30, {}, {100.0}, 0}).rfind("ticks", 0) == 0);
     CHECK(refusal({0, {NAN}, {100.0}, 0}).rfind("scale_lines", 0) == 0);
     CHECK(refusal({0, {}, {0.0}, 0}).rfind("uv_range", 0) == 0);
+    CHECK(refusal({0, {0.0}, {5e-324}, 0}).rfind("uv_range", 0) == 0);
     CHECK(refusal({0, {}, {1.0, 2.0, 3.0}, 0}).rfind("uv_range", 0) == 0);
     CHECK(refusal({0, {}, {100.0}, 256}).rfind("mark_gray", 0) == 0);
 }

@@ -18,14 +18,20 @@ struct Tile {
     void add(int32_t x, const std::vector<int16_t>& top, const std::vector<int16_t>& bottom) {
         const std::vector<int32_t> column(top.size(), x);
         const Reach touched = loops().scatter(top.data(), bottom.data(), column.data(),
-                                              static_cast<int32_t>(top.size()), 0, kBits, edges.data());
+                                              static_cast<int32_t>(top.size()), 0, kBits, edges.data(), {});
         reach = {std::min(reach.first, touched.first), std::max(reach.last, touched.last)};
     }
 
     void resolve() {
-        const Canvas canvas{
-            Format::u8_gray, reinterpret_cast<std::byte*>(gray.data()), kTileWidth, kHeight, {}, {}, nullptr,
-            nullptr};
+        const Canvas canvas{Format::u8_gray,
+                            reinterpret_cast<std::byte*>(gray.data()),
+                            kTileWidth,
+                            kHeight,
+                            {},
+                            {},
+                            nullptr,
+                            nullptr,
+                            false};
         loops().resolve(
             {edges.data(), 0, kHeight, reach.first, reach.last, 0, kTileWidth, darkness_of(kCuts * kOne)},
             canvas);

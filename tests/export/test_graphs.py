@@ -13,6 +13,7 @@ from eegvlm_export.graph import GraphError, initializers, save
 from eegvlm_export.language import cache_names, export_language, head_dim, kv_heads
 from eegvlm_export.tower import TOWER_OUTPUTS, export_tower
 from eegvlm_train.model import EegVlmForConditionalGeneration
+from eegvlm_train.model.cache import CACHE_ARGUMENT
 from onnx import TensorProto, helper
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
@@ -94,7 +95,7 @@ def test_the_language_model_gives_the_networks_logits_and_cache(
     cache, feeds = prefilled(lm, past)
     positions = torch.arange(past, past + 6).expand(2, 6)
     with torch.no_grad():
-        expected = lm(inputs_embeds=embeds, past_key_values=cache, use_cache=True)
+        expected = lm(inputs_embeds=embeds, use_cache=True, **{CACHE_ARGUMENT: cache})
     feeds |= {"inputs_embeds": embeds.numpy(), "position_ids": positions.contiguous().numpy()}
     names = ["logits", *cache_names("present", lm.config.num_hidden_layers)]
     found = dict(zip(names, session(language).run(names, feeds), strict=True))

@@ -8,10 +8,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from eegvlm_export.language import LanguageGraph
 from eegvlm_export.recipe import Recipe
 from eegvlm_export.tower import export_tower
 from eegvlm_train.model import EegVlmForConditionalGeneration
 from onnx import TensorProto, shape_inference
+from transformers import LlamaConfig
 
 from eegvlm_rt.backends.onnx_tower import OnnxVisionTower
 
@@ -85,6 +87,15 @@ def check_types(graph: onnx.ModelProto) -> None:
     assert set(ends.values()) == {TensorProto.FLOAT16}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_network_without_its_weights_takes_no_memory(dtype: torch.dtype) -> None:
+    wide = LlamaConfig(hidden_size=8192, intermediate_size=16384, num_hidden_layers=1, vocab_size=64000)
+    held = [
+        parameter.untyped_storage().nbytes() for parameter in LanguageGraph(wide, dtype=dtype).parameters()
+    ]
+    assert sum(held) < 100_000
+
+
 def test_a_weight_that_half_precision_cannot_hold_is_named(
     tiny_model: EegVlmForConditionalGeneration, tmp_path: Path
 ) -> None:
@@ -99,6 +110,8 @@ def test_a_weight_that_half_precision_cannot_hold_is_named(
 
 
 def test_a_recipe_takes_them_and_keeps_zero_points_out() -> None:
-    assert Recipe(tower="fp16_half", llm="int4_half").llm_precisions == ("int4_half",)
+    assert Recipe(tower="fp16_half", llm="int4_half", block_size=64).llm_precisions == ("int4_half",)
     with pytest.raises(ValueError, match="hqq"):
-        Recipe(llm="int4_half", method="hqq")
+        Recipe(llm="int4_half", method="hqq", block_size=64)
+    with pytest.raises(ValueError, match="use 64 or 128"):
+        Recipe(llm="int4_half", block_size=32)

@@ -9,7 +9,7 @@ from eegvlm_export.gates import Gate
 from eegvlm_export.recipe import Recipe, load_recipe
 
 
-@pytest.mark.parametrize("name", ["nano", "edge", "paper"])
+@pytest.mark.parametrize("name", ["nano", "edge", "paper", "jetson"])
 def test_shipped_recipes_bound_the_agreement_of_head_and_language_model(name: str) -> None:
     assert {"agreement.head", "agreement.direct"} <= {gate.figure for gate in load_recipe(name).gates}
 

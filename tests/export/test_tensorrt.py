@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from eegvlm_export.components import write_language
 from eegvlm_export.language import export_language, weight_slots
 from eegvlm_export.packing import PackedWeights
 from eegvlm_export.rehearse import RandomWeights
+from eegvlm_export.rehearse import main as rehearse_command
 from eegvlm_export.static8 import quantize_static8
 from eegvlm_export.tower import export_tower
 from eegvlm_export.weights import ModelWeights
@@ -94,6 +96,15 @@ def test_a_plan_keeps_weights_in_4_bits(tmp_path: Path) -> None:
         sizes.append(len(built.plan))
     count = sum(math.prod(slot.shape) for slot in weight_slots(config) if slot.is_matrix and slot.layer == 1)
     assert 4 < 8 * (sizes[1] - sizes[0]) / count < 6
+
+
+def test_a_rehearsal_builds_the_plan_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--shape", "nano", "--layers", "1", "--precision", "int4_half", "--tokens", "2"]
+    assert rehearse_command([*options, "--plan-for", "8.6", "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found == json.loads(capsys.readouterr().out)
+    assert found["plan_mb"] > 0.5
+    assert found["plan_builder"].startswith("tensorrt_rtx")
 
 
 def test_the_parser_does_object(tiny_model: EegVlmForConditionalGeneration) -> None:

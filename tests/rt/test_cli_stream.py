@@ -8,7 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +23,6 @@ from eegvlm_rt.stager import Stager
 from .cli_runs import cli, save_recording, start_cli
 from .streams import said
 from .tiny_bundle import write_tiny_bundle
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +119,13 @@ class TestLeft:
         assert report.ok
         assert night_state(report.records).finished
 
+    def test_a_journal_is_exported_at_the_clock_of_its_recording(self, capsys, bundle, night, tmp_path):
+        journal, out = tmp_path / "night.journal", tmp_path / "night.edf"
+        cli(capsys, *options(night, bundle, "--journal", journal, "--lights-off", "22:01"))
+        assert cli(capsys, "journal", "export", journal, "-o", out)[0] == 0
+        assert str(read_edf(out).start) == "2020-05-01 22:01:00"
+        assert len(read_edf(out)) == 5
+
     def test_lights_off_begins_the_grid(self, capsys, bundle, night):
         for text in ("22:00:45", "+45"):
             _, printed, _ = cli(capsys, *options(night, bundle, "--json", "--lights-off", text))
@@ -178,6 +183,41 @@ class TestSignals:
         assert state.finished
         assert len(read_edf(out / "hypnogram.edf")) == state.next_epoch_index
         assert sum(told["night"]["epochs"].values()) == state.next_epoch_index < 7
+
+    def test_the_second_ends_it_at_once_and_it_can_be_gone_on_with(self, bundle, night, tmp_path, capsys):
+        kept = ("--journal", tmp_path / "night.journal", "--json")
+        process = start_cli(*options(night, bundle, *kept, speed="20x"))
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["type"] != "epoch":
+            pass
+        process.send_signal(signal.SIGSTOP)
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            process.send_signal(number)
+        printed, _ = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert json.loads(printed.splitlines()[-1])["ended"] == "stopped at once"
+        assert not night_state(read(tmp_path / "night.journal").records).finished
+        assert cli(capsys, *options(night, bundle, *kept, "--resume"))[0] == 0
+        assert night_state(read(tmp_path / "night.journal").records).outcomes == {"scored": 7}
+
+    def test_a_file_that_is_cut_while_it_is_played_ends_the_night_in_order(self, bundle, tmp_path):
+        path = save_recording(tmp_path / "night.edf", 16)
+        journal, out = tmp_path / "night.journal", tmp_path / "out"
+        kept = ("--journal", journal, "--out", out, "--json")
+        process = start_cli(*options(path, bundle, *kept, speed="60x"))
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["type"] != "epoch":
+            pass
+        os.truncate(path, path.stat().st_size // 2)
+        printed, errors = process.communicate(timeout=60)
+        assert process.returncode == 6
+        assert "the file was cut while it was read" in errors
+        told = json.loads(printed.splitlines()[-1])
+        assert told["status"] == 6
+        assert night_state(read(journal).records).finished
+        assert len(read_edf(out / "hypnogram.edf")) == sum(told["night"]["epochs"].values()) in (8, 9)
 
     def test_nobody_reading_ends_a_night_that_is_kept_nowhere(self, bundle, night):
         process = start_unread(*options(night, bundle, "--json", speed="100x"))

@@ -70,6 +70,9 @@ class Running:
         return [row["detail"] for row in self.told if row["type"] == "event"]
 
 
+CONNECTIONS = ["connected", "disconnected", "reconnected", "recovered"]
+
+
 def says(text: str) -> Callable[[dict[str, Any]], bool]:
     return lambda row: row["type"] == "event" and text in f"{row['kind']}: {row['detail']}"
 
@@ -112,7 +115,7 @@ def test_an_amplifier_that_is_unplugged_and_comes_back_leaves_a_gap_and_a_record
     report = read(journal)
     assert report.ok
     told = [record.body["event"] for record in report.records if record.kind == "source"]
-    assert [kind for kind in told if kind != "stalled"] == ["connected", "disconnected", "reconnected"]
+    assert [kind for kind in told if kind != "stalled"] == CONNECTIONS
     assert "stalled" in told
     assert night_state(report.records).finished
 

@@ -118,11 +118,11 @@ class TestDrawn:
 
     def test_what_matters_most_is_there_on_a_tiny_terminal(self, predictions):
         known = known_of(predictions)
-        known.alarms["stalled"] = "nothing came"
+        known.alarms["source"] = "nothing came"
         text = shown(known, 20, 3)
         assert predictions[-1].stage is not None
         assert predictions[-1].stage.name in text
-        assert "stalled" in text
+        assert "source: nothing" in text
 
 
 class TestAlarms:
@@ -134,9 +134,9 @@ class TestAlarms:
             return known.alarms
 
         assert "journal" in told(StreamEventKind.JOURNAL, "cannot be written: No space left on device")
-        assert "stalled" in told(StreamEventKind.STALLED, "nothing came for 10 s")
-        assert "stalled" in told(StreamEventKind.SOURCE, "disconnected: gone")
-        assert "stalled" not in told(StreamEventKind.SOURCE, "reconnected: lsl:Amp")
+        assert "source" in told(StreamEventKind.STALLED, "nothing came for 10 s")
+        assert "source" in told(StreamEventKind.SOURCE, "disconnected: gone")
+        assert "source" not in told(StreamEventKind.SOURCE, "reconnected: lsl:Amp")
         assert "journal" not in told(StreamEventKind.JOURNAL, "is written again; 3 records were lost")
 
 

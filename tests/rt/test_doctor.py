@@ -11,6 +11,10 @@ import pytest
 from eegvlm_rt.bundle import Bundle, BundleFile, Component, LanguageModelShape, Manifest
 from eegvlm_rt.cli import main
 from eegvlm_rt.doctor import Check, Facts, examine, memory_need, probe
+from eegvlm_rt.engines import StoredPlan, precision_for
+from eegvlm_rt.engines.key import graph_digest
+
+from .engine_keys import KEY
 
 GB = 10**9
 NANO = Bundle.open(Path(__file__).parents[2] / "models" / "nano", verify=False).manifest
@@ -59,7 +63,10 @@ def test_seven_billion_weights_in_4_bits_do_not_fit_an_8_gb_board_but_a_64_gb_on
 
 
 def test_keys_and_values_are_counted_for_every_layer_head_and_token() -> None:
-    assert memory_need(llava_7b()).kv == 2 * 2 * 32 * 32 * 128 * (1152 + 512) * 2
+    manifest = llava_7b()
+    assert memory_need(manifest).kv == 2 * 2 * 32 * 32 * 128 * (1152 + 512) * 4
+    half = {**manifest.components, "llm": replace(manifest.components["llm"], precision="int4_half")}
+    assert memory_need(replace(manifest, components=half)).kv == memory_need(manifest).kv // 2
 
 
 @pytest.mark.parametrize(
@@ -108,3 +115,28 @@ def test_this_machine_is_probed_and_nano_fits_it(capsys: pytest.CaptureFixture[s
 def test_a_missing_bundle_is_a_refusal_not_a_crash(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "/no/such/bundle"]) == 3
     assert "manifest.json" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_plans_of_this_bundle_gpu_and_tensorrt_are_found() -> None:
+    packages = ORIN.packages | {"tensorrt": "10.3.0", "cuda-python": "12.6.2"}
+    orin = replace(ORIN, packages=packages)
+    assert part("TensorRT", orin).ok
+    assert not part("TensorRT", replace(ORIN, packages=packages | {"tensorrt": "8.6.2"})).ok
+    plans = []
+    for component in ("tower", "llm"):
+        key = replace(
+            KEY,
+            component=component,
+            precision=precision_for(NANO, component),
+            graph=graph_digest(NANO.components[component].at(precision_for(NANO, component))),
+        )
+        plans.append(StoredPlan(key, "a.plan", 1, "0" * 64, 1.0))
+
+    def check(facts: Facts, found: list[StoredPlan]) -> Check:
+        return next(check for check in examine(facts, NANO, found) if check.part == "plans")
+
+    assert check(orin, plans).ok
+    assert check(orin, plans[:1]).reason.endswith("llm not built")
+    older = replace(orin, packages=packages | {"tensorrt": "10.7.0"})
+    assert "tower for another device, llm for another device" in check(older, plans).reason
+    assert not check(older, plans).required

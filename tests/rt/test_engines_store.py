@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
+import subprocess
 import sys
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -117,71 +114,86 @@ class TestPublishing:
         assert EngineStore().folder == tmp_path / "here"
 
 
-def _publish_and_die(folder: str, die_at: int) -> None:
-    """Publish a second plan; the process is killed at its `die_at`-th step, as audit events count them."""
-    store = EngineStore(folder)
-    seen = 0
+KILLED_AT_EVERY_STEP = """
+import os, signal, sys
+from pathlib import Path
+from eegvlm_rt.engines import EngineStore
+from tests.rt.engine_keys import KEY, publish
 
-    def count(_: str, __: object) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+old, new, seen, step = b"older" * 1000, b"newer" * 1000, set(), 0
+store = EngineStore(sys.argv[1])
+while True:
+    step += 1
+    publish(store, plan=old)
+    assert len(list(store.folder.glob("*.plan"))) == 1
+    child = os.fork()
+    if child == 0:
+        left = step
+        def hook(event, args):
+            global left
+            if event.split(".")[0] in ("open", "os", "shutil", "fcntl", "glob", "pathlib"):
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(hook)
+        publish(store, plan=new)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    found = store.read(store.find(KEY))
+    assert found in (old, new)
+    seen.add(found)
+    if os.WIFEXITED(status):
+        assert os.WEXITSTATUS(status) == 0 and found == new
+        break
+publish(store, plan=old)
+assert not list(store.folder.glob(".*"))
+print(step, len(seen))
+"""
 
-    sys.addaudithook(count)
-    publish(store, plan=b"newer" * 1000)
+HOLD = """
+import sys
+from eegvlm_rt.engines import EngineStore
+from tests.rt.engine_keys import KEY
+
+with EngineStore(sys.argv[1]).lock(KEY):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+ROOT = Path(__file__).parents[2]
 
 
-class TestCrash:
-    def test_a_builder_killed_at_every_step_leaves_the_older_plan_or_the_newer(self, tmp_path: Path) -> None:
-        context = multiprocessing.get_context("fork")
-        old, new = b"older" * 1000, b"newer" * 1000
-        outcomes = set()
-        for die_at in range(1, 400):
-            folder = tmp_path / f"{die_at}"
-            store = EngineStore(folder)
-            publish(store, plan=old)
-            process = context.Process(target=_publish_and_die, args=(str(folder), die_at))
-            process.start()
-            process.join()
-            record = EngineStore(folder).find(KEY)
-            assert record is not None
-            found = store.read(record)
-            assert found in (old, new)
-            outcomes.add(found)
-            if process.exitcode == 0:
-                break
-            publish(store, plan=new)
-            assert len(list(folder.glob("*.plan"))) == 1
-            assert not list(folder.glob(".*"))
-        assert process.exitcode == 0
-        assert outcomes == {old, new}
-
-
-def _hold(folder: str, held: object, let_go: object) -> None:
-    with EngineStore(folder).lock(KEY):
-        held.set()  # type: ignore[attr-defined]
-        let_go.wait(10)  # type: ignore[attr-defined]
-        time.sleep(0.05)
+def test_a_builder_killed_at_every_step_leaves_the_older_plan_or_the_newer(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path / "engines")],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+    )
+    steps, outcomes = map(int, done.stdout.split())
+    assert steps > 10
+    assert outcomes == 2
 
 
 class TestLock:
     def test_a_second_builder_waits_and_says_so(self, store: EngineStore) -> None:
-        context = multiprocessing.get_context("fork")
-        held, let_go = context.Event(), context.Event()
-        process = context.Process(target=_hold, args=(str(store.folder), held, let_go))
-        process.start()
-        assert held.wait(10)
+        command = [sys.executable, "-c", HOLD, str(store.folder)]
         said = []
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        ) as other:
+            assert other.stdout is not None
+            assert other.stdin is not None
+            assert other.stdout.readline() == "held\n"
 
-        def waiting() -> None:
-            said.append("waiting")
-            let_go.set()
+            def waiting() -> None:
+                said.append("waiting")
+                other.stdin.close()
 
-        with store.lock(KEY, waiting):
-            assert said == ["waiting"]
-        process.join()
-        assert process.exitcode == 0
+            with store.lock(KEY, waiting):
+                assert said == ["waiting"]
+        assert other.returncode == 0
 
     def test_other_keys_do_not_wait(self, store: EngineStore) -> None:
         def waiting() -> None:

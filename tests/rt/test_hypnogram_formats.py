@@ -21,6 +21,7 @@ from eegvlm_rt.hypnogram import (
     from_json,
     from_yasa,
     read_bids_events,
+    read_bids_hypnogram,
     read_edf,
     read_edfbrowser,
     read_profusion,
@@ -40,6 +41,7 @@ READERS = {
     "csv": from_csv,
     "json": from_json,
     "bids": read_bids_events,
+    "bids-hypnogram": read_bids_hypnogram,
     "profusion": read_profusion,
     "edfbrowser": read_edfbrowser,
 }
@@ -121,6 +123,12 @@ def test_the_proposed_bids_hypnogram_says_that_it_is_provisional(tmp_path):
     assert "provisional" in json.loads(path.with_suffix(".json").read_text())["Status"]
 
 
+def test_the_proposed_bids_hypnogram_keeps_probabilities_to_six_decimals(tmp_path):
+    rows = [{stage: 0.6 if stage is Stage.N2 else 0.1 for stage in STAGES}, None]
+    night = Hypnogram.of([2, -1], None, rows)
+    assert read_bids_hypnogram(write_format(night, tmp_path, "bids-hypnogram")) == night
+
+
 def test_an_unknown_form_lists_the_known_ones(tmp_path):
     with pytest.raises(InputError, match=", ".join(FORMATS)):
         write_format(NIGHT, tmp_path, "docx")
@@ -137,7 +145,7 @@ def test_probabilities_without_a_stage_are_a_typed_error():
         Hypnogram.of([0], probabilities=[{Stage.W: 1.0}])
 
 
-@pytest.mark.parametrize("read", [read_bids_events, read_edfbrowser, read_profusion])
+@pytest.mark.parametrize("read", [read_bids_events, read_bids_hypnogram, read_edfbrowser, read_profusion])
 @pytest.mark.parametrize(
     "data",
     [
@@ -145,6 +153,8 @@ def test_probabilities_without_a_stage_are_a_typed_error():
         b"\xff\xfe\x00",
         b"onset\tduration\ttrial_type\nnan\t30\tSleep stage W\n",
         b"onset\tduration\ttrial_type\n0\n",
+        b"onset\tduration\tstage\tp_W\tp_N1\tp_N2\tp_N3\tp_R\n0\t30\tN2\t1\t1\t0\t0\t0\n",
+        b"onset\tduration\tstage\tp_W\tp_N1\tp_N2\tp_N3\tp_R\n30\t30\tN2\t1\t0\t0\t0\t0\n",
         b"Onset,Duration,Annotation\n1e400,30,Sleep stage W\n",
         b"Onset,Duration,Annotation\n0,30,Sleep stage 7\n",
         b"<EpochLength>20</EpochLength><SleepStages></SleepStages>",

@@ -65,6 +65,9 @@ def test_build_config_tells_compiler_and_limits() -> None:
     config = build_config()
     assert config["build_type"] == "Release"
     assert config["compiler"]
+    assert "-O3" in str(config["flags"]).split()
+    assert "-ffp-contract=off" in str(config["flags"]).split()
+    assert str(config["instruction_set"]) in str(config["instruction_sets"]).split()
     assert (config["max_side"], config["max_rows"], config["max_channels"]) == (4096, 64, 8)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -39,8 +41,10 @@ def player(stream: str) -> PlayerLSL:
     return PlayerLSL(raw(), chunk_size=16, name=stream, source_id=stream, n_repeat=np.inf)
 
 
-def outlet(stream: str, unit: str | None = "microvolts", sfreq: float = SFREQ) -> StreamOutlet:
-    info = StreamInfo(stream, "eeg", 1, sfreq, "float32", stream)
+def outlet(
+    stream: str, unit: str | None = "microvolts", sfreq: float = SFREQ, source_id: str | None = None
+) -> StreamOutlet:
+    info = StreamInfo(stream, "eeg", 1, sfreq, "float32", source_id or stream)
     info.set_channel_names(["Fpz"])
     info.set_channel_types(["eeg"])
     if unit is not None:
@@ -56,6 +60,19 @@ def gather(source: LslSource, enough: int) -> tuple[np.ndarray, np.ndarray, list
             break
     samples = np.concatenate([chunk.samples for chunk in taken])
     return samples, np.concatenate([chunk.timestamps for chunk in taken]), taken
+
+
+def listen(source: LslSource, seconds: float) -> list[Chunk]:
+    """What comes in some time, whether it stalls or not."""
+    taken: list[Chunk] = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with suppress(SourceStalledError):
+            for chunk in source.chunks():
+                taken.append(chunk)
+                if time.monotonic() >= until:
+                    break
+    return taken
 
 
 def kinds(chunks: list[Chunk]) -> list[str]:
@@ -124,6 +141,29 @@ def test_a_missing_stream_names_those_that_are_there(stream):
     with pytest.raises(SourceError, match=f"not found in 0.2 s; streams that are there: .*{stream}"):
         LslSource("nobody", timeout_s=0.2)
     del other
+
+
+def test_two_streams_of_one_name_are_not_guessed_between(stream):
+    devices = [outlet(stream, source_id=f"{stream}-bed-{bed}") for bed in (1, 2)]
+    with pytest.raises(SourceError, match=f"2 have this name; .*'{stream}-bed-1', '{stream}-bed-2'"):
+        LslSource(stream, timeout_s=5)
+    with LslSource(stream, source_id=f"{stream}-bed-2", timeout_s=5) as source:
+        devices[1].push_chunk(np.full((8, 1), 2.0, dtype=np.float32))
+        np.testing.assert_array_equal(gather(source, 8)[0], 2.0)
+
+
+def test_the_stream_of_another_bed_does_not_take_the_place_of_one_that_is_gone(stream):
+    device = outlet(stream, source_id=f"{stream}-bed-1")
+    with LslSource(stream, timeout_s=1) as source:
+        device.push_chunk(np.full((8, 1), 1.0, dtype=np.float32))
+        gather(source, 8)
+        del device
+        other = outlet(stream, source_id=f"{stream}-bed-2")
+        seen = listen(source, 6)
+        assert not any(map(len, seen))
+        assert not other.has_consumers
+    missed = [event.detail for chunk in seen for event in chunk.events if event.kind == "disconnected"]
+    assert len(missed) == 1
 
 
 def test_a_closed_source_says_so(stream):

@@ -196,7 +196,7 @@ def test_source_strings_name_kind_target_and_speed(text, kind, target, speed):
 @pytest.mark.parametrize(
     ("text", "cure"),
     [
-        ("night.edf", "use lsl:NAME, brainflow:BOARD or edf:FILE@10x"),
+        ("night.edf", "use edf:night.edf, or another of lsl:NAME, brainflow:BOARD or edf:FILE@10x"),
         ("usb:x", "use lsl:NAME"),
         ("edf:", "name a file"),
         ("edf:a@0x", "above 0"),

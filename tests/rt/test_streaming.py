@@ -78,6 +78,17 @@ class TestTheSameAsTheRecording:
             found = night_of(stream, x, stamps, sizes)
         assert said(found) == said(stager.predict_recording(x, "Fpz", sfreq=rate))
 
+    def test_ten_minutes_at_once_are_ten_minutes_by_the_sample(
+        self, stager: Stager, nights: dict[float, np.ndarray]
+    ) -> None:
+        x = nights[50.0][: 50 * 625]
+        rows = []
+        for sizes in ([30_000], [1] * 300 + [15_000], [37]):
+            with stager.stream(50) as stream:
+                rows.append(said(night_of(stream, x, None, sizes)))
+        assert len(rows[0]) == 21
+        assert rows[0] == rows[1] == rows[2] == said(stager.predict_recording(x, sfreq=50))
+
     @pytest.mark.parametrize("mode", ["direct", "cot"])
     def test_in_every_mode(self, stager: Stager, nights: dict[float, np.ndarray], mode: str) -> None:
         x = nights[256.0][: 256 * 75]
@@ -247,7 +258,8 @@ class TestSources:
         with StallingSource(x) as source, stager.stream(100, on_event=events.append) as stream:
             found = list(stream.run(source))
         assert said(found) == said(stager.predict_recording(x, sfreq=100))
-        assert [event.kind for event in events] == [StreamEventKind.STALLED]
+        assert [event.kind for event in events] == [StreamEventKind.STALLED, StreamEventKind.SOURCE]
+        assert events[1].detail == "recovered: samples again after 5 s"
 
     def test_what_befalls_the_source_is_told(self, stager: Stager) -> None:
         events: list[StreamEvent] = []

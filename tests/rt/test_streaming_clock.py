@@ -160,6 +160,22 @@ def test_a_clock_that_comes_back_is_read_as_before(
     assert stream.night.clock_jumps == 2
 
 
+@pytest.mark.parametrize("size", [1, 64])
+def test_packets_sent_twice_are_dropped_after_a_clock_came_back_too(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, clean: list[dict], size: int
+) -> None:
+    place = np.arange(len(x))
+    times = stamps - np.where((place >= N) & (place < 2 * N), 1000.0, 0)
+    twice = np.r_[0 : 3 * N + 200, 3 * N + 100 : len(x)]
+    with stager.stream(RATE) as stream:
+        start = 3 * N + 50
+        stream.push(x[:start], times[:start])
+        night_of(stream, x[twice[start:]], times[twice[start:]], [size] if size > 1 else [1] * 300 + [5000])
+    assert stream.night.dropped_samples == 100
+    assert stream.night.clock_jumps == 2
+    assert stream.night.total == len(clean)
+
+
 def test_a_jump_that_is_let_through_costs_rows_and_no_memory(
     stager: Stager, x: np.ndarray, stamps: np.ndarray
 ) -> None:

@@ -60,6 +60,18 @@ def test_a_change_is_said_and_built(bundle: Bundle, trt: TensorRT, store: Engine
     assert [record.key.driver for record in store.plans()] == ["580.65 CUDA 13.0"]
 
 
+@pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:DeprecationWarning")
+@pytest.mark.parametrize("kept", [b"", b"timings of something else"])
+def test_timings_are_handed_to_the_builder_and_kept(
+    bundle: Bundle, trt: TensorRT, store: EngineStore, monkeypatch: pytest.MonkeyPatch, kept: bytes
+) -> None:
+    """The calls alone: TensorRT for RTX takes them and times nothing."""
+    monkeypatch.setattr(TensorRT, "times", True)
+    store.keep_timing_cache(trt.name, "8.6", kept)
+    (plan,) = build_engines(bundle, store, trt, AMPERE, ahead=True, components=("tower",))
+    assert store.read(plan.record)
+
+
 def test_a_plan_that_was_damaged_is_refused_and_can_be_built_again(
     bundle: Bundle, trt: TensorRT, store: EngineStore
 ) -> None:

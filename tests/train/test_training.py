@@ -85,6 +85,17 @@ def test_each_network_can_be_trained_alone(apart: tuple[Path, Path]) -> None:
         assert not any(key.startswith(other) for row in rows(folder) for key in row)
 
 
+def test_tensorboard_shows_what_the_log_holds(nights_folder: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = steps_of("train-tower", nights_folder, tmp_path, "--tensorboard")
+    shown = EventAccumulator(str(out / "tensorboard")).Reload()
+    for row in rows(out):
+        for name in set(row) - {"kind", "step"}:
+            (event,) = shown.Scalars(f"{row['kind']}/{name}")
+            assert (event.step, event.value) == (row["step"], pytest.approx(row[name], abs=1e-5, nan_ok=True))
+
+
 def test_step_3_takes_each_network_from_its_own_checkpoint(
     nights_folder: Path, apart: tuple[Path, Path], tmp_path: Path
 ) -> None:

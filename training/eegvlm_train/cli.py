@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
         return run(rest) or 0
     except ModuleNotFoundError as error:
-        print(f"{error.name}: not installed; pip install 'eegvlm-rt[train]'", file=sys.stderr)
+        extra = "lora" if error.name in ("peft", "bitsandbytes", "gguf") else "train"
+        print(f"{error.name}: not installed; pip install 'eegvlm-rt[{extra}]'", file=sys.stderr)
         return 2
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)

@@ -93,6 +93,11 @@ class RunLog:
             for name, value in values.items():
                 self._writer.add_scalar(f"{kind}/{name}", value, step)
 
+    def close(self) -> None:
+        """Write what TensorBoard's writer still holds back."""
+        if self._writer is not None:
+            self._writer.close()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -242,5 +247,6 @@ def fit(
         save()
         task.export(best(), out)
         log("validation", step, {"progress": progress} | task.validate(best()))
+        log.close()
     accelerator.wait_for_everyone()
     return step

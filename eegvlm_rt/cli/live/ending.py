@@ -28,14 +28,18 @@ __all__ = ["Ending"]
 
 class Ending:
     """A night that is over. `ended` is why: "source" where it came to its end, a signal's name, or an error.
+    `warnings` are what must not be overlooked.
 
     Attributes:
         files: what was written.
         failed: why other files could not be.
     """
 
-    def __init__(self, told: Told, night: Night, journal: Journal | None, ended: str) -> None:
+    def __init__(
+        self, told: Told, night: Night, journal: Journal | None, ended: str, warnings: Sequence[str] = ()
+    ) -> None:
         self.told, self.night, self.ended = told, night, ended
+        self.warnings = tuple(warnings)
         self._journal = journal
         self._hypnogram = told.rows.hypnogram(told.start())
         self.files: list[Path] = []
@@ -86,6 +90,7 @@ class Ending:
             },
             "files": [str(file) for file in self.files],
             "not_written": self.failed,
+            "warnings": list(self.warnings),
             "notice": NOTICE,
         }
 
@@ -142,6 +147,8 @@ class Ending:
         if night.dropped_samples:
             clocks.append(f"{night.dropped_samples:,} samples dropped")
         yield "Clock", ", ".join(clocks)
+        for warning in self.warnings:
+            yield "Warning", warning
         if self._journal is not None:
             lost = f", {night.journal_losses} lost" if night.journal_losses else ""
             yield "Journal", f"{self._journal.path}: {self._journal.records:,} records{lost}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -29,7 +32,8 @@ _SOURCE_LOST = ("disconnected", "stalled")
 
 
 class Screen:
-    """Takes the whole terminal while the night lasts, and gives it back as it was.
+    """Takes the whole terminal while the night lasts, and gives it back as it was. What libraries write to
+    stderr meanwhile comes after.
 
     It is drawn from a thread of its own, four times a second. A terminal that is gone ends the drawing and
     nothing else.
@@ -64,6 +68,7 @@ class Screen:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._errors = _Aside()
         self._live.start()
 
     def prediction(self, prediction: StagePrediction) -> None:
@@ -102,6 +107,7 @@ class Screen:
         if live is not None:
             with suppress(OSError, ValueError):
                 live.stop()
+            self._errors.back()
 
     @staticmethod
     def _take(known: Known, event: StreamEvent) -> None:
@@ -114,11 +120,38 @@ class Screen:
             if event.kind is StreamEventKind.UNIT:
                 known.alarms["unit"] = event.detail
             if event.kind is StreamEventKind.STALLED:
-                known.alarms["stalled"] = event.detail
+                known.alarms["source"] = event.detail
             if event.kind is StreamEventKind.SOURCE:
-                known.alarms.pop("stalled", None)
+                known.alarms.pop("source", None)
                 if event.detail.startswith(_SOURCE_LOST):
-                    known.alarms["stalled"] = event.detail
+                    known.alarms["source"] = event.detail
+
+
+class _Aside:
+    """The process's stderr in a file, to be written where it was meant to go when the terminal is free."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[int, IO[bytes]] | None = None
+        try:
+            if not os.isatty(2):
+                return
+            file = tempfile.TemporaryFile()  # noqa: SIM115
+            self._kept = (os.dup(2), file)
+            os.dup2(file.fileno(), 2)
+        except OSError:
+            return
+
+    def back(self) -> None:
+        """Let stderr be stderr again."""
+        if self._kept is None:
+            return
+        (descriptor, file), self._kept = self._kept, None
+        with suppress(OSError), file:
+            sys.stderr.flush()
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+            file.seek(0)
+            os.write(2, file.read(1 << 16))
 
 
 class _Drawn:

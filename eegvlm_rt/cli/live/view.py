@@ -67,7 +67,7 @@ def lines(known: Known, width: int, height: int, now: float) -> list[Text]:
     if position_s != known.moved[0]:
         known.moved = (position_s, now)
     quiet_s = now - known.moved[1]
-    if quiet_s > QUIET_AFTER_S and "stalled" not in alarms and position_s:
+    if quiet_s > QUIET_AFTER_S and "source" not in alarms and position_s:
         alarms["quiet"] = f"no sample for {quiet_s:.0f} s"
     if night.lag_s > known.lag_warning_s:
         alarms["lag"] = f"answers stand {night.lag_s:.0f} s behind"

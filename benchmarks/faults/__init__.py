@@ -1,0 +1,1 @@
+"""Seeded faults over real and simulated nights: `python -m benchmarks.faults`."""

@@ -1,0 +1,154 @@
+"""Nights with the faults of a wire, streamed with a journal in this process."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from eegvlm_rt.epoch import EPOCH_S
+from eegvlm_rt.journal import Journal, RecordKind, read
+
+from .compare import accounted, compare, digests, epochs_of, expected_epochs, rows_of
+from .kinds import strike
+from .outcome import NightResult
+from .wire import Wire, places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+
+    from eegvlm_rt.journal import JournalReport
+    from eegvlm_rt.prediction import StagePrediction
+    from eegvlm_rt.stager import Stager
+    from eegvlm_rt.streaming import Night
+
+    from .signals import Signal
+
+__all__ = ["Reference", "faulty_night", "host_clock", "journal_rows", "troubles"]
+
+DEADLINE_S: Final = 30.0
+
+
+class Reference:
+    """Predictions of nights without faults, each made once."""
+
+    def __init__(self, stager: Stager) -> None:
+        self.stager = stager
+        self._kept: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+
+    def rows(self, signal: Signal, mode: str = "head") -> list[dict[str, Any]]:
+        """Rows as a journal would hold them, with the digest of each epoch's raw samples."""
+        key = (signal.name, len(signal.samples_uv), mode)
+        if key not in self._kept:
+            self._kept[key] = self.of(signal, mode)
+        return self._kept[key]
+
+    def of(self, signal: Signal, mode: str = "head") -> list[dict[str, Any]]:
+        """The same for a signal that is not met again."""
+        found = self.stager.predict_recording(signal.samples_uv, "Fpz", sfreq=signal.sfreq, mode=mode)
+        hashes = digests(signal.samples_uv, signal.sfreq)
+        return [{**row, "samples_sha256": digest} for row, digest in zip(rows_of(found), hashes, strict=True)]
+
+
+def faulty_night(
+    kind: str,
+    number: int,
+    rng: np.random.Generator,
+    signal: Signal,
+    faults: int,
+    reference: Reference,
+    folder: Path,
+) -> NightResult:
+    """A night with `faults` faults of one of `WIRE_KINDS`, its journal in `folder`."""
+    wire = Wire(signal)
+    for place in places(rng, signal, faults):
+        strike(kind, wire, rng, place)
+    wire.finish()
+    path = folder / f"{kind.replace(' ', '-')}-{number}.journal"
+    deadline = DEADLINE_S if kind == "clock step" else None
+    predictions, night = _streamed(reference.stager, wire, rng, path, deadline)
+    report = read(path)
+    rows, returned = journal_rows(report), rows_of(predictions)
+    expected = expected_epochs(wire.end, wire.rate)
+    same = [{name: row[name] for name in clean} for row, clean in zip(rows, returned, strict=False)]
+    broken = troubles(report, night, expected)
+    if len(rows) != len(returned) or same != returned:
+        broken.append("the journal does not hold what was returned")
+    broken += _untold(wire, rows)
+    if night.worst_lag_s > DEADLINE_S:
+        broken.append(f"a lag of {night.worst_lag_s:.0f} s is told")
+    clean = wire.clean
+    undamaged = len(clean) == len(signal.samples_uv) and wire.end == len(clean)
+    known = reference.rows(signal) if undamaged else reference.of(replace(signal, samples_uv=clean))
+    comparison = compare(rows, known, epochs_of(wire.touched, wire.rate), epochs_of(wire.flagged, wire.rate))
+    return NightResult(
+        kind,
+        number,
+        signal.name,
+        signal.real,
+        faults,
+        tuple(wire.told),
+        expected,
+        accounted(rows, expected),
+        comparison,
+        broken=tuple(broken),
+    )
+
+
+@contextmanager
+def host_clock() -> Iterator[list[float]]:
+    """The host's clock (`time.time`) in the hands of who holds the list: its one item is added to it."""
+    ahead, real = [0.0], time.time
+    time.time = lambda: real() + ahead[0]
+    try:
+        yield ahead
+    finally:
+        time.time = real
+
+
+def journal_rows(report: JournalReport) -> list[dict[str, Any]]:
+    """The predictions that a journal holds."""
+    return [dict(record.body) for record in report.records if record.kind == RecordKind.PREDICTION]
+
+
+def troubles(report: JournalReport, night: Night | None, expected: int) -> list[str]:
+    """What is wrong with a journal and with what the night counts."""
+    found = [finding.detail for finding in report.findings]
+    if not report.ok and not found:
+        found.append(f"the journal has a torn tail of {report.torn_bytes} bytes")
+    if report.records[-1].kind != RecordKind.SHUTDOWN:
+        found.append("the journal does not tell the end of the night")
+    if night is not None and night.total != expected:
+        found.append(f"the night counts {night.total} epochs of {expected}")
+    return found
+
+
+def _streamed(
+    stager: Stager, wire: Wire, rng: np.random.Generator, path: Path, deadline: float | None
+) -> tuple[list[StagePrediction], Night]:
+    found: list[StagePrediction] = []
+    with (
+        host_clock() as ahead,
+        Journal.create(path, {"channel": "Fpz"}) as journal,
+        stager.stream(wire.rate, channel="Fpz", mode="head", deadline=deadline, journal=journal) as stream,
+    ):
+        for x, stamps, step_s in wire.chunks(rng):
+            received_s = time.time()
+            ahead[0] += step_s
+            found += stream.push(x, stamps, received_s=received_s)
+        found += stream.close()
+    return found, stream.night
+
+
+def _untold(wire: Wire, rows: list[dict[str, Any]]) -> list[str]:
+    per_epoch = EPOCH_S * wire.rate
+    flags = {row["index"]: set(row["quality"]["flags"]) for row in rows}
+    missing = []
+    for first, last, flag in wire.required:
+        if not any(flag in flags.get(index, ()) for index in epochs_of([(first, last)], wire.rate)):
+            missing.append(f"no flag '{flag}' in epoch {int(first // per_epoch)}")
+    return missing
