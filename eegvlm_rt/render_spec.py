@@ -199,9 +199,17 @@ def dtype_of(output: OutputName) -> np.dtype[Any]:
     return _DTYPES[output]
 
 
-@lru_cache(maxsize=64)
 def plan_of(spec: RenderSpec) -> _kernel.Plan:
     """What the kernel works out once for all pictures of one look."""
+    known, plan = _last[0]
+    if known is not spec:
+        plan = _plan(spec)
+        _last[0] = (spec, plan)
+    return plan
+
+
+@lru_cache(maxsize=64)
+def _plan(spec: RenderSpec) -> _kernel.Plan:
     return _kernel.Plan(
         width=spec.width,
         height=spec.height,
@@ -216,3 +224,8 @@ def plan_of(spec: RenderSpec) -> _kernel.Plan:
         mark_gray=spec.mark_gray,
         cuts=spec.cuts,
     )
+
+
+# Comparing identities is a good deal faster than hashing a spec.
+_DEFAULT = RenderSpec()
+_last = [(_DEFAULT, _plan(_DEFAULT))]
