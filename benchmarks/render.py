@@ -49,6 +49,9 @@ RING: Final = 64
 SIZES: Final = ((224, 224), (336, 336), (448, 224), (896, 448))
 RATES_HZ: Final = (50, 100, 128, 200, 256, 500, 512, 1000)
 ROWS: Final = (1, 6)
+LINE_WIDTHS: Final = (1.0, 2.0)
+CUTS_DRAWN: Final = (8, 4, 2)
+FEWER: Final = 4
 COLUMNS: Final = 24
 
 
@@ -167,6 +170,43 @@ def exactness(
     return found
 
 
+def frontier(
+    seconds: float,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    rates_hz: Sequence[int] = RATES_HZ,
+) -> list[dict[str, Any]]:
+    """For every line width, number of rows and of cuts: least and median PSNR over sizes and rates, and the
+    processor time of one picture at 336x336 and 100 Hz, all numbers of cuts in turn."""
+    found = []
+    for line_width, rows in itertools.product(LINE_WIDTHS, ROWS):
+        look = RenderSpec(rows=rows, line_width=line_width)
+        psnr: dict[int, list[float]] = {cuts: [] for cuts in CUTS_DRAWN}
+        for (width, height), rate in itertools.product(sizes, rates_hz):
+            spec = replace(look, width=width, height=height)
+            x = signal_uv(rate)
+            columns = np.sort(np.random.default_rng(width + rate).choice(width, COLUMNS, replace=False))
+            exact = exact_columns(x, spec, columns)
+            for cuts, values in psnr.items():
+                picture = render(x, replace(spec, cuts=cuts), output="gray")[:, columns]
+                values.append(psnr_db(picture, exact))
+        x = signal_uv(RATE_HZ).astype(np.float32)
+        outputs = ("u8", "f32")
+        taken = times_us(
+            {f"{o}_{c}": _drawer(x, replace(look, cuts=c), o)[0] for c in CUTS_DRAWN for o in outputs},
+            seconds,
+        )
+        for cuts, values in psnr.items():
+            times = {
+                f"{o}_us": float(np.median([t for turn in taken[f"{o}_{cuts}"].thread for t in turn]))
+                for o in outputs
+            }
+            row = {"line_width": line_width, "rows": rows, "cuts": cuts, "pictures": len(values)}
+            found.append(
+                {**row, "least_db": min(values), "median_db": float(np.median(values)), **times},
+            )
+    return found
+
+
 def _exactness_of_peers(spec: RenderSpec) -> dict[str, float]:
     x = signal_uv(RATE_HZ)
     single = x.astype(np.float32)
@@ -185,8 +225,8 @@ def measure(seconds: float) -> dict[str, Any]:
     grid = exactness(SIZES, RATES_HZ, ROWS)
     compared: dict[str, Any] = {
         **{
-            f"{name}_{spec.rows}": found
-            for spec in (ONE_ROW, SPEC)
+            f"{name}_{spec.rows}" + (f"_cuts_{spec.cuts}" if spec.cuts != SPEC.cuts else ""): found
+            for spec in (ONE_ROW, SPEC, replace(ONE_ROW, cuts=FEWER), replace(SPEC, cuts=FEWER))
             for name, found in _against_peers(spec, 2 * seconds).items()
         },
         "threads": _night(seconds),
@@ -206,6 +246,7 @@ def measure(seconds: float) -> dict[str, Any]:
         "kernel": build_config(),
         "renderer_version": RENDERER_VERSION,
         "compared": compared,
+        "frontier": frontier(seconds / 2),
         "exactness": {
             "cuts_a_pixel": CUTS,
             "columns": COLUMNS,
@@ -228,7 +269,7 @@ def _print(results: dict[str, Any], console: Console) -> None:
     for column in (*table.columns[1:6], *times.columns[1:]):
         column.justify = "right"
     for name, found in results["compared"].items():
-        goal, rows = found["goal"], name.partition("_")[2]
+        goal, rows = found["goal"], name.partition("_")[2].replace("_", " ")
         sign = "≥" if goal["at_least"] else "≤"
         between = "-".join(f"{x:.3g}" for x in found.get("half_between", ()))
         bounds = (f"{sign} {goal['must']:g}", f"{sign} {goal['aim']:g}")
@@ -239,6 +280,11 @@ def _print(results: dict[str, Any], console: Console) -> None:
                 times.add_row(f"{name.partition('_')[0]}: {what[:-3]}", rows, *numbers, str(t["n"]))
     console.print(table)
     console.print(times)
+    cheaper = Table("line width", "rows", "cuts", "least dB", "median dB", "u8 µs", "f32 µs")
+    for f in results["frontier"]:
+        exact = (f"{f[key]:.1f}" for key in ("least_db", "median_db", "u8_us", "f32_us"))
+        cheaper.add_row(f"{f['line_width']:g}", str(f["rows"]), str(f["cuts"]), *exact)
+    console.print(cheaper)
     grid = results["exactness"]["pictures"]
     least, middle = min(grid, key=lambda c: c["psnr_db"]), np.median([c["psnr_db"] for c in grid])
     console.print(

@@ -71,8 +71,9 @@ struct Extent {
 struct Plan {
     Plan(int width, int height, int rows, int channels, double line_width,
          const std::vector<double>& uv_ranges, const std::array<float, 3>& scale_,
-         const std::array<float, 3>& bias_, int ticks, const std::vector<double>& scale_lines, int mark_gray)
-        : layout({width, height, rows, channels, line_width}),
+         const std::array<float, 3>& bias_, int ticks, const std::vector<double>& scale_lines, int mark_gray,
+         int cuts)
+        : layout({width, height, rows, channels, line_width, cuts}),
           uv_range(uv_ranges),
           scale(scale_),
           bias(bias_) {
@@ -226,10 +227,10 @@ PYBIND11_MODULE(_kernel, module) {
     module.doc() = "The rendering kernel.";
     py::class_<Plan, std::shared_ptr<Plan>>(module, "Plan")
         .def(py::init<int, int, int, int, double, const std::vector<double>&, const std::array<float, 3>&,
-                      const std::array<float, 3>&, int, const std::vector<double>&, int>(),
+                      const std::array<float, 3>&, int, const std::vector<double>&, int, int>(),
              py::kw_only(), py::arg("width"), py::arg("height"), py::arg("rows"), py::arg("channels"),
              py::arg("line_width"), py::arg("uv_range"), py::arg("scale"), py::arg("bias"), py::arg("ticks"),
-             py::arg("scale_lines"), py::arg("mark_gray"))
+             py::arg("scale_lines"), py::arg("mark_gray"), py::arg("cuts"))
         .def("ground", &Plan::ground_picture)
         .def("render", &render, py::arg("x"), py::arg("out"), py::arg("mask"), py::arg("output"),
              py::arg("gain"), py::arg("offset"), py::arg("threads"));

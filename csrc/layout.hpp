@@ -17,6 +17,7 @@ struct Geometry {
     int rows;
     int channels;
     double line_width;  // px
+    int cuts = 8;       // vertical cuts through a pixel, at least: 2, 4 or 8
 
     bool operator==(const Geometry& other) const;
 };

@@ -10,11 +10,12 @@ namespace {
 
 constexpr int32_t kMostRowsAhead = 85;  // of three lines each: a third of the nearest cache
 
-// The place of a tile in a picture that is too large for the nearest cache, if the tile is not.
+// The upper part of a tile, as far as the nearest cache holds it, in a picture that is too large for that.
 Ahead place_of(const Canvas& canvas, int left, int top, int bottom) {
-    if (canvas.format != Format::f32_chw || canvas.past_caches || bottom - top > kMostRowsAhead) return {};
+    if (canvas.format != Format::f32_chw || canvas.past_caches) return {};
     const int64_t row = 4 * canvas.width;
-    return {canvas.data + top * row + 4 * left, row, canvas.height * row, bottom - top};
+    return {canvas.data + top * row + 4 * left, row, canvas.height * row,
+            std::min(bottom - top, kMostRowsAhead)};
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ class Plan:
         ticks: int,
         scale_lines: Sequence[float],
         mark_gray: int,
+        cuts: int,
     ) -> None: ...
     def ground(self) -> NDArray[np.uint8] | None:
         """What lies behind the trace, (height, width); None where that is white."""

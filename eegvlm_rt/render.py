@@ -125,6 +125,8 @@ def checked_scaling(name: str, value: float | Sequence[float], channels: int) ->
 
     Raises TypeError and InputError that begin with `name`.
     """
+    if type(value) is float and -_MAX_SCALING <= value <= _MAX_SCALING:
+        return (value,)
     values = value if isinstance(value, list | tuple) else (value,)
     if len(values) not in (1, channels):
         raise InputError(name, value, f"give one number, or one for each of {channels} channels")

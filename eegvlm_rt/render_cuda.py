@@ -169,7 +169,7 @@ class _Plan:
         look = (spec.width, spec.height, spec.rows, spec.channels, spec.line_width)
         ground = plan_of(spec).ground()
         behind = None if ground is None else ground.ctypes.data_as(ctypes.c_void_p)
-        made = self._library.eegvlm_cuda_plan(*look, length, behind, ctypes.byref(self.handle))
+        made = self._library.eegvlm_cuda_plan(*look, spec.cuts, length, behind, ctypes.byref(self.handle))
         _done(self._library, made)
 
     def __del__(self) -> None:
@@ -198,6 +198,7 @@ def _library() -> ctypes.CDLL:
     library.eegvlm_cuda_plan.argtypes = [
         *(whole,) * 4,
         ctypes.c_double,
+        whole,
         ctypes.c_int64,
         ctypes.c_void_p,
         ctypes.POINTER(ctypes.c_void_p),

@@ -34,12 +34,13 @@ _MAX_CHANNELS = int(_LIMITS["max_channels"])
 _MAX_TICKS = int(_LIMITS["max_ticks"])
 _MAX_SCALE_LINES = int(_LIMITS["max_scale_lines"])
 _MIN_LINE, _MAX_LINE = 0.5, 8.0
+_CUTS = (2, 4, 8)
 _MIN_RANGE, _MAX_RANGE = 1e-6, 1e9
 _MAX_SHARE = 1e6  # of full white; far beyond any, and single precision holds mean / std
 # Normalization of the CLIP image encoder: Radford et al. 2021, arXiv 2103.00020, released preprocessing.
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_LATER = frozenset({"channel_uv_range", "ticks", "scale_lines", "mark_gray"})
+_LATER = frozenset({"channel_uv_range", "ticks", "scale_lines", "mark_gray", "cuts"})
 
 
 def checked_integer(name: str, value: object, least: int, most: int) -> int:
@@ -97,6 +98,9 @@ class RenderSpec:
     scale_lines: microvolts at which a line runs through every row and channel, at most 16; those at +-37.5
         are 75 microvolts apart, the amplitude that the AASM manual asks of a slow wave.
     mark_gray: gray of ticks and scale lines, 0 (black) .. 255 (white). The trace lies over them.
+    cuts: vertical cuts through each pixel at which its coverage is measured: 8, or 4 or 2 for a picture that
+        is drawn faster and is less exact. Two or four times as many are taken where rows are tall for their
+        length, and more where line_width asks for it.
     mean, std: red, green and blue of the normalization of float output, as shares of full white.
 
     Raises TypeError for a field of the wrong type and InputError (a ValueError) for one out of range.
@@ -114,6 +118,7 @@ class RenderSpec:
     ticks: int = 0
     scale_lines: tuple[float, ...] = ()
     mark_gray: int = 208
+    cuts: int = 8
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -152,6 +157,9 @@ class RenderSpec:
         if len(self.scale_lines) > _MAX_SCALE_LINES:
             raise InputError("scale_lines", len(self.scale_lines), f"give at most {_MAX_SCALE_LINES}")
         object.__setattr__(self, "mark_gray", checked_integer("mark_gray", self.mark_gray, 0, 255))
+        object.__setattr__(self, "cuts", checked_integer("cuts", self.cuts, _CUTS[0], _CUTS[-1]))
+        if self.cuts not in _CUTS:
+            raise InputError("cuts", self.cuts, f"give one of {', '.join(map(str, _CUTS))}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, fit for JSON. Of the later fields those that are set: what was written
@@ -191,9 +199,17 @@ def dtype_of(output: OutputName) -> np.dtype[Any]:
     return _DTYPES[output]
 
 
-@lru_cache(maxsize=64)
 def plan_of(spec: RenderSpec) -> _kernel.Plan:
     """What the kernel works out once for all pictures of one look."""
+    known, plan = _last[0]
+    if known is not spec:
+        plan = _plan(spec)
+        _last[0] = (spec, plan)
+    return plan
+
+
+@lru_cache(maxsize=64)
+def _plan(spec: RenderSpec) -> _kernel.Plan:
     return _kernel.Plan(
         width=spec.width,
         height=spec.height,
@@ -206,4 +222,10 @@ def plan_of(spec: RenderSpec) -> _kernel.Plan:
         ticks=spec.ticks,
         scale_lines=spec.scale_lines,
         mark_gray=spec.mark_gray,
+        cuts=spec.cuts,
     )
+
+
+# Comparing identities is a good deal faster than hashing a spec.
+_DEFAULT = RenderSpec()
+_last = [(_DEFAULT, _plan(_DEFAULT))]

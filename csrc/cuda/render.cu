@@ -146,11 +146,11 @@ int eegvlm_cuda_device(int* device) {
     return error == cudaSuccess ? 0 : failed("no CUDA device", error);
 }
 
-int eegvlm_cuda_plan(int width, int height, int rows, int channels, double line_width, int64_t samples,
-                     const uint8_t* ground, void** plan) {
+int eegvlm_cuda_plan(int width, int height, int rows, int channels, double line_width, int cuts,
+                     int64_t samples, const uint8_t* ground, void** plan) {
     try {
-        auto made = std::make_unique<DevicePlan>(eegvlm::Layout({width, height, rows, channels, line_width}),
-                                                 samples);
+        auto made = std::make_unique<DevicePlan>(
+            eegvlm::Layout({width, height, rows, channels, line_width, cuts}), samples);
         std::vector<uint8_t> behind;
         if (ground) behind.assign(ground, ground + static_cast<size_t>(width) * static_cast<size_t>(height));
         const cudaError_t error = eegvlm::cuda::set_up(*made, behind);

@@ -57,6 +57,16 @@ void add_edges(const uint32_t* __restrict place, const int32_t* __restrict weigh
     for (int32_t j = 8 * eighth; j < count; ++j) edges[place[j]] += weight[j];
 }
 
+// As many as pictures commonly have, known to the compiler.
+template <int32_t count>
+void add_all(const uint32_t* place, const int32_t* weight, int32_t* edges, const Ahead& ahead) {
+    const std::integral_constant<int32_t, count> known;
+    if (ahead.rows > 0)
+        add_edges<true>(place, weight, known, edges, ahead);
+    else
+        add_edges<false>(place, weight, known, edges, ahead);
+}
+
 Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
               const int32_t* __restrict column, int32_t count, int32_t base, int32_t unit_bits,
               int32_t* __restrict edges, const Ahead& ahead) {
@@ -72,16 +82,21 @@ Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
         weight[j] = edge_weights(t, unit_bits);
         weight[count + j] = -edge_weights(b, unit_bits);
     }
-    const std::integral_constant<int32_t, 2 * kTileWidth * 8> usual;
-    if (count != kTileWidth * 8) {
-        if (ahead.rows > 0)
-            add_edges<true>(place, weight, 2 * count, edges, ahead);
-        else
-            add_edges<false>(place, weight, 2 * count, edges, ahead);
-    } else if (ahead.rows > 0) {
-        add_edges<true>(place, weight, usual, edges, ahead);
-    } else {
-        add_edges<false>(place, weight, usual, edges, ahead);
+    switch (count) {
+        case kTileWidth * 5:
+            add_all<2 * kTileWidth * 5>(place, weight, edges, ahead);
+            break;
+        case kTileWidth * 8:
+            add_all<2 * kTileWidth * 8>(place, weight, edges, ahead);
+            break;
+        case kTileWidth * 16:
+            add_all<2 * kTileWidth * 16>(place, weight, edges, ahead);
+            break;
+        default:
+            if (ahead.rows > 0)
+                add_edges<true>(place, weight, 2 * count, edges, ahead);
+            else
+                add_edges<false>(place, weight, 2 * count, edges, ahead);
     }
     return {least >> unit_bits, most >> unit_bits};
 }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 from eegvlm_rt import _kernel
+from eegvlm_rt.errors import InputError
 from eegvlm_rt.render import RenderSpec, render, render_batch
 from eegvlm_rt.render_buffers import PicturePool
 from eegvlm_rt.render_spec import plan_of
@@ -32,7 +33,15 @@ def test_a_count_out_of_range_is_named(field: str, value: int) -> None:
         RenderSpec(**{field: value})
 
 
-@pytest.mark.parametrize("field", COUNTS)
+@pytest.mark.parametrize("value", [-8, 0, 1, 3, 5, 6, 7, 9, 16, -(2**31), 2**31 + 4, 2**32 + 8, 10**400])
+def test_another_number_of_cuts_is_refused(value: int) -> None:
+    with pytest.raises(InputError, match=r"^cuts: "):
+        RenderSpec(cuts=value)
+    with pytest.raises(InputError, match=r"^cuts: "):
+        RenderSpec.from_dict({"cuts": value})
+
+
+@pytest.mark.parametrize("field", [*COUNTS, "cuts"])
 @pytest.mark.parametrize("value", [NAN, INF, 336.0, "336", b"336", None, True, [336], 1j, np.float64(3)])
 def test_a_count_that_is_no_integer_is_named(field: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"^{field}: "):

@@ -2,6 +2,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "check.hpp"
 #include "layout.hpp"
@@ -27,6 +28,8 @@ void names_the_argument_it_refuses() {
     CHECK(refusal({336, 336, 6, 1, 0.4}).rfind("line_width", 0) == 0);
     CHECK(refusal({336, 336, 6, 1, std::numeric_limits<double>::quiet_NaN()}).rfind("line_width", 0) == 0);
     CHECK(refusal({336, 40, 6, 1, 8.0}).rfind("height", 0) == 0);
+    for (const int cuts : {-8, 0, 1, 3, 7, 16, std::numeric_limits<int>::min()})
+        CHECK(refusal({336, 336, 6, 1, 1.0, cuts}).rfind("cuts: ", 0) == 0);
 }
 
 void strips_share_the_height_without_overlap() {
@@ -46,21 +49,36 @@ void strips_share_the_height_without_overlap() {
 }
 
 void the_stroke_is_a_disc_over_whole_cells() {
-    for (const double width : {0.5, 0.7, 1.0, 1.3, 2.0, 3.1, 8.0}) {
-        const Layout layout({336, 336, 6, 1, width});
-        CHECK_EQUAL(static_cast<int>(layout.profile.size()), layout.taps);
-        const double reach = static_cast<double>(layout.taps) / layout.sub_columns;
-        CHECK(reach > width * 0.98 && reach < width * 1.02);
-        CHECK_EQUAL(*std::max_element(layout.profile.begin(), layout.profile.end()), layout.half_stroke);
-        CHECK(std::equal(layout.profile.begin(), layout.profile.end(), layout.profile.rbegin()));
-        CHECK(*std::min_element(layout.profile.begin(), layout.profile.end()) >= 0);
-    }
+    for (const int cuts : {2, 4, 8})
+        for (const double width : {0.5, 0.7, 1.0, 1.3, 2.0, 3.1, 8.0}) {
+            const Layout layout({336, 336, 6, 1, width, cuts});
+            CHECK_EQUAL(static_cast<int>(layout.profile.size()), layout.taps);
+            const double reach = static_cast<double>(layout.taps) / layout.sub_columns;
+            const double miss = cuts == 8 ? 0.02 : 0.1;
+            CHECK(reach > width * (1.0 - miss) && reach < width * (1.0 + miss));
+            const std::vector<int16_t>& profile = layout.profile;
+            const auto middle = profile.begin() + (layout.taps + 1) / 2;
+            CHECK_EQUAL(*std::max_element(profile.begin(), profile.end()), layout.half_stroke);
+            CHECK(std::equal(profile.begin(), profile.end(), profile.rbegin()));
+            CHECK(std::is_sorted(profile.begin(), middle));
+            CHECK(profile.front() >= 0);
+        }
 }
 
 void steep_pictures_are_cut_more_often() {
     CHECK_EQUAL(Layout({336, 336, 6, 1, 1.0}).sub_columns, 8);
     CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0}).sub_columns, 32);
     CHECK(Layout({336, 336, 1, 1, 7.77}).sub_columns < 64);
+    CHECK_EQUAL(Layout({336, 336, 6, 1, 2.0, 4}).sub_columns, 4);
+    CHECK_EQUAL(Layout({336, 336, 6, 1, 1.0, 4}).sub_columns, 5);
+    CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0, 4}).sub_columns, 16);
+    CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0, 2}).sub_columns, 8);
+}
+
+void a_thin_stroke_of_few_cuts_is_never_fewer_than_five_cells() {
+    for (const int cuts : {2, 4, 8})
+        for (const double width : {0.5, 0.7, 1.0, 1.3})
+            CHECK(Layout({336, 336, 6, 1, width, cuts}).taps >= 4);
 }
 
 }  // namespace
@@ -70,6 +88,7 @@ void layout() {
     strips_share_the_height_without_overlap();
     the_stroke_is_a_disc_over_whole_cells();
     steep_pictures_are_cut_more_often();
+    a_thin_stroke_of_few_cuts_is_never_fewer_than_five_cells();
 }
 
 }  // namespace eegvlm::checks

@@ -59,7 +59,8 @@ struct Scene {
 
 void what_changes_is_drawn_again_and_nothing_else_differs() {
     for (const Geometry& geometry :
-         {Geometry{70, 60, 3, 1, 1.0}, Geometry{33, 97, 5, 2, 2.3}, Geometry{64, 64, 1, 1, 8.0}}) {
+         {Geometry{70, 60, 3, 1, 1.0}, Geometry{33, 97, 5, 2, 2.3}, Geometry{64, 64, 1, 1, 8.0},
+          Geometry{70, 60, 3, 1, 1.0, 4}, Geometry{33, 97, 5, 2, 2.3, 2}}) {
         Scene scene(geometry);
         Sweep sweep(scene.layout, scene.scaling, scene.traces(), scene.output(scene.drawn));
         CHECK(scene.drawn == scene.afresh());

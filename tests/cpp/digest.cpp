@@ -3,6 +3,7 @@
 //
 //     eegvlm_digest          the quick grid
 //     eegvlm_digest whole    the whole grid
+//     eegvlm_digest coarse   pictures of 4 and of 2 cuts a pixel
 //     eegvlm_digest cases    the digest of every picture of the whole grid, to find where two builds part
 #include <iomanip>
 #include <iostream>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr uint64_t kQuick = 0x365c5c73f20a376a;
 constexpr uint64_t kWhole = 0x915ff5635cd0df9f;
+constexpr uint64_t kCoarse = 0x14969307071bdfaf;
 
 using eegvlm::pictures::Case;
 
@@ -31,9 +33,11 @@ uint64_t draw_all(const std::vector<Case>& cases, bool tell) {
 
 int main(int count, char** arguments) {
     const std::string grid = count > 1 ? arguments[1] : "quick";
-    const uint64_t expected = grid == "quick" ? kQuick : kWhole;
-    const std::vector<Case> cases = eegvlm::pictures::cases(grid == "quick" ? eegvlm::pictures::quick_grid()
-                                                                            : eegvlm::pictures::whole_grid());
+    const uint64_t expected = grid == "quick" ? kQuick : grid == "coarse" ? kCoarse : kWhole;
+    const std::vector<Case> cases =
+        eegvlm::pictures::cases(grid == "quick"    ? eegvlm::pictures::quick_grid()
+                                : grid == "coarse" ? eegvlm::pictures::coarse_grid()
+                                                   : eegvlm::pictures::whole_grid());
     bool same = true;
     std::cout << std::hex << std::setfill('0');
     for (const std::string& name : eegvlm::instruction_sets()) {

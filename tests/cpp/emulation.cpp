@@ -119,6 +119,8 @@ bool same(const Case& c) {
 
 int main() {
     int failures = 0, cases = 0;
+    // A quarter of the cases by fewer cuts a pixel.
+    const auto cuts_of = [](int number) { return number % 8 == 3 ? 4 : number % 8 == 6 ? 2 : 8; };
     for (const int width : {5, 70, 336})
         for (const int rows : {1, 6})
             for (const int channels : {1, 2})
@@ -127,11 +129,13 @@ int main() {
                          width == 336 ? std::vector<int64_t>{3000} : std::vector<int64_t>{1, 100, 3000})
                         for (const Gaps gaps : {Gaps::none, Gaps::few, Gaps::many}) {
                             const bool marked = ++cases % 4 == 0;
-                            if (same({{width, 69, rows, channels, line}, samples, gaps, marked})) continue;
+                            const int cuts = cuts_of(cases);
+                            if (same({{width, 69, rows, channels, line, cuts}, samples, gaps, marked}))
+                                continue;
                             ++failures;
                             std::cerr << (marked ? "marked, width " : "width ") << width << " rows " << rows
                                       << " channels " << channels << " line " << line << " samples "
-                                      << samples << " gaps " << static_cast<int>(gaps)
+                                      << samples << " cuts " << cuts << " gaps " << static_cast<int>(gaps)
                                       << ": another picture than the CPU's\n";
                         }
     std::cout << cases << " cases, " << failures << " differ\n";

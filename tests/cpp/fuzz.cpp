@@ -54,8 +54,9 @@ class Input {
 
 constexpr int kSide = 36;
 constexpr int kSamples = 64;
-constexpr std::array<const char*, 9> kArguments{"width", "height",      "rows",     "channels", "line_width",
-                                                "ticks", "scale_lines", "uv_range", "mark_gray"};
+constexpr std::array<const char*, 10> kArguments{"width",      "height", "rows",        "channels",
+                                                 "line_width", "ticks",  "scale_lines", "uv_range",
+                                                 "mark_gray",  "cuts"};
 
 void require(bool holds, const char* what) {
     if (holds) return;
@@ -65,13 +66,14 @@ void require(bool holds, const char* what) {
 
 Geometry geometry_of(Input& input, bool hostile) {
     if (hostile)
-        return {input.raw<int32_t>(), input.raw<int32_t>(), input.raw<int32_t>(), input.raw<int32_t>(),
-                input.raw<double>()};
+        return {input.raw<int32_t>(), input.raw<int32_t>(), input.raw<int32_t>(),
+                input.raw<int32_t>(), input.raw<double>(),  input.below(2) == 0 ? 8 : input.raw<int32_t>()};
     // Most are small, which is quick; one in eight is wider than a tile.
     const int side = input.below(8) == 0 ? kSide : 10;
     const int width = input.below(16) == 0 ? 16 : 1 + input.below(side), height = 1 + input.below(side),
               rows = 1 + input.below(3), channels = 1 + input.below(input.below(4) == 0 ? 3 : 1);
-    return {width, height, rows, channels, 0.5 + input.below(input.below(4) > 0 ? 256 : 1024) / 128.0};
+    const double line_width = 0.5 + input.below(input.below(4) > 0 ? 256 : 1024) / 128.0;
+    return {width, height, rows, channels, line_width, 8 >> input.below(3)};
 }
 
 // Named by the argument that it begins with.

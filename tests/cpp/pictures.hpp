@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fixed.hpp"
@@ -111,8 +112,9 @@ struct Case {
         return std::to_string(g.width) + "x" + std::to_string(g.height) + " rows " + std::to_string(g.rows) +
                " channels " + std::to_string(g.channels) + " line " + std::to_string(g.line_width) +
                " samples " + std::to_string(samples) + " type " + std::to_string(static_cast<int>(type)) +
-               " missing " + std::to_string(share_missing) + " ticks " + std::to_string(ticks) + " masked " +
-               std::to_string(masked) + " outputs " + std::to_string(static_cast<int>(formats[0])) + " " +
+               " cuts " + std::to_string(g.cuts) + " missing " + std::to_string(share_missing) + " ticks " +
+               std::to_string(ticks) + " masked " + std::to_string(masked) + " outputs " +
+               std::to_string(static_cast<int>(formats[0])) + " " +
                std::to_string(static_cast<int>(formats[1]));
     }
 };
@@ -122,6 +124,7 @@ struct Grid {
     std::vector<int> rows, channels;
     std::vector<double> lines;
     std::vector<int64_t> samples;
+    std::vector<int> cuts{8};
 };
 
 // 30 s at 50, 100, 128, 200, 256, 500, 512 and 1000 Hz, and a few samples alone.
@@ -133,8 +136,20 @@ inline Grid whole_grid() {
             {1, 100, 1500, 3000, 3840, 6000, 7680, 15000, 15360, 30000}};
 }
 
+// With fewer cuts a pixel.
+inline Grid coarse_grid() {
+    return {{{97, 161}, {336, 336}}, {1, 6}, {1, 2}, {0.7, 1.0, 2.3}, {100, 3000, 15360}, {4, 2}};
+}
+
 inline Grid quick_grid() {
     return {{{1, 64}, {97, 161}, {336, 336}}, {1, 6}, {1, 2}, {0.7, 3.0}, {1, 100, 3000, 15360}};
+}
+
+inline std::vector<std::pair<int64_t, int>> lengths_and_cuts(const Grid& grid) {
+    std::vector<std::pair<int64_t, int>> all;
+    for (const int64_t samples : grid.samples)
+        for (const int cuts : grid.cuts) all.emplace_back(samples, cuts);
+    return all;
 }
 
 inline std::vector<Case> cases(const Grid& grid) {
@@ -148,7 +163,7 @@ inline std::vector<Case> cases(const Grid& grid) {
         for (const int rows : grid.rows)
             for (const int channels : grid.channels)
                 for (const double line : grid.lines)
-                    for (const int64_t samples : grid.samples) {
+                    for (const auto& [samples, cuts] : lengths_and_cuts(grid)) {
                         if (line * rows * channels > height) continue;
                         const SampleType type = kTypes[lot(kTypes.size())];
                         const double missing = kShareMissing[lot(kShareMissing.size())];
@@ -157,7 +172,7 @@ inline std::vector<Case> cases(const Grid& grid) {
                         const size_t other = (format + 1 + lot(kFormats.size() - 1)) % kFormats.size();
                         const int ticks = lot(3) == 0 ? 30 : 0;
                         const bool masked = lot(4) == 0;
-                        all.push_back({{width, height, rows, channels, line},
+                        all.push_back({{width, height, rows, channels, line, cuts},
                                        samples,
                                        type,
                                        missing,

@@ -43,6 +43,13 @@ def test_fields_left_out_take_their_default() -> None:
     assert RenderSpec.from_dict({"rows": 3}) == RenderSpec(rows=3)
 
 
+def test_cuts_are_told_only_where_they_are_not_the_default() -> None:
+    assert "cuts" not in RenderSpec().to_dict()
+    assert RenderSpec(cuts=8) == RenderSpec()
+    assert RenderSpec(cuts=4).to_dict() == {**RenderSpec().to_dict(), "cuts": 4}
+    assert RenderSpec.from_dict(json.loads(json.dumps(RenderSpec(cuts=4).to_dict()))).cuts == 4
+
+
 def test_unknown_fields_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="row_count"):
         RenderSpec.from_dict({"row_count": 3})

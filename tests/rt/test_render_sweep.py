@@ -43,6 +43,7 @@ def sweeps(draw: st.DrawFn) -> tuple[Sweep, OutputName]:
         line_width=line_width,
         uv_range=50.0,
         ticks=draw(st.sampled_from([0, 7])),
+        cuts=draw(st.sampled_from([2, 4, 8])),
     )
     length = draw(st.integers(1, 400))
     output = draw(st.sampled_from(OUTPUTS))
