@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": (".calibrate", "temperatures, smoother, test for foreign signals"),
     "evaluate": (".evaluate", "agreement, calibration, faithfulness"),
     "report": (".report", "every evaluation, and the tables of the documentation"),
+    "reproduce": (".reproduce", "from a dataset of scored nights to the tables, in one command"),
     "realism": (".realism", "simulated against real recordings"),
 }
 
