@@ -223,7 +223,7 @@ class Placer:
             ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
             places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
             again = self._exact & (stamps <= self._latest)
-            early = known & ((ahead - expected < -self._tolerance) | again)
+            early = known & (ahead <= expected) & ((ahead - expected < -self._tolerance) | again)
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
         keep[1:] &= ~self._otherwise(stamps[1:], known[1:])
