@@ -6,7 +6,7 @@ Random weights take the time and the memory of trained ones and give no meaningf
 speed, never accuracy. Needs PyTorch with a CUDA device (26 GB for 13b in half precision) and bitsandbytes
 for NF4; `--device cpu --sizes nano` runs every step without one. One epoch at a time. Texts are counted in
 tokens: `cot` reads 73 of them in 12 runs of the decoder, what nano needs along its grammar
-(benchmarks/results/latency-epyc-2cpu.json), `rationale` writes 300 one by one. The host reads the result of
+(benchmarks/results/latency-xeon-2cpu.json), `rationale` writes 300 one by one. The host reads the result of
 every run before it starts the next. Times are between two events of the device's stream, and the host's
 clock where there is no GPU. A part that fails is reported, and the rest is measured all the same.
 """
