@@ -90,7 +90,8 @@ class HostileNight:
                 except EegVlmError:
                     continue
                 grown = stream._cutter.raw.end - before
-                assert 0 <= grown <= (np.size(part) + 1) * (stream._placer._max_gap + 2)
+                most = max(stream._placer._max_gap, stream._placer._tolerance)
+                assert 0 <= grown <= (np.size(part) + 1) * (most + 2)
                 _check_memory(stream, np.size(part))
         found += stream.close()
         _check_rows(stream, found, self.options["resume"])

@@ -21,7 +21,7 @@ def test_a_hostile_night_keeps_every_promise(run: int, caplog: pytest.LogCapture
         check(77, number)
 
 
-@pytest.mark.parametrize(("seed", "run"), [(731, 88), (733, 1452), (800, 68336)])
+@pytest.mark.parametrize(("seed", "run"), [(731, 88), (733, 1452), (800, 68336), (900, 50047)])
 def test_a_night_that_once_broke_one_keeps_it(seed: int, run: int) -> None:
     """A clock that came back to a former reading among samples that were being dropped."""
     check(seed, run)
