@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "fixed.hpp"
 #include "loops.hpp"
@@ -23,7 +24,7 @@ Grid::Grid(const Layout& layout, int64_t count)
       highest(static_cast<float>(layout.half_stroke)),
       lowest(static_cast<float>(layout.strip_height - layout.half_stroke)),
       apart(7 * count <= 6 * static_cast<int64_t>(layout.columns)) {
-    const auto edges = static_cast<size_t>(columns + taps - 1);
+    const auto edges = static_cast<size_t>(columns + taps);
     left.resize(edges);
     share.resize(edges);
     for (size_t c = 0; c < edges; ++c) {
@@ -42,22 +43,34 @@ Grid::Grid(const Layout& layout, int64_t count)
 Envelope::Envelope(const Grid& grid) : grid_(grid) {
     const auto room = static_cast<size_t>(cells() + kSpare);
     edge_.resize(room);
+    inside_.resize(room);
     low_.assign(room, kNoLow);
     high_.assign(room, kNoHigh);
-    heights_.resize(static_cast<size_t>(grid.samples));
+    if (!grid.apart) heights_.resize(static_cast<size_t>(grid.samples));
 }
 
 void Envelope::trace_run(const float* positions, int64_t begin, int64_t end) {
     const Loops& loop = loops();
     const int32_t from = grid_.cell_of(begin), to = grid_.cell_of(end - 1);
-    const auto first = static_cast<size_t>(from), last = static_cast<size_t>(to);
+    const auto first = static_cast<size_t>(from), last = static_cast<size_t>(to), next = first + 1;
+    if (grid_.apart) {
+        low_[first] = high_[first] =
+            static_cast<int16_t>(settle(positions[begin], grid_.highest, grid_.lowest));
+        if (to == from) return;
+        loop.read_apart(positions, &grid_.left[next], &grid_.share[next], grid_.highest, grid_.lowest,
+                        &edge_[next], &inside_[next], to - from);
+        loop.span(&edge_[next], &inside_[next], &low_[next], &high_[next], to - from - 1);
+        std::tie(low_[last], high_[last]) = std::minmax({edge_[last], inside_[last]});
+        low_[first] = std::min(low_[first], edge_[next]);
+        high_[first] = std::max(high_[first], edge_[next]);
+        return;
+    }
     low_[first] = kNoLow;
     high_[first] = kNoHigh;
     if (to > from) {
-        const size_t next = first + 1;
-        loop.read_edges(positions, &grid_.left[next], &grid_.share[next], grid_.apart, grid_.highest,
-                        grid_.lowest, &edge_[next], to - from);
-        loop.span(&edge_[next], &low_[next], &high_[next], to - from - 1);
+        loop.read_edges(positions, &grid_.left[next], &grid_.share[next], grid_.highest, grid_.lowest,
+                        &edge_[next], to - from);
+        loop.span(&edge_[next], &edge_[next], &low_[next], &high_[next], to - from - 1);
         low_[first] = high_[first] = edge_[next];
         low_[last] = high_[last] = edge_[last];
     }
@@ -105,9 +118,9 @@ void Envelope::trace(const float* positions, bool whole) {
 
 void Envelope::trace_cells(const float* positions, bool whole, int32_t first, int32_t last) {
     // From the sample before the first cell to the one after the last.
-    const auto begin = std::lower_bound(grid_.cells.begin(), grid_.cells.end(), first) - grid_.cells.begin();
-    const auto end = std::upper_bound(grid_.cells.begin(), grid_.cells.end(), last) - grid_.cells.begin();
-    const int64_t from = std::max<int64_t>(begin - 1, 0), to = std::min<int64_t>(end + 1, grid_.samples);
+    const auto left = [&](int32_t cell) { return grid_.left[static_cast<size_t>(cell)]; };
+    const int64_t from = std::clamp<int64_t>(left(first), 0, grid_.samples);
+    const int64_t to = std::clamp<int64_t>(static_cast<int64_t>(left(last + 1)) + 2, from, grid_.samples);
     const auto missing = [](float y) { return std::isnan(y); };
     trace_between(positions, whole || std::none_of(positions + from, positions + to, missing), from, to,
                   first, last);

@@ -26,8 +26,8 @@ struct Grid {
     int64_t samples;
     int32_t columns, taps;
     float highest, lowest;       // where the middle of the stroke is held
-    bool apart;                  // cells lie less than a sample apart
-    std::vector<int32_t> left;   // the sample before the left edge of each cell
+    bool apart;                  // no cell holds more than one sample
+    std::vector<int32_t> left;   // the sample before the left edge of each cell, and of one cell more
     std::vector<float> share;    // how far the edge lies from it towards the next: (0, 1]
     std::vector<int32_t> cells;  // by sample
 };
@@ -63,7 +63,7 @@ class Envelope {
 
     const Grid& grid_;
     int32_t runs_ = 0;
-    std::vector<int16_t> edge_, low_, high_, heights_;
+    std::vector<int16_t> edge_, inside_, low_, high_, heights_;
     std::vector<Piece> pieces_;
 };
 

@@ -14,8 +14,17 @@ namespace eegvlm {
 namespace EEGVLM_LEVEL {
 
 extern const Loops kLoops;
-const Loops kLoops{
-    EEGVLM_NAME(EEGVLM_LEVEL), read, settle_all, read_edges, span, include, dilate, scatter, resolve, flush};
+const Loops kLoops{EEGVLM_NAME(EEGVLM_LEVEL),
+                   read,
+                   settle_all,
+                   read_edges,
+                   read_apart,
+                   span,
+                   include,
+                   dilate,
+                   scatter,
+                   resolve,
+                   flush};
 
 }  // namespace EEGVLM_LEVEL
 }  // namespace eegvlm

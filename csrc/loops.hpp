@@ -59,11 +59,17 @@ struct Loops {
 
     void (*settle)(const float* positions, int64_t count, float highest, float lowest, int16_t* heights);
 
-    // `apart`: cells lie less than a sample apart.
-    void (*read_edges)(const float* positions, const int32_t* left, const float* share, bool apart,
-                       float highest, float lowest, int16_t* edges, int32_t count);
+    // Where the trace crosses the left edge of each of `count` cells.
+    void (*read_edges)(const float* positions, const int32_t* left, const float* share, float highest,
+                       float lowest, int16_t* edges, int32_t count);
 
-    void (*span)(const int16_t* edges, int16_t* low, int16_t* high, int32_t count);
+    // As `read_edges` where no cell holds more than one sample, and none of `positions` is missing; also the
+    // height of that sample, or of the edge in a cell without. One more of `left` is read.
+    void (*read_apart)(const float* positions, const int32_t* left, const float* share, float highest,
+                       float lowest, int16_t* edges, int16_t* inside, int32_t count);
+
+    // Lowest and highest of the two edges of each cell and of what is inside.
+    void (*span)(const int16_t* edges, const int16_t* inside, int16_t* low, int16_t* high, int32_t count);
 
     void (*include)(const int16_t* heights, const int32_t* cells, int64_t count, int16_t* low, int16_t* high);
 

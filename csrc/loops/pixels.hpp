@@ -133,22 +133,27 @@ class Writer {
   public:
     Writer(const Canvas& canvas, int32_t x, int32_t y, int32_t count)
         : step_(Is::kPerPixel * canvas.width),
-          bytes_(full ? sizeof(Row) : static_cast<size_t>(Is::kPerPixel * count) * sizeof(Number)) {
+          plane_(canvas.height * step_),
+          bytes_(full ? sizeof(Row) : static_cast<size_t>(Is::kPerPixel * count) * sizeof(Number)),
+          to_(reinterpret_cast<Number*>(canvas.data) + y * step_ + Is::kPerPixel * x) {
         for (int p = 0; p < Is::kPlanes; ++p) {
-            to_[p] =
-                reinterpret_cast<Number*>(canvas.data) + (p * canvas.height + y) * step_ + Is::kPerPixel * x;
             scale_[p] = Floats{} + canvas.scale[p];
             bias_[p] = Floats{} + canvas.bias[p];
         }
     }
 
+    // Where the next row goes is fetched for writing.
+    void fetch() const {
+        if constexpr (full && !streaming)
+            for (int p = 0; p < Is::kPlanes; ++p) __builtin_prefetch(to_ + p * plane_, 1);
+    }
+
     void put(const Column (&gray)[tiles]) {
         Source source[tiles];
         for (int i = 0; i < tiles; ++i) convert(gray[i], source[i]);
-        for (int p = 0; p < Is::kPlanes; ++p) {
-            for (int i = 0; i < tiles; ++i) store(row_of(source[i], p), to_[p] + kNumbers * i);
-            to_[p] += step_;
-        }
+        for (int p = 0; p < Is::kPlanes; ++p)
+            for (int i = 0; i < tiles; ++i) store(row_of(source[i], p), to_ + p * plane_ + kNumbers * i);
+        to_ += step_;
     }
 
     void fill(const Column& gray, int32_t rows) {
@@ -156,11 +161,9 @@ class Writer {
         convert(gray, source);
         Row row[Is::kPlanes];
         for (int p = 0; p < Is::kPlanes; ++p) row[p] = row_of(source, p);
-        for (int32_t y = 0; y < rows; ++y)
-            for (int p = 0; p < Is::kPlanes; ++p) {
-                for (int i = 0; i < tiles; ++i) store(row[p], to_[p] + kNumbers * i);
-                to_[p] += step_;
-            }
+        for (int32_t y = 0; y < rows; ++y, to_ += step_)
+            for (int p = 0; p < Is::kPlanes; ++p)
+                for (int i = 0; i < tiles; ++i) store(row[p], to_ + p * plane_ + kNumbers * i);
     }
 
   private:
@@ -190,9 +193,9 @@ class Writer {
         }
     }
 
-    Number* to_[Is::kPlanes];
-    int64_t step_;
+    int64_t step_, plane_;
     size_t bytes_;
+    Number* to_;
     Floats scale_[Is::kPlanes], bias_[Is::kPlanes];
 };
 
@@ -276,6 +279,7 @@ void resolve_to(const Band& band, const Canvas& canvas) {
     using Run = std::conditional_t<general, WideShade, Shade>;
     Run shade[2] = {Run(band.darkness), Run(band.darkness)};
     for (int32_t y = band.first; y < end; ++y, edges += kTileWidth) {
+        write.fetch();
         Column gray[tiles];
         for (int i = 0; i < tiles; ++i) {
             Column words;
