@@ -21,7 +21,7 @@ Ahead place_of(const Canvas& canvas, int left, int top, int bottom) {
 }  // namespace
 
 Tiles::Tiles(const Layout& layout)
-    : layout_(layout), edges_(static_cast<size_t>(2 * (layout.geometry.height + 1) * kTileWidth)) {
+    : layout_(layout), edges_(static_cast<size_t>(2 * (layout.geometry.height + 1) * kTileWidth), kNoEdges) {
     const Geometry& g = layout.geometry;
     const int strips = g.rows * g.channels;
     for (int s = 0, first = 0; s < strips; ++s) {
@@ -33,21 +33,14 @@ Tiles::Tiles(const Layout& layout)
     }
 }
 
-Canvas Tiles::canvas(const Output& output, int64_t picture) {
+Canvas Tiles::canvas(const Output& output, int64_t picture) const {
     const Geometry& g = layout_.geometry;
-    if (output.format == Format::f16_chw) {
-        halves_.resize(3 * 256);
-        for (size_t i = 0; i < halves_.size(); ++i)
-            halves_[i] = half_bits(
-                normalized(static_cast<int32_t>(i % 256), output.scale[i / 256], output.bias[i / 256]));
-    }
     return {output.format,
             output.data + picture * picture_bytes(g, output.format),
             g.width,
             g.height,
             {output.scale[0], output.scale[1], output.scale[2]},
             {output.bias[0], output.bias[1], output.bias[2]},
-            halves_.data(),
             output.ground,
             output.past_caches};
 }

@@ -16,8 +16,8 @@ class Tiles {
   public:
     explicit Tiles(const Layout& layout);
 
-    // Picture number `picture` of `output`. The canvas holds until the next one is asked for.
-    Canvas canvas(const Output& output, int64_t picture);
+    // Picture number `picture` of `output`.
+    Canvas canvas(const Output& output, int64_t picture) const;
 
     // The whole picture, or the tiles that show cuts [begin, end) of the strip. One stroke per channel.
     void paint(const std::vector<Stroke>& strokes, const Canvas& canvas);
@@ -45,7 +45,6 @@ class Tiles {
     std::vector<Bunch> bunches_;
     bool rows_apart_ = true;
     std::vector<int32_t> edges_;
-    std::vector<uint16_t> halves_;
 };
 
 }  // namespace eegvlm

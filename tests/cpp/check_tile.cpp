@@ -11,7 +11,7 @@ constexpr int32_t kCuts = 8, kBits = 8, kOne = 1 << kBits, kHeight = 8;
 
 // A tile of eight rows, and the gray picture it becomes.
 struct Tile {
-    std::vector<int32_t> edges = std::vector<int32_t>((kHeight + 1) * kTileWidth);
+    std::vector<int32_t> edges = std::vector<int32_t>((kHeight + 1) * kTileWidth, kNoEdges);
     std::vector<uint8_t> gray = std::vector<uint8_t>(kHeight * kTileWidth);
     Reach reach{kHeight, -1};
 
@@ -29,7 +29,6 @@ struct Tile {
                             kHeight,
                             {},
                             {},
-                            nullptr,
                             nullptr,
                             false};
         loops().resolve(
@@ -76,7 +75,7 @@ void a_tile_is_clear_again_once_it_is_written() {
     Tile tile;
     tile.add(5, all(100), all(8 * kOne));
     tile.resolve();
-    CHECK(std::all_of(tile.edges.begin(), tile.edges.end(), [](int32_t edge) { return edge == 0; }));
+    CHECK(std::all_of(tile.edges.begin(), tile.edges.end(), [](int32_t edge) { return edge == kNoEdges; }));
 }
 
 }  // namespace
