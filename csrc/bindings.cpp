@@ -11,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ground.hpp"
@@ -21,15 +22,27 @@ namespace py = pybind11;
 
 namespace {
 
+std::optional<eegvlm::SampleType> known_sample_type(const py::dtype& dtype) {
+    if (dtype.byteorder() == '>') return std::nullopt;
+    switch (dtype.kind() << 8 | static_cast<int>(dtype.itemsize())) {
+        case 'f' << 8 | 2:
+            return eegvlm::SampleType::f16;
+        case 'f' << 8 | 4:
+            return eegvlm::SampleType::f32;
+        case 'f' << 8 | 8:
+            return eegvlm::SampleType::f64;
+        case 'i' << 8 | 2:
+            return eegvlm::SampleType::i16;
+        case 'i' << 8 | 4:
+            return eegvlm::SampleType::i32;
+        default:
+            return std::nullopt;
+    }
+}
+
 eegvlm::SampleType sample_type(const py::dtype& dtype) {
-    if (dtype.byteorder() == '>') throw py::type_error("x: big-endian samples; use native byte order");
-    const std::string name = std::string(1, dtype.kind()) + std::to_string(dtype.itemsize());
-    if (name == "f2") return eegvlm::SampleType::f16;
-    if (name == "f4") return eegvlm::SampleType::f32;
-    if (name == "f8") return eegvlm::SampleType::f64;
-    if (name == "i2") return eegvlm::SampleType::i16;
-    if (name == "i4") return eegvlm::SampleType::i32;
-    throw py::type_error("x: dtype must be float16, float32, float64, int16 or int32");
+    if (const auto type = known_sample_type(dtype)) return *type;
+    throw py::type_error("x: dtype must be native float16, float32, float64, int16 or int32");
 }
 
 size_t product(std::initializer_list<size_t> factors) {
@@ -43,11 +56,17 @@ size_t product(std::initializer_list<size_t> factors) {
 const std::array<const char*, 6> kFormats{"u8", "u8_chw", "f32", "f16", "gray", "gray_f32"};
 constexpr std::array<char, 6> kKinds{'u', 'u', 'f', 'f', 'u', 'f'};
 constexpr std::array<py::ssize_t, 6> kSizes{1, 1, 4, 2, 1, 4};
+constexpr double kMaxScaling = 1e30;  // no product with a range or a picture's height overflows
 constexpr std::array<size_t, 6> kPlanes{3, 3, 3, 3, 1, 1};
 
-size_t format_of(const std::string& name) {
+std::optional<size_t> known_format(std::string_view name) {
     for (size_t i = 0; i < kFormats.size(); ++i)
         if (name == kFormats[i]) return i;
+    return std::nullopt;
+}
+
+size_t format_of(std::string_view name) {
+    if (const auto format = known_format(name)) return *format;
     throw std::invalid_argument("output: unknown");
 }
 
@@ -168,6 +187,63 @@ void render(const Plan& plan, const py::array& x, const py::array& out, const st
     eegvlm::render(plan.layout, 0.0, traces, target, threads);
 }
 
+// Nothing for an array of a derived class, which may mean something else by its numbers, or for one that is
+// misaligned.
+std::optional<py::array> plain_array(py::handle object) {
+    if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) return std::nullopt;
+    const auto array = py::reinterpret_borrow<py::array>(object);
+    if (!(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) return std::nullopt;
+    return array;
+}
+
+bool has_shape(const py::array& array, const Plan& plan, size_t format) {
+    const eegvlm::Geometry& g = plan.layout.geometry;
+    const auto is = [&](std::initializer_list<py::ssize_t> shape) {
+        return static_cast<size_t>(array.ndim()) == shape.size() &&
+               std::equal(shape.begin(), shape.end(), array.shape());
+    };
+    if (kPlanes[format] == 1) return is({g.height, g.width});
+    return static_cast<eegvlm::Format>(format) == eegvlm::Format::u8_hwc ? is({g.height, g.width, 3})
+                                                                        : is({3, g.height, g.width});
+}
+
+// One picture in the way most are drawn: samples in an array, all channels in one unit, none masked, `out` as
+// it should be. False, and nothing is drawn, where any of that is otherwise or wrong.
+bool render_one(const Plan& plan, py::handle x, py::handle out, py::handle output, py::handle gain,
+                py::handle offset) {
+    const auto samples = plain_array(x), picture = plain_array(out);
+    if (!samples || !picture || plan.uv_range.size() != 1 || !PyUnicode_CheckExact(output.ptr()) ||
+        !PyFloat_CheckExact(gain.ptr()) || !PyFloat_CheckExact(offset.ptr()))
+        return false;
+    const auto type = known_sample_type(samples->dtype());
+    const auto format = known_format(output.cast<std::string_view>());
+    const eegvlm::Geometry& g = plan.layout.geometry;
+    const py::ssize_t axes = samples->ndim();
+    if (!type || !format || axes < 1 || axes > 2 || (axes == 1 ? 1 : samples->shape(0)) != g.channels ||
+        samples->shape(axes - 1) > eegvlm::kMaxSamples)
+        return false;
+    const py::dtype number = picture->dtype();
+    if (number.kind() != kKinds[*format] || number.itemsize() != kSizes[*format] ||
+        number.byteorder() == '>' || !picture->writeable() || !(picture->flags() & py::array::c_style) ||
+        !has_shape(*picture, plan, *format) || Extent(*picture).meets(Extent(*samples)))
+        return false;
+    const double scale = PyFloat_AS_DOUBLE(gain.ptr()), shift = PyFloat_AS_DOUBLE(offset.ptr());
+    if (!(std::abs(scale) <= kMaxScaling && std::abs(shift) <= kMaxScaling)) return false;
+    const eegvlm::Traces traces{{static_cast<const std::byte*>(samples->data()), samples->strides(axes - 1),
+                                 samples->shape(axes - 1), *type},
+                                0,
+                                axes == 1 ? 0 : samples->strides(0),
+                                1,
+                                scale,
+                                shift};
+    const eegvlm::Output target{static_cast<eegvlm::Format>(*format),
+                                static_cast<std::byte*>(const_cast<void*>(picture->data())), plan.scale,
+                                plan.bias, plan.ground.empty() ? nullptr : plan.ground.data()};
+    const py::gil_scoped_release unlocked;
+    eegvlm::render(plan.layout, plan.uv_range[0], traces, target, 1);
+    return true;
+}
+
 // Keeps the arrays that the picture is drawn from and to.
 class Sweep {
   public:
@@ -233,13 +309,15 @@ PYBIND11_MODULE(_kernel, module) {
              py::arg("scale_lines"), py::arg("mark_gray"), py::arg("cuts"))
         .def("ground", &Plan::ground_picture)
         .def("render", &render, py::arg("x"), py::arg("out"), py::arg("mask"), py::arg("output"),
-             py::arg("gain"), py::arg("offset"), py::arg("threads"));
+             py::arg("gain"), py::arg("offset"), py::arg("threads"))
+        .def("render_one", &render_one);
     py::class_<Sweep>(module, "Sweep")
         .def(py::init<const std::shared_ptr<Plan>&, const py::array&, const py::array&, const py::array&,
                       const std::string&, const std::vector<double>&, const std::vector<double>&>(),
              py::arg("plan"), py::arg("x"), py::arg("out"), py::arg("mask"), py::arg("output"),
              py::arg("gain"), py::arg("offset"))
         .def("redraw", &Sweep::redraw, py::arg("begin"), py::arg("end"));
+    module.attr("MAX_SCALING") = kMaxScaling;
     module.def("use_instruction_set", &eegvlm::use_instruction_set, py::arg("name"));
     module.def("build_config", &build_config);
 }

@@ -8,7 +8,7 @@
 namespace eegvlm {
 namespace {
 
-constexpr int32_t kMostRowsAhead = 85;  // of three lines each: a third of the nearest cache
+constexpr int32_t kMostRowsAhead = 32;  // as many as arrive while a tile's edges are added
 
 // The upper part of a tile, as far as the nearest cache holds it, in a picture that is too large for that.
 Ahead place_of(const Canvas& canvas, int left, int top, int bottom) {

@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_SCALING: float
+
 class Plan:
     """What pictures of one look have in common. Raises ValueError naming the argument."""
 
@@ -37,6 +39,10 @@ class Plan:
         threads: int,
     ) -> None:
         """Draws x, (pictures, channels, samples), without the interpreter's lock."""
+
+    def render_one(self, x: object, out: object, output: object, gain: object, offset: object, /) -> bool:
+        """Draws x, (samples,) or (channels, samples), if all of it is as most have it; otherwise False, and
+        nothing is drawn."""
 
 class Sweep:
     """One picture of x, (1, channels, samples), that is drawn again where samples have changed."""

@@ -33,7 +33,7 @@ RENDERER_VERSION = "2"
 _MAX_SAMPLES = int(_kernel.build_config()["max_samples"])
 _MAX_THREADS = 256
 _MAX_BYTES = 1 << 40
-_MAX_SCALING = 1e30  # no product with a range or a picture's height overflows
+_MAX_SCALING = _kernel.MAX_SCALING
 _SAMPLE_TYPES = frozenset(
     np.dtype(code).num for code in "efdhil" if np.dtype(code).str[1:] in ("f2", "f4", "f8", "i2", "i4")
 )
@@ -63,6 +63,13 @@ def render(
     Raises TypeError for a wrong type or dtype, InputError (a ValueError) for a wrong shape or value; the
     message begins with the argument's name.
     """
+    # What most calls are is checked and drawn at once. Of any other, what is wrong is told here.
+    if (
+        mask is None
+        and type(spec) is RenderSpec
+        and plan_of(spec).render_one(x, out, output, scale, offset)
+    ):
+        return cast("NDArray[Any]", out)
     samples = _samples(x)
     missing = None if mask is None else _mask(mask, samples.shape)
     if samples.ndim == 1:
