@@ -204,7 +204,7 @@ bool has_shape(const py::array& array, const Plan& plan, size_t format) {
     };
     if (kPlanes[format] == 1) return is({g.height, g.width});
     return static_cast<eegvlm::Format>(format) == eegvlm::Format::u8_hwc ? is({g.height, g.width, 3})
-                                                                        : is({3, g.height, g.width});
+                                                                         : is({3, g.height, g.width});
 }
 
 // One picture in the way most are drawn: samples in an array, all channels in one unit, none masked, `out` as
@@ -310,7 +310,8 @@ PYBIND11_MODULE(_kernel, module) {
         .def("ground", &Plan::ground_picture)
         .def("render", &render, py::arg("x"), py::arg("out"), py::arg("mask"), py::arg("output"),
              py::arg("gain"), py::arg("offset"), py::arg("threads"))
-        .def("render_one", &render_one);
+        .def("render_one", &render_one, py::arg("x"), py::arg("out"), py::arg("output"), py::arg("gain"),
+             py::arg("offset"));
     py::class_<Sweep>(module, "Sweep")
         .def(py::init<const std::shared_ptr<Plan>&, const py::array&, const py::array&, const py::array&,
                       const std::string&, const std::vector<double>&, const std::vector<double>&>(),

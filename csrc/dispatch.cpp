@@ -9,6 +9,9 @@ namespace plain {
 extern const Loops kLoops;
 }
 #if defined(EEGVLM_LEVELS)
+namespace x86_64_v2 {
+extern const Loops kLoops;
+}
 namespace x86_64_v3 {
 extern const Loops kLoops;
 }
@@ -22,13 +25,16 @@ namespace {
 std::vector<const Loops*> available() {
     std::vector<const Loops*> found;
 #if defined(EEGVLM_LEVELS)
-    const bool v3 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+    const bool v2 = __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.2") &&
+                    __builtin_cpu_supports("popcnt");
+    const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
+                    __builtin_cpu_supports("fma");
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl");
     if (v4) found.push_back(&x86_64_v4::kLoops);
     if (v3) found.push_back(&x86_64_v3::kLoops);
+    if (v2) found.push_back(&x86_64_v2::kLoops);
 #endif
     found.push_back(&plain::kLoops);
     return found;

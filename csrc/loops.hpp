@@ -17,7 +17,7 @@ inline constexpr int kTileWidth = 16;  // px; one cache line of edges
 // A word of a tile to which no edge was added. Its lower half is lifted so far that it never borrows from the
 // upper one: 63 cuts of 256 units take less.
 inline constexpr int32_t kNoEdges = 1 << 14;
-inline constexpr int kSpare = 64;      // elements that loops may read beyond either end of an array
+inline constexpr int kSpare = 64;  // elements that loops may read beyond either end of an array
 
 // One picture's place, and how its gray values are written.
 struct Canvas {

@@ -40,7 +40,7 @@ class Plan:
     ) -> None:
         """Draws x, (pictures, channels, samples), without the interpreter's lock."""
 
-    def render_one(self, x: object, out: object, output: object, gain: object, offset: object, /) -> bool:
+    def render_one(self, x: object, out: object, output: object, gain: object, offset: object) -> bool:
         """Draws x, (samples,) or (channels, samples), if all of it is as most have it; otherwise False, and
         nothing is drawn."""
 

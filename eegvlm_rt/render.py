@@ -64,11 +64,7 @@ def render(
     message begins with the argument's name.
     """
     # What most calls are is checked and drawn at once. Of any other, what is wrong is told here.
-    if (
-        mask is None
-        and type(spec) is RenderSpec
-        and plan_of(spec).render_one(x, out, output, scale, offset)
-    ):
+    if mask is None and type(spec) is RenderSpec and plan_of(spec).render_one(x, out, output, scale, offset):
         return cast("NDArray[Any]", out)
     samples = _samples(x)
     missing = None if mask is None else _mask(mask, samples.shape)

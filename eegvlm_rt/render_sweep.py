@@ -108,7 +108,8 @@ class Sweep:
             self._cursor = (self._cursor + written) % self._length
             if written:
                 self._put(begin, values[:, written - kept :], None if lost is None else lost[:, -kept:])
-                self._hide(self._cursor, self._blank)
+                if self._blank:
+                    self._hide(self._cursor, self._blank)
                 self._redraw(begin, min(kept + self._blank, self._length))
         return self.picture
 
@@ -156,15 +157,18 @@ class Sweep:
             raise InputError("mask", lost.shape, cure) from None
 
     def _put(self, begin: int, values: NDArray[Any], lost: NDArray[np.bool_] | None) -> None:
-        first = min(values.shape[1], self._length - begin)
-        self._samples[:, begin : begin + first] = values[:, :first]
-        self._samples[:, : values.shape[1] - first] = values[:, first:]
-        self._missing[:, begin : begin + first] = False if lost is None else lost[:, :first]
-        self._missing[:, : values.shape[1] - first] = False if lost is None else lost[:, first:]
+        count = values.shape[1]
+        first = min(count, self._length - begin)
+        if first < count:
+            self._put(0, values[:, first:], None if lost is None else lost[:, first:])
+            values, lost = values[:, :first], None if lost is None else lost[:, :first]
+        self._samples[:, begin : begin + first] = values
+        self._missing[:, begin : begin + first] = False if lost is None else lost
 
     def _hide(self, begin: int, count: int) -> None:
         self._missing[:, begin : begin + count] = True
-        self._missing[:, : max(begin + count - self._length, 0)] = True
+        if begin + count > self._length:
+            self._missing[:, : begin + count - self._length] = True
 
     def _redraw(self, begin: int, count: int) -> None:
         end = begin + count

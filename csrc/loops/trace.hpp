@@ -150,7 +150,8 @@ void read_apart(const float* positions, const int32_t* left, const float* share,
         const float* at = positions + left[c];
         edges[c] = static_cast<int16_t>(settle(between(at[0], at[1], share[c]), highest, lowest));
         const int32_t last = left[c + 1];
-        inside[c] = last == left[c] ? edges[c] : static_cast<int16_t>(settle(positions[last], highest, lowest));
+        inside[c] =
+            last == left[c] ? edges[c] : static_cast<int16_t>(settle(positions[last], highest, lowest));
     }
 }
 

@@ -54,7 +54,12 @@ def test_the_stub_lists_what_the_module_has() -> None:
     homes += [(getattr(_kernel, node.name), node.body) for node in classes]
     for home, body in homes:
         functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
-        listed = set(functions) | ({node.name for node in classes} if home is _kernel else set())
+        values = {
+            node.target.id
+            for node in body
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        }
+        listed = set(functions) | values | ({node.name for node in classes} if home is _kernel else set())
         assert listed - {"__init__"} == {name for name in vars(home) if not name.startswith("_")}
         for name, node in functions.items():
             expected = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
