@@ -89,8 +89,14 @@ Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
         case kTileWidth * 8:
             add_all<2 * kTileWidth * 8>(place, weight, edges, ahead);
             break;
-        case kTileWidth * 16:
-            add_all<2 * kTileWidth * 16>(place, weight, edges, ahead);
+        case kTileWidth * 10:
+            add_all<2 * kTileWidth * 10>(place, weight, edges, ahead);
+            break;
+        case kTileWidth * 13:
+            add_all<2 * kTileWidth * 13>(place, weight, edges, ahead);
+            break;
+        case kTileWidth * 20:
+            add_all<2 * kTileWidth * 20>(place, weight, edges, ahead);
             break;
         default:
             if (ahead.rows > 0)
