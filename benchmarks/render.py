@@ -48,7 +48,8 @@ RING: Final = 64
 
 SIZES: Final = ((224, 224), (336, 336), (448, 224), (896, 448))
 RATES_HZ: Final = (50, 100, 128, 200, 256, 500, 512, 1000)
-ROWS: Final = (1, 6)
+ROWS: Final = (1, 2, 3, 4, 6)
+ROWS_TIMED: Final = (1, 6)
 LINE_WIDTHS: Final = (1.0, 2.0)
 CUTS_DRAWN: Final = (8, 4, 2)
 FEWER: Final = 4
@@ -178,7 +179,7 @@ def frontier(
     """For every line width, number of rows and of cuts: least and median PSNR over sizes and rates, and the
     processor time of one picture at 336x336 and 100 Hz, all numbers of cuts in turn."""
     found = []
-    for line_width, rows in itertools.product(LINE_WIDTHS, ROWS):
+    for line_width, rows in itertools.product(LINE_WIDTHS, ROWS_TIMED):
         look = RenderSpec(rows=rows, line_width=line_width)
         psnr: dict[int, list[float]] = {cuts: [] for cuts in CUTS_DRAWN}
         for (width, height), rate in itertools.product(sizes, rates_hz):

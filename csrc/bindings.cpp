@@ -23,7 +23,7 @@ namespace py = pybind11;
 namespace {
 
 std::optional<eegvlm::SampleType> known_sample_type(const py::dtype& dtype) {
-    if (dtype.byteorder() == '>') return std::nullopt;
+    if (dtype.byteorder() == '>' || dtype.itemsize() > 8) return std::nullopt;
     switch (dtype.kind() << 8 | static_cast<int>(dtype.itemsize())) {
         case 'f' << 8 | 2:
             return eegvlm::SampleType::f16;
@@ -58,6 +58,16 @@ constexpr std::array<char, 6> kKinds{'u', 'u', 'f', 'f', 'u', 'f'};
 constexpr std::array<py::ssize_t, 6> kSizes{1, 1, 4, 2, 1, 4};
 constexpr double kMaxScaling = 1e30;  // no product with a range or a picture's height overflows
 constexpr std::array<size_t, 6> kPlanes{3, 3, 3, 3, 1, 1};
+
+// Nothing for what is no text, or none that can be written down.
+std::optional<std::string_view> text_of(py::handle object) {
+    if (!PyUnicode_CheckExact(object.ptr())) return std::nullopt;
+    Py_ssize_t size = 0;
+    const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
+    if (text) return std::string_view(text, static_cast<size_t>(size));
+    PyErr_Clear();
+    return std::nullopt;
+}
 
 std::optional<size_t> known_format(std::string_view name) {
     for (size_t i = 0; i < kFormats.size(); ++i)
@@ -212,11 +222,12 @@ bool has_shape(const py::array& array, const Plan& plan, size_t format) {
 bool render_one(const Plan& plan, py::handle x, py::handle out, py::handle output, py::handle gain,
                 py::handle offset) {
     const auto samples = plain_array(x), picture = plain_array(out);
-    if (!samples || !picture || plan.uv_range.size() != 1 || !PyUnicode_CheckExact(output.ptr()) ||
-        !PyFloat_CheckExact(gain.ptr()) || !PyFloat_CheckExact(offset.ptr()))
+    const auto name = text_of(output);
+    if (!samples || !picture || !name || plan.uv_range.size() != 1 || !PyFloat_CheckExact(gain.ptr()) ||
+        !PyFloat_CheckExact(offset.ptr()))
         return false;
     const auto type = known_sample_type(samples->dtype());
-    const auto format = known_format(output.cast<std::string_view>());
+    const auto format = known_format(*name);
     const eegvlm::Geometry& g = plan.layout.geometry;
     const py::ssize_t axes = samples->ndim();
     if (!type || !format || axes < 1 || axes > 2 || (axes == 1 ? 1 : samples->shape(0)) != g.channels ||

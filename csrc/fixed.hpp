@@ -18,6 +18,7 @@
 #include <cstring>
 
 #if defined(__CUDACC__)
+#include <cuda_fp16.h>
 #define EEGVLM_HD static __host__ __device__ __forceinline__
 #else
 // Internal to each file: files are compiled for different instruction sets and must not share code.
@@ -84,6 +85,9 @@ EEGVLM_HD float normalized(int32_t gray, float scale, float bias) {
 
 // binary16, rounded to nearest, ties to even. Magnitudes from 65520 become infinity.
 EEGVLM_HD uint16_t half_bits(float value) {
+#if defined(__CUDA_ARCH__)
+    if (value == value) return __half_as_ushort(__float2half_rn(value));
+#endif
     uint32_t bits = 0;
     std::memcpy(&bits, &value, sizeof bits);
     const uint32_t sign = (bits >> 16) & 0x8000u;

@@ -27,7 +27,7 @@ __all__ = [
     "render_batch",
 ]
 
-RENDERER_VERSION = "2"
+RENDERER_VERSION = "3"
 """Changes whenever the same samples and the same RenderSpec give another picture."""
 
 _MAX_SAMPLES = int(_kernel.build_config()["max_samples"])

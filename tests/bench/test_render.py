@@ -148,7 +148,7 @@ def test_every_goal_has_its_figures(
             assert 0 < value["p50"] <= value["p95"] <= value["p99"]
     assert found["environment"]["packages"]["opencv-python-headless"]
     assert found["kernel"]["instruction_set"]
-    assert "PSNR of 16 pictures" in capsys.readouterr().out.replace("\n", " ")
+    assert "PSNR of 40 pictures" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "601"])

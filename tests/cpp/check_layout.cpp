@@ -67,12 +67,21 @@ void the_stroke_is_a_disc_over_whole_cells() {
 
 void steep_pictures_are_cut_more_often() {
     CHECK_EQUAL(Layout({336, 336, 6, 1, 1.0}).sub_columns, 8);
-    CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0}).sub_columns, 32);
-    CHECK(Layout({336, 336, 1, 1, 7.77}).sub_columns < 64);
-    CHECK_EQUAL(Layout({336, 336, 6, 1, 2.0, 4}).sub_columns, 4);
+    CHECK_EQUAL(Layout({336, 336, 4, 1, 1.0}).sub_columns, 10);
+    CHECK_EQUAL(Layout({896, 448, 1, 8, 1.0}).sub_columns, 10);
+    CHECK_EQUAL(Layout({336, 336, 3, 1, 1.0}).sub_columns, 12);
+    CHECK_EQUAL(Layout({336, 336, 2, 1, 1.0}).sub_columns, 16);
+    CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0}).sub_columns, 20);
+    CHECK_EQUAL(Layout({224, 336, 1, 1, 1.0}).sub_columns, 32);
+    CHECK(Layout({224, 336, 1, 1, 7.77}).sub_columns < 64);
+}
+
+void fewer_cuts_asked_for_are_fewer_cuts() {
+    CHECK_EQUAL(Layout({336, 336, 6, 1, 2.0, 4}).sub_columns, 5);
     CHECK_EQUAL(Layout({336, 336, 6, 1, 1.0, 4}).sub_columns, 5);
-    CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0, 4}).sub_columns, 16);
+    CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0, 4}).sub_columns, 13);
     CHECK_EQUAL(Layout({336, 336, 1, 1, 1.0, 2}).sub_columns, 8);
+    CHECK_EQUAL(Layout({336, 336, 6, 1, 2.0, 2}).sub_columns, 3);
 }
 
 void a_thin_stroke_of_few_cuts_is_never_fewer_than_five_cells() {
@@ -88,6 +97,7 @@ void layout() {
     strips_share_the_height_without_overlap();
     the_stroke_is_a_disc_over_whole_cells();
     steep_pictures_are_cut_more_often();
+    fewer_cuts_asked_for_are_fewer_cuts();
     a_thin_stroke_of_few_cuts_is_never_fewer_than_five_cells();
 }
 

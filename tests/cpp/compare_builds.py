@@ -84,7 +84,7 @@ def native_builds(compiler: str, label: str) -> list[Build]:
 def aarch64_builds(grid: str = "whole") -> list[Build]:
     """Cross builds, run by qemu; none where the compiler or qemu is missing.
 
-    Code that was not optimized draws the quick grid only: emulated, it is slow.
+    Code that was not optimized draws the quick grid in place of the whole one: emulated, it is slow.
     """
     compiler, qemu = (shutil.which(tool) for tool in CROSS)
     if compiler is None or qemu is None:
@@ -123,20 +123,26 @@ def compiled(build: Build, folder: Path) -> Path:
 
 
 def digests(build: Build, folder: Path, grid: str) -> dict[str, Any]:
-    """What the build draws, by instruction set, and whether it is what the repository expects."""
+    """What the build draws, by grid and instruction set, and whether it is what the repository expects.
+
+    Beside `grid`, or the build's own where that is the quick one, it draws the coarse grid.
+    """
     begin = time.perf_counter()
     packaged = not build.compiler
     program = packaged_build(folder / "packaged") if packaged else compiled(build, folder)
-    drawn = "quick" if "quick" in (grid, build.grid) else grid
-    done = subprocess.run([*build.runner, str(program), drawn], capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"{build.name}: ended with {done.returncode}: {done.stderr}")
-    found = dict(line.split() for line in done.stdout.splitlines())
+    found: dict[str, dict[str, str]] = {}
+    expected = True
+    for drawn in ("quick" if "quick" in (grid, build.grid) else grid, "coarse"):
+        command = [*build.runner, str(program), drawn]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            raise RuntimeError(f"{build.name}: ended with {done.returncode}: {done.stderr}")
+        found[drawn] = dict(line.split() for line in done.stdout.splitlines())
+        expected = expected and done.returncode == 0
     return {
         "build": build.name,
-        "grid": drawn,
         "digests": found,
-        "expected": done.returncode == 0,
+        "expected": expected,
         "seconds": round(time.perf_counter() - begin, 1),
     }
 
@@ -146,9 +152,12 @@ def compare(builds: list[Build], grid: str, jobs: int) -> list[dict[str, Any]]:
 
     def one(build: Build) -> dict[str, Any]:
         found = digests(build, folder, grid)
-        told = " ".join(f"{name} {digest}" for name, digest in found["digests"].items())
+        told = "; ".join(
+            f"{drawn} " + " ".join(f"{name} {digest}" for name, digest in by_set.items())
+            for drawn, by_set in found["digests"].items()
+        )
         verdict = "" if found["expected"] else "  DIFFERS"
-        print(f"{build.name:28} {found['grid']:6} {told}{verdict}", flush=True)
+        print(f"{build.name:28} {told}{verdict}", flush=True)
         return found
 
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(jobs) as pool:
@@ -158,7 +167,7 @@ def compare(builds: list[Build], grid: str, jobs: int) -> list[dict[str, Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the quick grid alone")
+    parser.add_argument("--quick", action="store_true", help="the quick grid in place of the whole one")
     parser.add_argument("--only", default="", help="builds with this in their name")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="builds at a time")
     parser.add_argument("--json", type=Path, help="also write everything here")
@@ -174,10 +183,11 @@ def main() -> int:
     if not chosen:
         parser.error(f"--only: no build has {options.only!r} in its name")
     found = compare(chosen, "quick" if options.quick else "whole", options.jobs)
-    for grid in ("quick", "whole"):
-        drawn = {digest for f in found if f["grid"] == grid for digest in f["digests"].values()}
+    for grid in ("quick", "coarse", "whole"):
+        by_build = [f["digests"][grid] for f in found if grid in f["digests"]]
+        drawn = {digest for by_set in by_build for digest in by_set.values()}
         if drawn:
-            count = sum(f["grid"] == grid for f in found)
+            count = len(by_build)
             print(f"{grid}: {count} builds, {len(drawn)} digest{'s' * (len(drawn) != 1)}")
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -13,9 +13,9 @@
 
 namespace {
 
-constexpr uint64_t kQuick = 0x365c5c73f20a376a;
-constexpr uint64_t kWhole = 0x915ff5635cd0df9f;
-constexpr uint64_t kCoarse = 0x14969307071bdfaf;
+constexpr uint64_t kQuick = 0xa5a312c5da49af42;
+constexpr uint64_t kWhole = 0x0762ec1e7789b4f1;
+constexpr uint64_t kCoarse = 0xe7e5d2fdfb90aa93;
 
 using eegvlm::pictures::Case;
 

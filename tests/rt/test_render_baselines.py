@@ -11,7 +11,7 @@ from tests.rt.render_baselines import CASES, FOLDER, draw
 
 
 def test_the_baselines_belong_to_this_version_of_the_renderer() -> None:
-    assert RENDERER_VERSION == "2"
+    assert RENDERER_VERSION == "3"
 
 
 def test_every_baseline_has_a_case() -> None:

@@ -27,6 +27,7 @@ GRID = [
         for rate, rows, line in itertools.product((100, 256), (1, 6), (0.5, 0.7, 1.5, 8.0))
     ),
     *((336, 336, rate, rows, 1.0) for rate, rows in itertools.product((500, 1000), (1, 6))),
+    *((224, 224, rate, rows, 1.0) for rate, rows in itertools.product((100, 512), (2, 3, 4))),
     (96, 160, 100, 4, 1.3),
     (97, 161, 512, 3, 0.9),
     (336, 112, 256, 1, 1.0),
