@@ -56,8 +56,16 @@ size_t product(std::initializer_list<size_t> factors) {
 const std::array<const char*, 6> kFormats{"u8", "u8_chw", "f32", "f16", "gray", "gray_f32"};
 constexpr std::array<char, 6> kKinds{'u', 'u', 'f', 'f', 'u', 'f'};
 constexpr std::array<py::ssize_t, 6> kSizes{1, 1, 4, 2, 1, 4};
-constexpr double kMaxScaling = 1e30;  // no product with a range or a picture's height overflows
 constexpr std::array<size_t, 6> kPlanes{3, 3, 3, 3, 1, 1};
+constexpr double kMaxScaling = 1e30;  // no product with a range or a picture's height overflows
+
+bool has_numbers_of(const py::array& out, size_t format) {
+    const py::dtype number = out.dtype();
+    return number.kind() == kKinds[format] && number.itemsize() == kSizes[format] &&
+           number.byteorder() != '>';
+}
+
+bool is_whole(const py::array& out) { return (out.flags() & py::array::c_style) != 0; }
 
 // Nothing for what is no text, or none that can be written down.
 std::optional<std::string_view> text_of(py::handle object) {
@@ -171,10 +179,9 @@ eegvlm::Output output_of(const Plan& plan, const py::array& x, const std::option
         product({static_cast<size_t>(x.shape(0)), kPlanes[kind], static_cast<size_t>(g.width),
                  static_cast<size_t>(g.height), sizeof(float)}) /
         sizeof(float);
-    if (out.dtype().kind() != kKinds[kind] || out.itemsize() != kSizes[kind])
-        throw py::type_error("out: dtype is not that of the output");
+    if (!has_numbers_of(out, kind)) throw py::type_error("out: dtype is not that of the output");
     if (!out.writeable()) throw std::invalid_argument("out: read-only");
-    if (!(out.flags() & py::array::c_style)) throw std::invalid_argument("out: must be C-contiguous");
+    if (!is_whole(out)) throw std::invalid_argument("out: must be C-contiguous");
     if (static_cast<size_t>(out.size()) != values) throw std::invalid_argument("out: wrong size");
     auto* data = static_cast<std::byte*>(const_cast<void*>(out.data()));
     if (reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(out.itemsize()) != 0)
@@ -233,9 +240,7 @@ bool render_one(const Plan& plan, py::handle x, py::handle out, py::handle outpu
     if (!type || !format || axes < 1 || axes > 2 || (axes == 1 ? 1 : samples->shape(0)) != g.channels ||
         samples->shape(axes - 1) > eegvlm::kMaxSamples)
         return false;
-    const py::dtype number = picture->dtype();
-    if (number.kind() != kKinds[*format] || number.itemsize() != kSizes[*format] ||
-        number.byteorder() == '>' || !picture->writeable() || !(picture->flags() & py::array::c_style) ||
+    if (!has_numbers_of(*picture, *format) || !picture->writeable() || !is_whole(*picture) ||
         !has_shape(*picture, plan, *format) || Extent(*picture).meets(Extent(*samples)))
         return false;
     const double scale = PyFloat_AS_DOUBLE(gain.ptr()), shift = PyFloat_AS_DOUBLE(offset.ptr());

@@ -1,4 +1,5 @@
-// The arithmetic of a picture, one definition for every machine: C++ and CUDA call these very functions.
+// The arithmetic of a picture, one definition for every machine: C++ and CUDA call these very functions, and
+// one rounding, of half_bits(), is an instruction of the device.
 //
 // Contract. A picture is a pure function of Layout and samples, computed in this order:
 //   1. position()   sample -> vertical position in 1/2^unit_bits pixel from the strip's top, as float;
@@ -86,6 +87,7 @@ EEGVLM_HD float normalized(int32_t gray, float scale, float bias) {
 // binary16, rounded to nearest, ties to even. Magnitudes from 65520 become infinity.
 EEGVLM_HD uint16_t half_bits(float value) {
 #if defined(__CUDA_ARCH__)
+    // The device's own instruction, which CPU tests do not reach: run_on_gpu.sh compares its bytes.
     if (value == value) return __half_as_ushort(__float2half_rn(value));
 #endif
     uint32_t bits = 0;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int32_t kMostRowsAhead = 32;  // as many as arrive while a tile's edges are added
 
-// The upper part of a tile, as far as the nearest cache holds it, in a picture that is too large for that.
+// The first rows of a tile, in a picture that is too large for the nearest cache.
 Ahead place_of(const Canvas& canvas, int left, int top, int bottom) {
     if (canvas.format != Format::f32_chw || canvas.past_caches) return {};
     const int64_t row = 4 * canvas.width;

@@ -63,8 +63,9 @@ def render(
     Raises TypeError for a wrong type or dtype, InputError (a ValueError) for a wrong shape or value; the
     message begins with the argument's name.
     """
-    # What most calls are is checked and drawn at once. Of any other, what is wrong is told here.
-    if mask is None and type(spec) is RenderSpec and plan_of(spec).render_one(x, out, output, scale, offset):
+    # The usual call is checked and drawn at once; the rest explains what is wrong with any other.
+    usual = out is not None and mask is None and type(spec) is RenderSpec
+    if usual and plan_of(spec).render_one(x, out, output, scale, offset):
         return cast("NDArray[Any]", out)
     samples = _samples(x)
     missing = None if mask is None else _mask(mask, samples.shape)

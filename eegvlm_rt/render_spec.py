@@ -98,9 +98,10 @@ class RenderSpec:
     scale_lines: microvolts at which a line runs through every row and channel, at most 16; those at +-37.5
         are 75 microvolts apart, the amplitude that the AASM manual asks of a slow wave.
     mark_gray: gray of ticks and scale lines, 0 (black) .. 255 (white). The trace lies over them.
-    cuts: vertical cuts through each pixel at which its coverage is measured: 8, or 4 or 2 for a picture that
-        is drawn faster and is less exact. More are taken where rows are tall for their length, which is
-        where lines are steep (20 for one row of a square picture, not 8), or where line_width asks for it.
+    cuts: vertical cuts asked for through each pixel, at which its coverage is measured: 8, or 4 or 2 for a
+        picture that is drawn faster and is less exact. More are taken where rows are tall for their length,
+        which is where lines are steep (20 for one row of a square picture, not 8), or where line_width asks
+        for it.
     mean, std: red, green and blue of the normalization of float output, as shares of full white.
 
     Raises TypeError for a field of the wrong type and InputError (a ValueError) for one out of range.

@@ -39,6 +39,7 @@ struct Job {
     int32_t strips_at_once;  // whose envelopes are kept together
     int32_t pitch;           // words from one sub-column of all pixels to the next
     int32_t segments;        // pieces of a pixel column that are summed apart
+    int32_t staged;  // samples of each strip that are read once and shared, or 0 if there are too many
 };
 
 }  // namespace cuda

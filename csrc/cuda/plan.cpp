@@ -12,6 +12,7 @@ namespace {
 constexpr int32_t kWidestTile = 32;  // one warp side by side
 constexpr int32_t kNarrowestTile = 4;
 constexpr int64_t kEnvelopeBytes = 16384;  // aimed at: more of it leaves room for fewer blocks at a time
+constexpr int64_t kStagedBytes = 8192;     // at most, for the same reason
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
@@ -24,6 +25,11 @@ void fit(Job& job, int32_t tile_width) {
     const int64_t strip_bytes = int64_t{8} * job.sub_columns * job.pitch;
     job.strips_at_once =
         static_cast<int32_t>(std::clamp<int64_t>(kEnvelopeBytes / strip_bytes, 1, job.rows * job.channels));
+    // From the sample before the tile's first cell to the one after its last.
+    const int64_t cells = int64_t{tile_width} * job.sub_columns + job.taps - 1;
+    const int64_t columns = int64_t{job.row_columns} * job.rows;
+    const int64_t span = (cells * job.samples + columns - 1) / columns + 3;
+    job.staged = 4 * span * job.strips_at_once <= kStagedBytes ? static_cast<int32_t>(span) : 0;
 }
 
 }  // namespace

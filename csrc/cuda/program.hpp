@@ -21,14 +21,15 @@ EEGVLM_DEVICE int32_t lesser(int32_t a, int32_t b) { return a < b ? a : b; }
 EEGVLM_DEVICE int32_t greater(int32_t a, int32_t b) { return a > b ? a : b; }
 EEGVLM_DEVICE bool missing(float position) { return position != position; }
 
-// Words of shared memory, in this order: edges, envelope (low, high; later the segments' sums), gaps.
+// Words of shared memory, in this order: edges, envelope (low, high; later the segments' sums), gaps,
+// positions of samples.
 EEGVLM_DEVICE int32_t edge_words(const Job& job) { return (job.height + 1) * job.tile_width; }
 EEGVLM_DEVICE int32_t envelope_words(const Job& job) {
     const int32_t cells = 2 * job.strips_at_once * job.sub_columns * job.pitch;
     return (greater(cells, job.segments * job.tile_width) + 3) & ~3;
 }
 EEGVLM_DEVICE int32_t shared_words(const Job& job) {
-    return edge_words(job) + envelope_words(job) + job.strips_at_once;
+    return edge_words(job) + envelope_words(job) + job.strips_at_once * (1 + job.staged);
 }
 
 EEGVLM_DEVICE double value_at(SampleType type, const std::byte* at) {
@@ -70,6 +71,18 @@ struct Trace {
     }
 };
 
+// As Trace, where the samples of interest were read before, from number `from` on.
+struct StagedTrace {
+    const Job& job;
+    const float* positions;
+    int32_t from;
+
+    EEGVLM_DEVICE float at(int32_t sample) const { return positions[sample - from]; }
+    EEGVLM_DEVICE int32_t settle(float position) const {
+        return eegvlm::settle(position, job.highest, job.lowest);
+    }
+};
+
 struct Range {
     int32_t low = kNone, high = -kNone;
 
@@ -80,7 +93,8 @@ struct Range {
 };
 
 // Lowest and highest point of the trace within a cell, whatever is missing in it. `gap` is set if any is.
-EEGVLM_DEVICE Range envelope(const Trace& trace, int32_t cell, int32_t* gap) {
+template <typename Samples>
+EEGVLM_DEVICE Range envelope(const Samples& trace, int32_t cell, int32_t* gap) {
     const Job& job = trace.job;
     Range range;
     const int32_t before = job.left[cell], last = job.left[cell + 1];
@@ -250,16 +264,28 @@ EEGVLM_DEVICE void draw_tile(Block& block, const Job& job, int64_t picture, int3
     int32_t* const lows = edges + edge_words(job);
     int32_t* const highs = lows + job.strips_at_once * sub * pitch;
     int32_t* const gaps = lows + envelope_words(job);
+    float* const positions = reinterpret_cast<float*>(gaps + job.strips_at_once);
+    const int32_t staged = job.staged;
 
     block.each(edge_words(job), [&](int32_t t) { edges[t] = 0; });
     for (int32_t from = 0; from < strips; from += job.strips_at_once) {
         const int32_t group = lesser(job.strips_at_once, strips - from);
-        block.each(group, [&](int32_t t) { gaps[t] = 0; });
+        block.each(greater(group, group * staged), [&](int32_t t) {
+            if (t < group) gaps[t] = 0;
+            if (staged == 0) return;
+            const int32_t s = t / staged, strip = from + s;
+            const int32_t cell = strip / job.channels * job.row_columns + first * sub;
+            const int32_t sample = job.left[cell] + t - s * staged;
+            if (sample >= 0 && sample < job.samples)
+                positions[t] = Trace(job, picture, strip % job.channels).at(sample);
+        });
         block.each(group * cells, [&](int32_t t) {
             const int32_t s = t / cells, i = t - s * cells;
             const int32_t row = (from + s) / job.channels, channel = (from + s) % job.channels;
-            const Range range =
-                envelope(Trace(job, picture, channel), row * job.row_columns + first * sub + i, &gaps[s]);
+            const int32_t begin = row * job.row_columns + first * sub;
+            const Range range = staged ? envelope(StagedTrace{job, positions + s * staged, job.left[begin]},
+                                                  begin + i, &gaps[s])
+                                       : envelope(Trace(job, picture, channel), begin + i, &gaps[s]);
             const int32_t at = (s * sub + i % sub) * pitch + i / sub;
             lows[at] = range.low;
             highs[at] = range.high;

@@ -151,11 +151,16 @@ void convert(const Floats& floats, Halves& halves) {
     const __m256i rounded =
         _mm512_cvtps_ph(reinterpret_cast<__m512>(floats.part[0]), _MM_FROUND_TO_NEAREST_INT);
     std::memcpy(halves.of, &rounded, sizeof halves);
-#elif defined(__F16C__)
+#elif defined(__AVX2__) && defined(__F16C__)
     for (int i = 0; i < kParts; ++i) {
         const __m128i rounded =
             _mm256_cvtps_ph(reinterpret_cast<__m256>(floats.part[i]), _MM_FROUND_TO_NEAREST_INT);
         std::memcpy(halves.of + 8 * i, &rounded, sizeof rounded);
+    }
+#elif defined(__aarch64__)
+    for (int i = 0; i < kParts; ++i) {
+        const float16x4_t rounded = vcvt_f16_f32(floats.part[i]);
+        std::memcpy(halves.of + 4 * i, &rounded, sizeof rounded);
     }
 #else
     float values[kTileWidth];

@@ -1,8 +1,6 @@
 // From the envelope to the edges of a tile. Included by loops.cpp alone, once for every instruction set.
 #pragma once
 
-#include <type_traits>
-
 #include "fixed.hpp"
 #include "loops.hpp"
 #include "loops/words.hpp"
@@ -32,10 +30,10 @@ constexpr int32_t kMostCuts = kTileWidth * 64;
 
 // The same words in one order after another: two additions in a row are to different columns, and need not
 // wait for one another.
-template <bool fetching, typename Count>
-void add_edges(const uint32_t* __restrict place, const int32_t* __restrict weight, Count count,
+template <bool fetching, int32_t known>
+void add_edges(const uint32_t* __restrict place, const int32_t* __restrict weight, int32_t any,
                int32_t* __restrict edges, const Ahead& ahead) {
-    const int32_t eighth = count / 8;
+    const int32_t count = known > 0 ? known : any, eighth = count / 8;
     [[maybe_unused]] const int32_t rows = fetching && eighth > 0 ? (ahead.rows + eighth - 1) / eighth : 0;
     [[maybe_unused]] const std::byte* at = ahead.at;
     for (int32_t q = 0; q < eighth; ++q) {
@@ -57,14 +55,14 @@ void add_edges(const uint32_t* __restrict place, const int32_t* __restrict weigh
     for (int32_t j = 8 * eighth; j < count; ++j) edges[place[j]] += weight[j];
 }
 
-// As many as pictures commonly have, known to the compiler.
-template <int32_t count>
-void add_all(const uint32_t* place, const int32_t* weight, int32_t* edges, const Ahead& ahead) {
-    const std::integral_constant<int32_t, count> known;
+// `known`: how many, where pictures commonly have as many, so that the compiler knows it; or 0.
+template <int32_t known>
+void add_all(const uint32_t* place, const int32_t* weight, int32_t count, int32_t* edges,
+             const Ahead& ahead) {
     if (ahead.rows > 0)
-        add_edges<true>(place, weight, known, edges, ahead);
+        add_edges<true, known>(place, weight, count, edges, ahead);
     else
-        add_edges<false>(place, weight, known, edges, ahead);
+        add_edges<false, known>(place, weight, count, edges, ahead);
 }
 
 Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
@@ -84,25 +82,22 @@ Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
     }
     switch (count) {
         case kTileWidth * 5:
-            add_all<2 * kTileWidth * 5>(place, weight, edges, ahead);
+            add_all<2 * kTileWidth * 5>(place, weight, 2 * count, edges, ahead);
             break;
         case kTileWidth * 8:
-            add_all<2 * kTileWidth * 8>(place, weight, edges, ahead);
+            add_all<2 * kTileWidth * 8>(place, weight, 2 * count, edges, ahead);
             break;
         case kTileWidth * 10:
-            add_all<2 * kTileWidth * 10>(place, weight, edges, ahead);
+            add_all<2 * kTileWidth * 10>(place, weight, 2 * count, edges, ahead);
             break;
         case kTileWidth * 13:
-            add_all<2 * kTileWidth * 13>(place, weight, edges, ahead);
+            add_all<2 * kTileWidth * 13>(place, weight, 2 * count, edges, ahead);
             break;
         case kTileWidth * 20:
-            add_all<2 * kTileWidth * 20>(place, weight, edges, ahead);
+            add_all<2 * kTileWidth * 20>(place, weight, 2 * count, edges, ahead);
             break;
         default:
-            if (ahead.rows > 0)
-                add_edges<true>(place, weight, 2 * count, edges, ahead);
-            else
-                add_edges<false>(place, weight, 2 * count, edges, ahead);
+            add_all<0>(place, weight, 2 * count, edges, ahead);
     }
     return {least >> unit_bits, most >> unit_bits};
 }

@@ -2,7 +2,6 @@
 // instruction set.
 #pragma once
 
-#include <algorithm>
 #include <cstring>
 
 #include "fixed.hpp"
@@ -163,9 +162,10 @@ void span(const int16_t* edges, const int16_t* inside, int16_t* low, int16_t* hi
         most(most(a, b), y).store(high + c);
     }
     for (; c < count; ++c) {
-        const auto [least, most] = std::minmax({edges[c], edges[c + 1], inside[c]});
-        low[c] = least;
-        high[c] = most;
+        const int16_t a = edges[c], b = edges[c + 1], y = inside[c];
+        const int16_t upper = a < b ? a : b, lower = a < b ? b : a;
+        low[c] = y < upper ? y : upper;
+        high[c] = y > lower ? y : lower;
     }
 }
 

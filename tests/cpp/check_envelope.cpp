@@ -110,6 +110,42 @@ void a_gap_after_an_edge_that_lies_on_a_sample_is_not_read() {
     for (const Piece& piece : envelope.pieces()) CHECK(piece.low == 3000 && piece.high == 3000);
 }
 
+// Cells [first, last] traced alone are those of the whole, whatever was there before.
+void part_of_a_trace_is_part_of_the_whole() {
+    const Layout layout({17, 40, 2, 1, 1.0});
+    const int64_t columns = layout.columns;
+    for (const int64_t samples : {int64_t{0}, int64_t{1}, int64_t{2}, int64_t{23}, 6 * columns / 7 - 1,
+                                  6 * columns / 7, 6 * columns / 7 + 1, 3 * columns})
+        for (const uint32_t missing_of_ten : {0u, 1u, 6u}) {
+            const Grid grid(layout, samples);
+            uint32_t dice = 7;
+            std::vector<float> positions(static_cast<size_t>(samples));
+            bool whole = true;
+            for (float& y : positions) {
+                dice = dice * 1664525u + 1013904223u;
+                y = (dice >> 16) % 10 < missing_of_ten ? kMissing : static_cast<float>(dice >> 18);
+                whole = whole && y == y;
+            }
+            std::vector<float> spaced(static_cast<size_t>(kSpare), kMissing);
+            spaced.insert(spaced.end(), positions.begin(), positions.end());
+            spaced.resize(spaced.size() + kSpare, kMissing);
+            Envelope all(grid), part(grid);
+            all.trace(spaced.data() + kSpare, whole);
+            const int32_t cells = all.cells();
+            for (int32_t first = 0; first < cells; first += 5)
+                for (int32_t last = first; last < cells; last += 1 + cells / 7) {
+                    part.trace_cells(spaced.data() + kSpare, whole, first, last);
+                    const auto empty = [](const Envelope& e, int32_t c) { return e.low()[c] > e.high()[c]; };
+                    for (int32_t c = first; c <= last; ++c) {
+                        CHECK_EQUAL(empty(part, c), empty(all, c));
+                        if (empty(all, c)) continue;
+                        CHECK_EQUAL(part.low()[c], all.low()[c]);
+                        CHECK_EQUAL(part.high()[c], all.high()[c]);
+                    }
+                }
+        }
+}
+
 }  // namespace
 
 void envelope() {
@@ -120,6 +156,7 @@ void envelope() {
     nothing_is_drawn_without_samples();
     gaps_part_the_trace_into_runs();
     a_gap_after_an_edge_that_lies_on_a_sample_is_not_read();
+    part_of_a_trace_is_part_of_the_whole();
 }
 
 }  // namespace eegvlm::checks

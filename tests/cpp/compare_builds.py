@@ -1,4 +1,4 @@
-"""Draws one grid of pictures with many builds of the kernel and compares their digests.
+"""Draws grids of pictures with many builds of the kernel and compares their digests.
 
     python tests/cpp/compare_builds.py [--quick] [--only NAME] [--json FILE]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cpp.compare_builds import CROSS, LEVELS, aarch64_builds, digests, levels_here, native_builds
+from tests.cpp.compare_builds import CROSS, LEVELS, ROOT, aarch64_builds, digests, levels_here, native_builds
 
 
 def test_aarch64_draws_the_bytes_of_this_machine(tmp_path: Path) -> None:
@@ -19,6 +20,19 @@ def test_aarch64_draws_the_bytes_of_this_machine(tmp_path: Path) -> None:
         "quick": ["plain"],
         "coarse": ["plain"],
     }
+
+
+@pytest.mark.skipif(not levels_here(), reason="instruction sets are chosen at run time on x86-64 alone")
+def test_code_for_wider_instructions_is_shared_with_nobody(tmp_path: Path) -> None:
+    """The linker keeps one of all functions of a name: compiled for AVX-512, others could not run it."""
+    made = tmp_path / "loops.o"
+    options = ["-std=c++17", "-O0", "-march=x86-64-v4", "-DEEGVLM_LEVEL=x86_64_v4", "-Wno-psabi"]
+    command = ["c++", *options, f"-I{ROOT / 'csrc'}", "-c", str(ROOT / "csrc" / "loops.cpp"), "-o", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    symbols = subprocess.run(["nm", "-C", str(made)], check=True, capture_output=True, text=True).stdout
+    kinds = [line.split(maxsplit=2)[-2:] for line in symbols.splitlines()]
+    assert ["R", "eegvlm::x86_64_v4::kLoops"] in kinds or ["D", "eegvlm::x86_64_v4::kLoops"] in kinds
+    assert [name for kind, name in kinds if kind in "WVu"] == []
 
 
 def test_native_builds_are_every_level_of_the_machine_at_every_optimization() -> None:

@@ -69,6 +69,10 @@ def misaligned() -> np.ndarray:
     return np.zeros(4 * int(np.prod(shape)) + 1, np.uint8)[1:].view("f4").reshape(shape)
 
 
+def misaligned_samples() -> np.ndarray:
+    return np.zeros(4 * 300 + 1, np.uint8)[1:].view("f4")
+
+
 UNUSUAL: dict[str, tuple[Any, Any, Any, Any, Any]] = {
     "no out": (wave(), None, "u8", 1.0, 0.0),
     "a list": (list(wave()), empty(), "u8", 1.0, 0.0),
@@ -98,6 +102,8 @@ UNUSUAL: dict[str, tuple[Any, Any, Any, Any, Any]] = {
     "strided out": (wave(), np.zeros((30, 100, 3), np.uint8)[:, ::2], "u8", 1.0, 0.0),
     "read-only out": (wave(), read_only(), "u8", 1.0, 0.0),
     "misaligned out": (wave(), misaligned(), "f32", 1.0, 0.0),
+    "misaligned samples": (misaligned_samples(), empty(), "u8", 1.0, 0.0),
+    "too many samples": (np.broadcast_to(np.float32(1), 2**26 + 1), empty(), "u8", 1.0, 0.0),
     "overlap": (*overlapping(), "u8", 1.0, 0.0),
     "one scale a channel": (wave(), empty(), "u8", (1.0,), 0.0),
     "whole-number scale": (wave(), empty(), "u8", 1, 0.0),
@@ -119,5 +125,7 @@ def test_what_is_unusual_is_left_to_the_long_way(name: str) -> None:
 def test_ranges_by_channel_are_left_to_the_long_way() -> None:
     spec = RenderSpec(width=50, height=30, rows=1, channels=2, channel_uv_range=(50.0, 90.0))
     x = np.stack([wave(), wave()])
-    assert plan_of(spec).render_one(x, empty(spec), "u8", 1.0, 0.0) is False
+    out = empty(spec)
+    assert plan_of(spec).render_one(x, out, "u8", 1.0, 0.0) is False
+    assert not out.any()
     np.testing.assert_array_equal(render(x, spec, out=empty(spec)), render(x, spec))
