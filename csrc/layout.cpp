@@ -34,7 +34,7 @@ constexpr int kManyCuts = 8;
 constexpr double kFewestTaps = 5.0;
 
 // A steep edge is only as fine as the cuts lie dense. EEG drawn in a strip that is tall for its length is
-// steep: of eight cuts asked for it takes as many as keep pictures of every shape equally exact.
+// steep: of eight cuts asked for it takes as many as keep pictures of 224 pixels and more equally exact.
 int of_eight(const Geometry& g) {
     const int64_t height = g.height;
     const int64_t length = static_cast<int64_t>(g.width) * g.rows * g.rows * g.channels;

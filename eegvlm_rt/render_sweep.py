@@ -137,6 +137,8 @@ class Sweep:
     def _chunk(
         self, chunk: ArrayLike, mask: ArrayLike | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        if isinstance(chunk, np.ma.MaskedArray):
+            raise TypeError("chunk: masked array; fill what is masked with NaN, or give .data and mask=.mask")
         values = np.asarray(chunk)
         if values.dtype != self._samples.dtype:
             raise TypeError(f"chunk: {values.dtype}; give {self._samples.dtype}")
@@ -145,9 +147,13 @@ class Sweep:
             values = values[None]
         if values.ndim != 2 or values.shape[0] != channels:
             raise InputError("chunk", values.shape, f"give ({channels}, m)")
+        if np.may_share_memory(values, self._samples):
+            values = values.copy()
         if mask is None:
             return values, None
         lost = np.asarray(mask)
+        if np.may_share_memory(lost, self._missing):
+            lost = lost.copy()
         if lost.dtype != np.bool_:
             raise TypeError(f"mask: {lost.dtype}; give bool, true where a sample is missing")
         try:

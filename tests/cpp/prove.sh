@@ -36,7 +36,7 @@ address() {
     LD_PRELOAD="$libraries" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
         "$PYTHON" tests/cpp/with_kernel.py build/address -q tests/rt/test_render*.py tests/attacks/test_render*.py \
         --deselect tests/rt/test_render_kernel.py::test_the_cpp_checks_pass \
-        --ignore tests/rt/test_render_builds.py --ignore tests/rt/test_render_cuda_build.py
+        --deselect tests/rt/test_render_builds.py --deselect tests/rt/test_render_cuda_build.py
 }
 
 valgrind_() {

