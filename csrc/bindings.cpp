@@ -135,6 +135,11 @@ struct Plan {
         return all;
     }
 
+    eegvlm::Output output(size_t format, const py::array& out) const {
+        return {static_cast<eegvlm::Format>(format), static_cast<std::byte*>(const_cast<void*>(out.data())),
+                scale, bias, ground.empty() ? nullptr : ground.data()};
+    }
+
     py::object ground_picture() const {
         if (ground.empty()) return py::none();
         py::array_t<uint8_t> picture({layout.geometry.height, layout.geometry.width});
@@ -183,14 +188,12 @@ eegvlm::Output output_of(const Plan& plan, const py::array& x, const std::option
     if (!out.writeable()) throw std::invalid_argument("out: read-only");
     if (!is_whole(out)) throw std::invalid_argument("out: must be C-contiguous");
     if (static_cast<size_t>(out.size()) != values) throw std::invalid_argument("out: wrong size");
-    auto* data = static_cast<std::byte*>(const_cast<void*>(out.data()));
-    if (reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(out.itemsize()) != 0)
+    if (reinterpret_cast<uintptr_t>(out.data()) % static_cast<size_t>(out.itemsize()) != 0)
         throw std::invalid_argument("out: misaligned");
     const Extent target(out);
     if (target.meets(Extent(x))) throw std::invalid_argument("out: overlaps x");
     if (mask && target.meets(Extent(*mask))) throw std::invalid_argument("out: overlaps mask");
-    return {static_cast<eegvlm::Format>(kind), data, plan.scale, plan.bias,
-            plan.ground.empty() ? nullptr : plan.ground.data()};
+    return plan.output(kind, out);
 }
 
 void render(const Plan& plan, const py::array& x, const py::array& out, const std::optional<py::array>& mask,
@@ -252,9 +255,7 @@ bool render_one(const Plan& plan, py::handle x, py::handle out, py::handle outpu
                                 1,
                                 scale,
                                 shift};
-    const eegvlm::Output target{static_cast<eegvlm::Format>(*format),
-                                static_cast<std::byte*>(const_cast<void*>(picture->data())), plan.scale,
-                                plan.bias, plan.ground.empty() ? nullptr : plan.ground.data()};
+    const eegvlm::Output target = plan.output(*format, *picture);
     const py::gil_scoped_release unlocked;
     eegvlm::render(plan.layout, plan.uv_range[0], traces, target, 1);
     return true;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "layout.hpp"
+#include "grid.hpp"
 
 namespace eegvlm {
 
@@ -15,21 +15,6 @@ struct Piece {
     int32_t run;
     int16_t low;
     int16_t high;
-};
-
-// Where samples and cells of a strip meet; the same for all its traces.
-struct Grid {
-    Grid(const Layout& layout, int64_t samples);
-
-    int32_t cell_of(int64_t sample) const { return cells[static_cast<size_t>(sample)]; }
-
-    int64_t samples;
-    int32_t columns, taps;
-    float highest, lowest;       // where the middle of the stroke is held
-    bool apart;                  // no cell holds more than one sample
-    std::vector<int32_t> left;   // the sample before the left edge of each cell, and of one cell more
-    std::vector<float> share;    // how far the edge lies from it towards the next: (0, 1]
-    std::vector<int32_t> cells;  // by sample
 };
 
 class Envelope {

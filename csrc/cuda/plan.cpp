@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "cuda/program.hpp"
+#include "grid.hpp"
 
 namespace eegvlm {
 namespace cuda {
@@ -13,8 +15,6 @@ constexpr int32_t kWidestTile = 32;  // one warp side by side
 constexpr int32_t kNarrowestTile = 4;
 constexpr int64_t kEnvelopeBytes = 16384;  // aimed at: more of it leaves room for fewer blocks at a time
 constexpr int64_t kStagedBytes = 8192;     // at most, for the same reason
-
-int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 void fit(Job& job, int32_t tile_width) {
     job.tile_width = tile_width;
@@ -37,17 +37,9 @@ void fit(Job& job, int32_t tile_width) {
 Plan::Plan(const Layout& of, int64_t length)
     : layout(of), samples(length), profile(of.profile.begin(), of.profile.end()) {
     if (samples < 1 || samples > kMaxSamples) throw std::invalid_argument("x: number of samples");
-    const int64_t columns = layout.columns, taps = layout.taps;
-    const auto edges = static_cast<size_t>(columns + taps);
-    left.resize(edges);
-    share.resize(edges);
-    for (size_t c = 0; c < edges; ++c) {
-        const int64_t at = (2 * static_cast<int64_t>(c) + 1 - taps) * samples - columns;
-        const int64_t before = floor_div(at - 1, 2 * columns);
-        left[c] = static_cast<int32_t>(before);
-        share[c] = static_cast<float>(static_cast<double>(at - before * 2 * columns) /
-                                      static_cast<double>(2 * columns));
-    }
+    Grid grid(layout, samples);
+    left = std::move(grid.left);
+    share = std::move(grid.share);
 }
 
 Job Plan::job(const Device& device, int64_t pictures) const {

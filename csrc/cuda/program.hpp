@@ -47,6 +47,11 @@ EEGVLM_DEVICE double value_at(SampleType type, const std::byte* at) {
     }
 }
 
+// Held where the whole stroke fits in the strip.
+EEGVLM_DEVICE int32_t settled(const Job& job, float position) {
+    return settle(position, job.highest, job.lowest);
+}
+
 struct Trace {
     const Job& job;
     const std::byte* x;
@@ -66,9 +71,6 @@ struct Trace {
         if (mask && mask[sample * job.mask.stride] != std::byte{0}) return __builtin_nanf("");
         return eegvlm::position(value_at(job.type, x + sample * job.stride), gain, offset);
     }
-    EEGVLM_DEVICE int32_t settle(float position) const {
-        return eegvlm::settle(position, job.highest, job.lowest);
-    }
 };
 
 // As Trace, where the samples of interest were read before, from number `from` on.
@@ -78,9 +80,6 @@ struct StagedTrace {
     int32_t from;
 
     EEGVLM_DEVICE float at(int32_t sample) const { return positions[sample - from]; }
-    EEGVLM_DEVICE int32_t settle(float position) const {
-        return eegvlm::settle(position, job.highest, job.lowest);
-    }
 };
 
 struct Range {
@@ -113,15 +112,15 @@ EEGVLM_DEVICE Range envelope(const Samples& trace, int32_t cell, int32_t* gap) {
         hole |= missing(next);
         const bool linked = connected && !missing(position) && !missing(next);
         if (linked && i == before + 1) {
-            const int32_t y = trace.settle(between(position, next, job.share[cell]));
+            const int32_t y = settled(job, between(position, next, job.share[cell]));
             range.reach(y, y);
         }
         if (linked && i == last + 1) {
-            const int32_t y = trace.settle(between(position, next, job.share[cell + 1]));
+            const int32_t y = settled(job, between(position, next, job.share[cell + 1]));
             range.reach(y, y);
         }
         if (i <= last && !missing(next)) {
-            const int32_t y = trace.settle(next);
+            const int32_t y = settled(job, next);
             range.reach(y, y);
         }
         position = next;
@@ -177,7 +176,7 @@ class Parts {
                 if (linked && i == before + 1) reach(&run, position, next, job.share[cell], raise);
                 if (linked && i == last + 1) reach(&run, position, next, job.share[cell + 1], raise);
                 if (i <= last && !missing(next)) {
-                    const int32_t y = trace_.settle(next);
+                    const int32_t y = settled(trace_.job, next);
                     run.reach(y - raise, y + raise);
                 }
                 position = next;
@@ -189,7 +188,7 @@ class Parts {
     EEGVLM_DEVICE static float nowhere() { return __builtin_nanf(""); }
 
     EEGVLM_DEVICE void reach(Range* run, float position, float next, float share, int32_t raise) {
-        const int32_t y = trace_.settle(between(position, next, share));
+        const int32_t y = settled(trace_.job, between(position, next, share));
         run->reach(y - raise, y + raise);
     }
 

@@ -6,12 +6,7 @@
 
 #include "fixed.hpp"
 #include "loops.hpp"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "loops/intrinsics.hpp"
 
 namespace eegvlm {
 namespace EEGVLM_LEVEL {

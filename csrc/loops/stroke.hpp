@@ -57,12 +57,22 @@ void add_edges(const uint32_t* __restrict place, const int32_t* __restrict weigh
 
 // `known`: how many, where pictures commonly have as many, so that the compiler knows it; or 0.
 template <int32_t known>
-void add_all(const uint32_t* place, const int32_t* weight, int32_t count, int32_t* edges,
-             const Ahead& ahead) {
+void add_known(const uint32_t* place, const int32_t* weight, int32_t count, int32_t* edges,
+               const Ahead& ahead) {
     if (ahead.rows > 0)
         add_edges<true, known>(place, weight, count, edges, ahead);
     else
         add_edges<false, known>(place, weight, count, edges, ahead);
+}
+
+// `common`: cuts a pixel that pictures commonly have.
+template <int32_t... common>
+void add_all(const uint32_t* place, const int32_t* weight, int32_t count, int32_t* edges,
+             const Ahead& ahead) {
+    const bool added = ((count == 2 * kTileWidth * common &&
+                         (add_known<2 * kTileWidth * common>(place, weight, count, edges, ahead), true)) ||
+                        ...);
+    if (!added) add_known<0>(place, weight, count, edges, ahead);
 }
 
 Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
@@ -80,25 +90,7 @@ Reach scatter(const int16_t* __restrict top, const int16_t* __restrict bottom,
         weight[j] = edge_weights(t, unit_bits);
         weight[count + j] = -edge_weights(b, unit_bits);
     }
-    switch (count) {
-        case kTileWidth * 5:
-            add_all<2 * kTileWidth * 5>(place, weight, 2 * count, edges, ahead);
-            break;
-        case kTileWidth * 8:
-            add_all<2 * kTileWidth * 8>(place, weight, 2 * count, edges, ahead);
-            break;
-        case kTileWidth * 10:
-            add_all<2 * kTileWidth * 10>(place, weight, 2 * count, edges, ahead);
-            break;
-        case kTileWidth * 13:
-            add_all<2 * kTileWidth * 13>(place, weight, 2 * count, edges, ahead);
-            break;
-        case kTileWidth * 20:
-            add_all<2 * kTileWidth * 20>(place, weight, 2 * count, edges, ahead);
-            break;
-        default:
-            add_all<0>(place, weight, 2 * count, edges, ahead);
-    }
+    add_all<5, 8, 10, 13, 20>(place, weight, 2 * count, edges, ahead);
     return {least >> unit_bits, most >> unit_bits};
 }
 

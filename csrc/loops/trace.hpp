@@ -6,13 +6,8 @@
 
 #include "fixed.hpp"
 #include "loops.hpp"
+#include "loops/intrinsics.hpp"
 #include "loops/words.hpp"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
 
 namespace eegvlm {
 namespace EEGVLM_LEVEL {

@@ -3,11 +3,7 @@
 
 #include <cstdint>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "loops/intrinsics.hpp"
 
 namespace eegvlm {
 namespace EEGVLM_LEVEL {
