@@ -23,6 +23,7 @@ __all__ = [
     "RenderSpec",
     "build_config",
     "checked_scaling",
+    "refuse_masked",
     "render",
     "render_batch",
 ]
@@ -141,6 +142,13 @@ def checked_scaling(name: str, value: float | Sequence[float], channels: int) ->
     return numbers
 
 
+def refuse_masked(name: str, array: object) -> None:
+    """Raises TypeError that begins with `name` for a masked array: its mask would not be seen."""
+    if isinstance(array, np.ma.MaskedArray):
+        cure = f"fill what is masked with NaN, or give {name}.data and mask={name}.mask"
+        raise TypeError(f"{name}: masked array; {cure}")
+
+
 def _draw(
     samples: NDArray[Any],
     spec: RenderSpec,
@@ -168,8 +176,7 @@ def _draw(
 
 def _samples(x: ArrayLike) -> NDArray[Any]:
     if type(x) is not np.ndarray:
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError("x: masked array; fill what is masked with NaN, or give x.data and mask=x.mask")
+        refuse_masked("x", x)
         try:
             x = np.asarray(x)
         except ValueError as error:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _kernel
 from .errors import InputError
-from .render import OutputName, RenderSpec, checked_scaling
+from .render import OutputName, RenderSpec, checked_scaling, refuse_masked
 from .render_buffers import aligned_pictures
 from .render_spec import checked_integer, dtype_of, plan_of
 
@@ -137,8 +137,7 @@ class Sweep:
     def _chunk(
         self, chunk: ArrayLike, mask: ArrayLike | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        if isinstance(chunk, np.ma.MaskedArray):
-            raise TypeError("chunk: masked array; fill what is masked with NaN, or give .data and mask=.mask")
+        refuse_masked("chunk", chunk)
         values = np.asarray(chunk)
         if values.dtype != self._samples.dtype:
             raise TypeError(f"chunk: {values.dtype}; give {self._samples.dtype}")

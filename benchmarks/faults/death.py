@@ -16,7 +16,7 @@ from eegvlm_rt.journal import Journal, RecordKind, read
 from eegvlm_rt.sources.chunk import SourceEventKind
 from eegvlm_rt.sources.live import LiveSource, nothing
 
-from .compare import accounted, compare, epochs_of, expected_epochs, rows_of
+from .compare import compare, epochs_of, expected_epochs, rows_of
 from .frames import packed, unpacked
 from .outcome import NightResult
 from .streaming import journal_rows, troubles
@@ -86,19 +86,18 @@ def deadly_night(
     deaths, stalls = told.count("disconnected"), sum(life.quiet for life in lives)
     if deaths != faults or told.count("stalled") < stalls:
         broken.append(f"of {faults} deaths and {stalls} stalls the journal tells {told}")
-    return NightResult(
+    return NightResult.of(
         "source death",
         number,
-        signal.name,
-        signal.real,
+        signal,
         faults,
-        tuple(wire.told),
+        wire.told,
+        rows,
         expected,
-        accounted(rows, expected),
         compare(rows, reference.rows(signal), epochs_of(wire.touched, wire.rate), set()),
+        broken,
         interrupted=faults,
         resumed=told.count("reconnected"),
-        broken=tuple(broken),
         facts={"stalls": stalls},
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import Journal, RecordKind, read
 
-from .compare import accounted, compare, expected_epochs, rows_of
+from .compare import compare, expected_epochs, rows_of
 from .outcome import NightResult
 from .streaming import journal_rows, troubles
 from .wire import Wire, places
@@ -91,20 +91,19 @@ def full_disk_night(
         broken.append(f"the disk was full {faults} times and {lost} epochs were lost: it was not full")
     if len(state.missing) != lost:
         broken.append(f"a night that is resumed knows of {len(state.missing)} of {lost} epochs lost")
-    known = [{k: v for k, v in row.items() if k != "samples_sha256"} for row in reference.rows(signal)]
-    return NightResult(
+    known = reference.predictions(signal)
+    return NightResult.of(
         "disk full",
         number,
-        signal.name,
-        signal.real,
+        signal,
         faults,
-        tuple(wire.told),
+        wire.told,
+        rows,
         expected,
-        accounted(rows, expected),
         compare(rows, known, set(), set()),
+        broken,
         interrupted=faults,
         resumed=resumed - 1,
-        broken=tuple(broken),
         facts={"disk": kind, "records_lost": journal.losses, "epochs_not_written": lost},
     )
 

@@ -15,7 +15,7 @@ from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import RecordKind, night_state, read
 from eegvlm_rt.preprocess import lookahead_s
 
-from .compare import accounted, compare, epochs_of, expected_epochs
+from .compare import compare, epochs_of, expected_epochs
 from .frames import packed
 from .outcome import NightResult
 from .streaming import journal_rows, troubles
@@ -76,19 +76,18 @@ def killed_night(
     if set(starts) != {T0}:
         broken.append(f"the grid began at {sorted(set(starts))}, not at {T0}")
     comparison = compare(rows, reference.rows(signal), epochs_of(wire.touched, wire.rate), set())
-    return NightResult(
+    return NightResult.of(
         "SIGKILL",
         number,
-        signal.name,
-        signal.real,
+        signal,
         faults,
-        tuple(wire.told),
+        wire.told,
+        rows,
         expected,
-        accounted(rows, expected),
         comparison,
+        broken,
         interrupted=faults,
         resumed=resumed,
-        broken=tuple(broken),
         facts={"torn_tails": sum("torn_bytes" in r.body for r in report.records if r.kind == "resume")},
     )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .compare import accounted
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .compare import Comparison
+    from .signals import Signal
 
 __all__ = ["NightResult", "summary"]
 
@@ -41,6 +44,35 @@ class NightResult:
     resumed: int = 0
     broken: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        number: int,
+        signal: Signal,
+        faults: int,
+        told: Iterable[str],
+        rows: Sequence[Mapping[str, Any]],
+        expected: int,
+        comparison: Comparison,
+        broken: Iterable[str],
+        **more: Any,
+    ) -> NightResult:
+        """The result of a night whose `rows` have been compared; `more`: the fields that have a default."""
+        return cls(
+            kind,
+            number,
+            signal.name,
+            signal.real,
+            faults,
+            tuple(told),
+            expected,
+            accounted(rows, expected),
+            comparison,
+            broken=tuple(broken),
+            **more,
+        )
 
     @property
     def ok(self) -> bool:

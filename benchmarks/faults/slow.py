@@ -12,7 +12,7 @@ from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import Journal, read
 from eegvlm_rt.outcome import Outcome
 
-from .compare import accounted, compare, expected_epochs, rows_of
+from .compare import compare, expected_epochs, rows_of
 from .outcome import NightResult
 from .streaming import journal_rows, troubles
 
@@ -78,19 +78,18 @@ def slow_night(
     broken = troubles(report, stream.night, expected)
     for found in returned:
         broken += _verdict(found, on_push[found.index], slow.get(found.index))
-    known = [{k: v for k, v in row.items() if k != "samples_sha256"} for row in reference.rows(signal, "cot")]
+    known = reference.predictions(signal, "cot")
     told = [f"{slow[i]} in epoch {i}" for i in sorted(slow)]
-    return NightResult(
+    return NightResult.of(
         "slow model",
         number,
-        signal.name,
-        signal.real,
+        signal,
         faults,
-        tuple(told),
+        told,
+        rows,
         expected,
-        accounted(rows, expected),
         compare(rows_of(returned), known, set(slow), set()),
-        broken=tuple(broken),
+        broken,
         facts={
             "deadline_s": deadline_s,
             "late": sum(p.outcome is Outcome.LATE for p in returned),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import Journal, RecordKind, read
 
-from .compare import accounted, compare, digests, epochs_of, expected_epochs, rows_of
+from .compare import compare, digests, epochs_of, expected_epochs, rows_of
 from .kinds import strike
 from .outcome import NightResult
 from .wire import Wire, places
@@ -46,6 +46,10 @@ class Reference:
         if key not in self._kept:
             self._kept[key] = self.of(signal, mode)
         return self._kept[key]
+
+    def predictions(self, signal: Signal, mode: str = "head") -> list[dict[str, Any]]:
+        """`rows` without the digests."""
+        return [{k: v for k, v in row.items() if k != "samples_sha256"} for row in self.rows(signal, mode)]
 
     def of(self, signal: Signal, mode: str = "head") -> list[dict[str, Any]]:
         """The same for a signal that is not met again."""
@@ -85,17 +89,16 @@ def faulty_night(
     undamaged = len(clean) == len(signal.samples_uv) and wire.end == len(clean)
     known = reference.rows(signal) if undamaged else reference.of(replace(signal, samples_uv=clean))
     comparison = compare(rows, known, epochs_of(wire.touched, wire.rate), epochs_of(wire.flagged, wire.rate))
-    return NightResult(
+    return NightResult.of(
         kind,
         number,
-        signal.name,
-        signal.real,
+        signal,
         faults,
-        tuple(wire.told),
+        wire.told,
+        rows,
         expected,
-        accounted(rows, expected),
         comparison,
-        broken=tuple(broken),
+        broken,
     )
 
 
