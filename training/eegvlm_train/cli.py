@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-enhancement": (".train_enhancement", "step 1: the enhancement module"),
     "train-tower": (".train_tower", "step 2: the CLIP tower"),
     "train-vision": (".train_vision", "steps 1 and 2 in one run"),
+    "train-memory": (".train_memory", "the night memory, on what the enhancement module reads"),
     "language-model": (".language_models", "make a chat model the language model"),
     "train-language": (".train_language", "step 3: projector and language model"),
     "assemble": (".assembly", "the model that step 3 starts from"),

@@ -69,7 +69,7 @@ class VisionStep(nn.Module):
         pixels = self.normalize(grey)
         found = {}
         if "enhancement" in self.heads:
-            found["head"] = self.heads["enhancement"](*self.enhancement.look(pixels))
+            found["head"] = self.heads["enhancement"](self.enhancement(pixels))
         if "tower" in self.heads:
             low = low_level_features(self.vision_tower, pixels, self.layers_used)
             found["tower"] = self.heads["tower"](low)

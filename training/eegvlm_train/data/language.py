@@ -20,26 +20,38 @@ from eegvlm_rt.render import RenderSpec
 from eegvlm_rt.stages import STAGES
 
 from .findings import FindingsTable
-from .loading import Batch, Index, draw_grey
+from .loading import Index, PictureBatch, draw_grey
 from .nightset import NightSet
 from .slips import slipped
 from .texts import AnswerTexts, sample_stages
 
-__all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]
+__all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches", "NightStates"]
 
 
 @dataclass(frozen=True)
-class LanguageBatch(Batch):
+class LanguageBatch(PictureBatch):
     """`ids` int64 (n, T) text behind the visual tokens; `weights` float32 (n, T) of each as a target.
 
     `stage_place` int64 (n,): where in `ids` the rule begins, which settles the stage. `rule_shares` float32
-    (n, rules): the teacher's probabilities there, of which the text follows a draw.
+    (n, rules): the teacher's probabilities there, of which the text follows a draw. `remembered` bool (n,): the
+    sample knows its night, by the memory's `states` float16 (n, S) and `night_logits` float32 (n, 5).
     """
 
     ids: Tensor
     weights: Tensor
     stage_place: Tensor
     rule_shares: Tensor
+    remembered: Tensor
+    states: Tensor
+    night_logits: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class NightStates:
+    """What the night memory holds after each of n epochs: `states` float16 (n, S), `logits` float32 (n, 5)."""
+
+    states: NDArray[np.float16]
+    logits: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,8 @@ class LanguageBatches:
     sharpen: float = 1.0
     most_probable: bool = False
     findings_noise: float = 0.0
+    memory: NightStates | None = None
+    memory_share: float = 0.5
 
     @property
     def direct_length(self) -> int:
@@ -89,7 +103,8 @@ class LanguageBatches:
         table = self.nights.findings
         if table is None:
             raise ValueError("findings: none; load the nights with findings")
-        teacher = self.nights.teacher[index]
+        remembered = rng.random(len(index)) < (self.memory_share if self.memory is not None else 0.0)
+        teacher = np.where(remembered[:, None], self.nights.context[index], self.nights.teacher[index])
         stages, runners_up = sample_stages(teacher, self.sharpen, rng)
         if self.most_probable:
             order = np.argsort(teacher, axis=1)
@@ -125,7 +140,16 @@ class LanguageBatches:
             weights=torch.from_numpy(weights),
             stage_place=torch.from_numpy(places),
             rule_shares=torch.from_numpy(np.stack(rules)),
+            remembered=torch.from_numpy(remembered),
+            states=torch.from_numpy(self._states(index)),
+            night_logits=torch.from_numpy(self._night_logits(index)),
         )
+
+    def _states(self, index: Index) -> NDArray[np.float16]:
+        return np.zeros((len(index), 0), np.float16) if self.memory is None else self.memory.states[index]
+
+    def _night_logits(self, index: Index) -> NDArray[np.float32]:
+        return np.zeros((len(index), 5), np.float32) if self.memory is None else self.memory.logits[index]
 
     def _findings(
         self,

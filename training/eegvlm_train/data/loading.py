@@ -26,6 +26,8 @@ __all__ = [
     "Batch",
     "BatchMaker",
     "Loader",
+    "PictureBatch",
+    "PictureBatches",
     "VisionBatches",
     "draw_batches",
     "draw_grey",
@@ -40,10 +42,19 @@ MadeOut = TypeVar("MadeOut", bound="Batch", covariant=True)
 
 @dataclass(frozen=True)
 class Batch:
-    """`grey` uint8 (n, H, W) pictures; `teacher` float32 (n, 5) probabilities."""
+    """`teacher` float32 (n, ..., 5) probabilities of n samples."""
+
+    teacher: Tensor
+
+    def __len__(self) -> int:
+        return len(self.teacher)
+
+
+@dataclass(frozen=True)
+class PictureBatch(Batch):
+    """`grey` uint8 (n, H, W) pictures."""
 
     grey: Tensor
-    teacher: Tensor
 
 
 def moved(batch: Made, device: torch.device) -> Made:
@@ -59,8 +70,22 @@ def moved(batch: Made, device: torch.device) -> Made:
 def draw_grey(signal_uv: NDArray[np.float32], spec: RenderSpec) -> NDArray[np.uint8]:
     """(n, samples) µV -> (n, H, W) uint8: one plane of what `eegvlm_rt.render` shows; its three planes are
     equal."""
-    pictures = render_batch(signal_uv, spec, output="u8")
-    return np.ascontiguousarray(pictures[..., 0])
+    return render_batch(signal_uv, spec, output="gray")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureBatches:
+    """Batches of plain pictures."""
+
+    nights: NightSet
+    spec: RenderSpec
+
+    def __call__(self, index: Index, rng: np.random.Generator) -> PictureBatch:
+        del rng  # nothing is drawn by lot
+        return PictureBatch(
+            teacher=torch.from_numpy(self.nights.teacher[index]),
+            grey=torch.from_numpy(draw_grey(self.nights.microvolts(index), self.spec)),
+        )
 
 
 class BatchMaker(Protocol[MadeOut]):
@@ -70,7 +95,7 @@ class BatchMaker(Protocol[MadeOut]):
 
 
 @dataclass(frozen=True)
-class VisionBatch(Batch):
+class VisionBatch(PictureBatch):
     """`signal_uv` float32 (n, 3000); `findings` float32 (n, 6) as in `findings_columns`; `absolute` bool
     (n,): no gain was applied."""
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .configuration import EegVlmConfig
+from .modeling import Perception
 
 __all__ = [
     "LOCAL_TARGETS",
@@ -37,51 +38,51 @@ class Opinion(NamedTuple):
 
 
 class EnhancementHeads(nn.Module):
-    """Findings from the high-level vector, local band powers from the last feature map.
+    """Findings from the pooled feature, local band powers from the features in time.
 
-    The map, of w columns, is pooled to R * w segments for a picture of R rows.
+    A trace reader's features are in time as they are. Of another network's map, of w columns, R * w segments
+    are pooled for a picture of R rows.
     """
 
     def __init__(self, config: EegVlmConfig, rows: int) -> None:
         super().__init__()
         self.rows = rows
-        self.findings = nn.Sequential(nn.GELU(), nn.Linear(config.vision_config.hidden_size, sum(_SPLIT)))
+        self.findings = nn.Sequential(nn.GELU(), nn.Linear(config.pooled_size, sum(_SPLIT)))
         self.local = nn.Linear(config.enhancement_config.hidden_sizes[-1], LOCAL_TARGETS)
 
-    def forward(self, stage_logits: Tensor, high: Tensor, feature_map: Tensor) -> Opinion:
-        """Stage logits (n, 5), high-level vectors (n, Dv), feature map (n, C, h, w)."""
-        pooled = F.adaptive_avg_pool2d(feature_map, (self.rows, feature_map.shape[3]))
-        local = self.local(pooled.permute(0, 2, 3, 1)).flatten(1, 2)
-        return Opinion(stage_logits, self.findings(high), local)
+    def forward(self, seen: Perception) -> Opinion:
+        """What the enhancement module read of n pictures."""
+        local = seen.local
+        if local.ndim == 4:
+            local = F.adaptive_avg_pool2d(local, (self.rows, local.shape[3])).flatten(2)
+        return Opinion(seen.stage_logits, self.findings(seen.pooled), self.local(local.transpose(1, 2)))
 
 
 class TowerHeads(nn.Module):
     """Stage and findings from the mean of the CLIP patches, local band powers from the patches themselves.
 
-    A segment is what one column of one row shows: with a G x G grid of patches and R rows, R * G segments of
-    30 / (R * G) seconds, each seen by G / R patches one above the other.
+    A segment is what one column of patches of one row shows: with A patches across and R rows, R * A segments
+    of 30 / (R * A) seconds, each covered by the patches of the row that stand one above the other.
     """
 
     def __init__(self, config: EegVlmConfig, rows: int) -> None:
         super().__init__()
         size = config.vision_config.hidden_size
-        self.grid = round(config.num_patches**0.5)
-        if self.grid % rows:
-            raise ValueError(
-                f"rows: {rows}; the grid of {self.grid} x {self.grid} patches does not divide by it"
-            )
+        self.down, self.across = config.patch_grid
+        if self.down % rows:
+            raise ValueError(f"rows: {rows}; {self.down} patches from top to bottom do not divide by it")
         self.rows = rows
         self.norm = nn.LayerNorm(size)
         self.mean = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 5 + sum(_SPLIT)))
         self.local_norm = nn.LayerNorm(size)
-        self.local = nn.Linear(size * (self.grid // rows), LOCAL_TARGETS)
+        self.local = nn.Linear(size * (self.down // rows), LOCAL_TARGETS)
 
     def forward(self, low: Tensor) -> Opinion:
         """Patches (n, P, Dv)."""
         n, _, size = low.shape
         stage, findings = self.mean(self.norm(low.mean(1))).split((5, sum(_SPLIT)), dim=-1)
-        stacked = self.local_norm(low).view(n, self.rows, self.grid // self.rows, self.grid, size)
-        columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.rows * self.grid, -1)
+        stacked = self.local_norm(low).view(n, self.rows, self.down // self.rows, self.across, size)
+        columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.rows * self.across, -1)
         return Opinion(stage, findings, self.local(columns))
 
 

@@ -1,0 +1,101 @@
+"""Stretches of nights for the night memory: what was read of each epoch, in order, some epochs absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .loading import Batch, Index
+
+__all__ = ["Courses", "MemoryBatch", "MemoryBatches", "draw_courses"]
+
+_LONGEST_ABSENCE = 30
+
+
+@dataclass(frozen=True)
+class MemoryBatch(Batch):
+    """`teacher` float32 (n, T, 5); `features` float16 (n, T, F); `stage_logits` float32 (n, T, 5); `present`
+    float32 (n, T, 1), 0 where the epoch had no signal; `weight` float32 (n, T) of each epoch's loss."""
+
+    features: Tensor
+    stage_logits: Tensor
+    present: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Courses:
+    """Epochs of whole nights: `features` float16 (n, F), `stage_logits` and `teacher` float32 (n, 5), `night`
+    int32 (n,)."""
+
+    features: NDArray[np.float16]
+    stage_logits: NDArray[np.float32]
+    teacher: NDArray[np.float32]
+    night: NDArray[np.int32]
+
+    def nights(self) -> Iterator[Index]:
+        """The epochs of one night after the other."""
+        for number in np.unique(self.night):
+            yield np.flatnonzero(self.night == number)
+
+    def stretch(self, night: Index, start: int, length: int) -> MemoryBatch:
+        """One stretch of a night as a batch of one, every epoch present and of weight 1."""
+        epochs = night[start : start + length]
+        return MemoryBatch(
+            teacher=torch.from_numpy(self.teacher[epochs][None]),
+            features=torch.from_numpy(self.features[epochs][None]),
+            stage_logits=torch.from_numpy(self.stage_logits[epochs][None]),
+            present=torch.ones(1, len(epochs), 1),
+            weight=torch.ones(1, len(epochs)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBatches:
+    """Batches of stretches `window` epochs long that begin anywhere, as a device is switched on anywhere.
+
+    `absent_share` of the stretches lose some of their epochs, single ones and up to a quarter of an hour. The
+    losses of a stage are weighted by its frequency to the power -`balance`.
+    """
+
+    courses: Courses
+    window: int
+    absent_share: float
+    balance: float
+
+    def __call__(self, index: Index, rng: np.random.Generator) -> MemoryBatch:
+        epochs = index[:, None] + np.arange(self.window)
+        teacher = self.courses.teacher[epochs]
+        prior = np.maximum(self.courses.teacher.mean(axis=0, dtype=np.float64), 1e-3)
+        weight = (teacher @ (prior**-self.balance)).astype(np.float32)
+        return MemoryBatch(
+            teacher=torch.from_numpy(teacher),
+            features=torch.from_numpy(self.courses.features[epochs]),
+            stage_logits=torch.from_numpy(self.courses.stage_logits[epochs]),
+            present=torch.from_numpy(self._present(len(index), rng)),
+            weight=torch.from_numpy(weight / weight.mean()),
+        )
+
+    def _present(self, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        present = np.ones((n, self.window, 1), dtype=np.float32)
+        for row in np.flatnonzero(rng.random(n) < self.absent_share):
+            for _ in range(int(rng.integers(1, 5))):
+                start = int(rng.integers(0, self.window))
+                present[row, start : start + int(np.exp(rng.uniform(0.0, np.log(_LONGEST_ABSENCE))))] = 0.0
+        return present
+
+
+def draw_courses(
+    courses: Courses, window: int, batch_size: int, rng: np.random.Generator
+) -> Iterator[Index]:
+    """Endless batches of first epochs, each with a whole window of its night behind it."""
+    starts = np.flatnonzero(courses.night[: len(courses.night) - window + 1] == courses.night[window - 1 :])
+    if not len(starts):
+        raise ValueError(f"window: {window}; no night has so many epochs, give fewer")
+    while True:
+        yield starts[rng.integers(0, len(starts), batch_size)].astype(np.int64)
