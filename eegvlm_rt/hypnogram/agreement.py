@@ -24,9 +24,10 @@ __all__ = ["Agreement", "agreement", "cohen_kappa"]
 class Agreement:
     """Agreement over `n` epochs both hypnograms score; `unscored` more were left out.
 
-    `confusion[i][j]` counts epochs of reference stage i that were given stage j (order W N1 N2 N3 R). `kappa`
-    is None where chance alone gives full agreement; `kappa_remark` says where it means nothing. A stage's F1 is None where neither hypnogram has the
-    stage, and `macro_f1` is the plain mean of the F1 there are.
+    `confusion[i][j]` counts epochs of reference stage i that were given stage j (order W N1 N2 N3 R).
+    `kappa` is None where chance alone gives full agreement; `kappa_remark` says where it means nothing. A
+    stage's F1 is None where neither hypnogram has the stage, and `macro_f1` is the plain mean of the F1
+    there are.
     """
 
     n: int
@@ -68,8 +69,9 @@ class Agreement:
 def cohen_kappa(confusion: ArrayLike) -> float | None:
     """Cohen's kappa of a table of counts, reference by row, answer by column; None where it is not defined.
 
-    kappa = (p_o - p_e) / (1 - p_e) with p_o = sum_i c_ii / n and p_e = sum_i c_i. c_.i / n^2 (Cohen 1960, Educ.
-    Psychol. Meas. 20:37). Columns after those of the rows' classes are answers that are no class: always wrong.
+    kappa = (p_o - p_e) / (1 - p_e) with p_o = sum_i c_ii / n and p_e = sum_i c_i. c_.i / n^2 (Cohen 1960,
+    Educ. Psychol. Meas. 20:37). Columns after those of the rows' classes are answers that are no class:
+    always wrong.
     """
     counts = np.asarray(confusion, dtype=np.int64)
     n = int(counts.sum())
@@ -83,9 +85,9 @@ def cohen_kappa(confusion: ArrayLike) -> float | None:
 def agreement(reference: Hypnogram, scored: Hypnogram) -> Agreement:
     """Compare two hypnograms of the same length, epoch i with epoch i (see `Hypnogram.aligned_to`).
 
-    accuracy = sum_i c_ii / n; kappa: see `cohen_kappa`; F1_i = 2 c_ii / (c_i. + c_.i) (van Rijsbergen 1979, ch. 7);
-    macro F1 is its mean over the stages that occur in either hypnogram.
-    Raises InputError for lengths that differ or no epoch scored in both.
+    accuracy = sum_i c_ii / n; kappa: see `cohen_kappa`; F1_i = 2 c_ii / (c_i. + c_.i) (van Rijsbergen 1979,
+    ch. 7); macro F1 is its mean over the stages that occur in either hypnogram. Raises InputError for
+    lengths that differ or no epoch scored in both.
     """
     if len(reference) != len(scored):
         raise InputError(
