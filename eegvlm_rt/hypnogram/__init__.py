@@ -9,6 +9,7 @@ from .definitions import DEFINITIONS, NOT_ASSESSED
 from .edf import read_edf, write_edf
 from .edfbrowser import read_edfbrowser, write_edfbrowser
 from .formats import FORMATS, write_format
+from .intervals import Interval, statistics_intervals
 from .model import Hypnogram
 from .profusion import read_profusion, write_profusion
 from .statistics import LightsKnown, SleepStatistics, sleep_statistics
@@ -21,6 +22,7 @@ __all__ = [
     "NOT_ASSESSED",
     "Agreement",
     "Hypnogram",
+    "Interval",
     "LightsKnown",
     "SleepCycle",
     "SleepStatistics",
@@ -35,6 +37,7 @@ __all__ = [
     "read_edfbrowser",
     "read_profusion",
     "sleep_statistics",
+    "statistics_intervals",
     "to_csv",
     "to_json",
     "to_yasa",

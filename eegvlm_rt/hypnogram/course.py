@@ -97,8 +97,8 @@ def stage_minutes(codes: NDArray[np.int8]) -> dict[Stage, float]:
 def sleep_cycles(codes: NDArray[np.int8], offset: int = 0) -> tuple[SleepCycle, ...]:
     """NREM-REM cycles after Feinberg & Floyd (1979, Psychophysiology 16:283).
 
-    A REM period is R epochs less than 15 min apart; one of less than 5 min counts only as the first. A
-    cycle lasts from sleep onset, or from the end of the REM period before, to the end of its REM period; sleep
+    A REM period is R epochs less than 15 min apart; one of less than 5 min counts only as the first. Each
+    cycle lasts from sleep onset, or from the end of the last REM period, to the end of its REM period; sleep
     after the last REM period, of at least 15 min, is a cycle that is not complete.
     """
     asleep = np.flatnonzero(codes > 0)

@@ -117,15 +117,16 @@ def sleep_statistics(
     *,
     lights_off: int | None = None,
     lights_on: int | None = None,
-    lights_known: LightsKnown = LightsKnown.GIVEN,
+    lights_off_known: LightsKnown = LightsKnown.GIVEN,
+    lights_on_known: LightsKnown = LightsKnown.GIVEN,
 ) -> SleepStatistics:
     """Statistics between two epochs: `lights_off` is the first that counts, `lights_on` the first after
     them.
 
-    None takes the hypnogram's own ends, as unknown; `lights_known` says where those that are given come
-    from. Definitions and windows: `definitions.DEFINITIONS`. The manual has no unscored epochs: here they
-    belong to TRT and to nothing else, so WASO counts epochs of W, where the manual's TRT - latency - TST
-    would count them as wake.
+    None takes the hypnogram's own ends, as unknown; `lights_off_known` and `lights_on_known` say where those
+    that are given come from. Definitions and windows: `definitions.DEFINITIONS`. The manual has no unscored
+    epochs: here they belong to TRT and to nothing else, so WASO counts epochs of W, where the manual's TRT -
+    latency - TST would count them as wake.
 
     Raises InputError for an empty stretch or one outside the hypnogram.
     """
@@ -148,8 +149,8 @@ def sleep_statistics(
     return SleepStatistics(
         lights_off=first,
         lights_on=last,
-        lights_off_known=LightsKnown.UNKNOWN if lights_off is None else lights_known,
-        lights_on_known=LightsKnown.UNKNOWN if lights_on is None else lights_known,
+        lights_off_known=LightsKnown.UNKNOWN if lights_off is None else lights_off_known,
+        lights_on_known=LightsKnown.UNKNOWN if lights_on is None else lights_on_known,
         recording_min=recording_min,
         scored_min=scored_min,
         unscored_min=recording_min - scored_min,

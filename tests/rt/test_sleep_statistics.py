@@ -223,7 +223,7 @@ class TestStated:
     def test_lights_that_nobody_gave_are_unknown(self):
         found = sleep_statistics(NIGHT, lights_off=16)
         assert (found.lights_off_known, found.lights_on_known) == ("given", "unknown")
-        taken = sleep_statistics(NIGHT, lights_off=16, lights_known=LightsKnown.TAKEN)
+        taken = sleep_statistics(NIGHT, lights_off=16, lights_off_known=LightsKnown.TAKEN)
         assert taken.lights_off_known == "taken"
 
     def test_what_one_channel_cannot_give_is_not_assessed_and_never_0(self):
