@@ -81,9 +81,9 @@ class VisionSettings(RunSettings):
 
     rows: int | None = None
 
-    gain_low: float = 0.5
-    gain_high: float = 2.0
-    gain_share: float = 0.5
+    gain_low: float = 0.4
+    gain_high: float = 2.5
+    gain_share: float = 0.7
     flip_share: float = 0.0
     findings_weight: float = 0.5
     tower_weight: float = 0.5
@@ -93,7 +93,7 @@ class VisionSettings(RunSettings):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySettings(RunSettings):
     """The night memory: stretches of `window` epochs, of which `absent_share` lose some; `dropout` of what was
-    read of each epoch."""
+    read of each epoch. Every night is read `gain_copies` times more, each time with a gain drawn log-uniformly."""
 
     batch_size: int = 64
     steps: int = 3000
@@ -102,7 +102,10 @@ class MemorySettings(RunSettings):
     warmup_steps: int = 100
     window: int = 240
     absent_share: float = 0.3
-    dropout: float = 0.1
+    dropout: float = 0.2
+    gain_copies: int = 2
+    gain_low: float = 0.35
+    gain_high: float = 2.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,8 @@ class LanguageStep(nn.Module):
         """Logits (n, T, V): at place t those of the token after text token t."""
         pixels = self.normalize(batch.grey)
         with torch.set_grad_enabled(self.settings.train_enhancement and torch.is_grad_enabled()):
-            high = self.model.enhancement(pixels).high
+            seen = self.model.enhancement(pixels)
+        high = self.model.enhancement.high_of(seen)
         tokens = self.model.tokens(pixels, high)
         embed = self.model.get_input_embeddings()
         before = embed(self.prefix_ids).expand(len(tokens), -1, -1)
@@ -178,6 +179,7 @@ def prepare_model(
         add_adapters(model, settings)
     model.freeze_unused()
     model.enhancement.requires_grad_(settings.train_enhancement)
+    model.enhancement.to_high.requires_grad_(settings.train_enhancement or model.enhancement.in_time)
     if model.config.memory_size:
         model.memory.requires_grad_(False)
     if not settings.tower_rate_share:
@@ -206,7 +208,8 @@ def language_groups(step: LanguageStep, settings: LanguageSettings) -> list[dict
 
     return [
         *parameter_groups(step.model.vision_tower, slow, decay),
-        *parameter_groups(step.model.enhancement, slow, decay),
+        *parameter_groups(step.model.enhancement, slow, decay, lambda name: not name.startswith("to_high")),
+        *parameter_groups(step.model.enhancement.to_high, joining, decay),
         *parameter_groups(step.model.projector, joining, decay),
         *(parameter_groups(step.model.memory_token, joining, decay) if step.model.config.memory_size else ()),
         *parameter_groups(language, joining, decay, joins),

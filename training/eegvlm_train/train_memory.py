@@ -81,6 +81,24 @@ def courses_of(model: EegVlmForConditionalGeneration, nights: NightSet, workers:
     return Courses(features, logits, nights.context, nights.night)
 
 
+def amplified_courses(
+    model: EegVlmForConditionalGeneration, nights: NightSet, settings: MemorySettings
+) -> Courses:
+    """The nights as they are, then `gain_copies` times, each night as an amplifier of another gain gave it.
+
+    What a stage is does not hang on the gain of the amplifier, which an epoch alone cannot know. Over a night
+    it shows, and so the memory learns to read an amplitude beside those before it.
+    """
+    copies = [courses_of(model, nights, settings.workers)]
+    rng = np.random.default_rng([0x6A17, settings.seed])
+    low, high = np.log(settings.gain_low), np.log(settings.gain_high)
+    for number in range(1, settings.gain_copies + 1):
+        gains = np.exp(rng.uniform(low, high, len(nights.names))).astype(np.float32)
+        features, logits = read_epochs(model, nights, workers=settings.workers, gain=gains[nights.night])
+        copies.append(Courses(features, logits, nights.context, nights.night + number * len(nights.names)))
+    return Courses.joined(copies)
+
+
 @torch.no_grad()
 def remember(memory: NightMemory, courses: Courses, rng: np.random.Generator) -> NightStates:
     """States and stage logits of `memory` after every epoch of some nights, begun anew at random places."""
@@ -114,7 +132,7 @@ def train_memory(
     model = EegVlmForConditionalGeneration.from_pretrained(vision, dtype=torch.float32).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    courses = courses_of(model, train, settings.workers)
+    courses = amplified_courses(model, train, settings)
     held_out_courses = courses_of(model, held_out, settings.workers)
     model.to("cpu")
     step = MemoryStep(model.memory, settings)

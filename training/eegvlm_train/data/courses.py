@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -37,6 +37,11 @@ class Courses:
     stage_logits: NDArray[np.float32]
     teacher: NDArray[np.float32]
     night: NDArray[np.int32]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Courses]) -> Courses:
+        """Several sets of nights as one."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def nights(self) -> Iterator[Index]:
         """The epochs of one night after the other."""

@@ -75,16 +75,20 @@ def draw_grey(signal_uv: NDArray[np.float32], spec: RenderSpec) -> NDArray[np.ui
 
 @dataclass(frozen=True, slots=True)
 class PictureBatches:
-    """Batches of plain pictures."""
+    """Batches of plain pictures; `gain` (n,) of every epoch, where there is one."""
 
     nights: NightSet
     spec: RenderSpec
+    gain: NDArray[np.float32] | None = None
 
     def __call__(self, index: Index, rng: np.random.Generator) -> PictureBatch:
         del rng  # nothing is drawn by lot
+        signal = self.nights.microvolts(index)
+        if self.gain is not None:
+            signal = signal * self.gain[index][:, None]
         return PictureBatch(
             teacher=torch.from_numpy(self.nights.teacher[index]),
-            grey=torch.from_numpy(draw_grey(self.nights.microvolts(index), self.spec)),
+            grey=torch.from_numpy(draw_grey(signal, self.spec)),
         )
 
 

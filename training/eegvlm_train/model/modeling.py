@@ -70,6 +70,11 @@ class VisualEnhancementModule(nn.Module):
         pooled = self.to_high(output.pooler_output.flatten(1))
         return Perception(self.stage_head(pooled), pooled, pooled[:, None], output.last_hidden_state)
 
+    def high_of(self, seen: Perception) -> Tensor:
+        """The high-level features (n, T, Dv) of what was read, computed anew: where they are in time, no stage
+        depends on them, and they may learn while the module stays as it is."""
+        return self.to_high(seen.local.transpose(1, 2)) if self.in_time else seen.high
+
 
 class AlignmentProjector(nn.Module):
     """LLaVA-1.5's `mlp2x_gelu`, shared by low-level patches and high-level features."""

@@ -24,6 +24,6 @@ class RowPatchEmbeddings(nn.Module):
     def forward(self, pixel_values: Tensor) -> Tensor:
         """(n, channels, H, W) -> (n, 1 + P, Dv)."""
         patches = self.patch_embedding(pixel_values).flatten(2).transpose(1, 2)
-        first = self.class_embedding.expand(len(patches), 1, -1)
+        first = self.class_embedding.expand(patches.shape[0], 1, -1)
         embeddings: Tensor = torch.cat([first, patches], dim=1) + self.position_embedding.weight
         return embeddings
