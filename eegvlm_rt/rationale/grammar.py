@@ -127,13 +127,15 @@ def grammar_of(version: str) -> Grammar:
 def segments(choices: Mapping[str, str]) -> list[str]:
     """Texts of the grammar's parts in order, slots filled by `choices`; joined they are the rationale.
 
-    The text has a step of context where `choices` fills its slots.
+    The text has a step of context where `choices` fills its slots, and the first version's shape where they
+    are that version's.
 
     Raises:
         RationaleError: a slot without a choice, or a choice that the slot does not have.
     """
     texts = []
-    for part in NIGHT_GRAMMAR if "previous" in choices else GRAMMAR:
+    parts = FIRST_PARTS if "alpha_pct" in choices else NIGHT_GRAMMAR if "previous" in choices else GRAMMAR
+    for part in parts:
         if isinstance(part, Literal):
             texts.append(part.text)
             continue
@@ -158,7 +160,7 @@ def read_choices(text: str) -> tuple[Grammar, dict[str, str]]:
     `parse_choices` does. The error of a text that follows none is that of the version it follows furthest.
     """
     furthest: RationaleError | None = None
-    for grammar in reversed(GRAMMARS.values()):
+    for grammar in reversed(tuple(GRAMMARS.values())):
         for parts in (grammar.parts, grammar.night_parts):
             if parts is None:
                 continue
