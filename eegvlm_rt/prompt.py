@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from .errors import InputError
+from .rationale.grammar import GRAMMAR_VERSION
 from .rationale.grammar import segments as rationale_segments
 from .stages import STAGES, Stage
 
@@ -53,7 +54,8 @@ class PromptSpec:
     """Special tokens, system text and questions. `{bos}{system}{visual tokens}{night}{question}` is the prompt.
 
     `night` is the token that stands for the night memory: its own embedding where an epoch is alone, the
-    memory's token where there is one. A model without a memory has none ("").
+    memory's token where there is one. A model without a memory has none (""). `grammar` is the version of the
+    rationale that the model writes.
     """
 
     bos: str = "<s>"
@@ -64,6 +66,7 @@ class PromptSpec:
     system: str = ""
     direct_question: str = "Which sleep stage is this epoch? Answer with one of W, N1, N2, N3, R.\nStage:"
     cot_question: str = "Explain step by step, then give the sleep stage.\n"
+    grammar: str = GRAMMAR_VERSION
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -155,10 +158,12 @@ class PromptSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> PromptSpec:
         """Inverse of `to_dict`; raises InputError for a missing, unknown or non-text field.
 
-        Only `night` may be missing: prompts of models without a memory were written without it.
+        A prompt without `night` is of a model without a memory; one without `grammar` is older than that field
+        and has the first version.
         """
         names = {field.name for field in fields(cls)}
-        if set(values) | {"night"} != names:
+        values = {"grammar": "1", "night": "", **values}
+        if set(values) != names:
             raise InputError("prompt", sorted(values), f"give exactly the fields {sorted(names)}")
         for name, value in values.items():
             if not isinstance(value, str):

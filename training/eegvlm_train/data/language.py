@@ -9,6 +9,7 @@ exactly the sequence that decoding will meet.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eegvlm_rt.evidence import Findings
+from eegvlm_rt.rationale import NightContext
 from eegvlm_rt.render import RenderSpec
 from eegvlm_rt.stages import STAGES
 
+from .contexts import contexts_of
 from .findings import FindingsTable
 from .loading import Index, PictureBatch, draw_grey
 from .nightset import NightSet
@@ -26,6 +29,8 @@ from .slips import slipped
 from .texts import AnswerTexts, sample_stages
 
 __all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches", "NightStates"]
+
+_OTHER_CONTEXT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,13 @@ class BranchLayout:
         return (causal & ~crossing)[None, None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LanguageBatches:
     """Makes language batches; the stage of a text is drawn from the teacher's probabilities.
 
-    `findings_noise` is the share of texts that state some findings wrongly (`slips`).
+    `findings_noise` is the share of texts that state some findings wrongly (`slips`). With a `memory`,
+    `memory_share` of the samples know their night: by the memory's state, and by the step of context in their
+    text; a tenth of those have the context of another epoch, so that a model does not trust the record alone.
     """
 
     nights: NightSet
@@ -110,13 +117,22 @@ class LanguageBatches:
             order = np.argsort(teacher, axis=1)
             stages, runners_up = order[:, -1], order[:, -2]
         stated = [self._findings(table, index, stages, row, rng) for row in range(len(index))]
+        contexts = [
+            self._context(int(place), bool(knows), rng)
+            for place, knows in zip(index, remembered, strict=True)
+        ]
         answers = [
-            self.texts.stated(found, STAGES[stage], STAGES[other], slips)
-            for (found, slips), stage, other in zip(stated, stages, runners_up, strict=True)
+            self.texts.stated(found, STAGES[stage], STAGES[other], slips, context)
+            for (found, slips), stage, other, context in zip(
+                stated, stages, runners_up, contexts, strict=True
+            )
         ]
         sharpened = teacher**self.sharpen
         sharpened = sharpened / sharpened.sum(axis=1, keepdims=True)
-        rules = [self.texts.rule_shares(one, row) for (one, _), row in zip(stated, sharpened, strict=True)]
+        rules = [
+            self.texts.rule_shares(one, row, context)
+            for (one, _), row, context in zip(stated, sharpened, contexts, strict=True)
+        ]
         question, direct = self.texts.cot_question, self.direct_length
         start = direct + len(question)
         longest = max(len(answer.ids) for answer in answers)
@@ -150,6 +166,19 @@ class LanguageBatches:
 
     def _night_logits(self, index: Index) -> NDArray[np.float32]:
         return np.zeros((len(index), 5), np.float32) if self.memory is None else self.memory.logits[index]
+
+    @cached_property
+    def _contexts(self) -> list[NightContext]:
+        """The record before every epoch, with the stages that the memory gave."""
+        assert self.nights.findings is not None
+        assert self.memory is not None
+        return contexts_of(self.nights.findings, self.memory.logits, self.nights.night)
+
+    def _context(self, place: int, remembered: bool, rng: np.random.Generator) -> NightContext | None:
+        if not remembered:
+            return None
+        other = rng.random() < _OTHER_CONTEXT_SHARE
+        return self._contexts[int(rng.integers(len(self._contexts))) if other else place]
 
     def _findings(
         self,
