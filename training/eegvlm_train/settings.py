@@ -76,7 +76,9 @@ class RunSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionSettings(RunSettings):
     """Steps 1 and 2. `gain_share` of the pictures get a log-uniform gain; weights are those of the loss
-    terms. `rows` replaces the number of rows that the preset folds its picture into.
+    terms: `findings_weight` and `local_weight` for the CLIP tower, `head_...` for the enhancement module, whose
+    stages agree less with the teacher the more it must say beside them. `rows` replaces the number of rows that
+    the preset folds its picture into.
     """
 
     rows: int | None = None
@@ -88,6 +90,8 @@ class VisionSettings(RunSettings):
     findings_weight: float = 0.5
     tower_weight: float = 0.5
     local_weight: float = 0.5
+    head_findings_weight: float = 0.0
+    head_local_weight: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,14 +22,15 @@ __all__ = [
     "soft_cross_entropy",
 ]
 
-_RHYTHMS, _SPINDLES, _K_COMPLEXES = 5, 5, 3
+_RHYTHMS, _SPINDLES, _K_COMPLEXES = 5, 4, 3
 _SPLIT = (_RHYTHMS, 1, _SPINDLES, _K_COMPLEXES, 1, 1)
 _BANDS_HZ = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 12.0), (11.0, 16.0), (16.0, 35.0))
-LOCAL_TARGETS = len(_BANDS_HZ) + 1
+_LOCAL_VALUES = len(_BANDS_HZ) + 1
+LOCAL_TARGETS = _LOCAL_VALUES + 2
 
 
 class Opinion(NamedTuple):
-    """What is read off one network: stage logits (n, 5), findings (n, 16) and local values (n, segments, 7),
+    """What is read off one network: stage logits (n, 5), findings (n, 15) and local values (n, segments, 9),
     with segments of a length of the network's own."""
 
     stage_logits: Tensor
@@ -92,7 +93,7 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor:
-    """Loss of findings (n, 16) against measured columns (n, 6).
+    """Loss of findings (n, 15) against measured columns (n, 6).
 
     Spindles, K-complexes and slow waves are defined by thresholds in µV: they count only where `absolute`
     (n,) says that the signal kept its gain.
@@ -112,9 +113,20 @@ def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor
     return relative + (thresholded * kept).sum() / kept.sum().clamp(min=1.0)
 
 
-def local_loss(outputs: Tensor, signal_uv: Tensor) -> Tensor:
-    """Loss of local values (n, segments, 7) against those of the signal (n, T)."""
-    return F.smooth_l1_loss(outputs.float(), local_targets(signal_uv, outputs.shape[1]))
+def local_loss(outputs: Tensor, signal_uv: Tensor, events: Tensor, absolute: Tensor) -> Tensor:
+    """Loss of local values (n, segments, 9) against those of the signal (n, T) and its spindles and K-complexes,
+    `events` (n, 2, halves), which are defined in µV and count only where `absolute` (n,) says that the signal
+    kept its gain."""
+    values, opinions = outputs.float().split((_LOCAL_VALUES, 2), dim=-1)
+    segments = outputs.shape[1]
+    smooth = F.smooth_l1_loss(values, local_targets(signal_uv, segments))
+    if segments <= events.shape[2]:
+        covered = F.adaptive_max_pool1d(events, segments)
+    else:
+        covered = F.interpolate(events, segments)
+    each = F.binary_cross_entropy_with_logits(opinions, covered.transpose(1, 2), reduction="none")
+    unchanged = absolute.float()
+    return smooth + (each.mean((1, 2)) * unchanged).sum() / unchanged.sum().clamp(min=1.0)
 
 
 def local_targets(signal_uv: Tensor, segments: int) -> Tensor:
