@@ -38,7 +38,7 @@ from .settings import LanguageSettings
 __all__ = ["LanguageStep", "main", "train_language", "validate_language"]
 
 CONTEXT_SHARE = 0.5
-"""Share of the texts with the step of context: a device asks about epochs alone, and about those of a night."""
+"""Share of the texts with the step of context: a device asks about epochs alone and in nights."""
 
 
 class LanguageStep(nn.Module):
