@@ -18,6 +18,7 @@ from .values import CLEAR
 
 if TYPE_CHECKING:
     from .parse import Rationale
+    from .rules import Reason
 
 __all__ = ["argued_stages", "unanswered_stages"]
 
@@ -40,12 +41,23 @@ def unanswered_stages(rationale: Rationale, slow_wave_margin: float = 0.0) -> tu
     """Stages that the text's own numbers argue for, other than its conclusion, and that it does not exclude
     with a ground that overrides them. `slow_wave_margin`: points by which slow waves may pass their bound.
     """
+    stated = _argued(rationale, 0.0)
+    argued = _argued(rationale, slow_wave_margin)
+    answered = {one.stage for one in rationale.excluded if one.overrides and _is_stated(one, stated)}
+    return tuple(sorted(argued - answered - {rationale.stage}))
+
+
+def _argued(rationale: Rationale, slow_wave_margin: float) -> frozenset[Stage]:
     values = {claim.kind: claim.value for claim in rationale.claims}
-    argued = argued_stages(
+    return argued_stages(
         SPINDLE_WORDS.index(str(values["spindles"])),
         K_COMPLEX_WORDS.index(str(values["k_complexes"])),
         ALPHA_WORDS.index(str(values["alpha"])),
         float(values["slow_wave_pct"]) - slow_wave_margin,
     )
-    answered = {reason.stage for reason in rationale.excluded if reason.overrides}
-    return tuple(sorted(argued - answered - {rationale.stage}))
+
+
+def _is_stated(reason: Reason, argued: frozenset[Stage]) -> bool:
+    """Whether the numbers of the text do not deny a ground that rests on them."""
+    needed = {"slow_wave_pct": Stage.N3, "alpha_pct": Stage.W}
+    return all(one.kind not in needed or needed[one.kind] in argued for one in reason.conditions)

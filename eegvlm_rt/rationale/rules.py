@@ -55,6 +55,7 @@ NO_ALPHA_PCT: Final = 10.0
 SLOW_WAVE_PCT: Final = 20.0
 AMPLITUDE_UV: Final = 75.0
 HALF_PCT: Final = 50.0
+SOME_PCT: Final = 20.0
 DEFLECTION_PCT: Final = 10.0
 
 
@@ -139,6 +140,7 @@ _MUSCLE = Condition("muscle_pct", HALF_PCT)
 _NO_MUSCLE = _below("muscle_pct", HALF_PCT)
 _DEFLECTIONS = Condition("deflection_pct", DEFLECTION_PCT)
 _WAKING = Condition("waking_pct", HALF_PCT)
+_SOME_WAKING = Condition("waking_pct", SOME_PCT)
 _AFTER_N2 = Condition("previous", among=frozenset({"N2", "N3"}))
 _AFTER_R = Condition("previous", among=frozenset({"R"}))
 _AFTER_SLEEP = Condition("previous", among=frozenset({"N1", "N2", "R"}))
@@ -195,6 +197,13 @@ _RULES: Final = (
         _WAKING,
         *_NOT_W_N2_N3,
     ),
+    _rule(
+        "W.6",
+        "alpha, muscle activity or movement in 20 % or more",
+        "the same signs in a smaller part of the epoch, the others not visible in this channel",
+        _SOME_WAKING,
+        *_NOT_W_N2_N3,
+    ),
     _rule("W.0", "no sign of wakefulness is measured", "no criterion is visible in this channel"),
     _rule(
         "N1.1",
@@ -245,7 +254,15 @@ _RULES: Final = (
         Condition("possible_events", 1),
         *_NOT_W_N3,
     ),
-    _rule("N2.0", "no sign of N2 is measured", "continues through epochs without spindle or K-complex"),
+    _rule(
+        "N2.6",
+        "almost no alpha or muscle activity, slow waves below 20 %",
+        "continues through low-amplitude, mixed-frequency epochs without spindle or K-complex",
+        _ALPHA_NONE,
+        _NO_MUSCLE,
+        *_NOT_W_N3,
+    ),
+    _rule("N2.0", "no sign of N2 is measured", "no criterion is visible in this channel"),
     _rule("N3.1", "slow waves in 20 % or more", "slow waves in 20 % or more of the epoch", _SLOW),
     _rule(
         "N3.2",
@@ -306,11 +323,11 @@ _REASONS: Final = (
     Reason(_N1, "less typical overall"),
     Reason(_N2, "slow waves in 20 % or more", (_SLOW,), overrides=True),
     Reason(_N2, "alpha in half of the epoch or more", (_ALPHA_MOST,), overrides=True),
-    Reason(_N2, "no spindle or K-complex", (_NO_SPINDLE, _NO_K_COMPLEX), overrides=True),
+    Reason(_N2, "no spindle or K-complex", (_NO_SPINDLE, _NO_K_COMPLEX)),
     Reason(_N2, "muscle activity in half of the epoch or more", (_MUSCLE,), overrides=True),
     Reason(_N2, "none in the first half", (_NO_EARLY_EVENT,), overrides=True),
     Reason(_N2, "less typical overall"),
-    Reason(_N3, "slow waves below 20 %", (_NOT_SLOW,), overrides=True),
+    Reason(_N3, "slow waves below 20 %", (_NOT_SLOW,)),
     Reason(_N3, "less typical overall"),
     Reason(_R, "slow waves in 20 % or more", (_SLOW,)),
     Reason(_R, "spindle", (_SPINDLE,)),
