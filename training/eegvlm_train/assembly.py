@@ -117,7 +117,7 @@ def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig) -> None:
     """Raises ValueError where the part was trained on other pictures, or is of another shape."""
     if part.render != whole.render or part.preprocessing != whole.preprocessing:
         raise ValueError(f"{name}: trained on other pictures; train both networks with the same rows")
-    if part.patch_shape != whole.patch_shape:
+    if name == "tower" and part.patch_shape != whole.patch_shape:
         raise ValueError(f"{name}: patches of {part.patch_size}, the other part's are {whole.patch_size}")
     kind = "vision_config" if name == "tower" else "enhancement_config"
     if getattr(part, kind).to_dict() != getattr(whole, kind).to_dict():

@@ -38,9 +38,6 @@ from .train_memory import courses_of, remember
 
 __all__ = ["LanguageStep", "main", "train_language", "validate_language"]
 
-CONTEXT_SHARE = 0.5
-"""Share of the texts with the step of context: a device asks about epochs alone and in nights."""
-
 
 class LanguageStep(nn.Module):
     """Losses of one batch: `direct` against the teacher's probabilities, `cot` over the weighted answer
