@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..epoch import EPOCH_S
-from ..hypnogram import sleep_statistics
+from ..hypnogram.time_axis import time_ticks
 from ..night_files import night_summary
+from ..palette import TERMINAL_COLORS
 from ..stages import STAGES, Stage
-from .present import STAGE_STYLES, clock
 
 if TYPE_CHECKING:
-    from ..hypnogram import Agreement, Hypnogram
+    from ..hypnogram import Agreement, Hypnogram, SleepStatistics
     from ..night import Night
 
 __all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary_lines"]
@@ -40,7 +40,9 @@ def hypnogram_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
     lines = []
     for stage in _ROWS:
         marks = "".join("█" if column is stage else " " for column in columns).rstrip()
-        lines.append(Text.assemble((f"{stage.name:>3} ", "bold"), (marks, STAGE_STYLES[stage]), no_wrap=True))
+        lines.append(
+            Text.assemble((f"{stage.name:>3} ", "bold"), (marks, TERMINAL_COLORS[stage]), no_wrap=True)
+        )
     lines.append(Text(" " * _LEFT + _time_axis(hypnogram, len(columns)), style="dim", no_wrap=True))
     return lines
 
@@ -63,15 +65,19 @@ def summary_lines(night: Night) -> list[Text]:
     return lines
 
 
-def statistics_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
-    """The AASM manual's numbers of the night, and what unscored epochs mean for them."""
-    found = sleep_statistics(hypnogram)
+def statistics_lines(found: SleepStatistics, width: int) -> list[Text]:
+    """The numbers of the night, what they count from, and what unscored epochs mean for them."""
     parts = [
         f"total sleep {found.sleep_min:g} of {found.recording_min:g} min",
         f"efficiency {found.efficiency_pct:.1f} %",
         f"onset latency {_minutes(found.onset_latency_min)}",
+        f"persistent sleep {_minutes(found.persistent_sleep_latency_min)}",
         f"REM latency {_minutes(found.rem_latency_min)}",
+        f"of 3 epochs {_minutes(found.rem_latency_3_epochs_min)}",
         f"wake after onset {_minutes(found.waso_min)}",
+        f"{found.awakenings} awakenings",
+        f"{sum(cycle.complete for cycle in found.cycles)} cycles",
+        _lights(found),
     ]
     if found.unscored_min:
         parts.append(f"unscored {found.unscored_min:g} min, counted as neither wake nor sleep")
@@ -102,10 +108,10 @@ def agreement_lines(found: Agreement, name: str) -> list[Text]:
     )
     for stage in STAGES:
         line = Text(no_wrap=True)
-        line.append(f"{stage.name:>18}   ", style=f"bold {STAGE_STYLES[stage]}")
+        line.append(f"{stage.name:>18}   ", style=f"bold {TERMINAL_COLORS[stage]}")
         for given in STAGES:
             count = found.confusion[stage][given]
-            look = f"bold {STAGE_STYLES[stage]}" if given is stage else ("" if count else "dim")
+            look = f"bold {TERMINAL_COLORS[stage]}" if given is stage else ("" if count else "dim")
             line.append(f"{count:>6}", style=look)
         value = found.f1[stage]
         line.append(f"{'-' if value is None else f'{value:.3f}':>8}")
@@ -122,7 +128,7 @@ def _stage_table(night: Night) -> list[Text]:
     times, shares = Text(" " * _NAMES, no_wrap=True), Text(" " * _NAMES, no_wrap=True)
     for stage in (*STAGES, None) if counts[None] else STAGES:
         names.append(
-            f"{'unscored' if stage is None else stage.name:>10}", style=f"bold {STAGE_STYLES[stage]}"
+            f"{'unscored' if stage is None else stage.name:>10}", style=f"bold {TERMINAL_COLORS[stage]}"
         )
         minutes = EPOCH_S / 60 * counts[stage]
         times.append(f"{minutes:>6g} min")
@@ -142,13 +148,22 @@ def _columns(hypnogram: Hypnogram, width: int) -> list[Stage | None]:
 
 
 def _time_axis(hypnogram: Hypnogram, columns: int) -> str:
-    """Clock times under the columns, as many as fit without touching."""
+    """Times under the columns, as many as fit without touching."""
     axis = [" "] * columns
     column_s = hypnogram.duration_s / max(1, columns)
-    step = max(10, -(-columns // 8))
-    for column in range(0, columns - 4, step):
-        axis[column : column + 5] = clock(hypnogram.start, column * column_s)[:5]
+    free = 0
+    for place_s, label in time_ticks(hypnogram.start, hypnogram.duration_s, most=max(2, columns // 10)):
+        text, column = label.replace("\n", " "), round(place_s / column_s)
+        if free <= column <= columns - len(text):
+            axis[column : column + len(text)] = text
+            free = column + len(text) + 1
     return "".join(axis)
+
+
+def _lights(found: SleepStatistics) -> str:
+    if found.lights_off_known == found.lights_on_known:
+        return f"lights off and on {found.lights_off_known}"
+    return f"lights off {found.lights_off_known}, lights on {found.lights_on_known}"
 
 
 def _minutes(value: float | None) -> str:

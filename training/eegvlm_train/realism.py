@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegvlm_rt.stages import STAGES
+from eegvlm_rt.palette import STAGE_COLORS
+from eegvlm_rt.stages import STAGES, Stage
 
 from .evaluation.features import FREQUENCIES_HZ, FeatureTable, features_of, spectra_of
 from .evaluation.plots import pyplot
@@ -62,6 +63,10 @@ def compare(simulated: EvaluationSet, real: EvaluationSet) -> dict[str, Any]:
     return report
 
 
+SIDES = (("simulated", STAGE_COLORS[Stage.W]), ("real", STAGE_COLORS[Stage.N3]))
+"""What is compared, and its color."""
+
+
 def plot_spectra(report: dict[str, Any], path: Path) -> None:
     plt = pyplot()
     stages = report["stages"]
@@ -71,12 +76,12 @@ def plot_spectra(report: dict[str, Any], path: Path) -> None:
         1, len(stages), figsize=(2.7 * len(stages), 3.0), sharey=True, squeeze=False, layout="constrained"
     )
     for axis, (name, one) in zip(axes[0], stages.items(), strict=True):
-        for side, color in (("simulated", "tab:orange"), ("real", "tab:blue")):
+        for side, color in SIDES:
             low, middle, high = (np.asarray(row)[shown] for row in one[f"{side}_db"])
             axis.fill_between(hz[shown], low, high, color=color, alpha=0.2, linewidth=0)
             axis.plot(hz[shown], middle, color=color, linewidth=1.2, label=side)
-        axis.set(title=f"{name} ({one['n'][0]} / {one['n'][1]})", xlabel="Hz", ylim=(-35, 35))
-    axes[0][0].set_ylabel("dB re 1 µV²/Hz")
+        axis.set(title=f"{name} ({one['n'][0]} / {one['n'][1]})", xlabel="frequency (Hz)", ylim=(-35, 35))
+    axes[0][0].set_ylabel("power (dB re 1 µV²/Hz)")
     axes[0][0].legend(frameon=False)
     figure.savefig(path, dpi=90)
     plt.close(figure)
@@ -90,7 +95,7 @@ def plot_features(report: dict[str, Any], path: Path) -> None:
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.1 * rows), layout="constrained")
     for axis, name in zip(axes.ravel(), names, strict=False):
-        for shift, side, color in ((-0.15, "simulated", "tab:orange"), (0.15, "real", "tab:blue")):
+        for shift, (side, color) in zip((-0.15, 0.15), SIDES, strict=True):
             low, middle, high = np.array(
                 [report["stages"][stage]["features"][name][side] for stage in stages]
             ).T
@@ -98,7 +103,7 @@ def plot_features(report: dict[str, Any], path: Path) -> None:
             axis.vlines(places, low, high, color=color, linewidth=3, alpha=0.5)
             axis.plot(places, middle, "o", color=color, markersize=4, label=side)
         axis.set_xticks(range(len(stages)), stages)
-        axis.set_title(name.replace("_uv", ", µV").replace("_", " "), fontsize=9)
+        axis.set_title(name.replace("_uv", ", µV").replace("_share", ", share").replace("_", " "), fontsize=9)
     for axis in axes.ravel()[len(names) :]:
         axis.axis("off")
     axes.ravel()[0].legend(frameon=False, fontsize=7)
