@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from eegvlm_rt import plot
-from eegvlm_rt.hypnogram import Hypnogram, from_csv, read_edf, write_edf
+from eegvlm_rt.hypnogram import Hypnogram, from_csv, plot, read_edf, write_edf
 from eegvlm_rt.stages import STAGES, Stage
 
 from .cli_runs import cli, save_recording, start_cli
