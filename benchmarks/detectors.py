@@ -1,8 +1,8 @@
 """`python -m benchmarks.detectors FOLDER`: the measured events against experts' marks, beside YASA.
 
 FOLDER holds `dreams/excerpt*.npz` (DREAMS spindle database; marks of two experts). Spindles are compared
-event by event; YASA detects at its defaults in the same run. K-complexes and slow waves have no marks in these
-recordings: they are held against the experts' stages only.
+event by event; YASA detects at its defaults in the same run. K-complexes and slow waves have no marks in
+these recordings: they are held against the experts' stages only.
 """
 
 from __future__ import annotations
