@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from edfio import read_edf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -121,6 +122,67 @@ class TestSlowWaves:
         assert measure(background() + np.where(TIME_S < 10, wave(1, 130), 0)).k_complexes == 0
 
 
+def fast(seed: int, uv: float, low_hz: float = 18.0, high_hz: float = 34.0) -> np.ndarray:
+    """Noise in the band of scalp muscles, `uv` rms."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(3000))
+    freqs = np.fft.rfftfreq(3000, 0.01)
+    noise = np.fft.irfft(spectrum * ((freqs > low_hz) & (freqs < high_hz)), 3000)
+    return uv * noise / noise.std()
+
+
+class TestDeflections:
+    def test_the_same_waves_amid_muscle_activity_are_deflections(self):
+        x = background() + np.where(TIME_S < 12, wave(1, 130), 0)
+        asleep, awake = measure(x), measure(x + fast(1, 6))
+        assert asleep.slow_wave_share == pytest.approx(0.4, abs=0.05)
+        assert asleep.deflection_share < 0.05
+        assert awake.slow_wave_share < 0.05
+        assert awake.deflection_share == pytest.approx(0.4, abs=0.05)
+
+    def test_an_excursion_that_only_movement_makes_is_no_slow_wave(self):
+        moved = measure(background() + np.where(TIME_S < 12, wave(0.8, 900), 0))
+        assert moved.slow_wave_share < 0.05
+        assert moved.deflection_share > 0.3
+
+    @pytest.mark.parametrize("gain", [0.8, 1.0, 1.6])
+    def test_what_tells_them_apart_does_not_depend_on_the_gain(self, gain):
+        x = background() + wave(1, 150)
+        assert measure(gain * x).slow_wave_share > 0.9
+        assert measure(gain * (x + fast(1, 8))).slow_wave_share < 0.05
+
+    def test_an_isolated_deflection_amid_muscle_activity_is_no_k_complex(self):
+        x = with_k_complex(background(), 10)
+        assert measure(x).k_complexes == 1
+        assert measure(x + fast(2, 6)).k_complexes == 0
+
+    def test_eye_movements_are_no_delta_rhythm(self):
+        x = background() + wave(1, 150)
+        assert measure(x).rhythm is Rhythm.DELTA
+        assert measure(x + fast(1, 8)).rhythm is not Rhythm.DELTA
+
+
+class TestMuscleActivity:
+    def test_sleep_shows_hardly_any(self):
+        assert measure(background()).muscle_share < 0.2
+
+    @pytest.mark.parametrize("seconds", [6, 15, 30])
+    def test_its_seconds_are_counted(self, seconds):
+        found = measure(background() + np.where(seconds > TIME_S, fast(1, 8), 0))
+        assert found.muscle_share == pytest.approx(seconds / 30, abs=0.1)
+
+    def test_a_flat_epoch_shows_none(self):
+        assert measure(np.zeros(3000)).muscle_share == 0
+
+    @pytest.mark.parametrize(("seconds", "count"), [(1.5, 0), (4, 1), (8, 1)])
+    def test_an_arousal_lasts_three_seconds_or_more(self, seconds, count):
+        inside = (TIME_S >= 12) & (seconds + 12 > TIME_S)
+        assert measure(background() + np.where(inside, fast(1, 8), 0)).arousals == count
+
+    def test_alpha_of_some_seconds_is_an_arousal(self):
+        inside = (TIME_S >= 12) & (TIME_S < 20)
+        assert measure(background() + np.where(inside, wave(10, 60), 0)).arousals == 1
+
+
 class TestKComplexes:
     @pytest.mark.parametrize("count", [0, 1, 2, 3])
     def test_isolated_complexes_are_counted(self, count):
@@ -173,6 +235,15 @@ class TestSpindles:
     def test_a_fast_background_is_no_context_for_spindles(self):
         awake = background(exponent=0.0)
         assert measure(with_spindle(awake, 10)).spindles == 0
+
+    @pytest.mark.parametrize(("onset_s", "early"), [(3, 1), (13, 1), (16, 0), (25, 0)])
+    def test_a_clear_event_is_early_where_it_begins_in_the_first_half(self, onset_s, early):
+        assert measure(with_spindle(background(3), onset_s, uv=70)).early_events == early
+
+    def test_a_burst_of_muscle_activity_is_none(self):
+        inside = (TIME_S >= 10) & (TIME_S < 11.2)
+        x = background(3) + np.where(inside, fast(4, 14, 11.0, 34.0), 0)
+        assert measure(x).spindles == 0
 
     def test_a_faint_spindle_is_near_the_threshold(self):
         counts = [measure(with_spindle(background(3), 10, uv=uv)) for uv in np.arange(10, 45, 1)]
@@ -255,8 +326,8 @@ class TestRealRecordings:
             marked += len(marks)
             hits += sum(any(overlap(span, mark) for mark in marks) for span in spans)
             found_marks += sum(any(overlap(mark, span) for span in spans) for mark in marks)
-        assert hits / detected > 0.5
-        assert found_marks / marked > 0.55
+        assert hits / detected > 0.65
+        assert found_marks / marked > 0.6
 
     def test_slow_waves_fill_a_fifth_of_most_n3_and_of_few_other_epochs(self, shared_data):
         n3, other = [], []
@@ -265,15 +336,22 @@ class TestRealRecordings:
             for found, stage in zip(measure_batch(epochs), stages, strict=True):
                 (n3 if stage == 3 else other).append(found.slow_wave_share)
         assert np.mean(np.array(n3) >= 0.2) > 0.6
-        assert np.mean(np.array(other) >= 0.2) < 0.15
+        assert np.mean(np.array(other) >= 0.2) < 0.12
+
+    def test_wakefulness_in_a_frontal_channel_holds_no_n3(self, shared_data):
+        recording = read_edf(shared_data / "sleep-edf" / "SC4001E0-first5min-PSG.edf").signals[0]
+        epochs = condition_recording(recording.data.astype(np.float32), 100.0).reshape(-1, 3000)
+        measured = measure_batch(epochs)
+        assert max(f.slow_wave_share for f in measured) < 0.2
+        assert np.mean([f.deflection_share >= 0.1 for f in measured]) > 0.5
 
     def test_daytime_wakefulness_holds_hardly_any_spindles_or_k_complexes(self, shared_data):
         stored = np.load(shared_data / "sleep-edf" / "wake_pzoz_int16.npz")
         x = (stored["x"][:, ::20] * stored["uv_per_lsb"]).reshape(-1, 3000)
         found = measure_batch(condition_epochs(x, 100))
-        assert np.mean([f.spindles > 0 for f in found]) < 0.1
-        assert np.mean([f.k_complexes > 0 for f in found]) < 0.05
-        assert np.mean([f.slow_wave_share >= 0.2 for f in found]) < 0.02
+        assert np.mean([f.spindles > 0 for f in found]) < 0.01
+        assert np.mean([f.k_complexes > 0 for f in found]) < 0.02
+        assert np.mean([f.slow_wave_share >= 0.2 for f in found]) < 0.01
 
 
 def dreams(shared_data: Path, excerpt: int) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:
