@@ -117,3 +117,9 @@ def test_a_spec_survives_json():
 def test_a_damaged_spec_is_refused(change):
     with pytest.raises(InputError, match="prompt"):
         PromptSpec.from_dict({**SPEC.to_dict(), **change})
+
+
+def test_a_prompt_older_than_the_versions_of_the_grammar_has_the_first():
+    fields = PromptSpec().to_dict()
+    assert fields.pop("grammar") == "2"
+    assert PromptSpec.from_dict(fields).grammar == "1"

@@ -14,7 +14,7 @@ from eegvlm_rt.bundle import LanguageModelShape
 from eegvlm_rt.decoding import Decoder, Finish, compile_grammar, prompt_tokens, stop_when
 from eegvlm_rt.decoding.stopping import cut
 from eegvlm_rt.errors import InputError
-from eegvlm_rt.rationale import RULES, compose, parse, segments
+from eegvlm_rt.rationale import RULES, NightContext, compose, parse, segments
 from eegvlm_rt.rationale import choices as choices_of
 from eegvlm_rt.stages import STAGES, Stage
 from tests.rt.backends.tiny_graphs import scripted_llm_graph
@@ -184,6 +184,47 @@ class TestStreaming:
         known = [piece.probabilities is not None for piece in pieces]
         rule = next(i for i, piece in enumerate(pieces) if piece.text.strip().split(":")[0] in RULES)
         assert known == [i >= rule for i in range(len(pieces))]
+
+
+class TestContext:
+    RECORD = NightContext((Stage.N2,), 4)
+
+    def test_the_record_is_written_and_read_without_a_run_of_its_own(self, tokenizer: Tokenizer) -> None:
+        decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
+        prefix = decoder.prefix(visual())
+        alone = decoder.decode_rationale(prefix)
+        night = decoder.decode_rationale(prefix, context=self.RECORD)
+        line = "Context: after N2; spindle or K-complex before, no arousal since."
+        assert line in night.text
+        assert "Context" not in alone.text
+        assert night.text.partition("\nContext")[0] == alone.text.partition("\nRule")[0]
+        assert night.rationale is not None
+        assert night.probabilities != alone.probabilities
+
+    def test_what_was_written_is_what_the_probabilities_at_the_rule_rest_on(
+        self, tokenizer: Tokenizer
+    ) -> None:
+        decoder = decoder_of(random_lm(tokenizer, 1), tokenizer)
+        prefix = decoder.prefix(visual())
+        other = NightContext((Stage.W,), None, True)
+        first, second, again = (
+            decoder.decode_rationale(prefix, context=one) for one in (self.RECORD, other, self.RECORD)
+        )
+        assert first.probabilities == again.probabilities
+        assert first.probabilities != second.probabilities
+
+    def test_the_first_version_has_no_such_line(self, tokenizer: Tokenizer) -> None:
+        tokens = prompt_tokens(PROMPT, tokenizer)
+        grammar = compile_grammar(encode(tokenizer), tokens.eos, "1")
+        stage_tokens = dict(zip(STAGES, range(5), strict=True))
+        decoder = Decoder(random_lm(tokenizer, 0), tokens, grammar, tokenizer.decode, stage_tokens)
+        text = decoder.decode_rationale(decoder.prefix(visual()), context=self.RECORD).text
+        assert text.startswith("Step 1, background:")
+        assert "Context" not in text
+
+    def test_a_version_that_is_not_known_is_refused(self, tokenizer: Tokenizer) -> None:
+        with pytest.raises(InputError, match="newer runtime"):
+            compile_grammar(encode(tokenizer), 0, "9")
 
 
 class TestStopping:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from eegvlm_train.data.contexts import contexts_of
+from eegvlm_train.data.findings import findings_path, is_measured, measure_night
 from eegvlm_train.data.language import BranchLayout, LanguageBatch, LanguageBatches
 from eegvlm_train.data.nightset import load_nights
 from eegvlm_train.data.plausible_errors import SLIPPING, slipped
@@ -16,9 +18,10 @@ from eegvlm_train.model.tokenizer import build_tokenizer
 
 from eegvlm_rt.findings import Findings, Rhythm
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import RULES, check, choices, parse
+from eegvlm_rt.rationale import RULES, NightContext, check, choices, compose, parse
 from eegvlm_rt.rendering.renderer import RenderSpec
 from eegvlm_rt.stages import Stage
+from tests.train.conftest import noise_night
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +192,56 @@ def test_the_loss_at_the_rule_is_the_mean_over_the_teachers_draws(
     drawn = batch.ids[torch.arange(64), batch.stage_place]
     seen = torch.tensor([(drawn == int(token)).float().mean() for token in texts.rule_tokens])
     torch.testing.assert_close(seen, batch.rule_shares[0], atol=0.2, rtol=0.0)
+
+
+def test_a_text_with_context_is_the_runtimes_and_its_context_is_hardly_a_target(texts: AnswerTexts) -> None:
+    stated = Findings(Rhythm.THETA, 0.05, 0, 0, 0.02, 50.0)
+    context = NightContext((Stage.N2,), 2)
+    plain = texts.stated(stated, Stage.N2, Stage.N1)
+    answer = texts.stated(stated, Stage.N2, Stage.N1, context=context)
+    text = texts.tokenizer.decode(answer.ids.tolist()[:-1])
+    assert text == compose(stated, Stage.N2, Stage.N1, context)
+    assert parse(text).rule.id == "N2.5"
+    assert (answer.weights >= 1.0).sum() <= (plain.weights >= 1.0).sum() + 1
+    assert (
+        texts.rule_shares(stated, np.eye(5, dtype=np.float32)[2], context)[list(RULES).index("N2.5")] == 1.0
+    )
+
+
+def test_contexts_follow_each_night_from_its_begin(nights_folder: Path) -> None:
+    nights = load_nights(nights_folder, "train")
+    assert nights.findings is not None
+    contexts = contexts_of(nights.findings, nights.teacher, nights.night)
+    assert len(contexts) == len(nights)
+    for place, context in enumerate(contexts):
+        first = place == 0 or nights.night[place] != nights.night[place - 1]
+        before = None if first else Stage(int(nights.teacher[place - 1].argmax()))
+        assert context.previous is before
+
+
+def test_a_share_of_the_texts_has_a_context(texts: AnswerTexts, nights_folder: Path) -> None:
+    nights = load_nights(nights_folder, "train")
+    index = np.arange(len(nights))
+    word = texts.tokenizer.encode("Context:", add_special_tokens=False).ids[-1]
+    for share in (0.0, 1.0):
+        batch = LanguageBatches(nights, RenderSpec(), texts, context_share=share)(
+            index, np.random.default_rng(0)
+        )
+        assert ((batch.ids == word).any(dim=1)).float().mean() == share
+
+
+def test_a_prompt_of_the_first_grammar_is_refused() -> None:
+    with pytest.raises(ValueError, match="grammar '1'"):
+        AnswerTexts(build_tokenizer(), PromptSpec(grammar="1"))
+
+
+def test_a_sidecar_without_todays_columns_counts_as_unmeasured(tmp_path: Path) -> None:
+    night = noise_night(tmp_path, 0)
+    with np.load(findings_path(night)) as file:
+        columns = {name: file[name] for name in file.files if name != "muscle_share"}
+    np.savez(findings_path(night), **columns)
+    assert not is_measured(night)
+    with pytest.raises(FileNotFoundError, match="unmeasured"):
+        load_nights(tmp_path, "all")
+    measure_night(night)
+    assert is_measured(night)
