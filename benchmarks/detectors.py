@@ -1,8 +1,8 @@
 """`python -m benchmarks.detectors FOLDER`: the measured events against experts' marks, beside YASA.
 
 FOLDER holds `dreams/excerpt*.npz` (DREAMS spindle database; marks of two experts). Spindles are compared
-event by event; YASA detects at its defaults in the same run. K-complexes and slow waves have no marks in these
-recordings: they are held against the experts' stages only.
+event by event; YASA detects at its defaults in the same run. K-complexes and slow waves have no marks in
+these recordings: they are held against the experts' stages only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import resample_poly
 
-from eegvlm_rt.evidence import Findings, measure_batch
+from eegvlm_rt.findings import Findings, measure_batch
 from eegvlm_rt.stages import STAGES
 
 OVERLAP = 0.2

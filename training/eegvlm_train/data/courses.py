@@ -95,9 +95,7 @@ class MemoryBatches:
         return present
 
 
-def draw_courses(
-    courses: Courses, window: int, batch_size: int, rng: np.random.Generator
-) -> Iterator[Index]:
+def draw_courses(courses: Courses, window: int, batch_size: int, rng: np.random.Generator) -> Iterator[Index]:
     """Endless batches of first epochs, each with a whole window of its night behind it."""
     starts = np.flatnonzero(courses.night[: len(courses.night) - window + 1] == courses.night[window - 1 :])
     if not len(starts):

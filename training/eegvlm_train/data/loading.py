@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eegvlm_rt.rationale.values import k_complex_class, spindle_class
-from eegvlm_rt.render import RenderSpec, render_batch
+from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
 
 from .findings import HALVES
 from .nightset import NightSet
@@ -70,7 +70,7 @@ def moved(batch: Made, device: torch.device) -> Made:
 
 
 def draw_grey(signal_uv: NDArray[np.float32], spec: RenderSpec) -> NDArray[np.uint8]:
-    """(n, samples) µV -> (n, H, W) uint8: one plane of what `eegvlm_rt.render` shows; its three planes are
+    """(n, samples) µV -> (n, H, W) uint8: one plane of what `render` shows; its three planes are
     equal."""
     return render_batch(signal_uv, spec, output="gray")
 
@@ -120,7 +120,13 @@ def findings_columns(nights: NightSet, index: Index, gain: NDArray[np.float32]) 
     rows = [table.row(int(place)) for place in index]
     classes = np.array([(spindle_class(row), k_complex_class(row)) for row in rows], dtype=np.float32)
     amplitude = np.log10(np.maximum(table.amplitude_uv[index] * gain, 1.0))
-    columns = (table.rhythm[index], table.alpha_share[index], *classes.T, table.slow_wave_share[index], amplitude)
+    columns = (
+        table.rhythm[index],
+        table.alpha_share[index],
+        *classes.T,
+        table.slow_wave_share[index],
+        amplitude,
+    )
     return np.stack([column.astype(np.float32) for column in columns], axis=1)
 
 

@@ -49,7 +49,9 @@ def _mixed(rng: np.random.Generator, samples: Float32, sfreq: float) -> Float32:
             other = int(rng.integers(0, len(samples) - length))
             share = rng.uniform(0.2, 0.6) * fade
             piece = samples[other : other + length]
-            mixed[start : start + length] = np.sqrt(1.0 - share**2) * mixed[start : start + length] + share * piece
+            mixed[start : start + length] = (
+                np.sqrt(1.0 - share**2) * mixed[start : start + length] + share * piece
+            )
     return mixed
 
 

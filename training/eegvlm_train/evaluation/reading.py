@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..data.imaging import Normalize, render_spec
 from ..data.loading import Loader, PictureBatches, moved, sweep_batches
 from ..data.nightset import NightSet
-from ..imaging import Normalize, render_spec
 from ..model.modeling import EegVlmForConditionalGeneration
 
 __all__ = ["read_epochs"]

@@ -43,7 +43,7 @@ class EegVlmConfig(PretrainedConfig):
 
     `vision_feature_layer` counts like Hugging Face's `hidden_states` (entry 0 is the embedding); -2 is
     LLaVA-1.5's choice. `render` and `preprocessing` are the dictionaries of `eegvlm_rt.RenderSpec` and
-    `eegvlm_rt.preprocess.Preprocessing`; `None` means their defaults. CLIP's patches are squares of
+    `eegvlm_rt.signal.conditioning.Preprocessing`; `None` means their defaults. CLIP's patches are squares of
     its `patch_size`, or `patch_shape` (height, width) pixels; P of them tile the picture.
 
     `visual_tokens` "both" is the paper's multi-level alignment: the P projected patches, then the same with the
@@ -115,10 +115,14 @@ class EegVlmConfig(PretrainedConfig):
         side = self.vision_config.image_size
         height, width = self.patch_size
         if side % height or side % width:
-            raise ValueError(f"patch_shape: {height} x {width}; patches must tile a picture of {side} x {side}")
+            raise ValueError(
+                f"patch_shape: {height} x {width}; patches must tile a picture of {side} x {side}"
+            )
         steps, patches = self.high_level_steps, self.num_patches
         if steps > 1 and max(steps, patches) % min(steps, patches):
-            raise ValueError(f"patch_shape: {patches} patches; {steps} high-level features do not divide among them")
+            raise ValueError(
+                f"patch_shape: {patches} patches; {steps} high-level features do not divide among them"
+            )
 
     @property
     def vision_layers_used(self) -> int:

@@ -46,7 +46,9 @@ class TraceConfig(PretrainedConfig):
         self.columns, self.stem_size, self.kernel_size = columns, stem_size, kernel_size
         self.hidden_sizes, self.strides, self.depths = list(hidden_sizes), list(strides), list(depths)
         if not len(self.hidden_sizes) == len(self.strides) == len(self.depths):
-            raise ValueError(f"hidden_sizes, strides, depths: {hidden_sizes}, {strides}, {depths}; one for each stage")
+            raise ValueError(
+                f"hidden_sizes, strides, depths: {hidden_sizes}, {strides}, {depths}; one for each stage"
+            )
         if image_size % rows or image_size % columns:
             raise ValueError(f"image_size: {image_size}; {rows} rows and {columns} columns must divide it")
         steps = rows * image_size // columns
