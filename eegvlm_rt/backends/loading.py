@@ -83,9 +83,7 @@ def load_memory(bundle: Bundle, features: int) -> MemoryNetwork | None:
 
     file = bundle.component("memory").at(None)
     hidden_size = bundle.manifest.hidden_size
-    return OnnxMemory(
-        bundle.read(file), features=features, hidden_size=hidden_size, data=_data(bundle, file)
-    )
+    return OnnxMemory(bundle.read(file), features=features, hidden_size=hidden_size, data=_data(bundle, file))
 
 
 def load_language_model(

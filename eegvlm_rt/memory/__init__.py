@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .course import Course
 from .night_memory import RESET_EPOCHS, NightMemory, Remembered
 from .state import MemoryState
 
-__all__ = ["RESET_EPOCHS", "MemoryState", "NightMemory", "Remembered"]
+__all__ = ["RESET_EPOCHS", "Course", "MemoryState", "NightMemory", "Remembered"]

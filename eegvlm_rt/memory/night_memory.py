@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RESET_EPOCHS", "NightMemory", "Remembered"]
 
+EPOCH_S: Final = 30.0
 RESET_EPOCHS: Final = 30
 """Absent epochs in a row (15 min) after which nothing of the night before still holds; the network was trained
 with absences up to this length."""
@@ -91,6 +92,16 @@ class NightMemory:
         context = state.context
         after = NightContext((stage,)) if findings is None else context.after(findings, stage)
         return Remembered(probabilities, output.night_token, context, MemoryState(output.next_state, after))
+
+    def after_pause(self, state: MemoryState, pause_s: float) -> MemoryState:
+        """The state after `pause_s` seconds without an epoch: whole epochs of it are passed over, and a time that
+        runs backwards begins a night."""
+        missing = round(pause_s / EPOCH_S)
+        if missing < 0 or missing >= RESET_EPOCHS:
+            return self.start()
+        for _ in range(missing):
+            state = self.pass_over(state).state
+        return state
 
     def pass_over(self, state: MemoryState) -> Remembered:
         """The next epoch, which had no usable signal: time passes, and nothing is known of it.
