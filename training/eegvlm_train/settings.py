@@ -97,15 +97,17 @@ class VisionSettings(RunSettings):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySettings(RunSettings):
     """The night memory: stretches of `window` epochs, of which `absent_share` lose some; `dropout` of what was
-    read of each epoch. Every night is read `gain_copies` times more, each time with a gain drawn log-uniformly."""
+    read of each epoch; `rearranged_share` and `noise` as in `MemoryBatches`. Every night is read `gain_copies` times more, each time with a gain drawn log-uniformly."""
 
     batch_size: int = 64
     steps: int = 3000
     learning_rate: float = 2e-3
     balance: float = 0.0
     warmup_steps: int = 100
-    window: int = 240
+    window: int = 160
     absent_share: float = 0.3
+    rearranged_share: float = 1.0
+    noise: float = 0.3
     dropout: float = 0.2
     gain_copies: int = 2
     gain_low: float = 0.35

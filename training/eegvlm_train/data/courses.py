@@ -15,6 +15,8 @@ from .loading import Batch, Index
 __all__ = ["Courses", "MemoryBatch", "MemoryBatches", "draw_courses"]
 
 _LONGEST_ABSENCE = 30
+_PIECES = (8, 120)
+"""Lengths in epochs of the pieces of a rearranged night."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,13 @@ class Courses:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBatches:
-    """Batches of stretches `window` epochs long that begin anywhere, as a device is switched on anywhere.
+    """Batches of courses `window` epochs long.
 
-    `absent_share` of the stretches lose some of their epochs, single ones and up to a quarter of an hour. The
+    `rearranged_share` of them are no stretch of a night but pieces of one in any order, half of the pieces of
+    one stage throughout: a day awake, a nap, a patient's night. A memory that has seen healthy nights alone
+    learns their timetable, and holds every other night against it. Stretches begin anywhere, as a device is
+    switched on anywhere. `absent_share` of the courses lose some of their epochs, single ones and up to a
+    quarter of an hour. `noise` is the spread, in that of each feature, by which a whole course is shifted. The
     losses of a stage are weighted by its frequency to the power -`balance`.
     """
 
@@ -72,19 +78,46 @@ class MemoryBatches:
     window: int
     absent_share: float
     balance: float
+    rearranged_share: float = 0.0
+    noise: float = 0.0
 
     def __call__(self, index: Index, rng: np.random.Generator) -> MemoryBatch:
-        epochs = index[:, None] + np.arange(self.window)
+        epochs = np.stack([self._course(int(first), rng) for first in index])
         teacher = self.courses.teacher[epochs]
         prior = np.maximum(self.courses.teacher.mean(axis=0, dtype=np.float64), 1e-3)
         weight = (teacher @ (prior**-self.balance)).astype(np.float32)
+        features = self.courses.features[epochs].astype(np.float32)
+        logits = self.courses.stage_logits[epochs]
+        if self.noise:
+            # A recording of another amplifier or person reads differently throughout.
+            shift = rng.standard_normal((len(index), 1, features.shape[2]), dtype=np.float32)
+            features = features + self.noise * features.std(axis=(0, 1)) * shift
+            logits = logits + self.noise * rng.standard_normal((len(index), 1, 5), dtype=np.float32)
         return MemoryBatch(
             teacher=torch.from_numpy(teacher),
-            features=torch.from_numpy(self.courses.features[epochs]),
-            stage_logits=torch.from_numpy(self.courses.stage_logits[epochs]),
+            features=torch.from_numpy(features.astype(np.float16)),
+            stage_logits=torch.from_numpy(logits),
             present=torch.from_numpy(self._present(len(index), rng)),
             weight=torch.from_numpy(weight / weight.mean()),
         )
+
+    def _course(self, first: int, rng: np.random.Generator) -> Index:
+        """The epochs of one course: the stretch from `first` on, or pieces of its night."""
+        if rng.random() >= self.rearranged_share:
+            return np.arange(first, first + self.window)
+        night = np.flatnonzero(self.courses.night == self.courses.night[first])
+        stages = self.courses.teacher[night].argmax(axis=1)
+        pieces: list[Index] = []
+        while sum(map(len, pieces)) < self.window:
+            length = int(np.exp(rng.uniform(*np.log(_PIECES))))
+            source = night
+            if rng.random() < 0.5:
+                source = night[stages == rng.integers(5)]
+                if len(source) < _PIECES[0]:
+                    continue
+            begin = int(rng.integers(0, len(source)))
+            pieces.append(source[begin : begin + length])
+        return np.concatenate(pieces)[: self.window]
 
     def _present(self, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
         present = np.ones((n, self.window, 1), dtype=np.float32)

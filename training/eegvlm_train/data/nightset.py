@@ -23,6 +23,10 @@ _VALIDATION_SHARE = 0.1
 EPOCH_OPINION = "gssc_epoch"
 """The teacher's label that comes from the epoch alone; the consensus stands in where a night has none."""
 
+NIGHT_OPINION = "gssc_context"
+"""The label of the teacher who knows the night: of those tried, the one that also stages half an hour of a
+night, or a day awake, as well as a whole night."""
+
 
 @dataclass(frozen=True, slots=True)
 class NightSet:
@@ -112,8 +116,9 @@ def load_nights(
             scale.add(float(file["uv_per_lsb"]))
         x[end - len(signal) : end] = signal
         with np.load(labels_path(path)) as file:
-            context.append(normalized(file["teacher"]))
-            teacher.append(normalized(file[EPOCH_OPINION]) if EPOCH_OPINION in file.files else context[-1])
+            consensus = normalized(file["teacher"])
+            context.append(normalized(file[NIGHT_OPINION]) if NIGHT_OPINION in file.files else consensus)
+            teacher.append(normalized(file[EPOCH_OPINION]) if EPOCH_OPINION in file.files else consensus)
         if with_findings:
             tables.append(read_findings(path))
     if len(scale) != 1:

@@ -135,7 +135,14 @@ def train_memory(
     held_out_courses = courses_of(model, held_out, settings.workers)
     model.to("cpu")
     step = MemoryStep(model.memory, settings)
-    make = MemoryBatches(courses, settings.window, settings.absent_share, settings.balance)
+    make = MemoryBatches(
+        courses,
+        settings.window,
+        settings.absent_share,
+        settings.balance,
+        settings.rearranged_share,
+        settings.noise,
+    )
 
     def batches(first: int, rank: int) -> Iterator[MemoryBatch]:
         seed = (settings.seed, rank)
