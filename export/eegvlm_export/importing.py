@@ -84,10 +84,7 @@ def import_checkpoint(
     if shape.tied:
         sources.tie()
     rows = sources.rows()
-    if rows != shape.text["vocab_size"] and not (lora and {EMBEDDING, HEAD} & lora.names):
-        raise CheckpointError(
-            "vocab_size", shape.text["vocab_size"], f"the embedding has {rows} rows: say {rows}"
-        )
+    _check_rows(rows, int(shape.text["vocab_size"]), lora)
     config = _config(shape, paths.get("enhancement"), tokens, rows)
     drawn = sources.check(config)
     _write(target, config, tokens, _finished(sources, config, tokens, drawn), shard_bytes)
@@ -100,6 +97,20 @@ def _check_target(target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise CheckpointError(
             "--out", str(target), "it is there already: give a new folder, or remove it yourself"
+        )
+
+
+def _check_rows(rows: int, described: int, lora: Adapter | None) -> None:
+    """Tables have the rows that the configuration says, or those of an adapter that brings its tokenizer."""
+    if rows == described:
+        return
+    if lora is None or lora.whole(EMBEDDING) is None:
+        raise CheckpointError("vocab_size", described, f"the embedding has {rows} rows: say {rows}")
+    if not (lora.folder / "tokenizer.json").is_file():
+        raise CheckpointError(
+            "adapter",
+            f"{rows} rows",
+            f"the base has {described}: put the tokenizer.json with the new tokens beside it",
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,7 +131,9 @@ def llama_tokenizer(kind: str = "normalizer") -> Tokenizer:
     "normalizer" is what transformers converted until 4.40, "metaspace" what it converts today, "bytes" the
     byte-level BPE of Llama 3.
     """
-    text = [*corpus(PromptSpec()), "The patient slept well: slow waves, spindles and theta activity.\n"] * 3
+    lines = [*corpus(PromptSpec()), "The patient slept well: slow waves, spindles and theta activity.\n"]
+    # each digit is a token of its own, as in Llama: no stage is one token
+    text = [*string.digits, *(words for line in lines for words in re.split(r"\d", line))] * 3
     if kind == "bytes":
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
