@@ -200,8 +200,8 @@ class Adapter:
                 raise CheckpointError("adapter", name, f"DoRA of an embedding; {_PLAIN}")
         for name, change in self._changes.items():
             if "bias" in change.tensors:
-                pair = self._changes.get(name.removesuffix(".bias") + ".weight", change)
-                change.scale = pair.scale
+                beside = self._changes.get(name.removesuffix(".bias") + ".weight", change)
+                change.scale = beside.scale
         for module in saved if isinstance(saved, list) else []:
             if not any(re.search(rf"(^|\.){re.escape(str(module))}$", one) for one in self._wholes()):
                 raise CheckpointError(

@@ -87,7 +87,8 @@ def import_checkpoint(
     _check_rows(rows, int(shape.text["vocab_size"]), lora)
     config = _config(shape, paths.get("enhancement"), tokens, rows)
     drawn = sources.check(config)
-    _write(target, config, tokens, _finished(sources, config, tokens, drawn), shard_bytes)
+    processor = EegVlmProcessor.for_config(config, tokens.tokenizer, tokens.prompt)
+    _write(target, config, processor, _finished(sources, config, tokens, drawn), shard_bytes)
     return Imported(target, tuple(drawn), (*shape.notes, *tokens.notes, *sources.notes))
 
 
@@ -201,7 +202,7 @@ def _fresh(config: EegVlmConfig) -> dict[str, Tensor]:
 def _write(
     target: Path,
     config: EegVlmConfig,
-    tokens: ImportedTokens,
+    processor: EegVlmProcessor,
     weights: Iterator[tuple[str, Tensor]],
     shard_bytes: int,
 ) -> None:
@@ -211,7 +212,7 @@ def _write(
     try:
         write_shards(weights, staging, shard_bytes=shard_bytes)
         config.save_pretrained(staging)
-        EegVlmProcessor.for_config(config, tokens.tokenizer, tokens.prompt).save_pretrained(staging)
+        processor.save_pretrained(staging)
         staging.chmod(0o755)
         staging.replace(target)
     except BaseException:

@@ -242,7 +242,7 @@ def _text(fields: Fields, kind: str) -> tuple[dict[str, Any], SpecialTokens, lis
     rope, notes = rope_parameters(fields, positions)
     # transformers reads 8 where the field is not there, and one a head where it is null
     pairs = 8 if mistral and not fields.names("num_key_value_heads") else heads
-    text = {
+    text: dict[str, Any] = {
         "vocab_size": fields.integer("vocab_size", 32000),
         "hidden_size": hidden,
         "intermediate_size": fields.integer("intermediate_size", 14336 if mistral else 11008),
@@ -272,6 +272,10 @@ def _text(fields: Fields, kind: str) -> tuple[dict[str, Any], SpecialTokens, lis
             raise CheckpointError(
                 fields.path(field), text[field], f"{counted} {text[counted]} does not divide by it"
             )
+    if text["head_dim"] % 2:
+        raise CheckpointError(
+            fields.path("head_dim"), text["head_dim"], "give an even number: a head turns in pairs"
+        )
     if text["hidden_act"] not in ACT2FN:
         raise CheckpointError(
             fields.path("hidden_act"), text["hidden_act"], "give an activation of transformers"
@@ -307,6 +311,10 @@ def _vision(fields: Fields) -> dict[str, Any]:
     vision |= {
         field: _side(fields, field, getattr(defaults, field)) for field in ("image_size", "patch_size")
     }
+    if vision["patch_size"] > vision["image_size"]:
+        raise CheckpointError(
+            fields.path("patch_size"), vision["patch_size"], "a patch fits into the picture"
+        )
     vision["hidden_act"] = fields.text("hidden_act", str(defaults.hidden_act))
     vision["layer_norm_eps"] = fields.number("layer_norm_eps", float(defaults.layer_norm_eps))
     fields.finish()
@@ -326,9 +334,9 @@ def _vision(fields: Fields) -> dict[str, Any]:
 def _side(fields: Fields, field: str, default: Any) -> int:
     """The side of a square, as a number or as two equal ones."""
     value = fields.value(field, default)
-    sides = set(value) if isinstance(value, list) and len(value) == 2 else {value}
-    side = sides.pop() if len(sides) == 1 else None
-    if type(side) is not int or side < 1:
+    pair = value if isinstance(value, list) and len(value) == 2 else [value, value]
+    side = pair[0] if pair[0] == pair[1] else None
+    if type(side) is not int or not 1 <= side <= MAX_SIZE:
         raise CheckpointError(
             fields.path(field), value, "pictures and patches are squares: give one whole number"
         )

@@ -61,7 +61,8 @@ def import_tokens(folder: Path, special: SpecialTokens, adapter: Path | None = N
     rules = [] if _rules_begin_apart(tokenizer) else [f" {rule.id}" for rule in RULES.values()]
     _add_words(tokenizer, rules)
     _check(tokenizer, prompt)
-    added = {token: int(tokenizer.token_to_id(token)) for token in (*missing, *answers, *rules)}
+    places = tokenizer.get_vocab(with_added_tokens=True)
+    added = {token: places[token] for token in (*missing, *answers, *rules)}
     if added:
         notes.append(f"{len(added)} tokens are new: {', '.join(token.strip() for token in added)}")
     return ImportedTokens(tokenizer, prompt, added, tuple(notes))
@@ -116,8 +117,8 @@ def _steps(step: dict[str, Any] | None) -> list[dict[str, Any]]:
     """A step and the steps inside it."""
     if step is None:
         return []
-    inner = next((step[name] for name in ("normalizers", "pretokenizers", "decoders") if name in step), [])
-    return [step, *(deep for one in inner for deep in _steps(one))]
+    lists = [step[name] for name in ("normalizers", "pretokenizers", "decoders") if name in step]
+    return [step, *(deep for inner in lists for one in inner for deep in _steps(one))]
 
 
 def _without(step: dict[str, Any] | None, inner: str, kind: str) -> dict[str, Any] | None:

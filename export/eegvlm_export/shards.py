@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -85,9 +86,15 @@ class TensorFiles:
                 self._open[file] = _opened(file)
             except FileNotFoundError as error:
                 raise CheckpointError("checkpoint", str(file), "there is no such file") from error
+            except UnpicklingError as error:
+                raise CheckpointError(
+                    f"checkpoint: {file.name}",
+                    "holds more than tensors",
+                    "give weights alone, best as safetensors",
+                ) from error
             # each format has errors of its own for bytes that are not its own
-            except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
-                reason = str(error).partition("\n")[0][:160]
+            except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
+                reason = str(error).partition("\n")[0][:100]
                 raise CheckpointError(
                     f"checkpoint: {file.name}", f"cannot be read ({reason})", _AGAIN
                 ) from error
@@ -98,12 +105,13 @@ def _opened(file: Path) -> Any:
     if file.suffix == ".safetensors":
         return safe_open(str(file), framework="pt")
     # files from before PyTorch 1.6 are no archives and cannot be mapped
-    content = torch.load(file, map_location="cpu", mmap=is_zipfile(file), weights_only=True)
+    with warnings.catch_warnings(action="ignore"):
+        content = torch.load(file, map_location="cpu", mmap=is_zipfile(file), weights_only=True)
     if not isinstance(content, dict):
         raise ValueError(f"a {type(content).__name__}, no tensors by name")
     for name, value in content.items():
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(f"{name!r} is a {type(value).__name__}, no tensor")
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise ValueError(f"{name!r} is a {type(value).__name__}, no tensor by name")
     return content
 
 
