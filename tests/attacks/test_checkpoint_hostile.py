@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from eegvlm_export.importing import import_checkpoint, main
-from eegvlm_export.llava_config import read_llava
-from eegvlm_export.shards import TensorFiles
+from eegvlm_export.weights.import_llava import import_checkpoint, main
+from eegvlm_export.weights.llava_config import read_llava
+from eegvlm_export.weights.shards import TensorFiles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from eegvlm_export.checkpoint import Checkpoint
-from eegvlm_export.llava_config import SpecialTokens
-from eegvlm_export.llava_tokens import ImportedTokens, import_tokens
+from eegvlm_export.weights.checkpoint import Checkpoint
+from eegvlm_export.weights.llava_config import SpecialTokens
+from eegvlm_export.weights.llava_tokens import ImportedTokens, import_tokens
 from eegvlm_train.data.texts import AnswerTexts
-from eegvlm_train.tokenizer import build_tokenizer, corpus
+from eegvlm_train.model.tokenizer import build_tokenizer, corpus
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers
@@ -21,7 +21,14 @@ from eegvlm_rt.decoding import compile_grammar
 from eegvlm_rt.errors import CheckpointError
 from eegvlm_rt.prompt import PromptSpec
 from eegvlm_rt.rationale import RULES
-from tests.export.llava_models import ROWS, imported, llama_tokenizer, random_llava, save_llava, stored
+from tests.export.weights.llava_models import (
+    ROWS,
+    imported,
+    llama_tokenizer,
+    random_llava,
+    save_llava,
+    stored,
+)
 
 KINDS = ("normalizer", "metaspace", "bytes")
 LLAMA_2 = SpecialTokens((1,), (2,), (0,))

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 import transformers
-from eegvlm_export.importing import Imported, import_checkpoint
+from eegvlm_export.weights.import_llava import Imported, import_checkpoint
 from eegvlm_train.model import EegVlmForConditionalGeneration
-from eegvlm_train.tokenizer import build_tokenizer, corpus, model_vocabulary
+from eegvlm_train.model.tokenizer import build_tokenizer, corpus, model_vocabulary
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 

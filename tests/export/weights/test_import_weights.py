@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from eegvlm_export.checkpoint import Checkpoint
-from eegvlm_export.importing import main
-from eegvlm_export.shards import TensorFiles
+from eegvlm_export.weights.checkpoint import Checkpoint
+from eegvlm_export.weights.import_llava import main
+from eegvlm_export.weights.shards import TensorFiles
 from safetensors.torch import save_file
 
 from eegvlm_rt.errors import CheckpointError
-from tests.export.llava_models import (
+from tests.export.weights.llava_models import (
     VISION,
     Tensors,
     imported,

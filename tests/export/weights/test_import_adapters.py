@@ -12,12 +12,12 @@ import peft
 import pytest
 import torch
 import transformers
-from eegvlm_export.layouts import adapted_name
+from eegvlm_export.weights.layouts import adapted_name
 from peft.tuners.lora import LoraConfig
 from safetensors.torch import load_file, save_file
 
 from eegvlm_rt.errors import CheckpointError
-from tests.export.llava_models import (
+from tests.export.weights.llava_models import (
     imported,
     largest_difference,
     llama_tokenizer,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from eegvlm_train.tokenizer import corpus
+from eegvlm_train.model.tokenizer import corpus
 from tokenizers import AddedToken, Tokenizer
 
 from eegvlm_rt.decoding import compile_grammar

@@ -9,15 +9,22 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from eegvlm_export.config_fields import Fields
-from eegvlm_export.llava_config import read_clip, read_llava
-from eegvlm_export.rope_config import rope_parameters
+from eegvlm_export.weights.config_fields import Fields
+from eegvlm_export.weights.llava_config import read_clip, read_llava
+from eegvlm_export.weights.rope_config import rope_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from eegvlm_rt.errors import CheckpointError
-from tests.export.llava_models import imported, largest_difference, random_llava, reloaded, save_llava, stored
+from tests.export.weights.llava_models import (
+    imported,
+    largest_difference,
+    random_llava,
+    reloaded,
+    save_llava,
+    stored,
+)
 
 LLAMA3 = {
     "rope_type": "llama3",
