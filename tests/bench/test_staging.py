@@ -27,8 +27,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def stager_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stager of band powers, trained on a few made nights."""
-    from eegvlm_train.sleep_edf.stager import train_stager
     from eegvlm_train.sleep_edf.tables import TableNight
+    from eegvlm_train.teachers.band_power_training import train_stager
 
     nights = []
     for number in range(3):
