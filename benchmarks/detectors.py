@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import resample_poly
 
-from eegvlm_rt.evidence import Findings, measure_batch
+from eegvlm_rt.findings import Findings, measure_batch
 from eegvlm_rt.stages import STAGES
 
 OVERLAP = 0.2

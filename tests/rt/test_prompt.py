@@ -8,7 +8,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from eegvlm_rt.errors import InputError, RationaleError
-from eegvlm_rt.evidence import Findings, Rhythm
+from eegvlm_rt.findings import Findings, Rhythm
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import choices, compose
 from eegvlm_rt.stages import STAGES, Stage

@@ -10,25 +10,30 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "fit-simulator": (".sleep_edf.fit", "course and spectra of real nights, for the simulator"),
-    "simulate": (".simulate", "simulate and condition nights"),
+    "band-power": (".teachers.band_power_training", "the stager of band powers, from experts' stages"),
+    "simulate": (".prepare.simulate", "simulate and condition nights"),
     "prepare": (".prepare", "turn a real dataset into a training folder"),
     "label": (".teachers", "label nights by real-trained teachers"),
     "findings": (".data.findings", "measure the findings of every epoch"),
-    "tokenizer": (".tokenizer", "build the nano tokenizer"),
-    "train-enhancement": (".train_enhancement", "step 1: the enhancement module"),
-    "train-tower": (".train_tower", "step 2: the CLIP tower"),
-    "train-vision": (".train_vision", "steps 1 and 2 in one run"),
-    "language-model": (".language_models", "make a chat model the language model"),
-    "train-language": (".train_language", "step 3: projector and language model"),
-    "assemble": (".assembly", "the model that step 3 starts from"),
-    "merge": (".lora", "put an adapter into its checkpoint"),
-    "ablate": (".ablate", "what each part is worth: the variants of a recipe"),
-    "calibrate": (".calibrate", "temperatures, smoother, test for foreign signals"),
-    "evaluate": (".evaluate", "agreement, calibration, faithfulness"),
-    "report": (".report", "every evaluation, and the tables of the documentation"),
+    "tokenizer": (".model.tokenizer", "build the nano tokenizer"),
+    "train-enhancement": (".steps.enhancement", "step 1: the enhancement module"),
+    "train-tower": (".steps.tower", "step 2: the CLIP tower"),
+    "train-vision": (".steps.vision", "steps 1 and 2 in one run"),
+    "language-model": (".model.language_models", "make a chat model the language model"),
+    "train-language": (".steps.language", "step 3: projector and language model"),
+    "assemble": (".model.assembly", "the model that step 3 starts from"),
+    "merge": (".model.lora", "put an adapter into its checkpoint"),
+    "ablate": (".steps.ablate", "what each part is worth: the variants of a recipe"),
+    "calibrate": (".evaluation.calibrate", "temperatures, smoother, test for foreign signals"),
+    "evaluate": (".evaluation.evaluate", "agreement, calibration, faithfulness"),
+    "report": (".evaluation.pages", "every evaluation, and the tables of the documentation"),
     "reproduce": (".reproduce", "from a dataset of scored nights to the tables, in one command"),
-    "realism": (".realism", "simulated against real recordings"),
+    "realism": (".evaluation.realism", "simulated against real recordings"),
 }
+
+
+_EXTRAS = {"lora": ("peft", "bitsandbytes", "gguf"), "peers": ("gssc", "lightgbm", "mne", "yasa")}
+"""The extra that installs a module, "train" where none is named."""
 
 
 def _usage() -> str:
@@ -50,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
         return run(rest) or 0
     except ModuleNotFoundError as error:
-        extra = "lora" if error.name in ("peft", "bitsandbytes", "gguf") else "train"
+        extra = next((name for name, parts in _EXTRAS.items() if error.name in parts), "train")
         print(f"{error.name}: not installed; pip install 'eegvlm-rt[{extra}]'", file=sys.stderr)
         return 2
     except (FileNotFoundError, ValueError) as error:
