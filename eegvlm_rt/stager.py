@@ -409,7 +409,8 @@ class Stager:
         return self.mode if mode is None else Mode.parse(mode)
 
 
-_HEAD_BATCH: Final = 16
+_HEAD_BATCH: Final = 4
+"""Epochs that the head reads together: their pictures fit into a processor's second-level cache."""
 
 _default: Stager | None = None
 _lock = threading.Lock()
