@@ -201,7 +201,10 @@ class StagePrediction:
     rationale: Rationale | None
     rationale_text: str
     finish: Finish
-    findings: Findings = _MeasuredField()  # type: ignore[assignment]
+    if TYPE_CHECKING:
+        findings: Findings
+    else:
+        findings: Findings = _MeasuredField()
     checks: tuple[ClaimCheck, ...]
     timing: Timing
     quality: Quality
