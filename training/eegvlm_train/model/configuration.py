@@ -46,16 +46,16 @@ class EegVlmConfig(PretrainedConfig):
     `eegvlm_rt.signal.conditioning.Preprocessing`; `None` means their defaults. CLIP's patches are squares of
     its `patch_size`, or `patch_shape` (height, width) pixels; P of them tile the picture.
 
-    `visual_tokens` "both" is the paper's multi-level alignment: the P projected patches, then the same with the
-    projected high-level features added. "fused" leaves only the second half. "low" and "high" leave only one
-    of the two levels: the model's ablations. A convolutional enhancement network ("convnext", "resnet") has one
-    high-level vector, added to every patch; a trace reader ("eegvlm_trace") has T of them in time, and a patch
-    gets that of its own time. `memory_size` above 0 adds the night memory: `memory_members` recurrent units of
-    this size.
+    `visual_tokens` "both" is the paper's multi-level alignment: the P projected patches, then the same with
+    the projected high-level features added. "fused" leaves only the second half. "low" and "high" leave only
+    one of the two levels: the model's ablations. A convolutional enhancement network ("convnext", "resnet")
+    has one high-level vector, added to every patch; a trace reader ("eegvlm_trace") has T of them in time,
+    and a patch gets that of its own time. `memory_size` above 0 adds the night memory: `memory_members`
+    recurrent units of this size.
 
     Raises ValueError for another enhancement network, for patches that do not tile the picture or do not
-    divide its time as the high-level features do, for a CLIP tower too short for `vision_feature_layer`, for a
-    `projector` other than "mlp2x_gelu" and for other `visual_tokens`.
+    divide its time as the high-level features do, for a CLIP tower too short for `vision_feature_layer`, for
+    a `projector` other than "mlp2x_gelu" and for other `visual_tokens`.
     """
 
     model_type = "eegvlm"
@@ -158,7 +158,8 @@ class EegVlmConfig(PretrainedConfig):
 
     @property
     def pooled_size(self) -> int:
-        """F: length of the picture's pooled high-level feature, from which the stage head and the memory read."""
+        """F: length of the picture's pooled high-level feature, from which the stage head and the memory
+        read."""
         pooled = getattr(self.enhancement_config, "pooled_size", None)
         return int(pooled or self.vision_config.hidden_size)
 

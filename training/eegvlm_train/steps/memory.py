@@ -1,8 +1,8 @@
 """The night memory learns to stage an epoch in its night.
 
-`python -m eegvlm_train train-memory DATA OUT --vision V`: the enhancement module of V stays as it is and reads
-every epoch once; recurrent units then learn, over stretches of the nights, what the teachers say who know the
-night. OUT becomes V with its memory trained.
+`python -m eegvlm_train train-memory DATA OUT --vision V`: the enhancement module of V stays as it is and
+reads every epoch once; recurrent units then learn, over stretches of the nights, what the teachers say who
+know the night. OUT becomes V with its memory trained.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def train_memory(
     resume: bool = False,
     tensorboard: bool = False,
 ) -> int:
-    """Train the memory of the checkpoint `vision` and leave the checkpoint in `out`. Returns the steps done."""
+    """Train the memory of the checkpoint `vision` and leave the checkpoint in `out`. Returns the steps
+    done."""
     model = EegVlmForConditionalGeneration.from_pretrained(vision, dtype=torch.float32).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
