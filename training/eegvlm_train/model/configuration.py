@@ -118,10 +118,18 @@ class EegVlmConfig(PretrainedConfig):
             raise ValueError(
                 f"patch_shape: {height} x {width}; patches must tile a picture of {side} x {side}"
             )
-        steps, patches = self.high_level_steps, self.num_patches
-        if steps > 1 and max(steps, patches) % min(steps, patches):
+        steps, segments = self.high_level_steps, self.patch_segments
+        if steps == 1:
+            return
+        if self.patch_grid[0] % self.enhancement_config.rows:
             raise ValueError(
-                f"patch_shape: {patches} patches; {steps} high-level features do not divide among them"
+                f"patch_shape: {height} x {width}; {self.patch_grid[0]} patches from top to bottom do not "
+                f"divide among {self.enhancement_config.rows} rows"
+            )
+        if max(steps, segments) % min(steps, segments):
+            raise ValueError(
+                f"patch_shape: {height} x {width}; {steps} high-level features do not divide among "
+                f"{segments} segments of time"
             )
 
     @property
@@ -150,6 +158,12 @@ class EegVlmConfig(PretrainedConfig):
         """P: patches of one picture."""
         down, across = self.patch_grid
         return down * across
+
+    @property
+    def patch_segments(self) -> int:
+        """Segments of time that patches show: those above one another in a row of the trace show the same."""
+        rows = getattr(self.enhancement_config, "rows", self.patch_grid[0])
+        return int(rows * self.patch_grid[1])
 
     @property
     def high_level_steps(self) -> int:

@@ -151,10 +151,19 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
 
         One vector for the whole picture goes to every patch, as in the paper.
         """
-        steps, patches = high.shape[1], self.config.num_patches
-        if steps > patches:
-            return high.unflatten(1, (patches, steps // patches)).mean(2)
-        return high.repeat_interleave(patches // steps, dim=1)
+        steps, patches, segments = high.shape[1], self.config.num_patches, self.config.patch_segments
+        if steps == 1:
+            return high.expand(-1, patches, -1)
+        if steps > segments:
+            high = high.unflatten(1, (segments, steps // segments)).mean(2)
+        else:
+            high = high.repeat_interleave(segments // steps, dim=1)
+        # Patches that stand above one another in a row of the trace show the same time.
+        above = patches // segments
+        if above == 1:
+            return high
+        by_row = high.unflatten(1, (-1, 1, self.config.patch_grid[1]))
+        return by_row.expand(-1, -1, above, -1, -1).flatten(1, 3)
 
     def fuse(self, low: Tensor, high: Tensor) -> Tensor:
         """Low (n, P, Dv) and high (n, T, Dv) -> visual tokens: p, then p + projected high of its time (n, 2P,
