@@ -235,6 +235,17 @@ def test_a_tower_whose_patches_are_not_shown_is_not_trained() -> None:
     assert not any(p.requires_grad for p in model.vision_tower.parameters())
 
 
+@pytest.mark.parametrize(("rows", "steps"), [(1, 7), (3, 21), (6, 42)])
+def test_a_trace_reader_has_the_rows_of_its_picture(rows: int, steps: int) -> None:
+    config = vision_preset("nano", rows=rows)
+    assert config.render is not None
+    assert config.render["rows"] == config.enhancement_config.rows == rows
+    assert config.high_level_steps == steps
+    model = EegVlmForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        assert model.visual(pictures(1)).visual_tokens.shape[1] == 42
+
+
 def test_the_vision_steps_carry_a_stand_in_for_the_language_model() -> None:
     config = vision_preset("paper", rows=2)
     assert config.render is not None

@@ -178,6 +178,9 @@ def vision_preset(name: str, rows: int | None = None) -> EegVlmConfig:
     config = preset(name)
     if rows is not None:
         config.render = replace(RenderSpec.from_dict(config.render or {}), rows=rows).to_dict()
+        if isinstance(config.enhancement_config, TraceConfig):
+            shape = config.enhancement_config.to_dict()
+            config.enhancement_config = TraceConfig(**shape | {"rows": rows})
     config.text_config = LlamaConfig(
         vocab_size=64,
         hidden_size=64,

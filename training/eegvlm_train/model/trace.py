@@ -56,8 +56,9 @@ class TraceConfig(PretrainedConfig):
             if steps % stride:
                 raise ValueError(f"strides: {list(strides)}; {steps} steps do not divide by {stride}")
             steps //= stride
+        # What was saved beside the shape follows from it.
+        super().__init__(**{name: value for name, value in kwargs.items() if name != "steps"})
         self.steps = steps
-        super().__init__(**kwargs)
 
     @property
     def pooled_size(self) -> int:
