@@ -24,7 +24,7 @@ def courses() -> Courses:
 
 
 def test_a_window_lies_in_one_night(courses: Courses) -> None:
-    drawn = draw_courses(courses, 10, 500, np.random.default_rng(0))
+    drawn = draw_courses(courses, 10, 3000, np.random.default_rng(0))
     starts = next(drawn)
     ends = starts + 9
     assert (courses.night[starts] == courses.night[ends]).all()
@@ -47,7 +47,7 @@ def test_batches_hold_the_epochs_in_order(courses: Courses) -> None:
     torch.testing.assert_close(batch.weight, torch.ones(2, 10))
 
 
-def test_a_share_of_the_stretches_loses_epochs_each_at_most_a_quarter_of_an_hour_at_once(
+def test_a_share_of_the_stretches_loses_epochs(
     courses: Courses,
 ) -> None:
     make = MemoryBatches(courses, window=40, absent_share=0.5, balance=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from eegvlm_train.data.courses import Courses, MemoryBatches
 from eegvlm_train.data.language import LanguageBatches
 from eegvlm_train.data.nightset import load_nights
 from eegvlm_train.model import EegVlmForConditionalGeneration, EegVlmProcessor, preset
+from eegvlm_train.model.assembly import NIGHT_TOKEN
 from eegvlm_train.model.memory import NightMemory, mean_opinion
 from eegvlm_train.model.tokenizer import build_tokenizer, model_vocabulary
 from eegvlm_train.settings import LanguageSettings, MemorySettings
 from eegvlm_train.steps.language import LanguageStep, night_states
 from eegvlm_train.steps.memory import MemoryStep, amplified_courses, remember
+
+from eegvlm_rt.prompt import PromptSpec
 
 SMALL = ["--threads", "1", "--set", "batch_size=4", "--set", "workers=0", "--set", "log_every=1"]
 SMALL += ["--set", "warmup_steps=1"]
@@ -107,15 +111,19 @@ def test_what_is_remembered_is_what_the_memory_says_from_each_begin() -> None:
 @pytest.fixture(scope="module")
 def step() -> LanguageStep:
     torch.manual_seed(0)
-    tokenizer = build_tokenizer()
+    prompt = PromptSpec(night=NIGHT_TOKEN)
+    tokenizer = build_tokenizer(prompt)
     config = preset("nano", model_vocabulary(tokenizer))
     config.text_config.num_hidden_layers = 1
     model = EegVlmForConditionalGeneration(config).eval()
-    return LanguageStep(model, EegVlmProcessor.for_config(config, tokenizer), LanguageSettings()).eval()
+    return LanguageStep(
+        model, EegVlmProcessor.for_config(config, tokenizer, prompt), LanguageSettings()
+    ).eval()
 
 
 def test_a_sample_that_knows_its_night_has_the_memorys_token(nights_folder: Path, step: LanguageStep) -> None:
     nights = load_nights(nights_folder, "train")
+    nights = replace(nights, context=np.roll(nights.teacher, 1, axis=0))
     memory = night_states(step.model, nights, LanguageSettings(workers=0))
     assert memory is not None
     assert memory.states.shape == (len(nights), step.model.memory.state_size)

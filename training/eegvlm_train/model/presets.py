@@ -179,8 +179,9 @@ def vision_preset(name: str, rows: int | None = None) -> EegVlmConfig:
     if rows is not None:
         config.render = replace(RenderSpec.from_dict(config.render or {}), rows=rows).to_dict()
         if isinstance(config.enhancement_config, TraceConfig):
-            shape = config.enhancement_config.to_dict()
-            config.enhancement_config = TraceConfig(**shape | {"rows": rows})
+            shape = config.enhancement_config.to_dict() | {"rows": rows}
+            shape.pop("model_type", None)
+            config.enhancement_config = TraceConfig(**shape)
     config.text_config = LlamaConfig(
         vocab_size=64,
         hidden_size=64,
