@@ -31,8 +31,8 @@ def broadcasting() -> EegVlmForConditionalGeneration:
     return EegVlmForConditionalGeneration(config).eval()
 
 
-def test_nano_fits_five_million_parameters(nano: EegVlmForConditionalGeneration) -> None:
-    assert 4e6 < sum(p.numel() for p in nano.parameters()) <= 5e6
+def test_nano_fits_six_million_parameters(nano: EegVlmForConditionalGeneration) -> None:
+    assert 4e6 < sum(p.numel() for p in nano.parameters()) <= 6e6
 
 
 def test_nano_turns_a_picture_into_42_visual_tokens(nano: EegVlmForConditionalGeneration) -> None:

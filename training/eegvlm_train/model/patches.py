@@ -22,7 +22,7 @@ class RowPatchEmbeddings(nn.Module):
         self.position_embedding = nn.Embedding(num_patches + 1, size)
 
     def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
-        """(n, channels, H, W) -> (n, 1 + P, Dv). Raises ValueError where CLIP is asked for another picture size."""
+        """(n, channels, H, W) -> (n, 1 + P, Dv). Raises ValueError for pictures of another size."""
         if interpolate_pos_encoding:
             raise ValueError("interpolate_pos_encoding: True; these patches have places for one picture size")
         patches = self.patch_embedding(pixel_values).flatten(2).transpose(1, 2)
