@@ -76,9 +76,9 @@ class RunSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionSettings(RunSettings):
     """Steps 1 and 2. `gain_share` of the pictures get a log-uniform gain; weights are those of the loss
-    terms: `findings_weight` and `local_weight` for the CLIP tower, `head_...` for the enhancement module, whose
-    stages agree less with the teacher the more it must say beside them. `rows` replaces the number of rows that
-    the preset folds its picture into.
+    terms: `findings_weight` and `local_weight` for the CLIP tower, `head_...` for the enhancement module,
+    whose stages agree less with the teacher the more it must say beside them. `rows` replaces the number of
+    rows that the preset folds its picture into.
     """
 
     rows: int | None = None
@@ -96,8 +96,9 @@ class VisionSettings(RunSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySettings(RunSettings):
-    """The night memory: stretches of `window` epochs, of which `absent_share` lose some; `dropout` of what was
-    read of each epoch; `rearranged_share` and `noise` as in `MemoryBatches`. Every night is read `gain_copies` times more, each time with a gain drawn log-uniformly."""
+    """The night memory: courses of `window` epochs, of which `absent_share` lose some; `dropout` of what was
+    read of each epoch; `rearranged_share` and `noise` as in `MemoryBatches`. Every night is read `gain_copies`
+    times more, each time with a gain drawn log-uniformly."""
 
     batch_size: int = 64
     steps: int = 3000
@@ -119,8 +120,9 @@ class LanguageSettings(RunSettings):
     """Step 3. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
     `stage_weight` in the slots that settle the stage. `sharpen` is the power put on the teacher's
     probabilities. `findings_noise` is the share of texts that state some findings wrongly and go on from
-    there. `cot_weight` 0 trains without a chain of thought. `visual_tokens` replaces the preset's. `memory_share`
-    of the samples know their night by the memory's token, and learn the stages of who knows it too.
+    there. `cot_weight` 0 trains without a chain of thought. `visual_tokens` replaces the preset's.
+    `memory_share` of the samples know their night by the memory's token, and learn the stages of who knows it
+    too.
 
     `tuning`: every weight of the language model ("full"), adapters of rank `lora_rank` beside it ("lora"),
     or the same beside layers held in 4 bits ("qlora"). `learning_rate` is that of what is tuned,

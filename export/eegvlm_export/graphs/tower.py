@@ -107,7 +107,8 @@ class MemoryGraph(nn.Module):
     def forward(
         self, high_level: Tensor, stage_logits: Tensor, present: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(1, F), (1, 5), (1, 1), (1, S) -> log-probabilities (1, 5), memory token (1, D), next state (1, S)."""
+        """(1, F), (1, 5), (1, 1), (1, S) -> log-probabilities (1, 5), memory token (1, D), next state (1,
+        S)."""
         logits, state = self.memory(high_level, stage_logits, present, state)
         return logits, self.night_token(state, logits), state
 

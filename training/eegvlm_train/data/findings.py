@@ -106,7 +106,8 @@ class FindingsTable:
 
 
 def halves(spans: Iterable[tuple[float, float]]) -> int:
-    """The half seconds of an epoch that (onset_s, duration_s) cover, as bits, the first half second lowest."""
+    """The half seconds of an epoch that (onset_s, duration_s) cover, as bits, the first half second
+    lowest."""
     covered = 0
     for onset_s, duration_s in spans:
         first, last = int(2.0 * onset_s), min(HALVES - 1, int(2.0 * (onset_s + duration_s)))

@@ -38,8 +38,8 @@ class LanguageBatch(PictureBatch):
     """`ids` int64 (n, T) text behind the visual tokens; `weights` float32 (n, T) of each as a target.
 
     `stage_place` int64 (n,): where in `ids` the rule begins, which settles the stage. `rule_shares` float32
-    (n, rules): the teacher's probabilities there, of which the text follows a draw. `remembered` bool (n,): the
-    sample knows its night, by the memory's `states` float16 (n, S) and `night_logits` float32 (n, 5).
+    (n, rules): the teacher's probabilities there, of which the text follows a draw. `remembered` bool (n,):
+    the sample knows its night, by the memory's `states` float16 (n, S) and `night_logits` float32 (n, 5).
     """
 
     ids: Tensor
@@ -53,7 +53,8 @@ class LanguageBatch(PictureBatch):
 
 @dataclass(frozen=True, slots=True)
 class NightStates:
-    """What the night memory holds after each of n epochs: `states` float16 (n, S), `logits` float32 (n, 5)."""
+    """What the night memory holds after each of n epochs: `states` float16 (n, S), `logits` float32 (n,
+    5)."""
 
     states: NDArray[np.float16]
     logits: NDArray[np.float32]

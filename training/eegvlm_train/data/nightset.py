@@ -30,8 +30,8 @@ night, or a day awake, as well as a whole night."""
 
 @dataclass(frozen=True, slots=True)
 class NightSet:
-    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `night` int32 (n,) index into `names`;
-    `findings` or None.
+    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `night` int32 (n,) index into
+    `names`; `findings` or None.
 
     Two opinions on each epoch, float32 (n, 5), rows sum to 1: `teacher` of who saw the epoch alone, which the
     networks that see it alone learn from, and `context` of who knows its night, for the memory.

@@ -1,8 +1,9 @@
 """Nights as other amplifiers, electrodes and people would have given them; what comes out is labelled anew.
 
-A student of one simulator learns its spectra. Each variation keeps what a scorer reads and changes what differs
-between recordings: the gain, the tilt of the spectrum, its noise, the polarity, and how clearly stages stand
-apart. The teachers label the varied night, so a variation that does change the stage is no wrong label.
+A student of one simulator learns its spectra. Each variation keeps what a scorer reads and changes what
+differs between recordings: the gain, the tilt of the spectrum, its noise, the polarity, and how clearly
+stages stand apart. The teachers label the varied night, so a variation that does change the stage is no wrong
+label.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _STRETCH_S = 300.0
 
 
 def vary_night(rng: np.random.Generator, samples_uv: Float32, sfreq: float) -> Float32:
-    """A varied copy of (n,) µV: mixed, equalized, with noise, turned over and amplified, each by its own draw."""
+    """A varied copy of (n,) µV: mixed, equalized, with noise, turned over and amplified, each by its own
+    draw."""
     varied = samples_uv
     if rng.random() < 0.4:
         varied = _mixed(rng, varied, sfreq)

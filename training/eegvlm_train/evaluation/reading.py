@@ -24,8 +24,8 @@ def read_epochs(
     workers: int,
     gain: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
-    """Pooled features (n, F) and stage logits (n, 5) of every epoch, on the device the model is on; `gain` (n,)
-    of every epoch, where there is one."""
+    """Pooled features (n, F) and stage logits (n, 5) of every epoch, on the device the model is on; `gain`
+    (n,) of every epoch, where there is one."""
     device = next(model.parameters()).device
     spec = render_spec(model.config.render)
     normalize = Normalize(spec).to(device)

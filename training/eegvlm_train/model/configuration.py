@@ -46,16 +46,16 @@ class EegVlmConfig(PretrainedConfig):
     `eegvlm_rt.signal.conditioning.Preprocessing`; `None` means their defaults. CLIP's patches are squares of
     its `patch_size`, or `patch_shape` (height, width) pixels; P of them tile the picture.
 
-    `visual_tokens` "both" is the paper's multi-level alignment: the P projected patches, then the same with the
-    projected high-level features added. "fused" leaves only the second half. "low" and "high" leave only one
-    of the two levels: the model's ablations. A convolutional enhancement network ("convnext", "resnet") has one
-    high-level vector, added to every patch; a trace reader ("eegvlm_trace") has T of them in time, and a patch
-    gets that of its own time. `memory_size` above 0 adds the night memory: `memory_members` recurrent units of
-    this size.
+    `visual_tokens` "both" is the paper's multi-level alignment: the P projected patches, then the same with
+    the projected high-level features added. "fused" leaves only the second half. "low" and "high" leave only
+    one of the two levels: the model's ablations. A convolutional enhancement network ("convnext", "resnet")
+    has one high-level vector, added to every patch; a trace reader ("eegvlm_trace") has T of them in time,
+    and a patch gets that of its own time. `memory_size` above 0 adds the night memory: `memory_members`
+    recurrent units of this size.
 
     Raises ValueError for another enhancement network, for patches that do not tile the picture or do not
-    divide its time as the high-level features do, for a CLIP tower too short for `vision_feature_layer`, for a
-    `projector` other than "mlp2x_gelu" and for other `visual_tokens`.
+    divide its time as the high-level features do, for a CLIP tower too short for `vision_feature_layer`, for
+    a `projector` other than "mlp2x_gelu" and for other `visual_tokens`.
     """
 
     model_type = "eegvlm"
@@ -118,10 +118,18 @@ class EegVlmConfig(PretrainedConfig):
             raise ValueError(
                 f"patch_shape: {height} x {width}; patches must tile a picture of {side} x {side}"
             )
-        steps, patches = self.high_level_steps, self.num_patches
-        if steps > 1 and max(steps, patches) % min(steps, patches):
+        steps, segments = self.high_level_steps, self.patch_segments
+        if steps == 1:
+            return
+        if self.patch_grid[0] % self.enhancement_config.rows:
             raise ValueError(
-                f"patch_shape: {patches} patches; {steps} high-level features do not divide among them"
+                f"patch_shape: {height} x {width}; {self.patch_grid[0]} patches from top to bottom do not "
+                f"divide among {self.enhancement_config.rows} rows"
+            )
+        if max(steps, segments) % min(steps, segments):
+            raise ValueError(
+                f"patch_shape: {height} x {width}; {steps} high-level features do not divide among "
+                f"{segments} segments of time"
             )
 
     @property
@@ -152,13 +160,20 @@ class EegVlmConfig(PretrainedConfig):
         return down * across
 
     @property
+    def patch_segments(self) -> int:
+        """Segments of time that patches show: those above one another in a row of the trace show the same."""
+        rows = getattr(self.enhancement_config, "rows", self.patch_grid[0])
+        return int(rows * self.patch_grid[1])
+
+    @property
     def high_level_steps(self) -> int:
         """T: high-level features of one picture; 1 where they stand for the whole of it."""
         return int(getattr(self.enhancement_config, "steps", 1))
 
     @property
     def pooled_size(self) -> int:
-        """F: length of the picture's pooled high-level feature, from which the stage head and the memory read."""
+        """F: length of the picture's pooled high-level feature, from which the stage head and the memory
+        read."""
         pooled = getattr(self.enhancement_config, "pooled_size", None)
         return int(pooled or self.vision_config.hidden_size)
 

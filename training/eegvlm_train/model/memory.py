@@ -14,7 +14,8 @@ __all__ = ["NightMemory"]
 
 
 class NightMemory(nn.Module):
-    """`members` gated recurrent units (Cho et al. 2014) of `size` each, side by side; their opinions are averaged.
+    """`members` gated recurrent units (Cho et al. 2014) of `size` each, side by side; their opinions are
+    averaged.
 
     The members see the same and differ in their starting weights, as an ensemble does; a state holds all of
     them, S = members * size numbers. An epoch without a signal is told by `present` 0: time has passed.
@@ -35,7 +36,8 @@ class NightMemory(nn.Module):
         return self.members * self.size
 
     def inputs(self, features: Tensor, stage_logits: Tensor, present: Tensor) -> Tensor:
-        """(..., F), (..., 5), (..., 1) -> (..., F + 6): what a member reads of an epoch; zeros where it is absent."""
+        """(..., F), (..., 5), (..., 1) -> (..., F + 6): what a member reads of an epoch; zeros where it is
+        absent."""
         view = torch.cat([self.norm(features), stage_logits.log_softmax(-1)], dim=-1)
         return torch.cat([view * present, present], dim=-1)
 

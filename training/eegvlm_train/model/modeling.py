@@ -26,7 +26,8 @@ __all__ = [
 
 
 class Perception(NamedTuple):
-    """What the enhancement module reads of n pictures: `stage_logits` (n, 5), `pooled` (n, F), `high` (n, T, Dv).
+    """What the enhancement module reads of n pictures: `stage_logits` (n, 5), `pooled` (n, F), `high` (n, T,
+    Dv).
 
     `high` are the high-level features, T of them in time or one for the whole picture; `local` (n, C, ...) is
     the map that they come from, of the network's own size.
@@ -71,8 +72,8 @@ class VisualEnhancementModule(nn.Module):
         return Perception(self.stage_head(pooled), pooled, pooled[:, None], output.last_hidden_state)
 
     def high_of(self, seen: Perception) -> Tensor:
-        """The high-level features (n, T, Dv) of what was read, computed anew: where they are in time, no stage
-        depends on them, and they may learn while the module stays as it is."""
+        """The high-level features (n, T, Dv) of what was read, computed anew: where they are in time, no
+        stage depends on them, and they may learn while the module stays as it is."""
         return self.to_high(seen.local.transpose(1, 2)) if self.in_time else seen.high
 
 
@@ -150,20 +151,30 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
 
         One vector for the whole picture goes to every patch, as in the paper.
         """
-        steps, patches = high.shape[1], self.config.num_patches
-        if steps > patches:
-            return high.unflatten(1, (patches, steps // patches)).mean(2)
-        return high.repeat_interleave(patches // steps, dim=1)
+        steps, patches, segments = high.shape[1], self.config.num_patches, self.config.patch_segments
+        if steps == 1:
+            return high.expand(-1, patches, -1)
+        if steps > segments:
+            high = high.unflatten(1, (segments, steps // segments)).mean(2)
+        else:
+            high = high.repeat_interleave(segments // steps, dim=1)
+        # Patches that stand above one another in a row of the trace show the same time.
+        above = patches // segments
+        if above == 1:
+            return high
+        by_row = high.unflatten(1, (-1, 1, self.config.patch_grid[1]))
+        return by_row.expand(-1, -1, above, -1, -1).flatten(1, 3)
 
     def fuse(self, low: Tensor, high: Tensor) -> Tensor:
-        """Low (n, P, Dv) and high (n, T, Dv) -> visual tokens: p, then p + projected high of its time (n, 2P, D);
-        the second half alone where `visual_tokens` are "fused"."""
+        """Low (n, P, Dv) and high (n, T, Dv) -> visual tokens: p, then p + projected high of its time (n, 2P,
+        D); the second half alone where `visual_tokens` are "fused"."""
         patches = self.projector(low)
         fused = patches + self.align(self.projector(high))
         return fused if self.config.visual_tokens == "fused" else torch.cat([patches, fused], dim=1)
 
     def tokens(self, pixel_values: Tensor, high: Tensor) -> Tensor:
-        """Visual tokens (n, V, D) of pictures (n, 3, H, W) whose high-level features are `high` (n, T, Dv)."""
+        """Visual tokens (n, V, D) of pictures (n, 3, H, W) whose high-level features are `high` (n, T,
+        Dv)."""
         if self.config.visual_tokens == "high":
             projected: Tensor = self.projector(high)
             return projected

@@ -21,8 +21,10 @@ class RowPatchEmbeddings(nn.Module):
         self.patch_embedding = nn.Conv2d(config.num_channels, size, shape, stride=shape, bias=False)
         self.position_embedding = nn.Embedding(num_patches + 1, size)
 
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """(n, channels, H, W) -> (n, 1 + P, Dv)."""
+    def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
+        """(n, channels, H, W) -> (n, 1 + P, Dv). Raises ValueError for pictures of another size."""
+        if interpolate_pos_encoding:
+            raise ValueError("interpolate_pos_encoding: True; these patches have places for one picture size")
         patches = self.patch_embedding(pixel_values).flatten(2).transpose(1, 2)
         first = self.class_embedding.expand(patches.shape[0], 1, -1)
         embeddings: Tensor = torch.cat([first, patches], dim=1) + self.position_embedding.weight

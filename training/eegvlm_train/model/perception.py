@@ -114,9 +114,9 @@ def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor
 
 
 def local_loss(outputs: Tensor, signal_uv: Tensor, events: Tensor, absolute: Tensor) -> Tensor:
-    """Loss of local values (n, segments, 9) against those of the signal (n, T) and its spindles and K-complexes,
-    `events` (n, 2, halves), which are defined in µV and count only where `absolute` (n,) says that the signal
-    kept its gain."""
+    """Loss of local values (n, segments, 9) against those of the signal (n, T) and its spindles and
+    K-complexes, `events` (n, 2, halves), which are defined in µV and count only where `absolute` (n,) says
+    that the signal kept its gain."""
     values, opinions = outputs.float().split((_LOCAL_VALUES, 2), dim=-1)
     segments = outputs.shape[1]
     smooth = F.smooth_l1_loss(values, local_targets(signal_uv, segments))

@@ -41,7 +41,7 @@ _LLAMA_TOKENS: dict[str, Any] = {
 
 
 def nano(vocab_size: int = 1024) -> EegVlmConfig:
-    """About 4 M parameters; trained from scratch, shipped in the wheel. P = 42, Dv = 128, T = 42, 42 visual
+    """5.7 M parameters; trained from scratch, shipped in the wheel. P = 42, Dv = 128, T = 42, 42 visual
     tokens and one of the night memory.
 
     A CLIP patch is as tall as a row and 48 pixels (0.71 s) wide; so is what a high-level feature stands for.
@@ -178,6 +178,10 @@ def vision_preset(name: str, rows: int | None = None) -> EegVlmConfig:
     config = preset(name)
     if rows is not None:
         config.render = replace(RenderSpec.from_dict(config.render or {}), rows=rows).to_dict()
+        if isinstance(config.enhancement_config, TraceConfig):
+            shape = config.enhancement_config.to_dict() | {"rows": rows}
+            shape.pop("model_type", None)
+            config.enhancement_config = TraceConfig(**shape)
     config.text_config = LlamaConfig(
         vocab_size=64,
         hidden_size=64,

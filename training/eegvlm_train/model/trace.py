@@ -1,8 +1,8 @@
 """The visual enhancement module of our own sizes: it reads the picture as the graph of a function of time.
 
 A picture of an EEG is a curve y(t), folded into rows. A square patch sees a piece of that curve and of its
-neighbors above and below; a column as tall as a row sees the whole value of the curve at its time. So the stem
-is one convolution as tall as a row and `columns` wide, the rows are joined to one sequence in time, and
+neighbors above and below; a column as tall as a row sees the whole value of the curve at its time. So the
+stem is one convolution as tall as a row and `columns` wide, the rows are joined to one sequence in time, and
 one-dimensional residual blocks read on.
 """
 
@@ -56,8 +56,9 @@ class TraceConfig(PretrainedConfig):
             if steps % stride:
                 raise ValueError(f"strides: {list(strides)}; {steps} steps do not divide by {stride}")
             steps //= stride
+        # What was saved beside the shape follows from it.
+        super().__init__(**{name: value for name, value in kwargs.items() if name != "steps"})
         self.steps = steps
-        super().__init__(**kwargs)
 
     @property
     def pooled_size(self) -> int:

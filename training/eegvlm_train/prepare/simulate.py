@@ -44,8 +44,8 @@ def condition_night(
 
 
 def write_night(seed: int, folder: Path, hours: float, varied_share: float = 0.0) -> Path:
-    """Simulate, condition and write one night; an existing file is left as it is. `varied_share` is the chance
-    that the night is varied (`data.varying`) before anything else sees it."""
+    """Simulate, condition and write one night; an existing file is left as it is. `varied_share` is the
+    chance that the night is varied (`data.varying`) before anything else sees it."""
     path = night_path(folder, seed)
     if path.exists():
         return path

@@ -139,8 +139,8 @@ def validate_language(
     memory: NightStates | None = None,
 ) -> dict[str, float]:
     """Losses, and agreement with the teacher's stages: of the direct answer, and of the rule's stage after
-    the measured findings as they should be stated ("cot_given_findings"). Where there is a memory, every sample
-    knows its night, and is held against who knows it too."""
+    the measured findings as they should be stated ("cot_given_findings"). Where there is a memory, every
+    sample knows its night, and is held against who knows it too."""
     assert isinstance(module, LanguageStep)
     module.eval()
     device = module.prefix_ids.device

@@ -1,13 +1,14 @@
 """The night memory learns to stage an epoch in its night.
 
-`python -m eegvlm_train train-memory DATA OUT --vision V`: the enhancement module of V stays as it is and reads
-every epoch once; recurrent units then learn, over stretches of the nights, what the teachers say who know the
-night. OUT becomes V with its memory trained.
+`python -m eegvlm_train train-memory DATA OUT --vision V`: the enhancement module of V stays as it is and
+reads every epoch once; recurrent units then learn, over stretches of the nights, what the teachers say who
+know the night. OUT becomes V with its memory trained.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from ..evaluation.metrics import score
 from ..evaluation.reading import read_epochs
 from ..model.memory import NightMemory, mean_opinion
 from ..model.modeling import EegVlmForConditionalGeneration
+from ..model.processing import PROCESSOR_FILES
 from ..settings import MemorySettings
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .loop import Task, fit, parameter_groups
@@ -127,7 +129,8 @@ def train_memory(
     resume: bool = False,
     tensorboard: bool = False,
 ) -> int:
-    """Train the memory of the checkpoint `vision` and leave the checkpoint in `out`. Returns the steps done."""
+    """Train the memory of the checkpoint `vision` and leave the checkpoint in `out`. Returns the steps
+    done."""
     model = EegVlmForConditionalGeneration.from_pretrained(vision, dtype=torch.float32).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
@@ -159,6 +162,10 @@ def train_memory(
         model.save_pretrained(
             out, state_dict=model.state_dict() | trained, max_shard_size=settings.max_shard_size
         )
+        # A checkpoint that has a language model already keeps its words.
+        for name in PROCESSOR_FILES:
+            if (vision / name).exists() and vision != out:
+                shutil.copy2(vision / name, out / name)
 
     task = Task(
         step_module=step,
