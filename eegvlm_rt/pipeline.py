@@ -50,8 +50,8 @@ Probabilities = dict[Stage, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenEpoch:
-    """An epoch after the vision networks. `head`, `stage_logits` (5,) and `high_level` (F,) are None where it has
-    no sample at all; `visual_tokens` (V, D) also where no language model is to be asked.
+    """An epoch after the vision networks. `head`, `stage_logits` (5,) and `high_level` (F,) are None where
+    it has no sample at all; `visual_tokens` (V, D) also where no language model is to be asked.
 
     `head` is as the model answers, without a temperature; `findings` are not measured yet where nothing asked
     for them; `ood_score` is None where the bundle cannot tell.
@@ -103,8 +103,8 @@ class _Look:
 
 
 class Pipeline:
-    """A bundle's models, loaded. Head and night memory are loaded at once, tower and decoder when they are first
-    needed; the tower at once too where a bundle has no head of its own.
+    """A bundle's models, loaded. Head and night memory are loaded at once, tower and decoder when they are
+    first needed; the tower at once too where a bundle has no head of its own.
 
     A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
     large one on a single epoch with all threads, and so does one on an `accelerator`.
@@ -154,8 +154,8 @@ class Pipeline:
             self._load_tower()
 
     def _load_tower(self) -> VisionTower:
-        """The vision tower, loaded at the first call; a bundle with a head of its own needs it for the language
-        model only."""
+        """The vision tower, loaded at the first call; a bundle with a head of its own needs it for the
+        language model only."""
         with self._lock:
             if self._tower is None:
                 self._tower = load_tower(
@@ -272,8 +272,8 @@ class Pipeline:
     def remember(self, seen: SeenEpoch, state: MemoryState) -> Remembered:
         """The epoch with its night in mind, `state` being the memory after the epoch before.
 
-        An epoch without a usable signal is passed over. Raises BackendError where the network fails, InputError
-        for a bundle without a memory.
+        An epoch without a usable signal is passed over. Raises BackendError where the network fails,
+        InputError for a bundle without a memory.
         """
         if self.memory is None:
             raise InputError("memory", "none", "this bundle has no night memory; stage without one")

@@ -51,7 +51,8 @@ class TextTokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PromptSpec:
-    """Special tokens, system text and questions. `{bos}{system}{visual tokens}{night}{question}` is the prompt.
+    """Special tokens, system text and questions. `{bos}{system}{visual tokens}{night}{question}` is the
+    prompt.
 
     `night` is the token that stands for the night memory: its own embedding where an epoch is alone, the
     memory's token where there is one. A model without a memory has none (""). `grammar` is the version of the
@@ -158,8 +159,8 @@ class PromptSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> PromptSpec:
         """Inverse of `to_dict`; raises InputError for a missing, unknown or non-text field.
 
-        A prompt without `night` is of a model without a memory; one without `grammar` is older than that field
-        and has the first version.
+        A prompt without `night` is of a model without a memory; one without `grammar` is older than that
+        field and has the first version.
         """
         names = {field.name for field in fields(cls)}
         values = {"grammar": "1", "night": "", **values}

@@ -135,7 +135,8 @@ class Stager:
             cancelled: asked before every run of the language model; true ends the reasoning early.
             deadline_s: seconds from now after which the reasoning ends early. The direct question is then
                 asked first, so that a stage is known however soon the reasoning ends.
-            memory: the night memory after the epoch before, from `new_memory` or from that epoch's prediction;
+            memory: the night memory after the epoch before, from `new_memory` or from that epoch's
+            prediction;
                 the next one is the prediction's `memory`. None stages the epoch alone.
 
         Raises:

@@ -43,8 +43,8 @@ class TowerOutput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadOutput:
-    """What the enhancement module alone gives of n pictures, float32: `stage_logits` (n, 5), `high_level` (n, F)
-    its pooled high-level features, which the night memory reads."""
+    """What the enhancement module alone gives of n pictures, float32: `stage_logits` (n, 5), `high_level`
+    (n, F) its pooled high-level features, which the night memory reads."""
 
     stage_logits: Float32
     high_level: Float32
@@ -52,8 +52,8 @@ class HeadOutput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryOutput:
-    """One step of the night memory, float32: `night_logits` (5,) log-probabilities of the stages with the night
-    in mind, `night_token` (D,) for the language model, `next_state` (S,)."""
+    """One step of the night memory, float32: `night_logits` (5,) log-probabilities of the stages with the
+    night in mind, `night_token` (D,) for the language model, `next_state` (S,)."""
 
     night_logits: Float32
     night_token: Float32
@@ -85,7 +85,8 @@ class StageHead(Protocol):
         ...
 
     def __call__(self, pixel_values: Float32) -> HeadOutput:
-        """`pixel_values` (n, planes, H, W) float32, normalised as the render spec says. Raises BackendError."""
+        """`pixel_values` (n, planes, H, W) float32, normalised as the render spec says. Raises
+        BackendError."""
         ...
 
 

@@ -54,8 +54,8 @@ class OnnxMemory:
         stage_logits: NDArray[np.float32] | None,
         state: NDArray[np.float32],
     ) -> MemoryOutput:
-        """One epoch: `high_level` (F,) and `stage_logits` (5,) of the head, None where the epoch had no usable
-        signal. Raises BackendError where the run fails.
+        """One epoch: `high_level` (F,) and `stage_logits` (5,) of the head, None where the epoch had no
+        usable signal. Raises BackendError where the run fails.
         """
         present = high_level is not None and stage_logits is not None
         read = (high_level[None], stage_logits[None]) if present else self._absent  # type: ignore[index]

@@ -1,4 +1,5 @@
-"""The memory along a recording: one step an epoch, and what passes between epochs that do not follow each other."""
+"""The memory along a recording: one step an epoch, and what passes between epochs that do not follow each
+other."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ __all__ = ["RESET_EPOCHS", "NightMemory", "Remembered"]
 
 EPOCH_S: Final = 30.0
 RESET_EPOCHS: Final = 30
-"""Absent epochs in a row (15 min) after which nothing of the night before still holds; the network was trained
-with absences up to this length."""
+"""Absent epochs in a row (15 min) after which nothing of the night before still holds; the network was
+trained with absences up to this length."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +94,8 @@ class NightMemory:
         return Remembered(probabilities, output.night_token, context, MemoryState(output.next_state, after))
 
     def after_pause(self, state: MemoryState, pause_s: float) -> MemoryState:
-        """The state after `pause_s` seconds without an epoch: whole epochs of it are passed over, and a time that
-        runs backwards begins a night."""
+        """The state after `pause_s` seconds without an epoch: whole epochs of it are passed over, and a
+        time that runs backwards begins a night."""
         missing = round(pause_s / EPOCH_S)
         if missing < 0 or missing >= RESET_EPOCHS:
             return self.start()
@@ -106,7 +106,8 @@ class NightMemory:
     def pass_over(self, state: MemoryState) -> Remembered:
         """The next epoch, which had no usable signal: time passes, and nothing is known of it.
 
-        After `RESET_EPOCHS` of them in a row the night begins anew. Raises BackendError where the network fails.
+        After `RESET_EPOCHS` of them in a row the night begins anew. Raises BackendError where the network
+        fails.
         """
         if state.absent + 1 >= RESET_EPOCHS:
             fresh = replace(self.start(), absent=state.absent + 1)

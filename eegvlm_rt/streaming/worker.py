@@ -51,8 +51,8 @@ class Answerer:
     Without a deadline every cut is answered before `answer` returns. With one, `answer` gives the stage of
     the head at once, and the reasoning goes on in a thread until it is done or due; `finished` gives what is.
 
-    `memory` is the night memory before the first cut; None stages every epoch alone. It takes one step an epoch,
-    in order, before anything is asked of the language model; an opinion off the grid takes none.
+    `memory` is the night memory before the first cut; None stages every epoch alone. It takes one step an
+    epoch, in order, before anything is asked of the language model; an opinion off the grid takes none.
     """
 
     def __init__(

@@ -44,7 +44,8 @@ def make_components(
     work: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, ComponentSource], dict[str, float]]:
-    """Write head, memory, tower, language model and embedding table below `folder`, at every precision of `recipe`.
+    """Write head, memory, tower, language model and embedding table below `folder`, at every precision of
+    `recipe`.
 
     `calibration` gives batches of `pixel_values`, and is called only where an int8 tower is asked for.
     Quantised weights are kept in `work`, where an interrupted export is gone on with. Returns the components,

@@ -27,7 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ablate": (".steps.ablate", "what each part is worth: the variants of a recipe"),
     "calibrate": (".evaluation.calibrate", "temperatures, smoother, test for foreign signals"),
     "evaluate": (".evaluation.evaluate", "agreement, calibration, faithfulness"),
-    "evaluate-nights": (".evaluation.nights", "agreement of a bundle over whole nights, with and without memory"),
+    "evaluate-nights": (
+        ".evaluation.nights",
+        "agreement of a bundle over whole nights, with and without memory",
+    ),
     "report": (".evaluation.pages", "every evaluation, and the tables of the documentation"),
     "reproduce": (".reproduce", "from a dataset of scored nights to the tables, in one command"),
     "realism": (".evaluation.realism", "simulated against real recordings"),

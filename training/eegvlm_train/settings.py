@@ -97,8 +97,8 @@ class VisionSettings(RunSettings):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySettings(RunSettings):
     """The night memory: courses of `window` epochs, of which `absent_share` lose some; `dropout` of what was
-    read of each epoch; `rearranged_share` and `noise` as in `MemoryBatches`. Every night is read `gain_copies`
-    times more, each time with a gain drawn log-uniformly."""
+    read of each epoch; `rearranged_share` and `noise` as in `MemoryBatches`. Every night is read
+    `gain_copies` times more, each time with a gain drawn log-uniformly."""
 
     batch_size: int = 64
     steps: int = 3000

@@ -70,8 +70,8 @@ class MemoryBatches:
     one stage throughout: a day awake, a nap, a patient's night. A memory that has seen healthy nights alone
     learns their timetable, and holds every other night against it. Stretches begin anywhere, as a device is
     switched on anywhere. `absent_share` of the courses lose some of their epochs, single ones and up to a
-    quarter of an hour. `noise` is the spread, in that of each feature, by which a whole course is shifted. The
-    losses of a stage are weighted by its frequency to the power -`balance`.
+    quarter of an hour. `noise` is the spread, in that of each feature, by which a whole course is shifted.
+    The losses of a stage are weighted by its frequency to the power -`balance`.
     """
 
     courses: Courses

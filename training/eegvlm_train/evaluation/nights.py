@@ -42,8 +42,8 @@ def night_figures(
     memory: bool,
     gain: float = 1.0,
 ) -> dict[str, Any]:
-    """Scores over all recordings and for each, and how the claims of the reasons fare; an epoch without a stage
-    counts as wrong."""
+    """Scores over all recordings and for each, and how the claims of the reasons fare; an epoch without a
+    stage counts as wrong."""
     reference, answers, shares = [], [], []
     verdicts: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {}
