@@ -186,19 +186,18 @@ class Pipeline:
             raise InputError("x", f"{samples.dtype} {samples.shape}", "give (3000,) µV at 100 Hz")
         return samples.astype(np.float32, copy=False)
 
-    def see(
-        self, rows: Sequence[GridEpoch], mode: Mode = Mode.COT, *, measured: bool | None = None
-    ) -> list[SeenEpoch]:
+    def see(self, rows: Sequence[GridEpoch], mode: Mode = Mode.COT) -> list[SeenEpoch]:
         """Draw and look at some epochs together, as far as `mode` needs it, and measure them.
 
-        Without `measured`, epochs are not measured for `head`: what nothing is held against is measured when
-        it is asked for.
+        For `head` nothing is measured yet: what nothing is held against is measured when it is asked for.
         """
         started = perf_counter()
         epochs = np.stack([row.x for row in rows])
-        now = mode is not Mode.HEAD if measured is None else measured
         findings: Sequence[Findings | Unmeasured]
-        findings = measure_batch(epochs) if now else [Unmeasured(row.x) for row in rows]
+        if mode is Mode.HEAD:
+            findings = [Unmeasured(row.x) for row in rows]
+        else:
+            findings = measure_batch(epochs)
         outliers = self.scoring.outliers
         foreign = None if outliers is None else outliers.scores(epochs)
         measured_at = perf_counter()

@@ -144,7 +144,7 @@ class Answerer:
         if not np.isfinite(cut.row.x).any():
             return StagePrediction.unanswered(cut.row, self._mode_of(cut), Outcome.GAP)
         try:
-            return self._pipeline.see([cut.row], self._mode_of(cut), measured=True)[0]
+            return self._pipeline.see([cut.row], self._mode_of(cut))[0]
         except Exception as error:
             return self._failed(cut, error)
 
