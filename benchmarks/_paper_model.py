@@ -51,7 +51,7 @@ def _nano() -> EegVlmConfig:
     """nano's CLIP and Llama arranged as in the paper: square patches, one high-level vector for all."""
     config = preset("nano")
     config.patch_shape, config.visual_tokens, config.memory_size = None, "both", 0
-    config.enhancement_config = ConvNextConfig(hidden_sizes=[40, 80, 112, 192], depths=[2, 2, 4, 2])
+    config.enhancement_config = ConvNextConfig(hidden_sizes=[40, 80, 112, 192], depths=[1, 2, 5, 2])
     return config
 
 

@@ -146,7 +146,9 @@ def branch_share(module: VisualEnhancementModule) -> float:
 
 def test_fan_in_weights_carry_signal_through_every_branch() -> None:
     torch.manual_seed(0)
-    convnext = ConvNextConfig(hidden_sizes=[40, 80, 112, 192], depths=[2, 2, 4, 2])
+    convnext = ConvNextConfig(
+        hidden_sizes=[40, 80, 112, 192], depths=[1, 2, 5, 2], patch_size=[7, 6], layer_scale_init_value=0.5
+    )
     module = VisualEnhancementModule(convnext, 128, 5)
     assert branch_share(module) < 0.02
     fan_in_initialize(module)
