@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(commands)
     _stage(commands)
     _stream(commands)
+    _serve(commands)
     _render(commands)
     _bundle(commands)
     _doctor(commands)
@@ -189,6 +190,15 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     _format_option(command)
     _model_options(command)
+
+
+def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands, "serve", "serve", "Record and stage several beds, night after night, with a page and alarms."
+    )
+    command.add_argument("--config", metavar="FILE", help="configuration (TOML); see docs/service.md")
+    command.add_argument("--check", action="store_true", help="check the configuration and start nothing")
+    command.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration")
 
 
 def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
