@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import EegVlmError
     from .evidence import Findings, measure
+    from .night import Night
     from .prediction import StagePrediction
     from .rationale import Rationale
     from .render import RenderSpec, render, render_batch
-    from .stager import Stager, predict_epoch
+    from .stager import Stager, StreamOptions, predict_epoch
     from .stages import STAGES, Stage
 
 __version__ = "0.1.0"
@@ -25,11 +26,13 @@ __all__ = [
     "STAGES",
     "EegVlmError",
     "Findings",
+    "Night",
     "Rationale",
     "RenderSpec",
     "Stage",
     "StagePrediction",
     "Stager",
+    "StreamOptions",
     "__version__",
     "measure",
     "predict_epoch",
@@ -41,11 +44,13 @@ _HOME = {
     "STAGES": "stages",
     "EegVlmError": "errors",
     "Findings": "evidence",
+    "Night": "night",
     "Rationale": "rationale",
     "RenderSpec": "render",
     "Stage": "stages",
     "StagePrediction": "prediction",
     "Stager": "stager",
+    "StreamOptions": "stream_options",
     "measure": "evidence",
     "predict_epoch": "stager",
     "render": "render",

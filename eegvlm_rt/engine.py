@@ -199,7 +199,10 @@ class Engine:
         reasoning.
         """
         if seen.head is None or seen.visual_tokens is None:
-            return _nothing(seen, mode)
+            outcome = outcome_of(seen.row.quality)
+            return StagePrediction.unanswered(
+                seen.row, mode, outcome, findings=seen.findings, total_ms=seen.seen_ms
+            )
         started = perf_counter()
         if mode is Mode.HEAD or stop() is not None:
             answer = _Answer(seen.head, Source.HEAD, _unstarted(mode, stop), stage_ms=seen.seen_ms)
@@ -359,28 +362,6 @@ def _outcome(seen: SeenEpoch) -> Outcome:
     outcome = outcome_of(seen.row.quality)
     foreign = seen.ood_score is not None and seen.ood_score > 1.0
     return Outcome.UNSCORABLE if foreign and outcome is Outcome.SCORED else outcome
-
-
-def _nothing(seen: SeenEpoch, mode: Mode) -> StagePrediction:
-    return StagePrediction(
-        index=seen.row.index,
-        start_s=seen.row.start_s,
-        stage=None,
-        probabilities=dict.fromkeys(STAGES, 1 / len(STAGES)),
-        mode=mode,
-        source=Source.NONE,
-        head=None,
-        agrees=False,
-        rationale=None,
-        rationale_text="",
-        finish=Finish.NONE,
-        findings=seen.findings,
-        checks=(),
-        timing=Timing(0.0, 0.0, 0.0, 0.0, seen.seen_ms, 0),
-        quality=seen.row.quality,
-        channel=seen.row.channel,
-        outcome=outcome_of(seen.row.quality),
-    )
 
 
 def _unstarted(mode: Mode, stop: Stop) -> Decoded | None:

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from .epoch import EPOCH_S, Epoch, Quality, array_of, assess, check_amplitude, is_real, to_microvolts
 from .errors import ChannelError, InputError
 from .preprocess import Preprocessing, check_sfreq, condition_epoch, condition_recording
+from .sources.edf import Recording, read_channel
 from .sources.mne import from_raw, is_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .sources.edf import Recording
-
-__all__ = ["GridEpoch", "epoch_of_samples", "rows_of"]
+__all__ = ["GridEpoch", "epoch_of_samples", "epochs_of", "recording_of", "rows_of"]
 
 Float32 = NDArray[np.float32]
 
@@ -85,21 +84,52 @@ def rows_of(
     Raises:
         InputError: an unknown kind of source, a wrong shape or length; and what the readers raise.
     """
-    if isinstance(source, str | os.PathLike):
-        from .sources.edf import read_channel
-
-        return _recording(read_channel(source, channel), spec)
     if _is_mne_epochs(source):
         return _mne_epochs(source, spec, channel)
-    if is_raw(source):
-        return _recording(from_raw(source, channel), spec)
-    if hasattr(source, "samples_uv") and hasattr(source, "path"):
-        return _recording(source, spec)
+    recording = _as_recording(source, channel)
+    if recording is not None:
+        return _recording(recording, spec)
     if isinstance(source, list | tuple) and source and all(isinstance(item, Epoch) for item in source):
         for epoch in source:
             _check_length(len(epoch.samples_uv), check_sfreq(epoch.sfreq))
         return (_row(epoch, index, spec) for index, epoch in enumerate(source))
     return _array(source, spec, channel, sfreq, unit)
+
+
+def recording_of(source: Any, *, channel: str | None, sfreq: float | None, unit: str) -> Recording:
+    """One recording of a source that is one: a path, a `Recording`, an MNE `Raw`, or an array (n_samples,).
+
+    Raises:
+        InputError: separate epochs, or another kind of source; and what the readers raise.
+    """
+    recording = None if _is_mne_epochs(source) else _as_recording(source, channel)
+    if recording is not None:
+        return recording
+    samples = array_of("source", source)
+    if samples.ndim != 1 or samples.dtype.kind not in "fiub" or samples.size == 0:
+        found = f"{type(source).__name__} of {samples.dtype} {samples.shape}"
+        cure = "a night is one recording: give a path, a Raw or (n_samples,); predict_recording takes epochs"
+        raise InputError("source", found, cure)
+    if sfreq is None:
+        raise InputError("sfreq", None, "give the sampling rate of the array in Hz")
+    samples_uv = to_microvolts(samples, unit)
+    check_amplitude(samples_uv, unit)
+    return Recording(samples_uv, check_sfreq(sfreq), channel or "")
+
+
+def _as_recording(source: Any, channel: str | None) -> Recording | None:
+    if isinstance(source, str | os.PathLike):
+        return read_channel(source, channel)
+    if is_raw(source):
+        return from_raw(source, channel)
+    if hasattr(source, "samples_uv") and hasattr(source, "path"):
+        return source  # type: ignore[no-any-return]
+    return None
+
+
+def epochs_of(n_samples: int, sfreq: float) -> int:
+    """Epochs that a recording gives: the whole ones, and a last one that is not."""
+    return max(1, math.ceil((n_samples - 1) / (EPOCH_S * sfreq)))
 
 
 def _array(
@@ -144,7 +174,7 @@ def _cut(
     samples_uv: Float32, conditioned: Float32, rate: float, channel: str | None, spec: Preprocessing
 ) -> Iterator[GridEpoch]:
     width = round(EPOCH_S * spec.sfreq)
-    rows = max(1, int(np.ceil((len(samples_uv) - 1) / (EPOCH_S * rate))))
+    rows = epochs_of(len(samples_uv), rate)
     for index in range(rows):
         first, last = round(index * EPOCH_S * rate), round((index + 1) * EPOCH_S * rate)
         raw = samples_uv[first:last]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
+
+from .decoding.result import Finish
+from .evidence.findings import NO_FINDINGS, Findings
 from .outcome import Outcome
+from .stages import STAGES, Stage, StageProbabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .decoding.result import Finish
+    from numpy.typing import NDArray
+
     from .epoch import Quality
-    from .evidence import Findings
     from .prompt import Mode
     from .rationale import ClaimCheck, Rationale
-    from .stages import Stage
 
 __all__ = ["HeadOpinion", "Source", "StagePrediction", "Timing"]
 
@@ -41,6 +45,9 @@ class HeadOpinion:
     stage: Stage
     probabilities: Mapping[Stage, float]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", StageProbabilities(self.probabilities))
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -64,7 +71,23 @@ class Timing:
     stage_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+class EpochPlace(Protocol):
+    """The place of an epoch in its night, and the quality of its signal; `GridEpoch` is one."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def start_s(self) -> float: ...
+
+    @property
+    def quality(self) -> Quality: ...
+
+    @property
+    def channel(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class StagePrediction:
     """One row of a night.
 
@@ -73,7 +96,8 @@ class StagePrediction:
         start_s: its start, in seconds from the start of the recording.
         stage: the most probable stage. None only where the epoch has no sample at all, so that nothing could
             be looked at; a poor epoch keeps the model's stage, and `quality.scorable` is False.
-        probabilities: of the five stages; they sum to 1. All equal where `stage` is None.
+        probabilities: of the five stages; they sum to 1. All equal where `stage` is None. A stage is named by
+            `Stage.N2` or by "N2".
         mode: what was asked for.
         source: what the probabilities were read from. It differs from `mode` where the reasoning was cut
             before its rule or is not valid: then they are those of the direct question, or of the head where
@@ -118,6 +142,62 @@ class StagePrediction:
     ood_score: float | None = None
     smoothed: Mapping[Stage, float] | None = None
     error: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", StageProbabilities(self.probabilities))
+        if self.smoothed is not None:
+            object.__setattr__(self, "smoothed", StageProbabilities(self.smoothed))
+
+    @classmethod
+    def unanswered(
+        cls,
+        epoch: EpochPlace,
+        mode: Mode,
+        outcome: Outcome,
+        *,
+        findings: Findings = NO_FINDINGS,
+        total_ms: float = 0.0,
+        error: str = "",
+    ) -> Self:
+        """The prediction of an epoch that has no answer: no stage, all probabilities equal."""
+        return cls(
+            index=epoch.index,
+            start_s=epoch.start_s,
+            stage=None,
+            probabilities=dict.fromkeys(STAGES, 1 / len(STAGES)),
+            mode=mode,
+            source=Source.NONE,
+            head=None,
+            agrees=False,
+            rationale=None,
+            rationale_text="",
+            finish=Finish.NONE,
+            findings=findings,
+            checks=(),
+            timing=Timing(0.0, 0.0, 0.0, 0.0, total_ms, 0),
+            quality=epoch.quality,
+            channel=epoch.channel,
+            outcome=outcome,
+            error=error,
+        )
+
+    def __repr__(self) -> str:
+        """One line: epoch from 0, its start, stage with probability, outcome, mode, claims that hold."""
+        seconds = round(self.start_s)
+        clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        stage = "?" if self.stage is None else f"{self.stage.name} {self.probabilities[self.stage]:.2f}"
+        held = sum(check.verdict == "supported" for check in self.checks)
+        parts = [str(self.index), clock, stage, str(self.outcome), str(self.mode)]
+        if self.provisional:
+            parts.append("provisional")
+        if self.checks:
+            parts.append(f"{held} of {len(self.checks)} claims hold")
+        return f"StagePrediction({', '.join(parts)})"
+
+    @property
+    def proba(self) -> NDArray[np.float64]:
+        """`probabilities` as an array (5,) in the order W N1 N2 N3 R."""
+        return np.array([self.probabilities[stage] for stage in STAGES])
 
     @property
     def consistent(self) -> bool:

@@ -15,9 +15,11 @@ from .decoding import stop_when
 from .engine import Engine, default_threads
 from .epoch import is_real
 from .errors import BackendError, InputError
-from .grid import GridEpoch, epoch_of_samples, rows_of
+from .grid import GridEpoch, epoch_of_samples, epochs_of, recording_of, rows_of
+from .night import Night, NightInfo
 from .prompt import Mode
 from .scoring.recording import smoothed
+from .stream_options import StreamOptions, with_old_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from .prediction import StagePrediction
     from .streaming import StreamEvent, StreamingStager
 
-__all__ = ["Stager", "predict_epoch"]
+__all__ = ["Stager", "StreamOptions", "predict_epoch"]
 
 
 class Stager:
@@ -192,8 +194,8 @@ class Stager:
                 iteration, and epochs in work are not among the predictions.
             batch: epochs that go through the tower together, 1..64. With 1 every prediction is that of
                 `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
-            smooth: "causal" or "viterbi" fills `smoothed` from the course of the night: of the epochs so far,
-                or of the whole recording, whose predictions then come all at its end. `stage` and
+            smooth: "causal" or "viterbi" fills `smoothed` from the course of the night: of the epochs so
+                far, or of the whole recording, whose predictions then come all at its end. `stage` and
                 `probabilities` stay those of the epoch alone.
 
         Returns:
@@ -211,6 +213,43 @@ class Stager:
         predictions = self._recording(rows, chosen, batch, cancelled)
         return predictions if smooth is None else smoothed(predictions, self._engine.scoring, smooth)
 
+    def predict_night(
+        self,
+        source: Any,
+        channel: str | None = None,
+        *,
+        sfreq: float | None = None,
+        unit: str = "uV",
+        mode: str | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        batch: int = 1,
+        smooth: str | None = None,
+    ) -> Night:
+        """Stage a recording as one night: iterate over it for predictions as they come, or ask it for its
+        hypnogram, table, statistics and files, which stages what is left.
+
+        Arguments and errors are those of `predict_recording`; `source` is one recording, not separate
+        epochs.
+        """
+        recording = recording_of(source, channel=channel, sfreq=sfreq, unit=unit)
+        chosen = self._mode(mode)
+        predictions = self.predict_recording(
+            recording, mode=chosen, cancelled=cancelled, batch=batch, smooth=smooth
+        )
+        info = NightInfo(
+            source="" if recording.path is None else recording.path.name,
+            channel=recording.channel or None,
+            sfreq=recording.sfreq,
+            start=recording.start,
+            duration_s=recording.duration_s,
+            model_id=self.bundle.manifest.model_id,
+            model_digest=self.bundle.digest,
+            mode=str(chosen),
+            options={} if smooth is None else {"smooth": smooth},
+        )
+        expected = epochs_of(len(recording.samples_uv), recording.sfreq)
+        return Night(predictions, info, recording=recording, expected=expected)
+
     def stream(
         self,
         sfreq: float,
@@ -218,15 +257,12 @@ class Stager:
         channel: str | None = None,
         unit: str = "uV",
         mode: str | None = None,
-        deadline: float | None = None,
-        hop: float | None = None,
-        lights_off_s: float | None = None,
+        options: StreamOptions | None = None,
         journal: Journal | None = None,
         resume: NightState | None = None,
-        smooth: bool = False,
         on_text: Callable[[int, str], None] | None = None,
         on_event: Callable[[StreamEvent], None] | None = None,
-        **tuning: float,
+        **old: Any,
     ) -> StreamingStager:
         """A stream that stages a night while it is recorded; see docs/streaming.md.
 
@@ -235,22 +271,17 @@ class Stager:
             channel: name of the channel, carried to the predictions.
             unit: "uV", "µV", "mV", "V" or "nV".
             mode: "head", "direct" or "cot"; None takes the stager's.
-            deadline: seconds from the arrival of an epoch's last sample to its final prediction. None answers
-                every epoch wholly before `push` returns, the same to the last bit every time. With a
-                deadline, `push` gives the head's stage at once, as a provisional prediction, and the final
-                one comes from a later `push`, `poll` or `flush`, in the order of the night.
-            hop: seconds between provisional predictions of the latest 30 s by the head; None for none.
-            lights_off_s: device time at which epoch 0 begins; None is the first sample.
+            options: deadline, provisional predictions, lights-off, smoothing, tolerances; see
+                `StreamOptions`.
             journal: where everything is written down; the caller closes it.
             resume: the night so far, from `Journal.resume`: the grid goes on.
-            smooth: fill `smoothed` from the epochs so far.
             on_text: called with (epoch, text) for each piece of reasoning as it is decided. With a deadline
                 from another thread.
             on_event: called with what is worth knowing beside the predictions.
-            tuning: `lag_warning_s` (30), `tolerance_s` (0.02) and `max_gap_s` (43 200).
+            old: keywords of version 0.1 (`deadline`, `hop` ...); they warn and name the option to use.
 
         Raises:
-            InputError and its subclasses for an option that cannot be used, BundleError where `smooth` is
+            InputError and its subclasses for an option that cannot be used, BundleError where smoothing is
             asked of a bundle without smoother.
         """
         from .streaming import StreamingStager
@@ -265,15 +296,11 @@ class Stager:
             sfreq=sfreq,
             unit=unit,
             channel=channel,
-            deadline=deadline,
-            hop=hop,
-            lights_off_s=lights_off_s,
+            options=with_old_keywords(options, old),
             journal=journal,
             resume=resume,
-            smooth=smooth,
             on_text=on_text,
             on_event=on_event,
-            **tuning,
         )
 
     def _recording(

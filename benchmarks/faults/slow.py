@@ -11,6 +11,7 @@ from eegvlm_rt.decoding import Finish
 from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import Journal, read
 from eegvlm_rt.outcome import Outcome
+from eegvlm_rt.stream_options import StreamOptions
 
 from .compare import compare, expected_epochs, rows_of
 from .outcome import NightResult
@@ -64,7 +65,11 @@ def slow_night(
         brake.fitted(engine),
         Journal.create(path, {"channel": "Fpz"}) as journal,
         reference.stager.stream(
-            signal.sfreq, channel="Fpz", mode="cot", deadline=deadline_s, journal=journal
+            signal.sfreq,
+            channel="Fpz",
+            mode="cot",
+            journal=journal,
+            options=StreamOptions(deadline_s=deadline_s),
         ) as stream,
     ):
         for index in range(signal.epochs):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ..night_rows import night_probabilities, night_stage
 from ..outcome import Outcome
 from ..stages import STAGES, Stage
 from .console import plain
@@ -26,7 +27,6 @@ __all__ = [
     "pick_few",
     "reason",
     "row",
-    "scored_stage",
     "verdict",
 ]
 
@@ -53,11 +53,6 @@ _CLAIMS = {
 }
 
 
-def scored_stage(prediction: StagePrediction) -> Stage | None:
-    """The stage that goes into the hypnogram: None unless the epoch was scored, if late."""
-    return prediction.stage if prediction.outcome in (Outcome.SCORED, Outcome.LATE) else None
-
-
 def clock(start: datetime | None, start_s: float) -> str:
     """hh:mm:ss of the day, or since the recording's start where that is unknown."""
     seconds = round(start_s)
@@ -80,7 +75,7 @@ def header(width: int) -> Text:
 
 def row(prediction: StagePrediction, start: datetime | None, width: int) -> Text:
     """One line: epoch (from 1), time, stage, probabilities in percent, the head's stage, claims held, why."""
-    stage = scored_stage(prediction)
+    stage, probabilities = night_stage(prediction), night_probabilities(prediction)
     style = STAGE_STYLES[stage]
     line = Text(no_wrap=True)
     line.append(f"{prediction.index + 1:>5}  ", style="dim")
@@ -88,7 +83,7 @@ def row(prediction: StagePrediction, start: datetime | None, width: int) -> Text
     line.append(f"{'?' if stage is None else stage.name:<2}", style=f"bold {style}")
     for column in STAGES:
         look = f"bold {style}" if column is stage else "dim"
-        line.append(f"{percent(prediction.probabilities[column]):>4}", style=look)
+        line.append(f"{percent(probabilities[column]):>4}", style=look)
     head = "-" if prediction.head is None else prediction.head.stage.name
     line.append(f"  {head:<4}", style="dim" if prediction.agrees else "yellow")
     held, made = _held(prediction)
@@ -123,14 +118,14 @@ def because(prediction: StagePrediction) -> str:
 
 def reason(prediction: StagePrediction, start: datetime | None, width: int) -> list[Text]:
     """The full reason of one epoch, and what of it the signal contradicts; at most `width` columns wide."""
-    stage = scored_stage(prediction)
+    stage = night_stage(prediction)
     style = STAGE_STYLES[stage]
+    shown = "not scored"
+    if stage is not None:
+        shown = f"{stage.name} {percent(night_probabilities(prediction)[stage])} %"
     title = Text.assemble(
         ("▌ ", style),
-        (
-            "not scored" if stage is None else f"{stage.name} {percent(prediction.probabilities[stage])} %",
-            f"bold {style}",
-        ),
+        (shown, f"bold {style}"),
         (f"   epoch {prediction.index + 1}, {clock(start, prediction.start_s)}", "bold"),
     )
     if prediction.head is not None:
@@ -153,7 +148,7 @@ def pick_few(predictions: Sequence[StagePrediction]) -> list[StagePrediction]:
     """The surest and the least sure scored epoch of each stage, in order of time."""
     picked: dict[int, StagePrediction] = {}
     for stage in STAGES:
-        own = [(p.probabilities[stage], -p.index, p) for p in predictions if scored_stage(p) is stage]
+        own = [(night_probabilities(p)[stage], -p.index, p) for p in predictions if night_stage(p) is stage]
         if own:
             for _, _, chosen in (max(own, key=lambda item: item[:2]), min(own, key=lambda item: item[:2])):
                 picked[chosen.index] = chosen

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.text import Text
 
 from ..epoch import EPOCH_S
 from ..hypnogram import sleep_statistics
+from ..night_files import night_summary
 from ..stages import STAGES, Stage
-from .present import STAGE_STYLES, clock, scored_stage
+from .present import STAGE_STYLES, clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..hypnogram import Agreement, Hypnogram
-    from ..prediction import StagePrediction
+    from ..night import Night
 
-__all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary", "summary_lines"]
+__all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary_lines"]
 
 _ROWS = (Stage.W, Stage.R, Stage.N1, Stage.N2, Stage.N3)
 _LEFT, _NAMES = 4, 11
@@ -35,7 +33,9 @@ def duration(seconds: float) -> str:
 
 
 def hypnogram_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
-    """Stages over time, a row per stage; in long nights a column is the commonest stage of several epochs."""
+    """Stages over time, a row per stage; in long nights a column is the commonest stage of several
+    epochs.
+    """
     columns = _columns(hypnogram, width - _LEFT)
     lines = []
     for stage in _ROWS:
@@ -45,43 +45,21 @@ def hypnogram_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
     return lines
 
 
-def summary(predictions: Sequence[StagePrediction], elapsed_s: float) -> dict[str, object]:
-    """Numbers of a night, JSON-able: epochs per stage, agreement with the head, claims, times in ms."""
-    counts = Counter(scored_stage(p) for p in predictions)
-    total = np.array([p.timing.total_ms for p in predictions])
-    seen = [p for p in predictions if p.head is not None]
-    checks = [check for p in predictions for check in p.checks]
-    return {
-        "epochs": len(predictions),
-        "unscored": counts[None],
-        "stages": {stage.name: counts[stage] for stage in STAGES},
-        "head_agrees": sum(p.agrees for p in seen),
-        "head_epochs": len(seen),
-        "claims": len(checks),
-        "claims_supported": sum(check.verdict == "supported" for check in checks),
-        "elapsed_s": round(elapsed_s, 3),
-        "total_ms_median": round(float(np.median(total)), 3) if total.size else None,
-        "total_ms_p99": round(float(np.quantile(total, 0.99)), 3) if total.size else None,
-    }
-
-
-def summary_lines(predictions: Sequence[StagePrediction], elapsed_s: float) -> list[Text]:
+def summary_lines(night: Night) -> list[Text]:
     """Time in each stage, second opinion, claims and speed."""
-    lines = _stage_table(predictions)
-    seen = [p for p in predictions if p.head is not None]
-    asked = [p for p in seen if p.mode != "head"]
-    checks = [check for p in predictions for check in p.checks]
-    if asked:
-        agreeing = sum(p.agrees for p in asked)
-        lines.append(_line("Opinions", f"the stage head agrees in {_of(agreeing, len(asked), 'epochs')}"))
-    if checks:
-        held = sum(check.verdict == "supported" for check in checks)
-        lines.append(_line("Claims", f"{_of(held, len(checks), 'claims')} hold against the signal"))
-    if predictions and elapsed_s > 0:
-        speed = EPOCH_S * len(predictions) / elapsed_s
-        median = float(np.median([p.timing.total_ms for p in predictions]))
-        text = f"{duration(EPOCH_S * len(predictions))} of EEG in {elapsed_s:.1f} s, {speed:,.0f} x real time"
-        lines.append(_line("Speed", f"{text}; {median:.0f} ms per epoch (median)"))
+    lines = _stage_table(night)
+    found = night_summary(night)
+    if night.info.mode != "head" and found["head_epochs"]:
+        agreeing = _of(found["head_agrees"], found["head_epochs"], "epochs")
+        lines.append(_line("Opinions", f"the stage head agrees in {agreeing}"))
+    if found["claims"]:
+        claims = _of(found["claims_supported"], found["claims"], "claims")
+        lines.append(_line("Claims", f"{claims} hold against the signal"))
+    if found["epochs"] and night.elapsed_s > 0 and found["total_ms_median"] is not None:
+        speed = EPOCH_S * found["epochs"] / night.elapsed_s
+        text = f"{duration(EPOCH_S * found['epochs'])} of EEG in {night.elapsed_s:.1f} s, "
+        text += f"{speed:,.0f} x real time"
+        lines.append(_line("Speed", f"{text}; {found['total_ms_median']:.0f} ms per epoch (median)"))
     return lines
 
 
@@ -117,6 +95,8 @@ def agreement_lines(found: Agreement, name: str) -> list[Text]:
         f"accuracy {found.accuracy:.3f}   kappa {kappa}   macro F1 {found.macro_f1:.3f}   ({found.n} epochs"
     )
     lines = [_line("Agreement", f"{text}{f', {found.unscored} unscored' if found.unscored else ''})")]
+    if found.kappa_remark:
+        lines.append(_line("", found.kappa_remark))
     lines.append(
         Text(f"{name:>18}   " + "".join(f"{stage.name:>6}" for stage in STAGES) + "      F1", style="bold")
     )
@@ -133,9 +113,11 @@ def agreement_lines(found: Agreement, name: str) -> list[Text]:
     return lines
 
 
-def _stage_table(predictions: Sequence[StagePrediction]) -> list[Text]:
-    counts = Counter(scored_stage(p) for p in predictions)
-    scored = sum(counts[stage] for stage in STAGES)
+def _stage_table(night: Night) -> list[Text]:
+    stages = night.table()["stage"]
+    counts: dict[Stage | None, int] = {stage: int((stages == stage).sum()) for stage in STAGES}
+    scored = sum(counts.values())
+    counts[None] = len(stages) - scored
     names = Text(f"{'Stages':<{_NAMES}}", style="bold", no_wrap=True)
     times, shares = Text(" " * _NAMES, no_wrap=True), Text(" " * _NAMES, no_wrap=True)
     for stage in (*STAGES, None) if counts[None] else STAGES:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["Findings", "Rhythm", "Span"]
+__all__ = ["NO_FINDINGS", "Findings", "Rhythm", "Span"]
 
 Span = tuple[float, float]
 
@@ -72,3 +72,7 @@ class Findings:
             "relative_powers": list(self.relative_powers),
             "measured_share": self.measured_share,
         }
+
+
+NO_FINDINGS: Final = Findings(Rhythm.MIXED, 0.0, 0, 0, 0.0, 0.0, measured_share=0.0)
+"""What is measured in an epoch without a single sample."""

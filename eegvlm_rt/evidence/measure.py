@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from . import slow_waves, spindles
 from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, padded_spectrum
-from .findings import Findings, Rhythm, Span
+from .findings import NO_FINDINGS, Findings, Span
 from .rhythm import alpha_share, mean_powers, name_rhythms, slow_ratio, window_spectra
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ __all__ = ["measure", "measure_batch"]
 
 CHUNK: Final = 64
 LARGEST_UV: Final = 1e5
-
-_NOTHING: Final = Findings(Rhythm.MIXED, 0.0, 0, 0, 0.0, 0.0, measured_share=0.0)
 
 
 def measure(x: ArrayLike) -> Findings:
@@ -84,7 +82,7 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
     found = []
     for i in range(n):
         if present[i] == 0.0:
-            found.append(_NOTHING)
+            found.append(NO_FINDINGS)
             continue
         shares = tuple(powers[i].tolist())
         rhythm, alternatives = name_rhythms(shares, float(amplitude[i]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .agreement import Agreement, agreement
+from .agreement import Agreement, agreement, cohen_kappa
 from .bids import read_bids_events, read_bids_hypnogram, write_bids_events, write_bids_hypnogram
 from .edf import read_edf, write_edf
 from .edfbrowser import read_edfbrowser, write_edfbrowser
@@ -19,6 +19,7 @@ __all__ = [
     "Hypnogram",
     "SleepStatistics",
     "agreement",
+    "cohen_kappa",
     "from_csv",
     "from_json",
     "from_yasa",

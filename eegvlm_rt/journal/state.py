@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .frames import RecordKind
@@ -47,6 +48,24 @@ class NightState:
     finished: bool = False
     lost_records: int = 0
     smoothed: Mapping[str, float] | None = None
+
+    @property
+    def start(self) -> datetime | None:
+        """Clock time of epoch 0, without a time zone: the clock of the recording that was replayed, else the
+        local time of the host, else UTC, as far as the header tells; None where it is not known.
+        """
+        began, offset_s = self.header.get("recording_start"), self.header.get("utc_offset_s")
+        try:
+            if isinstance(began, str) and self.grid_start_device_s is not None:
+                start = datetime.fromisoformat(began).replace(tzinfo=None)
+                return start + timedelta(seconds=self.grid_start_device_s)
+            if self.grid_start_wall_s is None:
+                return None
+            start = datetime.fromtimestamp(self.grid_start_wall_s, UTC).replace(tzinfo=None)
+            known = isinstance(offset_s, int | float) and abs(offset_s) <= 86_400
+            return start + timedelta(seconds=offset_s) if known and offset_s is not None else start
+        except (OverflowError, OSError, ValueError):
+            return None
 
 
 def night_state(records: Iterable[Record]) -> NightState:

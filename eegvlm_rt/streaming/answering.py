@@ -12,22 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..decoding import Finish, stop_when
-from ..evidence import measure
 from ..outcome import Outcome
-from ..prediction import Source, StagePrediction, Timing
+from ..prediction import StagePrediction
 from ..prompt import Mode
-from ..stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..engine import Engine, SeenEpoch
-    from ..grid import GridEpoch
     from .cutting import Cut
 
 __all__ = ["Answer", "Answerer"]
-
-_NO_FINDINGS = measure(np.full(3000, np.nan, dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,12 +114,12 @@ class Answerer:
     def _whole(self, cut: Cut) -> StagePrediction:
         mode = self._mode if cut.final else Mode.HEAD
         if not np.isfinite(cut.row.x).any():
-            return _unanswered(cut.row, mode, Outcome.GAP)
+            return StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
         try:
             seen = self._engine.see([cut.row])[0]
             return self._reasoned(seen, mode, None)
         except Exception as error:
-            return _unanswered(cut.row, mode, Outcome.FAILED, f"{type(error).__name__}: {error}")
+            return StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
 
     def _reasoned(self, seen: SeenEpoch, mode: Mode, due: float | None) -> StagePrediction:
         index, on_text = seen.row.index, self._on_text
@@ -146,16 +141,16 @@ class Answerer:
         seen: SeenEpoch | None = None
         try:
             if not np.isfinite(cut.row.x).any():
-                made = _unanswered(cut.row, mode, Outcome.GAP)
+                made = StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
             elif perf_counter() >= due:
-                made = _unanswered(cut.row, mode, Outcome.LATE)
+                made = StagePrediction.unanswered(cut.row, mode, Outcome.LATE)
             else:
                 seen = self._engine.see([cut.row])[0]
                 made = self._engine.answer(seen, Mode.HEAD)
                 if perf_counter() >= due:
                     made = replace(made, outcome=Outcome.LATE, mode=mode)
         except Exception as error:
-            made = _unanswered(cut.row, mode, Outcome.FAILED, f"{type(error).__name__}: {error}")
+            made = StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
         if not cut.final:
             return made
         if seen is None or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
@@ -181,8 +176,7 @@ class Answerer:
         try:
             return pending.work.result()
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            return _unanswered(pending.cut.row, self._mode, Outcome.FAILED, text)
+            return StagePrediction.unanswered(pending.cut.row, self._mode, Outcome.FAILED, error=_text(error))
 
     def _threads(self, n: int) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -190,24 +184,5 @@ class Answerer:
         return self._pool
 
 
-def _unanswered(row: GridEpoch, mode: Mode, outcome: Outcome, error: str = "") -> StagePrediction:
-    return StagePrediction(
-        index=row.index,
-        start_s=row.start_s,
-        stage=None,
-        probabilities=dict.fromkeys(STAGES, 1 / len(STAGES)),
-        mode=mode,
-        source=Source.NONE,
-        head=None,
-        agrees=False,
-        rationale=None,
-        rationale_text="",
-        finish=Finish.NONE,
-        findings=_NO_FINDINGS,
-        checks=(),
-        timing=Timing(0.0, 0.0, 0.0, 0.0, 0.0, 0),
-        quality=row.quality,
-        channel=row.channel,
-        outcome=outcome,
-        error=error,
-    )
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

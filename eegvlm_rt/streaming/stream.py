@@ -9,11 +9,11 @@ from asyncio import to_thread
 from collections import Counter
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ..epoch import EPOCH_S, QualityFlag, array_of, check_amplitude, is_real, to_microvolts
+from ..epoch import QualityFlag, array_of, check_amplitude, is_real, to_microvolts
 from ..errors import BundleError, InputError, UnitError
 from ..outcome import Outcome
 from ..preprocess import check_sfreq, lookahead_s
@@ -39,14 +39,11 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..prompt import Mode
     from ..sources.chunk import Chunk, ChunkSource
+    from ..stream_options import StreamOptions
     from .cutting import Cut
     from .feeding import SourceLike
 
 __all__ = ["StreamingStager"]
-
-LONGEST_GAP_S: Final = 43_200.0
-TOLERANCE_S: Final = 0.02
-LAG_WARNING_S: Final = 30.0
 
 _log = logging.getLogger("eegvlm_rt.streaming")
 
@@ -69,51 +66,37 @@ class StreamingStager:
         sfreq: float,
         unit: str,
         channel: str | None,
-        deadline: float | None,
-        hop: float | None,
-        lights_off_s: float | None,
+        options: StreamOptions,
         journal: Journal | None,
         resume: NightState | None,
-        smooth: bool,
         on_text: Callable[[int, str], None] | None,
         on_event: Callable[[StreamEvent], None] | None,
-        lag_warning_s: float = LAG_WARNING_S,
-        tolerance_s: float = TOLERANCE_S,
-        max_gap_s: float = LONGEST_GAP_S,
     ) -> None:
         self.sfreq = rate = check_sfreq(sfreq)
         to_microvolts(np.zeros(0), unit)
-        if deadline is not None and not (is_real(deadline) and 0 <= deadline < np.inf):
-            raise InputError("deadline", deadline, "give finite seconds, 0 or more, or None")
-        if lights_off_s is not None and not (is_real(lights_off_s) and abs(lights_off_s) < np.inf):
-            raise InputError("lights_off_s", lights_off_s, "give finite seconds, or None")
-        for name, value in (("lag_warning_s", lag_warning_s), ("max_gap_s", max_gap_s)):
-            if not is_real(value) or value <= 0:
-                raise InputError(name, value, "give seconds above 0")
-        if not is_real(tolerance_s) or not 0 < tolerance_s <= 1:
-            raise InputError("tolerance_s", tolerance_s, "give seconds above 0, at most 1")
         smoother = engine.scoring.smoother
-        if smooth and smoother is None:
+        if options.smooth and smoother is None:
             raise BundleError(
                 "scoring.smoother", "none", "this bundle has no smoother; export one that was fitted"
             )
         first = 0 if resume is None else resume.next_epoch_index
         spec = engine.preprocessing
-        self._unit, self._deadline = unit, deadline
-        self._cutter = Cutter(
-            rate, spec, channel=channel, hop=_hop_samples(hop, spec.sfreq), first_index=first
-        )
+        self._unit = unit
+        hop = None if options.hop_s is None else round(options.hop_s * spec.sfreq)
+        self._cutter = Cutter(rate, spec, channel=channel, hop=hop, first_index=first)
         self._placer = Placer(
             rate,
             self._cutter.raw,
-            anchor_s=lights_off_s if resume is None else resume.grid_start_device_s,
+            anchor_s=options.lights_off_s if resume is None else resume.grid_start_device_s,
             resumed=resume is not None,
-            tolerance_s=tolerance_s,
-            max_gap_s=max_gap_s,
+            tolerance_s=options.tolerance_s,
+            max_gap_s=options.max_gap_s,
         )
-        self._answerer = Answerer(engine, mode, constrained=constrained, deadline_s=deadline, on_text=on_text)
+        self._answerer = Answerer(
+            engine, mode, constrained=constrained, deadline_s=options.deadline_s, on_text=on_text
+        )
         self._smoother = None
-        if smooth and smoother is not None:
+        if options.smooth and smoother is not None:
             self._smoother = CausalSmoother(smoother, None if resume is None else _stages(resume.smoothed))
         self._on_event = on_event
         self._notes = Notes(journal, self._tell, lost_before=0 if resume is None else resume.lost_records)
@@ -128,7 +111,7 @@ class StreamingStager:
         self._provisional = self._jumps = 0
         self._clock_told = -1
         self._lag_s = self._worst_lag_s = 0.0
-        self._lag_warning_s = lag_warning_s
+        self._lag_warning_s = options.lag_warning_s
         self._lagging = self._closed = self._unit_known = False
         self._started = False
         self._lock = threading.Lock()
@@ -380,11 +363,3 @@ def _stages(smoothed: Mapping[str, float] | None) -> dict[Stage, float] | None:
     if smoothed is None or set(smoothed) != {stage.name for stage in STAGES}:
         return None
     return {stage: smoothed[stage.name] for stage in STAGES}
-
-
-def _hop_samples(hop: float | None, rate: float) -> int | None:
-    if hop is None:
-        return None
-    if not is_real(hop) or not 0.1 <= hop <= EPOCH_S:
-        raise InputError("hop", hop, "give seconds from 0.1 to 30, or None")
-    return round(hop * rate)

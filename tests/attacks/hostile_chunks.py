@@ -16,6 +16,7 @@ from eegvlm_rt.preprocess import Preprocessing
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.scoring import Scoring
 from eegvlm_rt.sources.chunk import Chunk
+from eegvlm_rt.stream_options import StreamOptions
 from eegvlm_rt.streaming import StreamingStager
 
 if TYPE_CHECKING:
@@ -110,16 +111,17 @@ def hostile_night(seed: int, run: int) -> HostileNight:
         "constrained": True,
         "unit": rng.choice(["uV"] * 5 + ["mV", "V", "nV"]),
         "channel": rng.choice([None, "Cz"]),
-        "deadline": rng.choice([None, None, 0.0, 5.0]),
-        "hop": rng.choice([None, None, None, 30.0, 10.0, 7.3, 0.5]),
-        "lights_off_s": rng.choice([None, None, None, 0.0, 1e6 + 5, 1e15]),
+        "options": StreamOptions(
+            deadline_s=rng.choice([None, None, 0.0, 5.0]),
+            hop_s=rng.choice([None, None, None, 30.0, 10.0, 7.3, 0.5]),
+            lights_off_s=rng.choice([None, None, None, 0.0, 1e6 + 5, 1e15]),
+            tolerance_s=rng.choice([0.02, 0.02, 0.02, 0.001, 0.3, 1.0]),
+            max_gap_s=rng.choice([60.0, 60.0, 300.0, 900.0, 0.001]),
+        ),
         "journal": None,
         "resume": resume,
-        "smooth": False,
         "on_text": None,
         "on_event": None,
-        "tolerance_s": rng.choice([0.02, 0.02, 0.02, 0.001, 0.3, 1.0]),
-        "max_gap_s": rng.choice([60.0, 60.0, 300.0, 900.0, 0.001]),
     }
     night = HostileNight(rate, options)
     clock, generator = rng.choice([0.0, 1e6, 1.7e9, -1e6]), np.random.default_rng(rng.getrandbits(64))

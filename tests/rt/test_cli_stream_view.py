@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eegvlm_rt.cli.live.outlets import Told
-from eegvlm_rt.cli.live.rows import NightRows
 from eegvlm_rt.cli.live.screen import Screen
 from eegvlm_rt.cli.live.view import Known, lines
+from eegvlm_rt.night import Night as WholeNight
 from eegvlm_rt.outcome import Outcome
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager
@@ -52,7 +52,7 @@ def predictions(bundle: Path) -> list[StagePrediction]:
 
 
 def known_of(predictions: list[StagePrediction], **more: object) -> Known:
-    rows = NightRows()
+    rows = WholeNight(keep=False)
     for prediction in predictions:
         rows.add(prediction)
     night = Night(epochs={**dict.fromkeys(Outcome, 0), Outcome.SCORED: len(predictions)}, lag_s=0.4)

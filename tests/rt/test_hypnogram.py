@@ -318,6 +318,21 @@ def test_kappa_is_none_where_chance_agrees_fully():
     assert agreement(night(W, W), night(W, W)).kappa is None
 
 
+@pytest.mark.parametrize(
+    ("reference", "scored", "remark"),
+    [
+        ((W, W, W), (W, N2, W), "the reference has one stage only, W"),
+        ((W, N2, W), (N2, N2, N2), "the scoring has one stage only, N2"),
+        ((W, N2, W), (W, N2, N2), ""),
+    ],
+)
+def test_kappa_with_one_stage_says_that_it_means_nothing(reference, scored, remark):
+    found = agreement(night(*reference), night(*scored))
+    assert found.kappa_remark.endswith(remark)
+    assert found.to_dict()["kappa_remark"] == found.kappa_remark
+    assert bool(found.kappa_remark) == bool(remark)
+
+
 def test_agreement_needs_an_epoch_scored_in_both():
     with pytest.raises(InputError, match="no epoch is scored in both"):
         agreement(night(W, None), night(None, W))

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from eegvlm_rt.errors import InputError, JournalError
 from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.journal import Journal, NightState, night_state, read
-from eegvlm_rt.journal.export import export, hypnogram_of
+from eegvlm_rt.night import Night, export_journal
 from eegvlm_rt.stages import Stage
 
 if TYPE_CHECKING:
@@ -402,13 +402,13 @@ def test_the_hypnogram_of_a_journal_keeps_every_epoch_in_its_place(tmp_path):
         ):
             journal.append("prediction", body)
     records = read(tmp_path / "j").records
-    night = hypnogram_of(records)
+    night = Night.from_journal(records).hypnogram
     assert night.stages == (Stage.N2, None, None, None, Stage.R)
     assert night.start is not None
     assert night.start.isoformat() == "2023-11-14T22:13:20"
-    assert from_csv(export(records, tmp_path / "h.csv")).stages == night.stages
-    assert read_edf(export(records, tmp_path / "h.edf")).stages == night.stages
-    lines = export(records, tmp_path / "h.jsonl").read_text(encoding="utf-8").splitlines()
+    assert from_csv(export_journal(records, tmp_path / "h.csv")).stages == night.stages
+    assert read_edf(export_journal(records, tmp_path / "h.edf")).stages == night.stages
+    lines = export_journal(records, tmp_path / "h.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["kind"] for line in lines] == [r.kind for r in records]
     with pytest.raises(InputError, match=r"\.jsonl, \.csv, \.edf"):
-        export(records, tmp_path / "h.txt")
+        export_journal(records, tmp_path / "h.txt")

@@ -19,7 +19,7 @@ def test_every_program_of_the_guide_runs(
     monkeypatch.setenv("EEGVLM_RT_MODELS", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     programs = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(programs) == 6
+    assert len(programs) == 7
     names: dict[str, object] = {}
     for program in programs:
         exec(compile(program, str(GUIDE), "exec"), names)

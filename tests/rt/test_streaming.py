@@ -18,7 +18,7 @@ from eegvlm_rt.prediction import Source
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.sources.chunk import Chunk, SourceEvent, SourceEventKind
-from eegvlm_rt.stager import Stager
+from eegvlm_rt.stager import Stager, StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind
 
 from .streams import night_of, said
@@ -136,7 +136,7 @@ class TestProvisional:
         self, stager: Stager, nights: dict[float, np.ndarray]
     ) -> None:
         x = nights[256.0][: 256 * 91]
-        with stager.stream(256, hop=10, mode="cot") as stream:
+        with stager.stream(256, mode="cot", options=StreamOptions(hop_s=10)) as stream:
             found = night_of(stream, x, None, [640])
         opinions = [p for p in found if p.provisional]
         assert [p.start_s for p in opinions] == [10, 20, 40, 50]
@@ -151,7 +151,7 @@ class TestProvisional:
         x = nights[128.0][: 128 * 80]
         rows = []
         for sizes in ([13, 500], [10**6], [128]):
-            with stager.stream(128, hop=2.5) as stream:
+            with stager.stream(128, options=StreamOptions(hop_s=2.5)) as stream:
                 rows.append(said(night_of(stream, x, None, sizes)))
         assert rows[0] == rows[1] == rows[2]
 
@@ -163,19 +163,41 @@ class TestOptions:
             ({"sfreq": 20}, SamplingRateError),
             ({"unit": "kV"}, UnitError),
             ({"mode": "fast"}, InputError),
-            ({"hop": 31}, InputError),
-            ({"hop": 0}, InputError),
-            ({"deadline": -1}, InputError),
-            ({"deadline": float("nan")}, InputError),
-            ({"lights_off_s": float("inf")}, InputError),
-            ({"tolerance_s": 0}, InputError),
-            ({"max_gap_s": -1}, InputError),
-            ({"smooth": True}, BundleError),
+            ({"options": StreamOptions(smooth="causal")}, BundleError),
         ],
     )
     def test_what_cannot_be_is_refused(self, stager: Stager, options: dict, error: type) -> None:
         with pytest.raises(error):
             stager.stream(**{"sfreq": 256, **options})
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"hop_s": 31},
+            {"hop_s": 0},
+            {"deadline_s": -1},
+            {"deadline_s": float("nan")},
+            {"lights_off_s": float("inf")},
+            {"tolerance_s": 0},
+            {"max_gap_s": -1},
+            {"lag_warning_s": 0},
+            {"smooth": "viterbi"},
+        ],
+    )
+    def test_an_option_that_cannot_be_is_refused_by_its_name(self, options: dict) -> None:
+        with pytest.raises(InputError, match=f"^{next(iter(options))}: "):
+            StreamOptions(**options)
+
+    def test_keywords_of_version_0_1_warn_and_name_the_new_one(self, stager: Stager) -> None:
+        with pytest.warns(DeprecationWarning, match=r"StreamOptions\(hop_s=10\)"):
+            old = stager.stream(100, hop=10)
+        x = simulate_night(5, hours=0.02).samples_uv[:6000]
+        with stager.stream(100, options=StreamOptions(hop_s=10)) as new, old:
+            assert said(old.push(x)) == said(new.push(x))
+        with pytest.warns(DeprecationWarning, match="smooth='causal'"), pytest.raises(BundleError):
+            stager.stream(100, smooth=True)
+        with pytest.raises(TypeError, match="hops"):
+            stager.stream(100, hops=10)
 
     @pytest.mark.parametrize(
         ("samples", "stamps"),

@@ -14,7 +14,7 @@ from eegvlm_rt.epoch import QualityFlag
 from eegvlm_rt.journal import NightState
 from eegvlm_rt.outcome import Outcome
 from eegvlm_rt.simulator import simulate_night
-from eegvlm_rt.stager import Stager
+from eegvlm_rt.stager import Stager, StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind
 from eegvlm_rt.streaming.clock import DriftMeter
 
@@ -180,7 +180,7 @@ def test_a_jump_that_is_let_through_costs_rows_and_no_memory(
     stager: Stager, x: np.ndarray, stamps: np.ndarray
 ) -> None:
     jump_s = 50_000.0
-    with stager.stream(RATE, max_gap_s=1e5) as stream:
+    with stager.stream(RATE, options=StreamOptions(max_gap_s=1e5)) as stream:
         stream.push(x[:N], stamps[:N])
         tracemalloc.start()
         count = 0
@@ -197,7 +197,7 @@ def test_drift_moves_single_samples_and_nothing_else(
     stager: Stager, x: np.ndarray, stamps: np.ndarray, ppm: float
 ) -> None:
     drifting = T0 + (stamps - T0) * (1 - ppm * 1e-6)
-    with stager.stream(RATE, tolerance_s=0.012) as stream:
+    with stager.stream(RATE, options=StreamOptions(tolerance_s=0.012)) as stream:
         found = night_of(stream, x, drifting, [40])
     expected = len(x) * ppm * 1e-6
     slipped = stream.night.dropped_samples
@@ -219,10 +219,10 @@ def test_packets_with_one_timestamp_each_are_read_with_a_tolerance_of_their_leng
     stager: Stager, x: np.ndarray, stamps: np.ndarray, clean: list[dict]
 ) -> None:
     packets = stamps[np.arange(len(x)) // 32 * 32]
-    with stager.stream(RATE, tolerance_s=0.3) as stream:
+    with stager.stream(RATE, options=StreamOptions(tolerance_s=0.3)) as stream:
         assert said(night_of(stream, x, packets, [32])) == clean
     keep = np.r_[0 : 3 * N, 3 * N + 320 : len(x)]
-    with stager.stream(RATE, tolerance_s=0.3) as stream:
+    with stager.stream(RATE, options=StreamOptions(tolerance_s=0.3)) as stream:
         found = night_of(stream, x[keep], packets[keep], [32])
     assert [i for i, seen in enumerate(flags(found)) if seen] == [3]
     assert found[3].quality.missing_share == pytest.approx(320 / N, abs=32 / N)
@@ -262,7 +262,7 @@ def test_whatever_the_clock_does_the_pieces_do_not_matter(
         values, times = values[keep], times[keep]
     rows = []
     for pieces in (sizes, [len(values)]):
-        with stager.stream(RATE, hop=10) as stream:
+        with stager.stream(RATE, options=StreamOptions(hop_s=10)) as stream:
             rows.append(said(night_of(stream, values, times, [max(8, size) for size in pieces])))
     assert rows[0] == rows[1]
     final = [row["index"] for row in rows[0] if not row["provisional"]]
@@ -350,7 +350,7 @@ def test_nothing_pushed_changes_nothing(
 
 class TestGrid:
     def test_it_may_begin_at_lights_off(self, stager: Stager, x: np.ndarray, stamps: np.ndarray) -> None:
-        with stager.stream(RATE, lights_off_s=T0 + 45) as stream:
+        with stager.stream(RATE, options=StreamOptions(lights_off_s=T0 + 45)) as stream:
             found = night_of(stream, x, stamps, [500])
         assert said(found) == said(stager.predict_recording(x[45 * RATE :], sfreq=RATE))
         assert stream.night.grid_start_device_s == T0 + 45
@@ -359,14 +359,14 @@ class TestGrid:
     def test_without_timestamps_lights_off_counts_from_the_first_sample(
         self, stager: Stager, x: np.ndarray
     ) -> None:
-        with stager.stream(RATE, lights_off_s=45) as stream:
+        with stager.stream(RATE, options=StreamOptions(lights_off_s=45)) as stream:
             found = night_of(stream, x, None, [500])
         assert said(found) == said(stager.predict_recording(x[45 * RATE :], sfreq=RATE))
 
     def test_lights_off_before_the_first_sample_are_missed_epochs(
         self, stager: Stager, x: np.ndarray, stamps: np.ndarray
     ) -> None:
-        with stager.stream(RATE, lights_off_s=T0 - 60) as stream:
+        with stager.stream(RATE, options=StreamOptions(lights_off_s=T0 - 60)) as stream:
             found = night_of(stream, x, stamps, [500])
         assert [p.outcome for p in found[:3]] == [Outcome.GAP, Outcome.GAP, Outcome.SCORED]
         assert len(found) == 10

@@ -16,7 +16,7 @@ from eegvlm_rt.outcome import Outcome
 from eegvlm_rt.prediction import Source
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.simulator import simulate_night
-from eegvlm_rt.stager import Stager
+from eegvlm_rt.stager import Stager, StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind
 
 from .streams import night_of, said
@@ -66,7 +66,7 @@ def fail_at(*calls: int) -> Callable[[int], None]:
 
 class TestOnTime:
     def test_the_stage_comes_at_once_and_the_reasons_follow(self, stager: Stager, x: np.ndarray) -> None:
-        with stager.stream(100, deadline=60.0) as stream:
+        with stager.stream(100, options=StreamOptions(deadline_s=60.0)) as stream:
             first = stream.push(x[:3000])
             assert (first[0].provisional, first[0].mode, first[0].source) == (True, Mode.HEAD, Source.HEAD)
             rest = first[1:] + stream.push(x[3000:6000]) + stream.flush()
@@ -86,7 +86,7 @@ class TestOnTime:
             pieces.append(text)
             time.sleep(0.05)
 
-        with stager.stream(100, deadline=0.4, on_text=slowly) as stream:
+        with stager.stream(100, on_text=slowly, options=StreamOptions(deadline_s=0.4)) as stream:
             found = stream.push(x[:3000]) + stream.flush()
         final = [p for p in found if not p.provisional]
         assert [p.finish for p in final] == [Finish.DEADLINE]
@@ -97,7 +97,7 @@ class TestOnTime:
     def test_a_model_that_hangs_does_not_hold_up_the_stage(self, stager: Stager, x: np.ndarray) -> None:
         decoder = stager._engine.load_decoder()
         decoder.prefix = Faulty(decoder.prefix, lambda call: time.sleep(1.0 if call == 0 else 0))
-        with stager.stream(100, deadline=0.2) as stream:
+        with stager.stream(100, options=StreamOptions(deadline_s=0.2)) as stream:
             started = time.perf_counter()
             found = stream.push(x[:3000])
             assert [p.provisional for p in found] == [True]
@@ -140,7 +140,7 @@ class TestLate:
         stager._engine._tower = Faulty(
             stager._engine._tower, lambda call: time.sleep(0.6 if call == 1 else 0)
         )
-        with stager.stream(100, mode="head", deadline=0.5) as stream:
+        with stager.stream(100, mode="head", options=StreamOptions(deadline_s=0.5)) as stream:
             found = [p for start in range(0, 15_000, 3000) for p in stream.push(x[start : start + 3000])]
         outcomes = [p.outcome for p in found]
         assert outcomes == [Outcome.SCORED, Outcome.LATE, *[Outcome.SCORED] * 3]
@@ -152,7 +152,9 @@ class TestLate:
         self, stager: Stager, x: np.ndarray
     ) -> None:
         events: list[StreamEvent] = []
-        with stager.stream(100, deadline=2.0, lag_warning_s=60, on_event=events.append) as stream:
+        with stager.stream(
+            100, on_event=events.append, options=StreamOptions(deadline_s=2.0, lag_warning_s=60)
+        ) as stream:
             late = stream.push(x[:3000], received_s=time.time() - 100)
             good = stream.push(x[3000:6000]) + stream.flush()
         assert [(p.outcome, p.stage, p.provisional) for p in late] == [(Outcome.LATE, None, False)]
@@ -170,7 +172,9 @@ class TestFailure:
         expected = said(stager.predict_recording(x, sfreq=100, mode="head"))
         stager._engine._tower = Faulty(stager._engine._tower, fail_at(1, 3))
         events: list[StreamEvent] = []
-        with stager.stream(100, mode="head", deadline=deadline, on_event=events.append) as stream:
+        with stager.stream(
+            100, mode="head", on_event=events.append, options=StreamOptions(deadline_s=deadline)
+        ) as stream:
             found = night_of(stream, x, None, [3000])
         assert [p.outcome for p in found] == [
             Outcome.SCORED,
@@ -187,7 +191,7 @@ class TestFailure:
     def test_reasoning_that_fails_behind_the_stage_is_a_row_too(self, stager: Stager, x: np.ndarray) -> None:
         decoder = stager._engine.load_decoder()
         decoder.prefix = Faulty(decoder.prefix, fail_at(0))
-        with stager.stream(100, deadline=60.0) as stream:
+        with stager.stream(100, options=StreamOptions(deadline_s=60.0)) as stream:
             found = stream.push(x[:6000]) + stream.flush()
         assert [p.outcome for p in found if not p.provisional] == [Outcome.FAILED, Outcome.SCORED]
 
@@ -196,7 +200,7 @@ class TestJournal:
     def test_everything_final_is_written_down(self, stager: Stager, x: np.ndarray, tmp_path: Path) -> None:
         with (
             Journal.create(tmp_path / "n.journal", {"who": "test"}) as journal,
-            stager.stream(100, mode="head", hop=10, journal=journal) as stream,
+            stager.stream(100, mode="head", journal=journal, options=StreamOptions(hop_s=10)) as stream,
         ):
             found = night_of(stream, x, 77 + np.arange(len(x)) / 100, [900])
         report = read(tmp_path / "n.journal")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eegvlm_rt.outcome import Outcome
-from eegvlm_rt.stager import Stager
+from eegvlm_rt.stager import Stager, StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind, answering, stream
 from eegvlm_rt.streaming.clock import HostClock, age_s
 
@@ -65,7 +65,7 @@ def test_samples_that_waited_before_it_was_set_have_waited(
     stager: Stager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = Host(monkeypatch)
-    with stager.stream(100, deadline=5.0) as night:
+    with stager.stream(100, options=StreamOptions(deadline_s=5.0)) as night:
         night.push(np.ones(100), received_s=host.wall_s)
         received_s = host.wall_s
         host.wait(60.0)

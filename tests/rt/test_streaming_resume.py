@@ -12,12 +12,12 @@ import pytest
 
 from eegvlm_rt.epoch import QualityFlag
 from eegvlm_rt.journal import Journal, night_state, read
-from eegvlm_rt.journal.export import hypnogram_of
+from eegvlm_rt.night import Night
 from eegvlm_rt.outcome import Outcome
 from eegvlm_rt.scoring import CausalSmoother
 from eegvlm_rt.scoring.recording import evidence_of
 from eegvlm_rt.simulator import simulate_night
-from eegvlm_rt.stager import Stager
+from eegvlm_rt.stager import Stager, StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind
 
 from .streams import said
@@ -107,12 +107,15 @@ def test_the_smoother_goes_on_where_it_was(folder: Path, x: np.ndarray, tmp_path
     stager = Stager.load(scored, threads=1, mode="head")
     stamps = 5.0 + np.arange(len(x)) / 100
     journal = Journal.create(tmp_path / "j", {})
-    stream = stager.stream(100, smooth=True, journal=journal)
+    stream = stager.stream(100, journal=journal, options=StreamOptions(smooth="causal"))
     found = stream.push(x[:9000], stamps[:9000])
     stream.abandon()
     journal.close()
     journal, state = Journal.resume(tmp_path / "j")
-    with journal, stager.stream(100, smooth=True, journal=journal, resume=state) as stream:
+    with (
+        journal,
+        stager.stream(100, journal=journal, resume=state, options=StreamOptions(smooth="causal")) as stream,
+    ):
         found += stream.push(x[9000:18_000], stamps[9000:18_000])
     assert [p.index for p in found] == list(range(6))
     assert SCORING.smoother is not None
@@ -127,19 +130,21 @@ class TestStageFirst:
     ) -> None:
         stager = Stager.load(folder, threads=1)
         journal = Journal.create(tmp_path / "j", {})
-        stream = stager.stream(100, deadline=60.0, journal=journal, on_text=lambda *_: time.sleep(0.05))
+        stream = stager.stream(
+            100, journal=journal, on_text=lambda *_: time.sleep(0.05), options=StreamOptions(deadline_s=60.0)
+        )
         early: list[StagePrediction] = stream.push(x[:3000])
         assert early[0].provisional
         records = read(tmp_path / "j").records
         assert [r.kind for r in records if r.kind in ("stage", "prediction")] == ["stage"]
         state = night_state(records)
         assert (state.next_epoch_index, state.outcomes) == (1, {"scored": 1})
-        assert hypnogram_of(records).stages == (early[0].stage,)
+        assert Night.from_journal(records).hypnogram.stages == (early[0].stage,)
         final = stream.flush()
         journal.close()
         records = read(tmp_path / "j").records
         assert night_state(records).outcomes == {"scored": 1}
-        assert hypnogram_of(records).stages == (final[-1].stage,)
+        assert Night.from_journal(records).hypnogram.stages == (final[-1].stage,)
 
 
 class TestLosses:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eegvlm_rt.hypnogram import cohen_kappa
 from eegvlm_rt.stages import STAGES
 
 __all__ = ["INVALID", "Score", "score"]
@@ -65,14 +66,14 @@ def score(
     np.add.at(confusion, (np.asarray(reference), np.asarray(predicted)), 1)
     n = len(reference)
     hits, rows, columns = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)[:INVALID]
-    observed, expected = hits.sum() / n, float(rows @ columns) / n**2
+    kappa = cohen_kappa(confusion)
     present = rows + columns
     f1 = tuple(float(2 * h / p) if p else None for h, p in zip(hits, present, strict=True))
     return Score(
         n=n,
         invalid=int(confusion[:, INVALID].sum()),
-        accuracy=float(observed),
-        kappa=float((observed - expected) / (1 - expected)) if expected < 1 else float("nan"),
+        accuracy=float(hits.sum() / n),
+        kappa=float("nan") if kappa is None else kappa,
         macro_f1=float(np.mean([value for value in f1 if value is not None])),
         f1=f1,
         confusion=confusion,

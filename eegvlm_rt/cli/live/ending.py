@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ... import __version__, plot
+from ... import __version__
 from ...atomic import write_file
 from ...errors import EegVlmError
-from ...hypnogram import sleep_statistics, to_csv, write_edf, write_format
+from ...night_files import night_writers
 from ..console import NOTICE, note, out, plain, report_error
 from ..report import duration, hypnogram_lines, statistics_lines
 from .outlets import JsonLines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ...journal import Journal
@@ -41,7 +42,8 @@ class Ending:
         self.told, self.night, self.ended = told, night, ended
         self.warnings = tuple(warnings)
         self._journal = journal
-        self._hypnogram = told.rows.hypnogram(told.start())
+        told.rows.info = replace(told.rows.info, start=told.start())
+        self._hypnogram = told.rows.hypnogram
         self.files: list[Path] = []
         self.failed: list[str] = []
 
@@ -51,20 +53,8 @@ class Ending:
         """
         if not len(self._hypnogram):
             return
-        hypnogram = self._hypnogram
-        writers: list[Callable[[], Path]] = [
-            lambda: write_edf(hypnogram, folder / "hypnogram.edf"),
-            lambda: to_csv(hypnogram, folder / "hypnogram.csv"),
-            lambda: write_file(folder / "night.json", self._night_json()),
-            *(
-                lambda name=name: write_format(hypnogram, folder, name)
-                for name in dict.fromkeys(formats)
-                if name not in ("edf", "csv")
-            ),
-        ]
-        if plot.available():
-            title = self.told.title
-            writers.append(lambda: plot.write_png(hypnogram, folder / "hypnogram.png", title=title))
+        writers = night_writers(self.told.rows, folder, formats=formats, title=self.told.title)
+        writers.append(lambda: write_file(folder / "night.json", self._night_json()))
         for write in writers:
             try:
                 self.files.append(write())
@@ -77,7 +67,7 @@ class Ending:
         return {
             "ended": self.ended,
             "night": self.night.to_dict(),
-            "statistics": sleep_statistics(self._hypnogram).to_dict() if len(self._hypnogram) else None,
+            "statistics": self.told.rows.statistics().to_dict() if len(self._hypnogram) else None,
             "latency": self.told.rows.latencies(),
             "journal": None
             if journal is None

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,14 +15,13 @@ from rich.text import Text
 from ...streaming import StreamEventKind
 from ..console import note, out, plain, report_error
 from ..present import header, row
-from .rows import believed, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...night import Night
     from ...prediction import StagePrediction
     from ...streaming import StreamEvent
-    from .rows import NightRows
 
 __all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text"]
 
@@ -43,7 +42,7 @@ class Told:
     title: str
     facts: dict[str, Any]
     start: Callable[[], datetime | None]
-    rows: NightRows
+    rows: Night
 
 
 class Outlet(Protocol):
@@ -141,8 +140,7 @@ class Lines(_Writer):
     def prediction(self, prediction: StagePrediction) -> None:
         """See `Outlet`."""
         if self._told is not None and not prediction.provisional:
-            shown = replace(prediction, stage=staged(prediction), probabilities=believed(prediction))
-            self._print(row(shown, self._told.start(), self._console.width))
+            self._print(row(prediction, self._told.start(), self._console.width))
 
     def text(self, index: int, text: str) -> None:
         """Reasons are not printed: their conclusion is in the row, all of them in the journal."""

@@ -15,13 +15,13 @@ from rich.text import Text
 
 from ...epoch import EPOCH_S
 from ...hypnogram import Hypnogram
+from ...night_rows import night_probabilities, night_stage
 from ...outcome import Outcome
 from ...stages import STAGES
 from ..console import NOTICE, plain
 from ..present import STAGE_STYLES, because, clock, percent, verdict
 from ..report import hypnogram_lines
 from .outlets import event_text
-from .rows import believed, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -122,13 +122,13 @@ def _title(known: Known, width: int, now: float) -> Text:
 def _stage(last: StagePrediction | None, known: Known, width: int) -> Text:
     if last is None:
         return _cut(Text("-- waiting for the first epoch", style="dim"), width)
-    stage = staged(last)
+    stage = night_stage(last)
     style = STAGE_STYLES[stage]
     at = clock(known.told.start(), last.start_s)
     if stage is None:
         shown = Text.assemble((" ?? ", f"bold reverse {style}"), (f" {last.outcome}", "bold yellow"))
     else:
-        share = percent(believed(last)[stage])
+        share = percent(night_probabilities(last)[stage])
         shown = Text.assemble(
             (f" {stage.name:<2} ", f"bold reverse {style}"), (f" {share} %", f"bold {style}")
         )
@@ -158,7 +158,7 @@ def _progress(known: Known, position_s: float, width: int) -> Text:
 def _bars(last: StagePrediction | None, width: int) -> list[Text]:
     if last is None or last.stage is None:
         return []
-    found, chosen = believed(last), staged(last)
+    found, chosen = night_probabilities(last), night_stage(last)
     room = min(50, width - 8)
     rows = []
     for stage in STAGES:
