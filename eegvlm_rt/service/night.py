@@ -17,9 +17,12 @@ from ..atomic import write_file
 from ..errors import EegVlmError, JournalError
 from ..hypnogram import sleep_statistics, to_csv, write_edf
 from ..journal import Journal, Record, RecordKind, night_state, read
-from ..journal.export import hypnogram_of
 from ..journal.place import holds_a_night
+from ..night import Night
+from ..night_rows import row_of_record
+from ..notice import NOTICE
 from ..outcome import Outcome
+from ..stages import STAGES
 from .signal_log import SignalLog, read_frames
 
 if TYPE_CHECKING:
@@ -34,7 +37,6 @@ __all__ = ["BedNight", "unfinished_nights"]
 
 JOURNAL: Final = "night.journal"
 RESULTS: Final = ("hypnogram.edf", "hypnogram.csv", "night.json")
-NOTICE: Final = "Not a medical device."
 _KEPT: Final = (
     "index",
     "outcome",
@@ -163,7 +165,7 @@ class BedNight:
         """The night so far."""
         with self._lock:
             records = list(self._records)
-        return hypnogram_of([_believed(record) for record in records])
+        return Night.from_journal(records, keep=False).hypnogram
 
     def write_results(self, *, status: str) -> bool:
         """Bring the result files up to date, each whole; False where nothing changed. Never raises.
@@ -308,16 +310,18 @@ def unfinished_nights(data: Path, bed: str) -> list[Path]:
 
 def row_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """A decision as the page shows it, from its record."""
-    shown = body.get("smoothed") or body.get("probabilities") or {}
-    stage = body.get("stage")
-    if stage is not None and body.get("smoothed"):
-        stage = max(shown, key=lambda name: float(shown[name] or 0.0))
+    index = body.get("index")
+    row = row_of_record(index if isinstance(index, int) else 0, body)
+    # What the night counts; of an epoch that it does not count, the model's opinion.
+    counted = row["stage"] >= 0
+    code, p = (row["stage"], row["proba"]) if counted else (row["raw_stage"], row["raw_proba"])
     quality, head, timing = body.get("quality") or {}, body.get("head") or {}, body.get("timing") or {}
     return {
         "index": body.get("index"),
-        "stage": stage,
+        "stage": None if code < 0 else STAGES[code].name,
+        "counted": bool(counted),
         "outcome": body.get("outcome", "scored"),
-        "p": [round(float(shown.get(name) or 0.0), 4) for name in ("W", "N1", "N2", "N3", "R")],
+        "p": [round(float(value), 4) if value == value else 0.0 for value in p],
         "head": head.get("stage"),
         "text": body.get("rationale_text", ""),
         "checks": [[c.get("kind"), c.get("value"), c.get("verdict")] for c in body.get("checks") or ()],
@@ -345,16 +349,6 @@ def _goes_on(folder: Path, facts: Mapping[str, Any]) -> bool:
     state = night_state(report.records)
     same = all(state.header.get(name) in (None, facts.get(name)) for name in ("sfreq", "channel"))
     return bool(report.records) and not report.findings and not state.finished and same
-
-
-def _believed(record: Record) -> Record:
-    """With the smoothed probabilities in the place of the epoch's own, where there are some."""
-    body: Mapping[str, Any] = record.body
-    smoothed = body.get("smoothed")
-    if record.kind != RecordKind.PREDICTION or not isinstance(smoothed, dict) or body.get("stage") is None:
-        return record
-    stage = max(smoothed, key=lambda name: float(smoothed[name] or 0.0))
-    return Record(record.sequence, record.kind, {**body, "stage": stage, "probabilities": smoothed}, 0, "")
 
 
 def facts_of(bed: BedSettings, source: Any, mode: str, deadline_s: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..journal.frames import RecordKind, encode_body
 from ..outcome import Outcome
 from ..sources.chunk import Chunk, SourceEvent, SourceEventKind
 from ..stager import Stager
+from ..stream_options import StreamOptions
 from .child import die_with_parent, limit_memory, yield_memory
 from .wire import Wire
 
@@ -128,18 +129,20 @@ class Worker:
     def _begin(self, told: dict[str, Any]) -> None:
         key = told["key"]
         journal = RemoteJournal(self._wire, key, self._settings["deadline_s"])
-        tuning = {} if told["tolerance_s"] is None else {"tolerance_s": told["tolerance_s"]}
+        options = StreamOptions(
+            deadline_s=self._settings["deadline_s"], smooth="causal" if self._settings["smooth"] else None
+        )
+        if told["tolerance_s"] is not None:
+            options = replace(options, tolerance_s=told["tolerance_s"])
         try:
             stream = self._stager.stream(
                 told["sfreq"],
                 channel=told["channel"],
-                deadline=self._settings["deadline_s"],
+                options=options,
                 journal=cast("Journal", journal),
                 resume=None if told["state"] is None else NightState(**told["state"]),
-                smooth=self._settings["smooth"],
                 on_text=lambda index, text: self._text(key, index, text),
                 on_event=lambda event: self._event(key, event),
-                **tuning,
             )
         except EegVlmError as error:
             self._wire.send({"t": "refused", "key": key, "error": str(error)})
