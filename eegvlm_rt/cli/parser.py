@@ -194,7 +194,7 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = _command(
-        commands, "serve", "serve", "Record and stage several beds, night after night, with a page and alarms."
+        commands, "serve", "serve", "Record and stage several beds, night after night."
     )
     command.add_argument("--config", metavar="FILE", help="configuration (TOML); see docs/service.md")
     command.add_argument("--check", action="store_true", help="check the configuration and start nothing")

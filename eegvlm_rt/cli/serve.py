@@ -31,7 +31,13 @@ def run(args: argparse.Namespace) -> int:
     folder of the nights is in use or not there).
     """
     try:
-        from ..service import ConfigurationError, NotYetError, Service, configuration_schema, load_configuration
+        from ..service import (
+            ConfigurationError,
+            NotYetError,
+            Service,
+            configuration_schema,
+            load_configuration,
+        )
         from ..service.sdnotify import Notifier
     except ImportError as error:
         raise InputError("service", str(error), "install it: pip install 'eegvlm-rt[service]'") from error

@@ -55,8 +55,8 @@ class AlarmKind(StrEnum):
 
 
 class AlarmState(StrEnum):
-    """ACTIVE: the condition is there. ACKNOWLEDGED: it is there and somebody has seen it. LATCHED: it is over,
-    and stays shown until somebody has seen it. OVER: neither.
+    """ACTIVE: the condition is there. ACKNOWLEDGED: it is there and somebody has seen it. LATCHED: it is
+    over, and stays shown until somebody has seen it. OVER: neither.
     """
 
     ACTIVE = "active"
@@ -105,9 +105,9 @@ ADVICE: Final = {
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """An alarm as it stands. `bed` is empty for one of the whole service. `since_s` is when the condition
-    began, `changed_s` when the alarm last changed, both seconds since 1970; `count` is how often the condition
-    came within this alarm, `number` grows with every change of any alarm. `latching`: it stays shown until
-    somebody has seen it.
+    began, `changed_s` when the alarm last changed, both seconds since 1970; `count` is how often the
+    condition came within this alarm, `number` grows with every change of any alarm. `latching`: it stays
+    shown until somebody has seen it.
     """
 
     kind: AlarmKind
@@ -159,7 +159,13 @@ class Alarms:
         self.history: deque[Alarm] = deque(maxlen=HISTORY)
 
     def set(
-        self, kind: AlarmKind, bed: str, present: bool, detail: str = "", *, rules: AlarmSettings | None = None
+        self,
+        kind: AlarmKind,
+        bed: str,
+        present: bool,
+        detail: str = "",
+        *,
+        rules: AlarmSettings | None = None,
     ) -> None:
         """The condition is there, or is not. `rules` are the bed's settings."""
         if rules is not None and kind in rules.off:

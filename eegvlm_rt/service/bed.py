@@ -56,8 +56,8 @@ class Clock:
 
 
 class BedState(StrEnum):
-    """WAITING: the source is not there yet, or not any more. STANDBY: no night now. RECORDING: a night is being
-    recorded. ENDED: the file that was played is at its end.
+    """WAITING: the source is not there yet, or not any more. STANDBY: no night now. RECORDING: a night is
+    being recorded. ENDED: the file that was played is at its end.
     """
 
     WAITING = "waiting"
@@ -201,7 +201,7 @@ class Bed:
                 self._on_event(self, "night", f"{folder.name} cannot be ended: {error}")
                 continue
             night.end_signal()
-            self._on_event(self, "night", f"{folder.name} was left open by an earlier process; it is ended now")
+            self._on_event(self, "night", f"{folder.name} was left open; it is ended now")
             self._on_night(self, night)
 
     def _open(self) -> bool:

@@ -18,8 +18,8 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Be killed when the parent ends (Linux); end at once where it is gone already. Signals from a terminal are
-    the parent's to handle.
+    """Be killed when the parent ends (Linux); end at once where it is gone already. Signals from a terminal
+    are the parent's to handle.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

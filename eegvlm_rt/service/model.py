@@ -260,7 +260,9 @@ class ModelLink:
                 parts += [frame.samples.astype("<f4").tobytes(), frame.timestamps.astype("<f8").tobytes()]
                 size += 12 * len(frame.samples)
         end = {
-            key: night.signal.next_sequence - 1 for key, night in nights.items() if night.ended and key in wanted
+            key: night.signal.next_sequence - 1
+            for key, night in nights.items()
+            if night.ended and key in wanted
         }
         drop = sorted(opened - set(nights))
         return {"begin": begin, "frames": frames, "end": end, "drop": drop}, b"".join(parts)

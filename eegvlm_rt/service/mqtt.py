@@ -7,6 +7,7 @@ import logging
 import ssl
 import threading
 import time
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,12 +20,19 @@ if TYPE_CHECKING:
     from .alarms import Alarm
     from .config import MqttSettings
 
-__all__ = ["MqttOutlet"]
+__all__ = ["MqttOutlet", "stage_schema"]
 
 STATE_EVERY_S: Final = 30.0
 MOST_WAITING: Final = 500
 
 _log = logging.getLogger("eegvlm_rt.service")
+
+
+def stage_schema() -> dict[str, Any]:
+    """The JSON Schema of a decision as it is published."""
+    text = resources.files(__package__).joinpath("stage.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 class MqttOutlet:

@@ -114,9 +114,9 @@ class BedNight:
         while True:
             folder = base / (f"{window.date}" if number == 1 else f"{window.date}.{number}")
             number += 1
-            if (folder / JOURNAL).exists() or any(folder.glob("signal-*")):
-                if not _goes_on(folder, facts):
-                    continue
+            begun = (folder / JOURNAL).exists() or any(folder.glob("signal-*"))
+            if begun and not _goes_on(folder, facts):
+                continue
             folder.mkdir(mode=0o750, exist_ok=True)
             try:
                 return cls(bed, folder, window, facts)
@@ -141,8 +141,8 @@ class BedNight:
                 self.journal.sync()
 
     def state(self) -> NightState:
-        """What a stream needs that resumes the night. An epoch of which only the head's early stage is known is
-        decided again: its signal is still there.
+        """What a stream needs that resumes the night. An epoch of which only the head's early stage is known
+        is decided again: its signal is still there.
         """
         with self._lock:
             return night_state(record for record in self._records if record.kind != RecordKind.STAGE)
@@ -261,7 +261,7 @@ class BedNight:
         self.journal.sync()
 
     def _take(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Keep what a resumed night and the results need, and no more: a night's reasons are in the journal."""
+        """Keep what a resumed night and the results need, and no more."""
         if kind not in tuple(RecordKind) or kind in (RecordKind.SOURCE, RecordKind.RESUME):
             return
         known = RecordKind(kind)
@@ -356,7 +356,11 @@ def facts_of(bed: BedSettings, source: Any, mode: str, deadline_s: float) -> dic
     start = getattr(source, "start", None)
     now = time.localtime()
     return {
-        **{name: value for name, value in asdict(bed).items() if name in ("source", "unit", "label", "subject")},
+        **{
+            name: value
+            for name, value in asdict(bed).items()
+            if name in ("source", "unit", "label", "subject")
+        },
         "bed": bed.id,
         "channel": source.channel,
         "sfreq": source.sfreq,

@@ -26,6 +26,7 @@ __all__ = ["PageLink"]
 MOST_WAITING: Final = 400
 RETRY_S: Final = 60.0
 HANG_S: Final = 20.0
+START_S: Final = 120.0
 
 Message = tuple[dict[str, Any], bytes]
 
@@ -90,8 +91,9 @@ class PageLink:
 
     def watch(self) -> None:
         """End a process that gives no sign of life; to be called every second or so."""
-        if self.process is not None and time.monotonic() - self.heard_at > HANG_S:
-            self.problem = f"no sign of life for {HANG_S:g} s"
+        limit = START_S if self.port is None else HANG_S
+        if self.process is not None and time.monotonic() - self.heard_at > limit:
+            self.problem = f"no sign of life for {limit:g} s"
             self.heard_at = time.monotonic()
             self._kill()
 
@@ -113,7 +115,6 @@ class PageLink:
             if self._again:
                 self._again = False
                 continue
-            self.port = None
             too_often = self._counter.died(time.monotonic())
             _log.warning("page process: %s", self.problem)
             self._stop.wait(RETRY_S if too_often else self._counter.pause_s)
@@ -134,7 +135,9 @@ class PageLink:
             with self._wake:
                 self._stale = True
                 self._queue.clear()
-            sender = threading.Thread(target=self._send, args=(wire, self.process), name="page-out", daemon=True)
+            sender = threading.Thread(
+                target=self._send, args=(wire, self.process), name="page-out", daemon=True
+            )
             sender.start()
             while not self._stop.is_set():
                 received = wire.receive(1.0)
@@ -144,6 +147,7 @@ class PageLink:
             self.problem = self.problem or f"{type(error).__name__}: {error}"
         finally:
             status = self._kill()
+            self.port = None
             wire.close()
             self.problem = self.problem or f"ended with status {status}"
 

@@ -76,9 +76,15 @@ def stored_epochs(data: str | os.PathLike[str] | None) -> list[tuple[NDArray[np.
     """Up to 24 epochs, (samples in µV, rate in Hz), spread over the latest stored nights of every bed; of a
     simulated night where none is stored.
     """
-    folders = sorted(
-        (folder for folder in Path(data).glob("*/*") if segments(folder)), key=lambda f: f.name, reverse=True
-    ) if data is not None else []
+    folders = (
+        sorted(
+            (folder for folder in Path(data).glob("*/*") if segments(folder)),
+            key=lambda f: f.name,
+            reverse=True,
+        )
+        if data is not None
+        else []
+    )
     epochs: list[tuple[NDArray[np.float32], float]] = []
     for folder in folders[:4]:
         epochs += _of_night(folder, MOST_EPOCHS // 2)
@@ -88,8 +94,8 @@ def stored_epochs(data: str | os.PathLike[str] | None) -> list[tuple[NDArray[np.
 
 
 def _of_night(folder: Path, most: int) -> list[tuple[NDArray[np.float32], float]]:
-    from .night import JOURNAL
     from ..journal import night_state, read
+    from .night import JOURNAL
 
     try:
         rate = float(night_state(read(folder / JOURNAL).records).header.get("sfreq", 0.0))
@@ -100,7 +106,7 @@ def _of_night(folder: Path, most: int) -> list[tuple[NDArray[np.float32], float]
     size = round(EPOCH_S * rate)
     x = np.concatenate([frame.samples for frame in read_frames(folder)] or [np.empty(0, np.float32)])
     total = len(x) // size
-    chosen = np.unique(np.linspace(0, total - 1, min(most, total)).astype(int)) if total else []
+    chosen: Any = np.unique(np.linspace(0, total - 1, min(most, total)).astype(int)) if total else []
     return [(x[i * size : (i + 1) * size], rate) for i in chosen]
 
 
@@ -138,7 +144,7 @@ def _rows(bundle: str, mode: str, threads: int | None, epochs: str | None) -> li
     from ..stager import Stager
 
     stager = Stager.load(bundle, mode=mode, threads=threads)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, (x, rate) in enumerate(stored_epochs(epochs)):
         began = time.perf_counter()
         try:

@@ -11,7 +11,7 @@ BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 class Restarts:
-    """Counts deaths: more than `limit` within `window_s`, or as many in a row without any success, are too many."""
+    """Counts deaths: `limit` within `window_s`, or as many in a row without a success, are too many."""
 
     def __init__(self, limit: int = 5, window_s: float = 60.0) -> None:
         self.total = 0

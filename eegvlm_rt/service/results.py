@@ -79,8 +79,8 @@ class ResultWriter:
 
 
 def drop_signal(bed: Path, keep: int) -> list[Path]:
-    """Remove the raw signal of all but the `keep` latest nights of a bed; returns what was removed. Journals and
-    results stay.
+    """Remove the raw signal of all but the `keep` latest nights of a bed; returns what was removed. Journals
+    and results stay.
     """
     removed: list[Path] = []
     folders = sorted(folder for folder in bed.iterdir() if folder.is_dir() and segments(folder))

@@ -16,8 +16,8 @@ NOON: Final = time(12)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A night of the schedule: `date` is that of the day it begins on; `begin_s` and `end_s` are seconds since
-    1970, the end not included.
+    """A night of the schedule: `date` is that of the day it begins on; `begin_s` and `end_s` are seconds
+    since 1970, the end not included.
     """
 
     date: date

@@ -19,6 +19,7 @@ from .alarms import Alarm, AlarmKind, Alarms
 from .bed import Bed, Clock
 from .histogram import Histogram
 from .model import ModelLink, ModelState
+from .night import row_of
 from .outlets import Outlets
 from .pagelink import PageLink
 from .results import ResultWriter
@@ -81,6 +82,7 @@ class Service:
         self._ending: dict[str, BedNight] = {}
         self._descriptor: int | None = None
         self._status = ""
+        self._port: int | None = None
         self.started_at = time.monotonic()
         self.ticked_at = self.started_at
         model = configuration.model
@@ -121,6 +123,10 @@ class Service:
         self.ticked_at = time.monotonic()
         self.model.watch()
         self.page.watch()
+        if self.page.port != self._port:
+            self._port = self.page.port
+            if self._port is not None:
+                self._note("", "page", f"listens at {self.configuration.page.host}, port {self._port}")
         self.watch.look()
         self.alarms.settle()
         self._switch_bundle()
@@ -150,8 +156,8 @@ class Service:
             self._descriptor = None
 
     def reload(self, configuration: Configuration) -> None:
-        """Other settings. Beds that stay as they are notice nothing; a bed's night goes on where its source is
-        the same. The folder of the nights cannot change.
+        """Other settings. Beds that stay as they are notice nothing; a bed's night goes on where its source
+        is the same. The folder of the nights cannot change.
         """
         self._notifier.reloading(time.monotonic_ns() // 1000)
         old, self.configuration = self.configuration, configuration
@@ -226,8 +232,8 @@ class Service:
 
     def _switch_bundle(self) -> None:
         """A bundle that was installed takes over between two nights."""
-        # A night that has no decision yet has not begun for the model: where one night follows another without
-        # pause, that is the time.
+        # A night that has no decision yet has not begun for the model: where one night follows another
+        # without pause, that is the time.
         if self.slots is None or any(night.outcomes for night in self.nights()):
             return
         try:
@@ -277,8 +283,6 @@ class Service:
         view = self.views.get(night.bed.id)
         if view is None:
             return
-        from .night import row_of
-
         row = row_of(body)
         final = kind == RecordKind.PREDICTION
         if view.shown is night:
@@ -374,7 +378,9 @@ class Service:
             with suppress(TypeError, ValueError):
                 bed = str(message.get("bed"))
                 seconds = self.alarms.pause(bed, float(message.get("seconds", 0)))
-                self._note(bed, "alarm", f"paused for {seconds:.0f} s by {by}" if seconds else f"on again by {by}")
+                self._note(
+                    bed, "alarm", f"paused for {seconds:.0f} s by {by}" if seconds else f"on again by {by}"
+                )
         elif message.get("t") == "retry model":
             self.model.restart()
             self._note("", "model", f"started again by {by}")

@@ -41,8 +41,8 @@ _NAME: Final = re.compile(r"signal-(\d{4,9})\.frames")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """Some consecutive samples: `samples` float32 (n,) in µV, `timestamps` float64 (n,) seconds of the device's
-    clock, `received_s` the host's clock when the last of them came, `events` what the source told.
+    """Some consecutive samples: `samples` float32 (n,) in µV, `timestamps` float64 (n,) seconds of the
+    device's clock, `received_s` the host's clock when the last of them came, `events` what the source told.
     """
 
     sequence: int
@@ -160,9 +160,9 @@ class SignalLog:
             # What a full disk refused may wait in memory although it is not recent any more.
             reached = frames[-1].sequence + 1 if frames else first
             for data in waiting:
-                frame = _decode(data)
-                if frame is not None and frame.sequence >= reached and total < limit_bytes:
-                    frames.append(frame)
+                kept = _decode(data)
+                if kept is not None and kept.sequence >= reached and total < limit_bytes:
+                    frames.append(kept)
                     total += len(data)
             if total >= limit_bytes:
                 return frames
@@ -255,7 +255,9 @@ class SignalLog:
             raise
         self._handle, self._path, self._size = handle, path, len(PREAMBLE)
         # Every segment has an entry of its own, so that reading never begins in the wrong one.
-        self._index.append((self._unwritten[0][0] if self._unwritten else self.next_sequence, path, self._size))
+        self._index.append(
+            (self._unwritten[0][0] if self._unwritten else self.next_sequence, path, self._size)
+        )
         return handle
 
 
@@ -274,10 +276,9 @@ def read_frames(folder: Path) -> Iterator[Frame]:
 def segments(folder: Path) -> list[Path]:
     """Segments of a folder, in order."""
     try:
-        names = [name for name in os.listdir(folder) if _NAME.fullmatch(name)]
+        return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
     except OSError:
         return []
-    return sorted((folder / name for name in names), key=_number)
 
 
 def _number(path: Path) -> int:

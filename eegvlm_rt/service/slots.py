@@ -84,7 +84,9 @@ class BundleSlots:
         except FileNotFoundError:
             return SlotState()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BundleError("slots", str(path), f"cannot be read ({error}); install a bundle anew") from error
+            raise BundleError(
+                "slots", str(path), f"cannot be read ({error}); install a bundle anew"
+            ) from error
 
     def current(self) -> Path:
         """Folder of the bundle in force. Raises BundleError where none was installed."""
@@ -93,7 +95,9 @@ class BundleSlots:
             if state.current is None and state.pending is not None:
                 state = self._advance(state, 0)
         if state.current is None:
-            raise BundleError("slots", str(self.folder), "no bundle is installed: eegvlm-rt bundle install FILE")
+            raise BundleError(
+                "slots", str(self.folder), "no bundle is installed: eegvlm-rt bundle install FILE"
+            )
         return self._path(state.current)
 
     def install(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 __all__ = ["lines_of"]
@@ -18,10 +19,8 @@ def lines_of(text: str) -> dict[Path, int]:
     `text` must be valid TOML (`tomllib` has parsed it). For other text the result is incomplete, no error.
     """
     scanner = _Scanner(text.replace("\r\n", "\n"))
-    try:
+    with suppress(IndexError):
         scanner.document()
-    except IndexError:
-        pass
     return scanner.lines
 
 

@@ -69,7 +69,7 @@ class Webhook:
             self._wake.notify()
 
     def trouble(self, limit_s: float) -> str:
-        """Why nothing was delivered for longer than `limit_s`, empty where all is well. No address is told."""
+        """Why nothing was delivered for longer than `limit_s`, empty where all is well; no address."""
         since = self._failing_since
         if since is None or time.monotonic() - since < limit_s:
             return ""

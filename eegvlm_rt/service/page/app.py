@@ -77,7 +77,9 @@ def build_app(hub: Hub, access: Access, request_of: Callable[[dict[str, Any]], N
         return Response(png, media_type="image/png") if png else _plain(404)
 
     async def healthz(_request: Request) -> Response:
-        return PlainTextResponse("ok\n" if hub.fresh else "the service is not heard of\n", 200 if hub.fresh else 503)
+        return PlainTextResponse(
+            "ok\n" if hub.fresh else "the service is not heard of\n", 200 if hub.fresh else 503
+        )
 
     async def readyz(_request: Request) -> Response:
         why = hub.state.get("not_ready", []) if hub.fresh else ["the service is not heard of"]

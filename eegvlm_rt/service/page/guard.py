@@ -45,8 +45,8 @@ class Guard:
     """Refuses requests that no client of the page sends, and more of them than anybody needs.
 
     A method other than GET, HEAD and POST; a long path or many headers; a Host that is not ours (a name of
-    another site that leads here: DNS rebinding); a POST from another site's page, of another type than JSON, or
-    with more than 4 KB or 5 s of body; more than 40 requests a second from one address.
+    another site that leads here: DNS rebinding); a POST from another site's page, of another type than JSON,
+    or with more than 4 KB or 5 s of body; more than 40 requests a second from one address.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
@@ -123,7 +123,7 @@ class Guard:
 
 
 class TimedProtocol(H11Protocol):
-    """A connection that must send a whole request head within 10 s, and of which one address has a share only.
+    """A connection that must send a whole request head within 10 s; one address has a share of all only.
 
     `open` holds connections by (address, port), so that one whose client does not read can be cut.
     """
@@ -203,7 +203,7 @@ async def _answer(send: Send, status: int) -> None:
 
 async def _whole_body(receive: Receive) -> bytes | None:
     """The body, None where it is too long or too slow."""
-    body = b""
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
             while True:
@@ -214,7 +214,7 @@ async def _whole_body(receive: Receive) -> bytes | None:
                 if len(body) > MOST_BODY:
                     return None
                 if not message.get("more_body"):
-                    return body
+                    return bytes(body)
     except TimeoutError:
         return None
 

@@ -19,7 +19,7 @@ STALE_S: Final = 5.0
 
 
 class Client:
-    """A listener. Its queue is bounded: one that does not read is let go, and comes back for the whole state."""
+    """A listener. Its queue is bounded: one that does not read is let go, and may come back."""
 
     def __init__(self, bed: str) -> None:
         self.bed = bed
@@ -49,7 +49,7 @@ class Client:
 
 
 class Hub:
-    """The latest state of the service, the night of every bed, and the clients. Used by the event loop alone."""
+    """The latest state of the service, the night of every bed, and the clients; for the event loop alone."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -84,7 +84,7 @@ class Hub:
             self._happening(message)
         elif kind == "gone":
             for table in (self.nights, self.keys, self.traces):
-                table.pop(message["bed"], None)  # type: ignore[attr-defined]
+                table.pop(message["bed"], None)
         elif kind == "trace":
             trace = self.traces.setdefault(message["bed"], Trace())
             trace.push(blob, message["sfreq"])

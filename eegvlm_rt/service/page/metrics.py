@@ -59,7 +59,7 @@ class _Collector:
 def metrics(hub: Hub) -> bytes:
     """All metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(hub))  # type: ignore[arg-type]
+    registry.register(_Collector(hub))
     return generate_latest(registry)
 
 
@@ -94,7 +94,9 @@ def _of_beds(beds: list[dict[str, Any]]) -> Iterator[Metric]:
 
 
 def _of_service(state: dict[str, Any]) -> Iterator[Metric]:
-    alarms = GaugeMetricFamily("eegvlm_alarm", "1 for each alarm that is shown", labels=["bed", "kind", "priority", "state"])
+    alarms = GaugeMetricFamily(
+        "eegvlm_alarm", "1 for each alarm that is shown", labels=["bed", "kind", "priority", "state"]
+    )
     for alarm in state["alarms"]:
         alarms.add_metric([alarm["bed"], alarm["kind"], alarm["priority"], alarm["state"]], 1.0)
     yield alarms
@@ -123,4 +125,6 @@ def _of_service(state: dict[str, Any]) -> Iterator[Metric]:
     for key in ("webhook_delivered", "webhook_failed", "webhook_dropped", "mqtt_published"):
         yield CounterMetricFamily(f"eegvlm_{key}", key.replace("_", ": "), float(outlets[key]))
     if outlets["mqtt_connected"] is not None:
-        yield GaugeMetricFamily("eegvlm_mqtt_connected", "1 while connected", float(outlets["mqtt_connected"]))
+        yield GaugeMetricFamily(
+            "eegvlm_mqtt_connected", "1 while connected", float(outlets["mqtt_connected"])
+        )

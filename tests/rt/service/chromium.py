@@ -82,7 +82,11 @@ class Tab:
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
         """Size of the window in CSS pixels."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone,
         )
 
     def key(self, key: str) -> None:
