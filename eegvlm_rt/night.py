@@ -9,14 +9,21 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import numpy as np
 
 from .atomic import write_file
 from .epoch import EPOCH_S
 from .errors import InputError
-from .hypnogram import Hypnogram, sleep_statistics, to_csv, write_edf
+from .hypnogram import (
+    Hypnogram,
+    LightsKnown,
+    sleep_statistics,
+    statistics_intervals,
+    to_csv,
+    write_edf,
+)
 from .hypnogram.model import MAX_EPOCHS
 from .journal import RecordKind, night_state, read
 from .journal.export import json_lines
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .hypnogram import SleepStatistics
+    from .hypnogram import Interval, SleepStatistics
     from .journal import Record
     from .prediction import StagePrediction
     from .sources.edf import Recording
@@ -53,6 +60,8 @@ class NightInfo:
         model_id: name of the model, `model_digest` the SHA-256 of its manifest.
         mode: "head", "direct" or "cot".
         options: every further option, by name.
+        lights_off_s, lights_on_s: lights off and on as the recording has them, in s from epoch 0; None where
+            it does not say.
     """
 
     source: str = ""
@@ -64,6 +73,15 @@ class NightInfo:
     model_digest: str = ""
     mode: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    lights_off_s: float | None = None
+    lights_on_s: float | None = None
+
+
+class _Lights(TypedDict):
+    lights_off: int | None
+    lights_on: int | None
+    lights_off_known: LightsKnown
+    lights_on_known: LightsKnown
 
 
 class Night:
@@ -139,6 +157,8 @@ class Night:
                 sfreq=float(rate) if isinstance(rate, int | float) else None,
                 start=state.start,
                 options=options,
+                # The grid of a stream that was told of lights off begins there.
+                lights_off_s=0.0 if header.get("lights_off") is not None else None,
             ),
             keep=keep,
         )
@@ -266,9 +286,25 @@ class Night:
         """A `yasa.Hypnogram` of the night's stages; see `Hypnogram.to_yasa`."""
         return self.hypnogram.to_yasa()
 
-    def statistics(self, *, lights_off: int = 0, lights_on: int | None = None) -> SleepStatistics:
-        """Sleep statistics between two epochs; see `hypnogram.sleep_statistics`."""
-        return sleep_statistics(self.hypnogram, lights_off=lights_off, lights_on=lights_on)
+    def statistics(self, *, lights_off: int | None = None, lights_on: int | None = None) -> SleepStatistics:
+        """Sleep statistics from the first epoch after lights off to the last before lights on.
+
+        Epochs that are not given are taken from the recording (`info`), rounded to the nearest epoch; where
+        it does not say either, they are unknown, and the whole night counts. Definitions:
+        `hypnogram.DEFINITIONS`. Raises InputError for an empty night, or lights outside it.
+        """
+        return sleep_statistics(self.hypnogram, **self._lights(lights_off, lights_on))
+
+    def intervals(self, *, draws: int = 200, level: float = 0.9) -> dict[str, Interval]:
+        """How sure the statistics are, by drawing hypnograms; see `hypnogram.statistics_intervals`."""
+        lights = self._lights(None, None)
+        return statistics_intervals(
+            self.hypnogram,
+            lights_off=lights["lights_off"],
+            lights_on=lights["lights_on"],
+            draws=draws,
+            level=level,
+        )
 
     def write(self, folder: str | PathLike[str], *, formats: Sequence[str] = ()) -> list[Path]:
         """Write the night into a folder, which is made where it is missing; returns the files.
@@ -316,6 +352,33 @@ class Night:
             f"  {counts}{f', unscored {unscored}' if unscored else ''})",
         ]
         return "\n".join(lines)
+
+    def _lights(self, off: int | None, on: int | None) -> _Lights:
+        """The epochs between which statistics count, and where each of them comes from."""
+        n = len(self.run())
+        taken_off, taken_on = (
+            None if s is None else round(s / EPOCH_S) for s in (self.info.lights_off_s, self.info.lights_on_s)
+        )
+        # What the recording says counts only where it is a stretch of this night.
+        if taken_off is not None and not 0 <= taken_off < (n if on is None else on):
+            taken_off = None
+        first = off if off is not None else taken_off or 0
+        if taken_on is not None and not first < taken_on <= n:
+            taken_on = None
+        known = [
+            LightsKnown.GIVEN
+            if given is not None
+            else LightsKnown.UNKNOWN
+            if taken is None
+            else LightsKnown.TAKEN
+            for given, taken in ((off, taken_off), (on, taken_on))
+        ]
+        return {
+            "lights_off": off if off is not None else taken_off,
+            "lights_on": on if on is not None else taken_on,
+            "lights_off_known": known[0],
+            "lights_on_known": known[1],
+        }
 
     def _next(self) -> StagePrediction | None:
         """The next final prediction, taken; None at the end."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .decoding.result import Finish
 from .epoch import Quality, QualityFlag
 from .errors import InputError, RationaleError
-from .evidence.findings import NO_FINDINGS, Findings, Rhythm
+from .evidence.findings import Findings, Rhythm
 from .outcome import Outcome
 from .prediction import HeadOpinion, Source, StagePrediction, Timing
 from .prompt import Mode
@@ -22,41 +23,41 @@ if TYPE_CHECKING:
 __all__ = ["prediction_from_dict"]
 
 
-def prediction_from_dict(fields: Mapping[str, Any]) -> StagePrediction:
-    """The prediction that `StagePrediction.to_dict` gave `fields` of; keys that it does not know are passed
+def prediction_from_dict(record: Mapping[str, Any]) -> StagePrediction:
+    """The prediction that `StagePrediction.to_dict` gave `record` of; keys that it does not know are passed
     over.
 
     The reasoning is parsed from its text again, claims and verdicts are those of the record.
     Raises InputError for fields that no prediction has.
     """
     try:
-        head = fields["head"]
-        smoothed = fields["smoothed"]
+        head = record["head"]
+        smoothed = record["smoothed"]
         return StagePrediction(
-            index=int(fields["index"]),
-            start_s=float(fields["start_s"]),
-            stage=None if fields["stage"] is None else Stage[fields["stage"]],
-            probabilities=_probabilities(fields["probabilities"]),
-            mode=Mode(fields["mode"]),
-            source=Source(fields["source"]),
+            index=int(record["index"]),
+            start_s=float(record["start_s"]),
+            stage=None if record["stage"] is None else Stage[record["stage"]],
+            probabilities=_probabilities(record["probabilities"]),
+            mode=Mode(record["mode"]),
+            source=Source(record["source"]),
             head=None
             if head is None
             else HeadOpinion(Stage[head["stage"]], _probabilities(head["probabilities"])),
-            agrees=bool(fields["agrees"]),
-            rationale=_rationale(fields),
-            rationale_text=str(fields["rationale_text"]),
-            finish=Finish(fields["finish"]),
-            findings=_findings(fields["findings"]),
-            checks=tuple(_check(check) for check in fields["checks"]),
-            timing=Timing(**fields["timing"]),
-            quality=_quality(fields["quality"]),
-            channel=fields["channel"],
-            outcome=Outcome(fields["outcome"]),
-            provisional=bool(fields["provisional"]),
-            lag_s=None if fields["lag_s"] is None else float(fields["lag_s"]),
-            ood_score=None if fields["ood_score"] is None else float(fields["ood_score"]),
+            agrees=bool(record["agrees"]),
+            rationale=_rationale(record),
+            rationale_text=str(record["rationale_text"]),
+            finish=Finish(record["finish"]),
+            findings=_findings(record["findings"]),
+            checks=tuple(_check(check) for check in record["checks"]),
+            timing=_timing(record["timing"]),
+            quality=_quality(record["quality"]),
+            channel=record["channel"],
+            outcome=Outcome(record["outcome"]),
+            provisional=bool(record["provisional"]),
+            lag_s=None if record["lag_s"] is None else float(record["lag_s"]),
+            ood_score=None if record["ood_score"] is None else float(record["ood_score"]),
             smoothed=None if smoothed is None else _probabilities(smoothed),
-            error=str(fields["error"]),
+            error=str(record["error"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"{type(error).__name__}: {error}"
@@ -67,11 +68,20 @@ def _probabilities(values: Mapping[str, float]) -> dict[Stage, float]:
     return {stage: float(values[stage.name]) for stage in STAGES}
 
 
-def _rationale(fields: Mapping[str, Any]) -> Rationale | None:
-    if fields["rationale"] is None:
+def _timing(values: Mapping[str, Any]) -> Timing:
+    known: dict[str, Any] = {
+        field.name: values[field.name] for field in fields(Timing) if field.name in values
+    }
+    if not all(isinstance(value, int | float) for value in known.values()):
+        raise ValueError("a time is no number")
+    return Timing(**known)
+
+
+def _rationale(record: Mapping[str, Any]) -> Rationale | None:
+    if record["rationale"] is None:
         return None
     try:
-        return parse(fields["rationale_text"])
+        return parse(record["rationale_text"])
     except RationaleError:
         # The text was written by a release with another grammar: it is kept, its structure is not.
         return None
@@ -93,24 +103,18 @@ def _quality(values: Mapping[str, Any]) -> Quality:
 
 
 def _findings(values: Mapping[str, Any]) -> Findings:
-    numbers = ("alpha_share", "spindles", "k_complexes", "slow_wave_share", "amplitude_uv", "measured_share")
-    delta, theta, alpha, beta = (float(power) for power in values["relative_powers"])
-    found = Findings(
-        rhythm=Rhythm(values["rhythm"]),
-        rhythm_alternatives=tuple(Rhythm(name) for name in values["rhythm_alternatives"]),
-        relative_powers=(delta, theta, alpha, beta),
-        **{name: values[name] for name in numbers},
-        spindle_spans=_spans(values["spindle_spans"]),
-        k_complex_spans=_spans(values["k_complex_spans"]),
-        spindle_range=_range(values["spindle_range"]),
-        k_complex_range=_range(values["k_complex_range"]),
-    )
-    return NO_FINDINGS if found == NO_FINDINGS else found
-
-
-def _spans(values: Any) -> tuple[tuple[float, float], ...]:
-    return tuple((float(onset), float(length)) for onset, length in values)
-
-
-def _range(values: Any) -> tuple[int, int] | None:
-    return None if values is None else (int(values[0]), int(values[1]))
+    """Fields that a record of an older release lacks keep their defaults."""
+    known: dict[str, Any] = {}
+    for field in fields(Findings):
+        if field.name not in values:
+            continue
+        value = values[field.name]
+        if isinstance(value, list):
+            value = tuple(tuple(item) if isinstance(item, list) else item for item in value)
+        known[field.name] = value
+    known["rhythm"] = Rhythm(known["rhythm"])
+    known["rhythm_alternatives"] = tuple(Rhythm(name) for name in known["rhythm_alternatives"])
+    numbers = (known["alpha_share"], known["slow_wave_share"], known["amplitude_uv"], known["measured_share"])
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError("a measurement is no number")
+    return Findings(**known)

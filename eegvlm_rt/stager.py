@@ -19,6 +19,7 @@ from .grid import GridEpoch, epoch_of_samples, epochs_of, recording_of, rows_of
 from .night import Night, NightInfo
 from .prompt import Mode
 from .scoring.recording import smoothed
+from .sources.lights import read_lights
 from .stream_options import StreamOptions, with_old_keywords
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ class Stager:
         predictions = self.predict_recording(
             recording, mode=chosen, cancelled=cancelled, batch=batch, smooth=smooth
         )
+        lights_off_s, lights_on_s = (None, None) if recording.path is None else read_lights(recording.path)
         info = NightInfo(
             source="" if recording.path is None else recording.path.name,
             channel=recording.channel or None,
@@ -246,6 +248,8 @@ class Stager:
             model_digest=self.bundle.digest,
             mode=str(chosen),
             options={} if smooth is None else {"smooth": smooth},
+            lights_off_s=lights_off_s,
+            lights_on_s=lights_on_s,
         )
         expected = epochs_of(len(recording.samples_uv), recording.sfreq)
         return Night(predictions, info, recording=recording, expected=expected)

@@ -238,6 +238,7 @@ def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
         _trust_option(chosen)
     _bundle_makers(actions)
+    _bundle_slots(actions)
     _bundle_engines(actions)
 
 
@@ -255,6 +256,30 @@ def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser])
             chosen.add_argument("--overwrite", action="store_true", help="replace an older bundle")
         if action == "keygen":
             chosen.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
+
+
+def _bundle_slots(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for action, summary in (
+        ("install", "Verify a bundle, rehearse it on stored epochs, and let it take over between two nights."),
+        ("rollback", "Go back to the previous bundle."),
+        ("slots", "Print which bundles a device holds."),
+    ):
+        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        if action == "install":
+            chosen.add_argument("archive", metavar="FILE", help="packed bundle, or the folder of one")
+            chosen.add_argument("--epochs", metavar="DIR", help="folder of the service's nights to rehearse on")
+            chosen.add_argument("--mode", choices=MODES, default="cot", help="mode to rehearse (default: cot)")
+            chosen.add_argument("--threads", type=_count, metavar="N", help="threads of the model")
+            chosen.add_argument(
+                "--agreement", type=float, default=0.6, metavar="SHARE", help="of stages as before (default: 0.6)"
+            )
+            chosen.add_argument(
+                "--answer", type=_seconds, default=20.0, metavar="S", help="for one answer (default: 20)"
+            )
+            chosen.add_argument("--minimum", type=_seed, metavar="N", help="take no lower release from now on")
+            _trust_option(chosen)
+        chosen.add_argument("--slots", required=True, metavar="DIR", help="folder of the two bundles")
+        chosen.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _bundle_engines(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

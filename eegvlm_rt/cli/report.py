@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..epoch import EPOCH_S
-from ..hypnogram import sleep_statistics
 from ..night_files import night_summary
 from ..stages import STAGES, Stage
 from .present import STAGE_STYLES, clock
 
 if TYPE_CHECKING:
-    from ..hypnogram import Agreement, Hypnogram
+    from ..hypnogram import Agreement, Hypnogram, SleepStatistics
     from ..night import Night
 
 __all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary_lines"]
@@ -63,15 +62,19 @@ def summary_lines(night: Night) -> list[Text]:
     return lines
 
 
-def statistics_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
-    """The AASM manual's numbers of the night, and what unscored epochs mean for them."""
-    found = sleep_statistics(hypnogram)
+def statistics_lines(found: SleepStatistics, width: int) -> list[Text]:
+    """The numbers of the night, what they count from, and what unscored epochs mean for them."""
     parts = [
         f"total sleep {found.sleep_min:g} of {found.recording_min:g} min",
         f"efficiency {found.efficiency_pct:.1f} %",
         f"onset latency {_minutes(found.onset_latency_min)}",
+        f"persistent sleep {_minutes(found.persistent_sleep_latency_min)}",
         f"REM latency {_minutes(found.rem_latency_min)}",
+        f"of 3 epochs {_minutes(found.rem_latency_3_epochs_min)}",
         f"wake after onset {_minutes(found.waso_min)}",
+        f"{found.awakenings} awakenings",
+        f"{sum(cycle.complete for cycle in found.cycles)} cycles",
+        _lights(found),
     ]
     if found.unscored_min:
         parts.append(f"unscored {found.unscored_min:g} min, counted as neither wake nor sleep")
@@ -149,6 +152,12 @@ def _time_axis(hypnogram: Hypnogram, columns: int) -> str:
     for column in range(0, columns - 4, step):
         axis[column : column + 5] = clock(hypnogram.start, column * column_s)[:5]
     return "".join(axis)
+
+
+def _lights(found: SleepStatistics) -> str:
+    if found.lights_off_known == found.lights_on_known:
+        return f"lights off and on {found.lights_off_known}"
+    return f"lights off {found.lights_off_known}, lights on {found.lights_on_known}"
 
 
 def _minutes(value: float | None) -> str:

@@ -115,7 +115,7 @@ def stage_file(
         *hypnogram_lines(hypnogram, console.width),
         "",
         *summary_lines(night),
-        *statistics_lines(hypnogram, console.width),
+        *statistics_lines(night.statistics(), console.width),
     ):
         console.print(line)
     console.print()

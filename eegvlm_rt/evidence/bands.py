@@ -9,11 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, rfft, rfftfreq
 
-__all__ = ["EPOCH_SAMPLES", "SFREQ_HZ", "Float32", "band_filter", "padded_spectrum", "runs"]
+__all__ = [
+    "EPOCH_SAMPLES",
+    "SFREQ_HZ",
+    "STEP",
+    "Float32",
+    "band_filter",
+    "padded_spectrum",
+    "running_squares",
+    "runs",
+]
 
 SFREQ_HZ: Final = 100
 EPOCH_SAMPLES: Final = 3000
 PAD: Final = 100
+STEP: Final = 10
+"""Samples between two values of `running_squares`: 0.1 s."""
 
 Float32 = NDArray[np.float32]
 
@@ -39,6 +50,13 @@ def _gain(low_hz: float, high_hz: float, edge_hz: float) -> Float32:
     inside = np.minimum(freqs - low_hz, high_hz - freqs) / edge_hz + 0.5
     gain = 0.5 - 0.5 * np.cos(np.pi * np.clip(inside, 0.0, 1.0))
     return np.asarray(gain, dtype=np.float32)
+
+
+def running_squares(x: Float32) -> NDArray[np.float64]:
+    """(n, 301) sum of the squares of (n, 3000) samples before each step of 0.1 s."""
+    sums = np.zeros((len(x), EPOCH_SAMPLES // STEP + 1), dtype=np.float64)
+    np.cumsum((x * x).reshape(len(x), -1, STEP).sum(axis=2), axis=1, out=sums[:, 1:])
+    return sums
 
 
 def runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:

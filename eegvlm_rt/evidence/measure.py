@@ -8,9 +8,10 @@ import numpy as np
 
 from ..errors import InputError
 from . import slow_waves, spindles
-from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, padded_spectrum
+from .arousal import count_arousals, muscle_seconds
+from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, band_filter, padded_spectrum, running_squares
 from .findings import NO_FINDINGS, Findings, Span
-from .rhythm import alpha_share, mean_powers, name_rhythms, slow_ratio, window_spectra
+from .rhythm import alpha_windows, mean_powers, name_rhythms, slow_ratio, window_spectra
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["measure", "measure_batch"]
 
 CHUNK: Final = 64
+HALF_S: Final = 15.0
 LARGEST_UV: Final = 1e5
 
 
@@ -49,10 +51,10 @@ def measure_batch(x: ArrayLike) -> list[Findings]:
         raise InputError(
             "x", f"shape {samples.shape}", "give conditioned epochs, (n, 3000) samples at 100 Hz"
         )
-    found: list[Findings] = []
+    rows: list[Findings] = []
     for start in range(0, len(samples), CHUNK):
-        found.extend(_measure_chunk(samples[start : start + CHUNK]))
-    return found
+        rows.extend(_measure_chunk(samples[start : start + CHUNK]))
+    return rows
 
 
 def _measure_chunk(raw: Float32) -> list[Findings]:
@@ -61,23 +63,31 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
     spectrum = padded_spectrum(x)
     spectra = window_spectra(x)
     ratio = slow_ratio(spectra)
-    waves = slow_waves.find_slow_waves(spectrum)
-    features = spindles.spindle_features(x, spectrum, ratio)
+    broad = band_filter(spectrum, 4.5, 30.0, 1.0)
+    muscle = band_filter(spectrum, 20.0, 34.0, 1.0)
+    features = spindles.spindle_features(x, spectrum, ratio, broad, muscle)
+    broad_sums = running_squares(broad)
+    waves = slow_waves.find_slow_waves(spectrum, broad_sums, features.muscle_sums)
+    tense, level = muscle_seconds(broad_sums, features.muscle_sums)
 
     amplitude = np.median(np.ptp(x.reshape(n, -1, 2 * SFREQ_HZ), axis=2), axis=1).astype(np.float64)
     slow = waves.share(n)
-    alpha = alpha_share(spectra)
+    deflection = waves.deflection_share(n)
+    alpha = alpha_windows(spectra)
+    alpha_share = alpha.mean(axis=1, dtype=np.float64)
+    tense_share = tense.mean(axis=1, dtype=np.float64)
+    arousals = count_arousals(tense, level, alpha)
     powers = mean_powers(spectra)
     spindle_spans = _spans(n, *spindles.find_spindles(features))
     complex_spans = _spans(n, *slow_waves.find_k_complexes(waves, ratio))
-    spindle_low, spindle_high = (
-        _counts(n, spindles.find_spindles(features, limits)[0])
-        for limits in (spindles.STRICT, spindles.LOOSE)
-    )
-    complex_low, complex_high = (
-        _counts(n, slow_waves.find_k_complexes(waves, ratio, limits)[0])
-        for limits in (slow_waves.STRICT, slow_waves.LOOSE)
-    )
+    sure_spindles = spindles.find_spindles(features, spindles.STRICT)
+    sure_complexes = slow_waves.find_k_complexes(waves, ratio, slow_waves.STRICT)
+    spindle_low, complex_low = _counts(n, sure_spindles[0]), _counts(n, sure_complexes[0])
+    spindle_high = _counts(n, spindles.find_spindles(features, spindles.LOOSE)[0])
+    complex_high = _counts(n, slow_waves.find_k_complexes(waves, ratio, slow_waves.LOOSE)[0])
+    early = np.zeros(n, dtype=np.intp)
+    for rows, onsets, _ in (sure_spindles, sure_complexes):
+        early += np.bincount(rows[onsets < HALF_S], minlength=n)
 
     found = []
     for i in range(n):
@@ -85,11 +95,11 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
             found.append(NO_FINDINGS)
             continue
         shares = tuple(powers[i].tolist())
-        rhythm, alternatives = name_rhythms(shares, float(amplitude[i]))
+        rhythm, alternatives = name_rhythms(shares, float(amplitude[i]), float(slow[i]), float(deflection[i]))
         found.append(
             Findings(
                 rhythm=rhythm,
-                alpha_share=float(alpha[i]),
+                alpha_share=float(alpha_share[i]),
                 spindles=len(spindle_spans[i]),
                 k_complexes=len(complex_spans[i]),
                 slow_wave_share=float(slow[i]),
@@ -101,6 +111,10 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
                 k_complex_range=_around(len(complex_spans[i]), complex_low[i], complex_high[i]),
                 relative_powers=shares,
                 measured_share=float(present[i]),
+                deflection_share=float(deflection[i]),
+                muscle_share=float(tense_share[i]),
+                arousals=int(arousals[i]),
+                early_events=int(early[i]),
             )
         )
     return found

@@ -19,7 +19,7 @@ from .findings import Rhythm
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["alpha_share", "mean_powers", "name_rhythms", "slow_ratio", "window_spectra"]
+__all__ = ["alpha_windows", "mean_powers", "name_rhythms", "slow_ratio", "window_spectra"]
 
 WIDTH: Final = 2 * SFREQ_HZ
 BIN_HZ: Final = 0.5
@@ -33,6 +33,7 @@ VOLTAGE_UV: Final = 75.0
 VOLTAGE_MARGIN: Final = 0.07
 DOMINANT_SHARE: Final = {Rhythm.ALPHA: 0.45, Rhythm.BETA: 0.45, Rhythm.THETA: 0.5}
 DOMINANT_MARGIN: Final = 0.05
+KIND_MARGIN: Final = 0.05
 
 
 def window_spectra(x: Float32) -> Float32:
@@ -42,8 +43,8 @@ def window_spectra(x: Float32) -> Float32:
     return np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
 
 
-def alpha_share(spectra: Float32) -> NDArray[np.float64]:
-    """(n,) share of windows that alpha dominates.
+def alpha_windows(spectra: Float32) -> NDArray[np.bool_]:
+    """(n, 29) whether alpha dominates a window.
 
     In such a window the power of 8-12 Hz exceeds that of 4-8 Hz and that of 12-30 Hz, and is at least 30 % of
     2-30 Hz. 12-13 Hz is left to the spindles.
@@ -51,7 +52,7 @@ def alpha_share(spectra: Float32) -> NDArray[np.float64]:
     alpha = _power(spectra, *ALPHA_CORE_HZ)
     rivals = np.maximum(_power(spectra, 4.0, ALPHA_CORE_HZ[0]), _power(spectra, ALPHA_CORE_HZ[1], 30.0))
     dominant = (alpha > rivals) & (alpha >= ALPHA_WINDOW_SHARE * _power(spectra, 2.0, 30.0))
-    return np.asarray(dominant.mean(axis=1), dtype=np.float64)
+    return np.asarray(dominant)
 
 
 def slow_ratio(spectra: Float32) -> Float32:
@@ -69,14 +70,18 @@ def mean_powers(spectra: Float32) -> NDArray[np.float64]:
 
 
 def name_rhythms(
-    powers: tuple[float, float, float, float], amplitude_uv: float
+    powers: tuple[float, float, float, float],
+    amplitude_uv: float,
+    slow_wave_share: float = 0.0,
+    deflection_share: float = 0.0,
 ) -> tuple[Rhythm, tuple[Rhythm, ...]]:
     """Rhythm of an epoch and those that narrowly missed.
 
-    Delta: at least 80 % of the power, at 75 µV or more. Otherwise, of the power above 4 Hz: alpha from 45 %,
+    Delta: at least 80 % of the power, at 75 µV or more, where large waves are at least as often slow waves of
+    sleep as deflections (eye movements, sway, movement). Otherwise, of the power above 4 Hz: alpha from 45 %,
     low-voltage fast from 45 % below 75 µV, theta from 50 %; the one furthest above its bound, or mixed
     frequency. Alternatives lie within 5 points of the one named, delta's bound within 3 points and 7 %
-    of amplitude.
+    of amplitude, and of the two kinds of waves within 5 points.
     """
     delta, theta, alpha, beta = powers
     fast = theta + alpha + beta
@@ -93,6 +98,10 @@ def name_rhythms(
     is_delta = delta >= DELTA_SHARE and amplitude_uv >= VOLTAGE_UV
     may_be_delta = delta >= DELTA_SHARE - DELTA_MARGIN and amplitude_uv >= VOLTAGE_UV * (1 - VOLTAGE_MARGIN)
     surely_delta = delta >= DELTA_SHARE + DELTA_MARGIN and amplitude_uv >= VOLTAGE_UV * (1 + VOLTAGE_MARGIN)
+    of_sleep = slow_wave_share - deflection_share
+    is_delta &= of_sleep >= 0.0
+    may_be_delta &= of_sleep >= -KIND_MARGIN
+    surely_delta &= of_sleep >= KIND_MARGIN or deflection_share == 0.0
     if is_delta:
         return Rhythm.DELTA, () if surely_delta else (best,)
     return best, (*near, Rhythm.DELTA) if may_be_delta else tuple(near)

@@ -113,7 +113,7 @@ def _of_night(folder: Path, most: int) -> list[tuple[NDArray[np.float32], float]
 def _simulated() -> list[tuple[NDArray[np.float32], float]]:
     from ..simulator import simulate_night
 
-    night = simulate_night(seed=7, hours=1.0, sfreq=SIMULATED_HZ)
+    night = simulate_night(seed=7, hours=0.25, sfreq=SIMULATED_HZ)
     size = round(EPOCH_S * SIMULATED_HZ)
     x = np.asarray(night.samples_uv, dtype=np.float32)
     starts = np.linspace(0, len(x) // size - 1, MOST_EPOCHS).astype(int)

@@ -119,8 +119,8 @@ class BundleSlots:
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self._locked():
             state = self.state()
-            slot = self._unpacked(Path(archive), trust)
             try:
+                slot = self._unpacked(Path(archive), trust)
                 floor = max(state.minimum, minimum or 0)
                 if slot.release < floor:
                     cure = f"this device takes release {floor} and later"

@@ -85,7 +85,7 @@ def get(target: str, *headers: str) -> bytes:
 def test_without_a_token_nothing_is_told(running: Running, path: str) -> None:
     for headers in (
         {},
-        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer"},
         {"Authorization": f"Basic {VIEW}"},
         {"Authorization": f"Bearer {VIEW[:-1]}"},
         {"Cookie": f"eegvlm_session={VIEW}"},
@@ -254,10 +254,9 @@ def test_wrong_tokens_lock_their_address_for_a_while(running: Running) -> None:
 
 
 def test_more_requests_than_anybody_needs_are_refused(running: Running) -> None:
-    with httpx.Client(base_url=running.url) as client:
-        statuses = [client.get("/healthz").status_code for _ in range(600)]
-    assert 429 in statuses
-    assert set(statuses) <= {200, 429}
+    one = get("/healthz").replace(b"Connection: close\r\n", b"")
+    answer = raw(running, one * 600 + get("/healthz"), 60)
+    assert b"HTTP/1.1 429" in answer
     until(lambda: httpx.get(f"{running.url}/healthz").status_code == 200, running)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from edfio import Edf, EdfAnnotation, EdfSignal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.simulator.edf import write_edf
 from eegvlm_rt.stages import STAGES, Stage
 
-from .cli_runs import cli
+from .cli_runs import cli, eeg_uv
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -294,3 +295,51 @@ def test_a_night_that_was_resumed_has_what_both_parts_staged(capsys, recording, 
     # The filters start anew at epoch 60; from a few epochs later on both nights are the same.
     assert resumed.hypnogram.stages[:60] == whole.hypnogram.stages[:60]
     assert len(resumed.hypnogram) == len(whole.hypnogram) == 120
+
+
+class TestLights:
+    @pytest.fixture
+    def marked(self, tmp_path: Path) -> Path:
+        """A recording of 40 epochs whose annotations say lights off at 5 min and on at 18 min."""
+        marks = [EdfAnnotation(s, None, text) for s, text in ((300.0, "Lights off"), (1085.0, "LIGHTS ON"))]
+        signal = EdfSignal(eeg_uv(1200), 100, label="EEG Fpz-Cz", physical_dimension="uV")
+        path = tmp_path / "marked.edf"
+        Edf([signal], annotations=marks).write(path)
+        return path
+
+    def test_they_are_taken_from_the_recordings_annotations(self, stager, marked):
+        found = stager.predict_night(marked).statistics()
+        assert (found.lights_off, found.lights_on, found.recording_min) == (10, 36, 13.0)
+        assert (found.lights_off_known, found.lights_on_known) == ("taken", "taken")
+
+    def test_what_is_given_counts_before_what_is_taken(self, stager, marked):
+        night = stager.predict_night(marked)
+        found = night.statistics(lights_off=2)
+        assert (found.lights_off, found.lights_on) == (2, 36)
+        assert (found.lights_off_known, found.lights_on_known) == ("given", "taken")
+        with pytest.raises(InputError, match="within 0 to 40"):
+            night.statistics(lights_off=39, lights_on=3)
+
+    def test_without_them_they_are_unknown(self, stager, recording):
+        found = stager.predict_night(recording).statistics()
+        assert (found.lights_off_known, found.lights_on_known) == ("unknown", "unknown")
+        assert found.recording_min == 60
+
+    @pytest.mark.parametrize(("off_s", "on_s"), [(5e5, None), (-60.0, None), (None, 9e9), (900.0, 300.0)])
+    def test_lights_outside_the_night_are_no_lights(self, predictions, off_s, on_s):
+        night = Night(predictions, NightInfo(lights_off_s=off_s, lights_on_s=on_s))
+        assert "unknown" in {night.statistics().lights_off_known, night.statistics().lights_on_known}
+
+    def test_a_stream_that_is_told_of_lights_off_begins_there(self, capsys, recording, tmp_path):
+        journal = tmp_path / "j"
+        command = ["stream", "--source", f"edf:{recording}@max", "--mode", "head", "--plain"]
+        assert cli(capsys, *command, "--lights-off", "+60", "--journal", journal)[0] == 0
+        found = Night.from_journal(journal).statistics()
+        assert (found.lights_off, found.lights_off_known) == (0, "taken")
+
+    def test_intervals_count_between_the_same_lights(self, stager, marked):
+        night = stager.predict_night(marked)
+        minutes = sum(night.statistics().stage_min.values())
+        intervals = night.intervals(draws=40)
+        highs = [intervals[f"{s.name}_min"].high for s in STAGES]
+        assert all(high <= minutes for high in highs)

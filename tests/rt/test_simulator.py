@@ -12,7 +12,8 @@ from scipy.signal import welch
 from eegvlm_rt.simulator import MONTAGES, sample_hypnogram, sample_subject, simulate_night, write_edf
 from eegvlm_rt.simulator.background import band_noise
 from eegvlm_rt.simulator.course import STATES, stage_weights, with_active_wake
-from eegvlm_rt.simulator.hypnogram import transition_matrices
+from eegvlm_rt.simulator.history import FEATURES, History
+from eegvlm_rt.simulator.hypnogram import habits_of, transition_counts
 from eegvlm_rt.simulator.night import amplify
 from eegvlm_rt.stages import Stage
 
@@ -61,11 +62,69 @@ def test_rates_below_50_hz_are_refused() -> None:
         simulate_night(0, hours=0.1, sfreq=20.0)
 
 
-def test_transition_matrices_are_probabilities() -> None:
-    matrices = transition_matrices()
-    assert matrices.shape == (3, 5, 5)
-    np.testing.assert_allclose(matrices.sum(axis=2), 1.0)
-    assert (np.diagonal(matrices, axis1=1, axis2=2) > 0.4).all(), "every stage tends to go on"
+def test_transitions_are_counted_between_all_stages_that_follow_one_another() -> None:
+    counts = transition_counts()
+    assert counts.shape == (5, 5)
+    assert (np.diagonal(counts) > 0.4 * counts.sum(axis=1)).all(), "every stage tends to continue"
+
+
+def test_sleep_comes_in_cycles_of_about_100_minutes_and_rem_after_an_hour() -> None:
+    latencies, periods = [], []
+    for seed in range(60):
+        stages = sample_hypnogram(np.random.default_rng(seed), 900, wake_epochs=1)
+        rem = np.flatnonzero(stages == Stage.R)
+        if len(rem):
+            latencies.append((rem[0] - 1) / 2)
+            periods.append(1 + int((np.diff(rem) > 30).sum()))
+    assert len(latencies) > 50
+    assert 60 < np.median(latencies) < 120
+    assert 3 <= np.median(periods) <= 5
+
+
+def test_bouts_are_not_those_of_a_chain_without_memory() -> None:
+    """In a memoryless chain the chance to stay does not depend on the length of the bout."""
+    stay = {True: [0, 0], False: [0, 0]}
+    for seed in range(60):
+        stages = sample_hypnogram(np.random.default_rng(seed), 900)
+        borders = np.flatnonzero(np.diff(stages)) + 1
+        for bout in np.split(stages, borders)[1:-1]:
+            if bout[0] == Stage.W:
+                for length in range(1, len(bout) + 1):
+                    old = length > 6
+                    stay[old][0] += length < len(bout)
+                    stay[old][1] += 1
+    young, old = (stay[key][0] / stay[key][1] for key in (False, True))
+    assert old > young + 0.1, "who has been awake for minutes stays awake longer"
+
+
+def test_a_young_person_has_more_n3_and_less_wake() -> None:
+    shares = {}
+    for youth in (0.0, 1.0):
+        nights = [sample_hypnogram(np.random.default_rng(seed), 900, youth=youth) for seed in range(40)]
+        shares[youth] = [(np.stack(nights) == stage).mean() for stage in (Stage.N3, Stage.W)]
+    assert shares[1.0][0] > 1.5 * shares[0.0][0]
+    assert shares[1.0][1] < shares[0.0][1]
+
+
+def test_habits_are_log_odds_of_shares() -> None:
+    habits = habits_of(np.array([2, 2, 2, 2, 4, 4, 4, 4], dtype=np.int8))
+    assert habits[3] == pytest.approx(0.0)
+    assert habits[4] == pytest.approx(np.log(1 / 6))
+    assert np.isfinite(habits).all(), "a stage that a night lacks has finite odds"
+
+
+def test_the_history_knows_bout_cycle_and_recent_stages() -> None:
+    history = History(Stage.N1)
+    for stage in [1, 2, 2, 2, 4, 4, 2]:
+        history.advance(stage)
+    facts = dict(zip(FEATURES, history.features(), strict=True))
+    assert len(history.features()) == len(FEATURES)
+    assert facts["no REM yet"] == 0.0
+    assert facts["REM of this period, log"] == pytest.approx(np.log1p(2))
+    assert facts["bout came from R"] == 1.0
+    assert facts["R in the last 10 min"] == pytest.approx(2 / 20)
+    assert facts["N1 in the last 10 min"] == pytest.approx(2 / 20)
+    assert facts["since REM beyond 0 min"] == pytest.approx(0.5 / 20)
 
 
 def test_n3_is_commonest_in_the_first_third_and_rem_in_the_last() -> None:
@@ -152,6 +211,16 @@ def test_electrodes_drift_below_the_band_that_is_kept() -> None:
 def test_wake_has_the_most_fast_activity(pure_stages: dict[Stage, np.ndarray]) -> None:
     fast = {stage: band_power(epochs, 18.0, 32.0) for stage, epochs in pure_stages.items()}
     assert fast[Stage.W] == max(fast.values())
+
+
+@pytest.mark.parametrize("derivation", [montage.channel for montage in MONTAGES])
+def test_a_derivation_can_be_chosen(derivation: str) -> None:
+    assert simulate_night(1, hours=0.1, derivation=derivation).channel == derivation
+
+
+def test_an_unknown_derivation_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"derivation: 'EEG T3'.*EEG Pz-Oz"):
+        simulate_night(1, hours=0.1, derivation="EEG T3")
 
 
 def test_subjects_cover_every_montage() -> None:

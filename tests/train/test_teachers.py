@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from eegvlm_train.nights import labels_path, night_path, save_npz
 from eegvlm_train.simulate import write_night
-from eegvlm_train.statistics import count_transitions
 from eegvlm_train.teachers.gssc import prepare
 from eegvlm_train.teachers.label import consensus, main
 
@@ -69,13 +68,3 @@ def test_a_written_night_is_conditioned_and_left_alone_the_second_time(tmp_path:
         assert len(file["raw"]) == round(12 * 30 * float(file["sfreq"]))
         assert abs(float(file["x"].mean()) * float(file["uv_per_lsb"])) < 5.0
     assert write_night(11, tmp_path, hours=0.1).stat().st_mtime_ns == stamp
-
-
-def test_transitions_skip_unscored_epochs_and_trim_wake() -> None:
-    night = np.array([0] * 100 + [1, 2, -1, 2, 3, 4] + [0] * 100)
-    counts, prior = count_transitions([night])
-    total = counts.sum(axis=0)
-    assert [total[1, 2], total[2, 3], total[3, 4]] == [1, 1, 1]
-    assert total[2, 2] == 0
-    assert total[0, 0] == 59 + 59
-    assert prior.sum() == counts.sum()

@@ -41,8 +41,8 @@ def _row(values: NDArray[np.floating]) -> tuple[float, ...]:
 
 
 def night_smoother(prior: NDArray[np.floating], evidence: float = 1.0) -> Smoother:
-    """Smoother with the transitions of 39 real nights (Sleep-EDF, see `transitions.json`), half a count added
-    to each; before the first epoch every stage has its share in those nights."""
+    """Smoother with the transitions of 114 real nights (Sleep-EDF, `transitions.json`), half a count added to
+    each; before the first epoch every stage has its share in those nights."""
     counts = transition_counts() + 0.5
     return Smoother(tuple(_row(row) for row in counts), _row(prior), _row(counts.sum(axis=1)), evidence)
 

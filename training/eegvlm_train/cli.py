@@ -9,7 +9,7 @@ from importlib import import_module
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "statistics": (".statistics", "count the stage transitions of real hypnograms"),
+    "fit-simulator": (".sleep_edf.fit", "course and spectra of real nights, for the simulator"),
     "simulate": (".simulate", "simulate and condition nights"),
     "prepare": (".prepare", "turn a real dataset into a training folder"),
     "label": (".teachers", "label nights by real-trained teachers"),

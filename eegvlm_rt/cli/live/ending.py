@@ -42,7 +42,8 @@ class Ending:
         self.told, self.night, self.ended = told, night, ended
         self.warnings = tuple(warnings)
         self._journal = journal
-        told.rows.info = replace(told.rows.info, start=told.start())
+        lights_off_s = 0.0 if told.facts.get("lights_off") is not None else None
+        told.rows.info = replace(told.rows.info, start=told.start(), lights_off_s=lights_off_s)
         self._hypnogram = told.rows.hypnogram
         self.files: list[Path] = []
         self.failed: list[str] = []
@@ -108,7 +109,7 @@ class Ending:
             for line in (
                 *hypnogram_lines(self._hypnogram, console.width),
                 Text(""),
-                *statistics_lines(self._hypnogram, console.width),
+                *statistics_lines(self.told.rows.statistics(), console.width),
             ):
                 console.print(line)
         for name, text in self._facts():

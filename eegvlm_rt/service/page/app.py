@@ -74,7 +74,7 @@ def build_app(hub: Hub, access: Access, request_of: Callable[[dict[str, Any]], N
     async def trace(request: Request) -> Response:
         drawn = hub.traces.get(request.path_params["bed"])
         png = b"" if drawn is None else drawn.png(request.query_params.get("size", "wide"))
-        return Response(png, media_type="image/png") if png else _plain(404)
+        return Response(png, media_type="image/png") if png else _plain(204)
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse(
@@ -91,7 +91,7 @@ def build_app(hub: Hub, access: Access, request_of: Callable[[dict[str, Any]], N
     async def acknowledge(request: Request) -> Response:
         body = await _json(request)
         kind, bed = body.get("kind"), body.get("bed")
-        if kind not in KINDS or not isinstance(bed, str) or len(bed) > 32:
+        if not isinstance(kind, str) or kind not in KINDS or not isinstance(bed, str) or len(bed) > 32:
             return _plain(422)
         request_of({"t": "acknowledge", "kind": kind, "bed": bed, "by": address_of(request)})
         return _plain(202)
@@ -212,7 +212,10 @@ def _refusal(access: Access, connection: HTTPConnection, wanted: str) -> Respons
 
 
 async def _json(request: Request) -> dict[str, Any]:
-    value = json.loads(await request.body())
+    try:
+        value = json.loads(await request.body())
+    except RecursionError as error:
+        raise ValueError from error
     if not isinstance(value, dict):
         raise ValueError
     return value

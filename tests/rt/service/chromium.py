@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +39,8 @@ FLAGS = (
 class Tab:
     """One page of the browser."""
 
-    def __init__(self, address: str) -> None:
-        self._socket = connect(address, max_size=64 << 20)
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
         self._number = 0
         self.problems: list[str] = []
         for domain in ("Page", "Runtime", "Log"):
@@ -102,10 +102,6 @@ class Tab:
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def close(self) -> None:
-        """Leave the page."""
-        self._socket.close()
-
 
 @contextmanager
 def browser() -> Iterator[Tab]:
@@ -122,11 +118,9 @@ def browser() -> Iterator[Tab]:
         try:
             port = _port(Path(profile) / "DevToolsActivePort", process)
             tabs = httpx.get(f"http://127.0.0.1:{port}/json/list", timeout=20).json()
-            tab = Tab(next(t["webSocketDebuggerUrl"] for t in tabs if t["type"] == "page"))
-            try:
-                yield tab
-            finally:
-                tab.close()
+            address = next(t["webSocketDebuggerUrl"] for t in tabs if t["type"] == "page")
+            with connect(address, max_size=64 << 20) as socket:
+                yield Tab(socket)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
