@@ -193,9 +193,7 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(
-        commands, "serve", "serve", "Record and stage several beds, night after night."
-    )
+    command = _command(commands, "serve", "serve", "Record and stage several beds, night after night.")
     command.add_argument("--config", metavar="FILE", help="configuration (TOML); see docs/service.md")
     command.add_argument("--check", action="store_true", help="check the configuration and start nothing")
     command.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration")
@@ -260,23 +258,36 @@ def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _bundle_slots(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     for action, summary in (
-        ("install", "Verify a bundle, rehearse it on stored epochs, and let it take over between two nights."),
+        (
+            "install",
+            "Verify a bundle, rehearse it on stored epochs, and let it take over between two nights.",
+        ),
         ("rollback", "Go back to the previous bundle."),
         ("slots", "Print which bundles a device holds."),
     ):
         chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
         if action == "install":
             chosen.add_argument("archive", metavar="FILE", help="packed bundle, or the folder of one")
-            chosen.add_argument("--epochs", metavar="DIR", help="folder of the service's nights to rehearse on")
-            chosen.add_argument("--mode", choices=MODES, default="cot", help="mode to rehearse (default: cot)")
+            chosen.add_argument(
+                "--epochs", metavar="DIR", help="folder of the service's nights to rehearse on"
+            )
+            chosen.add_argument(
+                "--mode", choices=MODES, default="cot", help="mode to rehearse (default: cot)"
+            )
             chosen.add_argument("--threads", type=_count, metavar="N", help="threads of the model")
             chosen.add_argument(
-                "--agreement", type=float, default=0.6, metavar="SHARE", help="of stages as before (default: 0.6)"
+                "--agreement",
+                type=float,
+                default=0.6,
+                metavar="SHARE",
+                help="of stages as before (default: 0.6)",
             )
             chosen.add_argument(
                 "--answer", type=_seconds, default=20.0, metavar="S", help="for one answer (default: 20)"
             )
-            chosen.add_argument("--minimum", type=_seed, metavar="N", help="take no lower release from now on")
+            chosen.add_argument(
+                "--minimum", type=_seed, metavar="N", help="take no lower release from now on"
+            )
             _trust_option(chosen)
         chosen.add_argument("--slots", required=True, metavar="DIR", help="folder of the two bundles")
         chosen.add_argument("--json", action="store_true", help="print JSON")

@@ -47,7 +47,11 @@ def run(args: argparse.Namespace) -> int:
 def _lines(state: SlotState) -> list[str]:
     lines = [
         f"{name}: {_shown(slot)}"
-        for name, slot in (("current", state.current), ("previous", state.previous), ("pending", state.pending))
+        for name, slot in (
+            ("current", state.current),
+            ("previous", state.previous),
+            ("pending", state.pending),
+        )
     ]
     if state.pending is not None:
         lines.append("The pending bundle takes over between two nights.")

@@ -21,13 +21,13 @@ DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
 def metric_names() -> set[str]:
     """Names of all series that the service exports."""
-    bed = dict.fromkeys(
+    numbers = (
         "sample_age_s decision_age_s lag_s recording journal_bytes signal_bytes paused_s samples missing "
-        "lost_samples lost_frames journal_losses reconnects clock_steps".split(),
-        1,
+        "lost_samples lost_frames journal_losses reconnects clock_steps"
     )
+    bed: dict[str, object] = dict.fromkeys(numbers.split(), 1)
     histogram = {"bounds": [1.0], "counts": [1, 0], "sum": 1.0}
-    bed |= {"id": "one", "epochs_total": {"scored": 1}, "stage_ms": histogram, "total_ms": histogram}  # type: ignore[dict-item]
+    bed |= {"id": "one", "epochs_total": {"scored": 1}, "stage_ms": histogram, "total_ms": histogram}
     alarm = {"bed": "one", "kind": "lag", "priority": "low", "state": "active"}
     hub = Hub()
     hub.state = {
@@ -39,9 +39,9 @@ def metric_names() -> set[str]:
         "page": {"restarts": 0},
         "memory": {"recorder": 1},
         "outlets": dict.fromkeys(
-            "webhook_delivered webhook_failed webhook_dropped mqtt_published mqtt_connected".split(), 1
+            ["webhook_delivered", "webhook_failed", "webhook_dropped", "mqtt_published", "mqtt_connected"], 1
         ),
-        **dict.fromkeys("disk_free_bytes temperature_c power_w threads files".split(), 1),
+        **dict.fromkeys(["disk_free_bytes", "temperature_c", "power_w", "threads", "files"], 1),
     }
     return {line.split("{")[0].split(" ")[0] for line in metrics(hub).decode().splitlines() if line[0] != "#"}
 
@@ -69,7 +69,10 @@ def test_the_example_configuration_is_right(tmp_path: Path) -> None:
     # So is it with the sections that are comments.
     for name in ("webhook.token", "mqtt.password", "broker-ca.pem"):
         (tmp_path / name).touch(mode=0o600)
-    lines = [line.removeprefix("# ") if "=" in line or "[[" in line or "[mqtt" in line else line for line in text.splitlines()]
+    lines = [
+        line.removeprefix("# ") if "=" in line or "[[" in line or "[mqtt" in line else line
+        for line in text.splitlines()
+    ]
     found = parse_configuration("\n".join(lines).replace("/etc/eegvlm-rt", str(tmp_path)).encode())
     assert found.mqtt is not None
     assert found.mqtt.port == 8883
@@ -102,6 +105,9 @@ def test_systemd_takes_the_unit_and_finds_it_hardened(unit: Path) -> None:
     assert complaints == []
     limit = "--threshold=30"
     done = subprocess.run(
-        [program, "security", "--offline=yes", "--no-pager", limit, unit], capture_output=True, text=True, timeout=60
+        [program, "security", "--offline=yes", "--no-pager", limit, unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr

@@ -107,10 +107,15 @@ function drawAlarms(alarms) {
       button.onclick = () => post("/api/acknowledge", { kind: alarm.kind, bed: alarm.bed });
       box.append(button);
     }
+    if (page.role === "operate" && alarm.kind === "safe_mode") {
+      const again = make("button", "", "Start the model");
+      again.onclick = () => post("/api/model/retry", {});
+      box.append(again);
+    }
     return box;
   }));
   if (focus) {
-    const again = [...$("alarms").querySelectorAll("button")].find((b) => b.dataset.key === focus);
+    const again = [...$("alarms").querySelectorAll("button")].find((b) => b.dataset.key && b.dataset.key === focus);
     if (again) again.focus();
   }
 }
