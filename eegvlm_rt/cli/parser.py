@@ -144,6 +144,12 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "times as fast, with @max at once",
     )
     add("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
+    add(
+        "--wait",
+        type=_seconds,
+        metavar="S",
+        help="look for a source that is not there for so long, then end with status 75 (default: error)",
+    )
     add("--unit", choices=UNITS, help="unit of the samples where the source does not say, or is wrong")
     add(
         "--deadline",

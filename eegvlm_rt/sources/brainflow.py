@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..epoch import to_microvolts
-from ..errors import InputError, SourceError
+from ..errors import InputError, SourceAbsentError, SourceError
 from ..preprocess import check_sfreq
 from .chunk import SourceEventKind
 from .edf_channel import channel_error
@@ -161,8 +161,8 @@ class BrainFlowSource(LiveSource):
                 raise SourceError("brainflow option", name, f"use one of: {known}")
         return parameters
 
-    def _refusal(self, board: str | int, error: Exception) -> SourceError:
-        return SourceError(
+    def _refusal(self, board: str | int, error: Exception) -> SourceAbsentError:
+        return SourceAbsentError(
             "brainflow board", board, f"cannot be opened: {error}; check the board and its options"
         )
 

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.rt.service.running import CONFIG, Running, night_file, serving, until
+from tests.rt.service.running import Running, configuration, night_file, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     tokens.write_text(f"view {VIEW}\noperate {OPERATE}\n")
     tokens.chmod(0o600)
     recording = night_file(folder, hours=1.0, sfreq=64.0)
-    text = CONFIG.format(data=folder / "data")
+    text = configuration(folder / "data")
     text = text.replace('loopback_role = "operate"', f'tokens_file = "{tokens}"\nhost = "0.0.0.0"')
     text += f'[[beds]]\nid = "one"\nsource = "edf:{recording}@10x"\n'
     with serving(folder, text) as running:

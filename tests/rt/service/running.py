@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +22,18 @@ import psutil
 
 from eegvlm_rt.simulator import simulate_night, write_edf
 from eegvlm_rt.sources import read_channel
+from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["CONFIG", "Running", "channel_of", "night_file", "serving", "until"]
+__all__ = ["Running", "channel_of", "configuration", "night_file", "serving", "until"]
 
-CONFIG = """
+_CONFIG = """
 data = "{data}"
 device = "test"
 [model]
+bundle = "{bundle}"
 mode = "head"
 threads = 1
 deadline_s = 2
@@ -39,6 +45,19 @@ loopback_role = "operate"
 floor_mb = 0
 results_every_s = 1
 """
+
+
+def configuration(data: Path, bundle: str | None = None) -> str:
+    """What every configuration here begins with. The bundle is one that loads quickly, by default."""
+    return _CONFIG.format(data=data, bundle=bundle or _tiny())
+
+
+@cache
+def _tiny() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="eegvlm-tiny-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    bundle = write_tiny_bundle(folder / "tiny")
+    return Path(getattr(bundle, "path", bundle))
 
 
 def night_file(folder: Path, *, hours: float, sfreq: float = 64.0, seed: int = 3) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .chromium import Tab, browser
-from .running import CONFIG, Running, night_file, serving, until
+from .running import Running, configuration, night_file, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two beds, one of them without its source."""
     folder = tmp_path_factory.mktemp("page")
     recording = night_file(folder, hours=1.5, sfreq=64.0)
-    text = CONFIG.format(data=folder / "data").replace('mode = "head"', 'mode = "cot"')
+    text = configuration(folder / "data", "nano").replace('mode = "head"', 'mode = "cot"')
     text += f'[[beds]]\nid = "one"\nlabel = "Bed <1> & window"\nsource = "edf:{recording}@20x"\n'
     text += '[[beds]]\nid = "two"\nsource = "brainflow:playback_file?file=/no.csv&master_board=cyton"\n'
     text += "alarms.source_gone_s = 1\n"
@@ -101,7 +101,7 @@ def test_ages_grow_while_nothing_is_heard(tab: Tab, running: Running) -> None:
     tab.until("document.getElementById('link').textContent.startsWith('no word for')", 30)
     first = tab.run("since(bedNow().sample_age_s)")
     assert first >= 5
-    # With port 0 the new process listens elsewhere; that the page's own address comes back is for a fixed port.
+    # With port 0 the new process listens elsewhere.
     until(lambda: running.log.count("listens at") >= 2, running)
     assert running.child("service.page").pid != process.pid
     tab.problems.clear()

@@ -16,7 +16,7 @@ from eegvlm_rt.hypnogram import read_edf
 from eegvlm_rt.journal import read
 from eegvlm_rt.service import read_frames
 
-from .running import CONFIG, Running, channel_of, night_file, serving, until
+from .running import Running, channel_of, configuration, night_file, serving, until
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def complete(running: Running) -> bool:
 
 def test_a_night_is_recorded_staged_and_written(recording: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with serving(tmp_path, CONFIG.format(data=data) + bed(recording, 200)) as running:
+    with serving(tmp_path, configuration(data) + bed(recording, 200)) as running:
         until(lambda: complete(running), running)
         assert running.end() == 0
     night = only_night(data)
@@ -66,7 +66,7 @@ def test_a_night_is_recorded_staged_and_written(recording: Path, tmp_path: Path)
 
 def test_the_model_killed_and_hung_costs_no_sample_and_no_epoch(recording: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with serving(tmp_path, CONFIG.format(data=data) + bed(recording, 30)) as running:
+    with serving(tmp_path, configuration(data) + bed(recording, 30)) as running:
         until(lambda: "model: running" in running.log, running)
         running.child("service.worker").kill()
         until(lambda: running.log.count("model: running") == 2, running)
@@ -82,7 +82,7 @@ def test_the_model_killed_and_hung_costs_no_sample_and_no_epoch(recording: Path,
 
 def test_a_killed_service_resumes_its_night_to_the_sample(recording: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    text = CONFIG.format(data=data) + bed(recording, 40)
+    text = configuration(data) + bed(recording, 40)
     for number in (1, 2):
         with serving(tmp_path, text) as running:
             until(lambda: list(data.glob(f"one/*/signal-000{number}.frames")), running)  # noqa: B023
@@ -102,7 +102,7 @@ def test_a_killed_service_resumes_its_night_to_the_sample(recording: Path, tmp_p
 
 def test_safe_mode_records_without_the_model_and_ends_when_asked(recording: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with serving(tmp_path, CONFIG.format(data=data) + bed(recording, 10)) as running:
+    with serving(tmp_path, configuration(data) + bed(recording, 10)) as running:
         url = running.url
         known: set[int] = set()
 
@@ -137,7 +137,7 @@ def test_safe_mode_records_without_the_model_and_ends_when_asked(recording: Path
 
 def test_a_reload_adds_a_bed_and_a_broken_one_changes_nothing(recording: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    text = CONFIG.format(data=data) + bed(recording, 30)
+    text = configuration(data) + bed(recording, 30)
     with serving(tmp_path, text) as running:
         until(lambda: "model: running" in running.log, running)
         running.config.write_text(text + '[[beds]]\nid = "two"\nsource = "nothing"\n')
@@ -157,7 +157,7 @@ def test_a_reload_adds_a_bed_and_a_broken_one_changes_nothing(recording: Path, t
 
 
 def test_a_source_that_is_not_there_is_waited_for_and_alarmed(tmp_path: Path) -> None:
-    text = CONFIG.format(data=tmp_path / "data")
+    text = configuration(tmp_path / "data")
     text += '[[beds]]\nid = "one"\nsource = "brainflow:playback_file?file=/no.csv&master_board=cyton"\n'
     text += "alarms.source_gone_s = 1\n"
     with serving(tmp_path, text) as running:
@@ -171,10 +171,10 @@ def test_a_source_that_is_not_there_is_waited_for_and_alarmed(tmp_path: Path) ->
 def test_what_is_wrong_and_what_is_not_yet_have_statuses_of_their_own(
     recording: Path, tmp_path: Path
 ) -> None:
-    text = CONFIG.format(data=tmp_path / "data") + bed(recording, 10)
+    text = configuration(tmp_path / "data") + bed(recording, 10)
     with serving(tmp_path, text.replace("hang_s = 5", "hang_s = 1")) as running:
         assert running.process.wait(60) == 2
-        assert "beds.toml:8: model.hang_s: 1;" in running.log
+        assert "beds.toml:9: model.hang_s: 1;" in running.log
     with serving(tmp_path, text) as running:
         until(lambda: "night:" in running.log, running)
         with serving(tmp_path, text) as second:
