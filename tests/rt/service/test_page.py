@@ -106,7 +106,7 @@ def test_ages_grow_while_nothing_is_heard(tab: Tab, running: Running) -> None:
     assert running.child("service.page").pid != process.pid
     tab.problems.clear()
     opened(tab, running)
-    assert tab.run("page.rows.filter(Boolean).length") > 2
+    tab.until("page.rows.filter(Boolean).length > 2")
 
 
 def test_twenty_listeners_slow_and_dead_ones_among_them(running: Running) -> None:

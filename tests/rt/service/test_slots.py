@@ -116,9 +116,9 @@ def test_what_is_refused_changes_nothing(slots: BundleSlots, prepared: Path, tmp
     data[len(data) // 2] ^= 1
     broken = tmp_path / "broken.tar"
     broken.write_bytes(data)
-    refused(broken, "")
+    refused(broken, ".")
     broken.write_bytes(bytes(data[: len(data) // 3]))
-    refused(broken, "")
+    refused(broken, ".")
     refused(no_graph(tmp_path), "refused")
 
 

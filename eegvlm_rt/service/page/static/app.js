@@ -149,6 +149,10 @@ function choose(bed) {
   takeHappenings([]);
   drawRow();
   drawNight();
+  if (page.state) {
+    drawBeds(page.state.beds);
+    tick();
+  }
   connect();
   drawTrace();
 }
