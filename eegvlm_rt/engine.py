@@ -21,7 +21,7 @@ from .outcome import Outcome, outcome_of
 from .prediction import HeadOpinion, Source, StagePrediction, Timing
 from .preprocess import Preprocessing
 from .prompt import Mode, PromptSpec
-from .rationale import check
+from .rationale import NightContext, check, grammar_of
 from .render import RenderSpec, render_batch
 from .scoring import Scoring, tempered
 from .stages import STAGES, Stage
@@ -109,6 +109,7 @@ class Engine:
             self.preprocessing = Preprocessing.from_dict(dict(manifest.preprocessing))
             self.render_spec = RenderSpec.from_dict(manifest.render)
             self._prompt = PromptSpec.from_dict(manifest.prompt)
+            grammar_of(self._prompt.grammar)
             self.scoring = Scoring.from_dict(manifest.scoring)
         except (InputError, TypeError) as error:
             raise BundleError("manifest", str(error), "export the bundle again with this version") from error
@@ -194,9 +195,11 @@ class Engine:
         on_text: Callable[[str], None] | None = None,
         stop: Stop = never,
         stage_first: bool = False,
+        context: NightContext | None = None,
     ) -> StagePrediction:
         """The prediction for an epoch that was looked at. `stage_first` asks the direct question before
-        reasoning.
+        reasoning; `context` is what the night's record says of the epochs before, which the reasons then
+        state and are held against.
         """
         if seen.head is None or seen.visual_tokens is None:
             outcome = outcome_of(seen.row.quality)
@@ -209,8 +212,8 @@ class Engine:
         elif mode is Mode.DIRECT:
             answer = self._direct(seen)
         else:
-            answer = self._reason(seen, constrained, on_text, stop, stage_first)
-        return _prediction(seen, mode, answer, seen.seen_ms + _ms(started), self.scoring)
+            answer = self._reason(seen, constrained, on_text, stop, stage_first, context)
+        return _prediction(seen, mode, answer, seen.seen_ms + _ms(started), self.scoring, context)
 
     def _direct(self, seen: SeenEpoch) -> _Answer:
         decoder = self.load_decoder()
@@ -236,6 +239,7 @@ class Engine:
         on_text: Callable[[str], None] | None,
         stop: Stop,
         stage_first: bool,
+        context: NightContext | None,
     ) -> _Answer:
         decoder = self.load_decoder()
         assert seen.head is not None
@@ -247,7 +251,7 @@ class Engine:
         if stage_first:
             direct, direct_ms = decoder.score_stages(prefix), _ms(started)
         first_token_ms = rule_ms = 0.0
-        stream = decoder.stream_rationale(prefix, constrained=constrained, stop=stop)
+        stream = decoder.stream_rationale(prefix, constrained=constrained, stop=stop, context=context)
         while True:
             try:
                 piece = next(stream)
@@ -303,7 +307,11 @@ class Engine:
                 accelerator=self._accelerator,
             ),
             tokens,
-            compile_grammar(lambda text: tokenizer.encode(text, add_special_tokens=False).ids, tokens.eos),
+            compile_grammar(
+                lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+                tokens.eos,
+                prompt.grammar,
+            ),
             lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
             stage_tokens,
         )
@@ -319,7 +327,12 @@ _MODE_OF: Final = {Source.HEAD: Mode.HEAD, Source.DIRECT: Mode.DIRECT, Source.RU
 
 
 def _prediction(
-    seen: SeenEpoch, mode: Mode, answer: _Answer, total_ms: float, scoring: Scoring
+    seen: SeenEpoch,
+    mode: Mode,
+    answer: _Answer,
+    total_ms: float,
+    scoring: Scoring,
+    context: NightContext | None,
 ) -> StagePrediction:
     assert seen.head is not None
     stage = _most_probable(answer.probabilities)
@@ -339,7 +352,7 @@ def _prediction(
         rationale_text=decoded.text if decoded else "",
         finish=decoded.finish if decoded else Finish.NONE,
         findings=seen.findings,
-        checks=check(rationale, seen.findings) if rationale else (),
+        checks=check(rationale, seen.findings, context) if rationale else (),
         timing=Timing(
             render_ms=seen.render_ms,
             tower_ms=seen.tower_ms,

@@ -25,9 +25,10 @@ from .hypnogram import (
     write_edf,
 )
 from .hypnogram.model import MAX_EPOCHS
+from .hypnogram.plot import DEFAULT_SIZE
 from .journal import RecordKind, night_state, read
 from .journal.export import json_lines
-from .night_files import make_folder, night_writers
+from .night_files import make_folder, night_writers, write_night_picture
 from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
 from .prediction_json import prediction_from_dict
 from .stages import STAGES
@@ -319,6 +320,15 @@ class Night:
         """
         place = make_folder(folder)
         return [write() for write in night_writers(self, place, formats=formats)]
+
+    def plot(self, path: str | PathLike[str], *, size: tuple[int, int] = DEFAULT_SIZE) -> Path:
+        """Write the night's picture, .png, .svg or .pdf, `size` in pixels; needs matplotlib.
+
+        Raises:
+            InputError: another suffix or size, an empty night, no matplotlib. RecordingError: the file cannot
+            be written.
+        """
+        return write_night_picture(self, path, size=size)
 
     def latest(self, count: int) -> tuple[int, tuple[Stage | None, ...]]:
         """Number of the first of the latest `count` epochs so far, and their stages."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__, plot
+from . import __version__
 from .atomic import write_file
 from .errors import RecordingError
-from .hypnogram import write_format
+from .hypnogram import plot, write_format
 from .notice import NOTICE
 from .stages import STAGES
 
@@ -74,19 +74,47 @@ def night_writers(
         target = place / "predictions.json"
         writers.append(lambda: write_file(target, predictions_json(night, agreement)))
     if plot.available():
-        shown = (
-            title if title is not None else ", ".join(filter(None, (night.info.source, night.info.channel)))
-        )
         writers.append(
-            lambda: plot.write_png(
-                hypnogram,
+            lambda: write_night_picture(
+                night,
                 place / "hypnogram.png",
-                title=shown,
+                title=title,
                 reference=reference,
                 reference_name=reference_name,
             )
         )
     return writers
+
+
+def write_night_picture(
+    night: Night,
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] = plot.DEFAULT_SIZE,
+    title: str | None = None,
+    reference: Hypnogram | None = None,
+    reference_name: str = "reference",
+) -> Path:
+    """The picture of a night with its statistics and model; see `hypnogram.plot.write_picture`."""
+    shown = ", ".join(filter(None, (night.info.source, night.info.channel))) if title is None else title
+    return plot.write_picture(
+        night.hypnogram,
+        path,
+        size=size,
+        title=shown,
+        model=model_line(night),
+        statistics=night.statistics(),
+        reference=reference,
+        reference_name=reference_name,
+    )
+
+
+def model_line(night: Night) -> str:
+    """Software, model with the beginning of its digest, and mode, in a line."""
+    info = night.info
+    digest = f" ({info.model_digest[:10]})" if info.model_digest else ""
+    model = f", model {info.model_id}{digest}" if info.model_id else ""
+    return f"eegvlm-rt {__version__}{model}{f', {info.mode}' if info.mode else ''}"
 
 
 def night_summary(night: Night) -> dict[str, Any]:

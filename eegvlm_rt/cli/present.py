@@ -8,7 +8,8 @@ from rich.text import Text
 
 from ..night_rows import night_probabilities, night_stage
 from ..outcome import Outcome
-from ..stages import STAGES, Stage
+from ..palette import TERMINAL_COLORS
+from ..stages import STAGES
 from .console import plain
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ..rationale import ClaimCheck
 
 __all__ = [
-    "STAGE_STYLES",
     "because",
     "clock",
     "header",
@@ -30,14 +30,6 @@ __all__ = [
     "verdict",
 ]
 
-STAGE_STYLES: dict[Stage | None, str] = {
-    Stage.W: "#E69F00",
-    Stage.R: "#E0533A",
-    Stage.N1: "#9AD0F3",
-    Stage.N2: "#4FA3DF",
-    Stage.N3: "#5B7FD1",
-    None: "dim",
-}
 _UNANSWERED = {
     Outcome.GAP: "gap: not one sample came",
     Outcome.LATE: "late: no stage within the deadline",
@@ -76,7 +68,7 @@ def header(width: int) -> Text:
 def row(prediction: StagePrediction, start: datetime | None, width: int) -> Text:
     """One line: epoch (from 1), time, stage, probabilities in percent, the head's stage, claims held, why."""
     stage, probabilities = night_stage(prediction), night_probabilities(prediction)
-    style = STAGE_STYLES[stage]
+    style = TERMINAL_COLORS[stage]
     line = Text(no_wrap=True)
     line.append(f"{prediction.index + 1:>5}  ", style="dim")
     line.append(f"{clock(start, prediction.start_s)}  ")
@@ -119,7 +111,7 @@ def because(prediction: StagePrediction) -> str:
 def reason(prediction: StagePrediction, start: datetime | None, width: int) -> list[Text]:
     """The full reason of one epoch, and what of it the signal contradicts; at most `width` columns wide."""
     stage = night_stage(prediction)
-    style = STAGE_STYLES[stage]
+    style = TERMINAL_COLORS[stage]
     shown = "not scored"
     if stage is not None:
         shown = f"{stage.name} {percent(night_probabilities(prediction)[stage])} %"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..epoch import EPOCH_S
+from ..hypnogram.time_axis import time_ticks
 from ..night_files import night_summary
+from ..palette import TERMINAL_COLORS
 from ..stages import STAGES, Stage
-from .present import STAGE_STYLES, clock
 
 if TYPE_CHECKING:
     from ..hypnogram import Agreement, Hypnogram, SleepStatistics
@@ -39,7 +40,9 @@ def hypnogram_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
     lines = []
     for stage in _ROWS:
         marks = "".join("█" if column is stage else " " for column in columns).rstrip()
-        lines.append(Text.assemble((f"{stage.name:>3} ", "bold"), (marks, STAGE_STYLES[stage]), no_wrap=True))
+        lines.append(
+            Text.assemble((f"{stage.name:>3} ", "bold"), (marks, TERMINAL_COLORS[stage]), no_wrap=True)
+        )
     lines.append(Text(" " * _LEFT + _time_axis(hypnogram, len(columns)), style="dim", no_wrap=True))
     return lines
 
@@ -105,10 +108,10 @@ def agreement_lines(found: Agreement, name: str) -> list[Text]:
     )
     for stage in STAGES:
         line = Text(no_wrap=True)
-        line.append(f"{stage.name:>18}   ", style=f"bold {STAGE_STYLES[stage]}")
+        line.append(f"{stage.name:>18}   ", style=f"bold {TERMINAL_COLORS[stage]}")
         for given in STAGES:
             count = found.confusion[stage][given]
-            look = f"bold {STAGE_STYLES[stage]}" if given is stage else ("" if count else "dim")
+            look = f"bold {TERMINAL_COLORS[stage]}" if given is stage else ("" if count else "dim")
             line.append(f"{count:>6}", style=look)
         value = found.f1[stage]
         line.append(f"{'-' if value is None else f'{value:.3f}':>8}")
@@ -125,7 +128,7 @@ def _stage_table(night: Night) -> list[Text]:
     times, shares = Text(" " * _NAMES, no_wrap=True), Text(" " * _NAMES, no_wrap=True)
     for stage in (*STAGES, None) if counts[None] else STAGES:
         names.append(
-            f"{'unscored' if stage is None else stage.name:>10}", style=f"bold {STAGE_STYLES[stage]}"
+            f"{'unscored' if stage is None else stage.name:>10}", style=f"bold {TERMINAL_COLORS[stage]}"
         )
         minutes = EPOCH_S / 60 * counts[stage]
         times.append(f"{minutes:>6g} min")
@@ -145,12 +148,15 @@ def _columns(hypnogram: Hypnogram, width: int) -> list[Stage | None]:
 
 
 def _time_axis(hypnogram: Hypnogram, columns: int) -> str:
-    """Clock times under the columns, as many as fit without touching."""
+    """Times under the columns, as many as fit without touching."""
     axis = [" "] * columns
     column_s = hypnogram.duration_s / max(1, columns)
-    step = max(10, -(-columns // 8))
-    for column in range(0, columns - 4, step):
-        axis[column : column + 5] = clock(hypnogram.start, column * column_s)[:5]
+    free = 0
+    for place_s, label in time_ticks(hypnogram.start, hypnogram.duration_s, most=max(2, columns // 10)):
+        text, column = label.replace("\n", " "), round(place_s / column_s)
+        if free <= column <= columns - len(text):
+            axis[column : column + len(text)] = text
+            free = column + len(text) + 1
     return "".join(axis)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..hypnogram import Hypnogram, agreement, read_edf
 from ..hypnogram.model import MAX_EPOCHS
+from ..hypnogram.plot import available
 from ..night_files import make_folder, night_dict, night_writers
-from ..plot import available
 from ..sources import read_channel
 from .console import NOTICE, note, out, plain
 from .present import header, pick_few, reason, row

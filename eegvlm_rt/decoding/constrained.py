@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from ..rationale import parse
 from ..stages import STAGES, Stage
@@ -12,14 +13,23 @@ from .scoring import group_probabilities
 from .stopping import Stop, StoppedError, check, cut
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .reader import Reader
     from .trie import TrieNode
 
 __all__ = ["rule_probabilities", "stream_constrained"]
 
+NOTHING_KNOWN: Final[Mapping[str, str]] = MappingProxyType({})
 
-def stream_constrained(reader: Reader, grammar: CompiledGrammar, stop: Stop) -> Stream:
-    """Pieces of the most probable path of the grammar, slot by slot; returns a `Decoded`."""
+
+def stream_constrained(
+    reader: Reader, grammar: CompiledGrammar, stop: Stop, known: Mapping[str, str] = NOTHING_KNOWN
+) -> Stream:
+    """Pieces of the most probable path of the grammar, slot by slot; returns a `Decoded`.
+
+    `known` fills slots from the night's record; the model reads them and chooses the others.
+    """
     text, tokens = "", 0
     probabilities: dict[Stage, float] | None = None
     finish = Finish.COMPLETE
@@ -34,7 +44,11 @@ def stream_constrained(reader: Reader, grammar: CompiledGrammar, stop: Stop) -> 
                     check(stop)
                     probabilities = rule_probabilities(reader, grammar)
                     trie = _rules_of(max(STAGES, key=probabilities.__getitem__), grammar)
-                index = _choose(reader, trie, stop)
+                if part.name in known:
+                    index = part.choices.index(known[part.name])
+                    reader.feed(part.ids[index])
+                else:
+                    index = _choose(reader, trie, stop)
                 piece, count = part.choices[index], len(part.ids[index])
             text += piece
             tokens += count

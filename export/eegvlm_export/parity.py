@@ -286,7 +286,7 @@ def _decoder(checkpoint: Checkpoint, lm: LanguageModel, prompt: PromptTokens) ->
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    grammar = compile_grammar(encode, prompt.eos)
+    grammar = compile_grammar(encode, prompt.eos, checkpoint.processor.prompt.grammar)
     return Decoder(
         lm,
         prompt,

@@ -77,8 +77,8 @@ def test_agreement_is_with_a_simulation_and_says_so(demo):
 def test_few_reasons_are_given_unless_all_are_asked_for(demo):
     few, _ = demo()
     everything, _ = demo("--reasons", "all")
-    assert 1 <= few.count("Step 1, background:") < EPOCHS
-    assert everything.count("Step 1, background:") == EPOCHS
+    assert 1 <= few.count("Background:") < EPOCHS
+    assert everything.count("Background:") == EPOCHS
 
 
 def test_the_same_seed_gives_the_same_night_and_another_another(demo):

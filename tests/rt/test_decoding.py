@@ -216,7 +216,7 @@ class TestStopping:
             found = decoder.decode_rationale(
                 prefix, stop=lambda asked=asked, n=allowed: Finish.DEADLINE if next(asked) >= n else None
             )
-            reached = "Step 3" in found.text
+            reached = "Slow waves" in found.text
             assert found.probabilities is None or found.probabilities == whole.probabilities
             assert reached or found.probabilities is None
             if found.finish is Finish.COMPLETE:

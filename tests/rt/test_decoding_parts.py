@@ -110,7 +110,7 @@ class TestGrammar:
         trained = PROMPT.encode(tokenizer, PROMPT.answer_segments(Mode.COT, chosen))
         before = grammar.tokens_before_rule("".join(segments(chosen)))
         assert trained[: len(before)] == before
-        assert tokenizer.decode(before).endswith("rule:")
+        assert tokenizer.decode(before).endswith("Rule:")
 
     def test_a_foreign_text_has_no_such_tokens(self, tokenizer: Tokenizer) -> None:
         grammar = compile_grammar(encode(tokenizer), tokenizer.token_to_id(PROMPT.eos))

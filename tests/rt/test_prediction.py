@@ -76,7 +76,7 @@ def test_consistent_means_whole_coherent_and_of_the_predicted_stage(prediction: 
     assert prediction.consistent
     assert not replace(prediction, stage=Stage.N1).consistent
     assert not replace(prediction, rationale=None).consistent
-    torn = parse(TEXT.replace("the stage is N2", "the stage is N1"))
+    torn = parse(TEXT.replace("Stage: N2", "Stage: N1"))
     assert not replace(prediction, rationale=torn, stage=Stage.N1).consistent
 
 

@@ -24,5 +24,5 @@ def test_every_program_of_the_guide_runs(
     for program in programs:
         exec(compile(program, str(GUIDE), "exec"), names)
     printed = capsys.readouterr().out
-    assert "Step 5, conclusion: the stage is" in printed
+    assert "Stage:" in printed
     assert "n_samples: 2998; an epoch is 30 s: give 3000 samples at 100 Hz" in printed

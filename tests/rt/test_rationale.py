@@ -13,12 +13,15 @@ from eegvlm_rt.errors import RationaleError
 from eegvlm_rt.evidence import Findings, Rhythm
 from eegvlm_rt.rationale import (
     GRAMMAR,
+    NIGHT_GRAMMAR,
     REASONS,
     RULES,
     SLOTS,
     Claim,
     Literal,
+    NightContext,
     Slot,
+    argued_stages,
     check,
     choices,
     choose_reason,
@@ -27,7 +30,9 @@ from eegvlm_rt.rationale import (
     parse,
     parse_choices,
     segments,
+    unanswered_stages,
 )
+from eegvlm_rt.rationale.values import alpha_class, k_complex_class, quantized, spindle_class
 from eegvlm_rt.stages import STAGES, Stage
 from tests.rt.rationale_samples import (
     ALERT,
@@ -37,24 +42,37 @@ from tests.rt.rationale_samples import (
     RELAXED,
     all_choices,
     all_findings,
+    contexts,
     stages,
     stated,
+)
+
+FIRST = (
+    "Step 1, background: theta activity, alpha in about 0 % of the epoch.\n"
+    "Step 2, events: two spindles; one K-complex.\n"
+    "Step 3, slow waves: about 10 % of the epoch; amplitude about 70 µV.\n"
+    "Step 4, rule: N2.3: spindle and K-complex present. "
+    "Excluded: N1: spindle present; N3: slow waves below 20 %.\n"
+    "Step 5, conclusion: the stage is N2."
 )
 
 
 class TestGrammar:
     def test_literals_and_slots_alternate_and_literals_close_every_slot(self):
-        assert [type(part) for part in GRAMMAR[::2]] == [Literal] * 11
-        assert [type(part) for part in GRAMMAR[1::2]] == [Slot] * 10
+        for parts, slots in ((GRAMMAR, 10), (NIGHT_GRAMMAR, 12)):
+            assert [type(part) for part in parts[::2]] == [Literal] * (slots + 1)
+            assert [type(part) for part in parts[1::2]] == [Slot] * slots
 
     def test_slot_names_are_those_the_decoder_relies_on(self):
         assert tuple(SLOTS) == (
             "rhythm",
-            "alpha_pct",
+            "alpha",
             "spindles",
             "k_complexes",
             "slow_wave_pct",
             "amplitude_uv",
+            "previous",
+            "course",
             "rule",
             "excluded_1",
             "excluded_2",
@@ -63,7 +81,7 @@ class TestGrammar:
 
     @pytest.mark.parametrize("slot", SLOTS.values(), ids=lambda slot: slot.name)
     def test_no_choice_is_a_prefix_of_another_once_its_literal_follows(self, slot):
-        after = GRAMMAR[GRAMMAR.index(slot) + 1].text
+        after = NIGHT_GRAMMAR[NIGHT_GRAMMAR.index(slot) + 1].text
         ended = [choice + after for choice in slot.choices]
         assert len(set(slot.choices)) == len(slot.choices)
         for one in ended:
@@ -75,30 +93,30 @@ class TestGrammar:
             assert choice == f" {choice.strip()}"
 
     def test_lists_of_choices_stay_small(self):
-        assert len(SLOTS["rule"].choices) <= 14
+        assert len(SLOTS["rule"].choices) <= 26
         assert len(SLOTS["excluded_1"].choices) <= 30
 
-    def test_the_stage_slot_is_the_last_and_follows_is(self):
+    def test_the_stage_slot_is_the_last(self):
         before, stage, after = GRAMMAR[-3:]
-        assert before.text.endswith("is")
+        assert before.text.endswith("Stage:")
         assert stage.choices == (" W", " N1", " N2", " N3", " R")
         assert after.text == "."
 
-    def test_five_steps_on_five_lines(self):
-        lines = compose(LIGHT, Stage.N2).split("\n")
-        assert [line.split(",")[0].split(" slow")[0] for line in lines[:2]] == ["Step 1", "Step 2"]
-        assert [line[:6] for line in lines] == [f"Step {i}" for i in range(1, 6)]
+    def test_a_step_a_line_and_context_only_with_a_record(self):
+        names = ["Background", "Events", "Slow waves", "Rule", "Stage"]
+        assert [line.partition(":")[0] for line in compose(LIGHT, Stage.N2).split("\n")] == names
+        lines = compose(LIGHT, Stage.N2, context=NightContext()).split("\n")
+        assert [line.partition(":")[0] for line in lines] == [*names[:3], "Context", *names[3:]]
 
 
 class TestCompose:
     def test_a_text_reads_like_this(self):
         assert compose(LIGHT, Stage.N2, Stage.N1) == (
-            "Step 1, background: theta activity, alpha in about 0 % of the epoch.\n"
-            "Step 2, events: two spindles; one K-complex.\n"
-            "Step 3, slow waves: about 10 % of the epoch; amplitude about 70 µV.\n"
-            "Step 4, rule: N2.3: spindle and K-complex present. "
-            "Excluded: N1: spindle present; N3: slow waves below 20 %.\n"
-            "Step 5, conclusion: the stage is N2."
+            "Background: theta activity, alpha in less than 10 %.\n"
+            "Events: one or two spindles; one or more K-complexes.\n"
+            "Slow waves: about 10 %; amplitude about 70 µV.\n"
+            "Rule: N2.3: spindle and K-complex. Excluded: N1: spindle; N3: slow waves below 20 %.\n"
+            "Stage: N2."
         )
 
     @given(all_findings, stages, st.none() | stages)
@@ -114,18 +132,38 @@ class TestCompose:
     ):
         rationale = parse(compose(findings, stage, runner_up))
         assert rationale.consistent
-        checks = check(rationale, findings)
+        checks = [one for one in check(rationale, findings) if one.claim.kind != "argument"]
         assert {str(found.verdict) for found in checks} == {"supported"}
         assert {str(found.strict) for found in checks} == {"supported"}
 
+    @given(all_findings, stages, st.none() | stages, contexts)
+    def test_a_text_with_the_nights_record_is_strictly_true_of_it(self, findings, stage, runner_up, context):
+        text = compose(findings, stage, runner_up, context)
+        assert parse_choices(text) == choices(findings, stage, runner_up, context)
+        checks = [one for one in check(parse(text), findings, context) if one.claim.kind != "argument"]
+        assert {str(one.strict) for one in checks} == {"supported"}
+        assert {"previous", "course"} <= {one.claim.kind for one in checks}
+
+    @given(all_findings, stages, st.none() | stages, st.none() | contexts)
+    def test_a_composed_reason_never_argues_for_another_stage(self, findings, stage, runner_up, context):
+        rationale = parse(compose(findings, stage, runner_up, context))
+        if not rationale.rule.id.endswith(".0"):
+            assert unanswered_stages(rationale) == ()
+
     @given(all_findings, stages, st.none() | stages)
-    def test_the_runner_up_is_the_first_stage_excluded_and_never_the_stage_itself(
+    def test_the_runner_up_is_the_first_stage_excluded_unless_another_is_argued_for(
         self, findings, stage, runner_up
     ):
         excluded = parse(compose(findings, stage, runner_up)).excluded_stages
         assert stage not in excluded
         assert excluded[0] is not excluded[1]
-        if runner_up is not None and runner_up is not stage:
+        argued = argued_stages(
+            spindle_class(findings),
+            k_complex_class(findings),
+            alpha_class(findings),
+            quantized("slow_wave_pct", findings),
+        )
+        if runner_up is not None and runner_up is not stage and not argued - {stage, runner_up}:
             assert excluded[0] is runner_up
 
     @pytest.mark.parametrize(
@@ -133,16 +171,28 @@ class TestCompose:
         [
             (RELAXED, Stage.W, "W.1"),
             (ALERT, Stage.W, "W.2"),
+            (replace(QUIET, muscle_share=0.6), Stage.W, "W.3"),
+            (replace(QUIET, deflection_share=0.2), Stage.W, "W.4"),
+            (replace(QUIET, muscle_share=0.4, alpha_share=0.2), Stage.W, "W.5"),
+            (replace(QUIET, muscle_share=0.2), Stage.W, "W.6"),
             (QUIET, Stage.W, "W.0"),
+            (DEEP, Stage.W, "W.0"),
             (QUIET, Stage.N1, "N1.1"),
+            (replace(QUIET, rhythm=Rhythm.ALPHA, alpha_share=0.3), Stage.N1, "N1.2"),
             (DEEP, Stage.N1, "N1.0"),
+            (LIGHT, Stage.N1, "N1.0"),
+            (replace(LIGHT, early_events=0), Stage.N1, "N1.1"),
             (LIGHT, Stage.N2, "N2.3"),
             (replace(LIGHT, spindles=0), Stage.N2, "N2.1"),
             (replace(LIGHT, k_complexes=0), Stage.N2, "N2.2"),
-            (QUIET, Stage.N2, "N2.0"),
+            (replace(QUIET, spindle_range=(0, 1)), Stage.N2, "N2.4"),
+            (QUIET, Stage.N2, "N2.6"),
+            (RELAXED, Stage.N2, "N2.0"),
             (DEEP, Stage.N3, "N3.1"),
+            (replace(DEEP, spindles=0, slow_wave_share=0.18, early_events=0), Stage.N3, "N3.2"),
             (LIGHT, Stage.N3, "N3.0"),
             (QUIET, Stage.R, "R.1"),
+            (ALERT, Stage.R, "R.2"),
             (LIGHT, Stage.R, "R.0"),
         ],
     )
@@ -152,13 +202,14 @@ class TestCompose:
     @pytest.mark.parametrize(
         ("findings", "stage", "reason"),
         [
-            (LIGHT, Stage.W, "W: spindle present"),
-            (QUIET, Stage.W, "W: no alpha rhythm"),
+            (LIGHT, Stage.W, "W: spindle"),
+            (QUIET, Stage.W, "W: almost no alpha"),
             (replace(QUIET, alpha_share=0.3), Stage.W, "W: alpha in less than half"),
-            (RELAXED, Stage.N1, "N1: alpha in more than half"),
+            (RELAXED, Stage.N1, "N1: alpha in half of the epoch or more"),
             (ALERT, Stage.R, "R: low-voltage fast activity"),
             (QUIET, Stage.N2, "N2: no spindle or K-complex"),
             (DEEP, Stage.N2, "N2: slow waves in 20 % or more"),
+            (replace(LIGHT, early_events=0), Stage.N2, "N2: none in the first half"),
             (LIGHT, Stage.N3, "N3: slow waves below 20 %"),
             (DEEP, Stage.N3, "N3: less typical overall"),
             (QUIET, Stage.R, "R: less typical overall"),
@@ -167,18 +218,65 @@ class TestCompose:
     def test_the_reason_is_the_strongest_that_is_true(self, findings, stage, reason):
         assert choose_reason(findings, stage).text == reason
 
+    @pytest.mark.parametrize(
+        ("context", "stage", "rule"),
+        [
+            (NightContext((Stage.N2,), 3), Stage.N2, "N2.5"),
+            (NightContext((Stage.N3,), 1), Stage.N2, "N2.5"),
+            (NightContext((Stage.N2,), 3, True), Stage.N2, "N2.6"),
+            (NightContext((Stage.W,), None, True), Stage.N2, "N2.6"),
+            (NightContext((Stage.R,)), Stage.R, "R.3"),
+            (NightContext((Stage.R,), None, True), Stage.R, "R.1"),
+            (NightContext((Stage.N2,), 1), Stage.R, "R.1"),
+        ],
+    )
+    def test_a_stage_continues_until_an_arousal(self, context, stage, rule):
+        assert choose_rule(QUIET, stage, context).id == rule
+
+    def test_after_an_arousal_sleep_is_n1_until_a_spindle_or_k_complex(self):
+        loud = replace(QUIET, amplitude_uv=90.0)
+        assert choose_rule(loud, Stage.N1, NightContext((Stage.N2,), 2, True)).id == "N1.3"
+        assert choose_rule(loud, Stage.N1, NightContext((Stage.N2,), 2)).id == "N1.0"
+
     def test_every_rule_and_reason_can_be_chosen(self):
         grid = [
-            Findings(rhythm, alpha, spindles, k_complexes, slow, amplitude)
+            Findings(
+                rhythm,
+                alpha,
+                spindles,
+                k_complexes,
+                slow,
+                amplitude,
+                spindle_range=(spindles, max(1, spindles)) if doubt else None,
+                muscle_share=muscle,
+                deflection_share=0.15 * early,
+                early_events=early * (spindles + k_complexes),
+            )
             for rhythm in Rhythm
             for alpha in (0.0, 0.3, 0.8)
             for spindles in (0, 1)
             for k_complexes in (0, 1)
             for slow in (0.0, 0.5)
             for amplitude in (40.0, 120.0)
+            for muscle in (0.0, 0.3, 0.7)
+            for early in (0, 1)
+            for doubt in (False, True)
         ]
-        assert {choose_rule(found, stage).id for found in grid for stage in STAGES} == set(RULES)
-        assert {choose_reason(found, stage).text for found in grid for stage in STAGES} == set(REASONS)
+        records = [
+            None,
+            NightContext((Stage.N2,), 1),
+            NightContext((Stage.R,)),
+            NightContext((Stage.N2,), 1, True),
+        ]
+        rules = {choose_rule(f, stage, c).id for f in grid for stage in STAGES for c in records}
+        assert rules == set(RULES)
+        reasons = {
+            choose_reason(f, stage, argued=argued).text
+            for f in grid
+            for stage in STAGES
+            for argued in (False, True)
+        }
+        assert reasons == set(REASONS)
 
     @pytest.mark.parametrize(
         ("share", "text"),
@@ -189,10 +287,10 @@ class TestCompose:
 
     @pytest.mark.parametrize(
         ("share", "text"),
-        [(0.04, " 0"), (0.09, " 0"), (0.1, " 10"), (0.49, " 40"), (0.5, " 50"), (0.56, " 60")],
+        [(0.0, " less than 10 %"), (0.0999, " less than 10 %"), (0.1, " 10 to 50 %"), (0.5, " 50 % or more")],
     )
     def test_nor_is_an_alpha_share(self, share, text):
-        assert choices(replace(QUIET, alpha_share=share), Stage.W)["alpha_pct"] == text
+        assert choices(replace(QUIET, alpha_share=share), Stage.W)["alpha"] == text
 
     @pytest.mark.parametrize(
         ("uv", "text"), [(0, " 10"), (44, " 40"), (74.9, " 70"), (75, " 80"), (9e4, " 200")]
@@ -200,10 +298,21 @@ class TestCompose:
     def test_nor_is_an_amplitude(self, uv, text):
         assert choices(replace(QUIET, amplitude_uv=uv), Stage.W)["amplitude_uv"] == text
 
-    def test_the_highest_count_means_or_more(self):
-        chosen = choices(replace(QUIET, spindles=9, k_complexes=5), Stage.N2)
-        assert chosen["spindles"] == " four or more spindles"
-        assert chosen["k_complexes"] == " several K-complexes"
+    @pytest.mark.parametrize(
+        ("count", "around", "text"),
+        [
+            (0, None, " no spindle"),
+            (0, (0, 1), " a doubtful spindle"),
+            (1, (0, 2), " a doubtful spindle"),
+            (1, None, " one or two spindles"),
+            (2, (1, 4), " one or two spindles"),
+            (3, (1, 3), " three or more spindles"),
+            (9, None, " three or more spindles"),
+        ],
+    )
+    def test_a_count_is_stated_as_surely_as_the_detector_knows_it(self, count, around, text):
+        chosen = choices(replace(QUIET, spindles=count, spindle_range=around), Stage.N2)
+        assert chosen["spindles"] == text
 
 
 class TestSegments:
@@ -227,14 +336,15 @@ class TestParse:
         rationale = parse(compose(LIGHT, Stage.N2, Stage.N1))
         assert rationale.claims == (
             Claim("rhythm", "theta"),
-            Claim("alpha_pct", 0),
-            Claim("spindles", 2),
-            Claim("k_complexes", 1),
+            Claim("alpha", "less than 10 %"),
+            Claim("spindles", "one or two spindles"),
+            Claim("k_complexes", "one or more K-complexes"),
             Claim("slow_wave_pct", 10),
             Claim("amplitude_uv", 70),
             Claim("rule", "N2.3"),
-            Claim("excluded", "N1: spindle present"),
+            Claim("excluded", "N1: spindle"),
             Claim("excluded", "N3: slow waves below 20 %"),
+            Claim("argument", "N2"),
         )
         assert rationale.rule is RULES["N2.3"]
         assert rationale.excluded_stages == (Stage.N1, Stage.N3)
@@ -255,10 +365,10 @@ class TestParse:
         [
             ("", 0),
             ("the stage is N2", 0),
-            (compose(LIGHT, Stage.N2).replace("theta", "gamma"), 19),
+            (compose(LIGHT, Stage.N2).replace("theta", "gamma"), 11),
             (compose(LIGHT, Stage.N2)[:-1], len(compose(LIGHT, Stage.N2)) - 4),
             (compose(LIGHT, Stage.N2) + " And more.", len(compose(LIGHT, Stage.N2))),
-            (compose(LIGHT, Stage.N2).replace("about 10 %", "about 11 %"), 139),
+            (compose(LIGHT, Stage.N2).replace("about 10 %", "about 11 %"), 124),
         ],
     )
     def test_a_text_off_the_grammar_is_refused_where_it_leaves_it(self, text, position):
@@ -288,6 +398,13 @@ class TestParse:
     def test_any_text_is_refused_in_good_order(self, text):
         with pytest.raises(RationaleError):
             parse(text)
+
+    def test_a_text_of_the_first_version_is_still_read(self):
+        rationale = parse(FIRST)
+        assert rationale.claims[:3] == (Claim("rhythm", "theta"), Claim("alpha_pct", 0), Claim("spindles", 2))
+        assert rationale.rule.id == "N2.3"
+        assert {str(one.verdict) for one in check(rationale, LIGHT)} == {"supported"}
+        assert "".join(segments(parse_choices(FIRST))) == FIRST
 
     def test_a_very_long_text_is_refused_without_being_repeated(self):
         with pytest.raises(RationaleError) as caught:

@@ -126,3 +126,29 @@ def test_people_differ_and_deep_sleep_is_slow(channel: str) -> None:
     mean = people.mean(axis=0)
     assert mean[Stage.N3, 0] > mean[Stage.N2, 0] + 0.5 > mean[Stage.R, 0] + 1.0
     assert mean[Stage.W, 4] > mean[Stage.R, 4] > mean[Stage.N2, 4]
+
+
+def test_n2_is_deeper_near_n3() -> None:
+    """Delta of N2 beside N3 against N2 beside wake, in nights that differ in nothing else."""
+    order = np.array([0] * 10 + [2] * 20 + [3] * 20 + [2] * 20, dtype=np.int8)
+    stages = np.tile(order, 6)
+    signal = noise_night(stages)
+    weights = np.repeat(np.eye(5, dtype=np.float32)[:, stages], 30, axis=1)
+    flat = stage_medians(np.log(band_powers(signal.reshape(-1, 3000), SFREQ)), stages)
+    drift = np.zeros((5, 5))
+    drift[2, 0] = 0.5
+    near, far = [], []
+    for seed in range(8):
+        shaped = equalise(
+            np.random.default_rng(seed),
+            signal,
+            SFREQ,
+            stages,
+            weights,
+            Person(flat, drift),
+            contrasts_only=False,
+        )
+        delta = np.log(band_powers(shaped.reshape(-1, 3000), SFREQ))[:, 0].reshape(6, -1)
+        near.append(delta[:, 22:30].mean())
+        far.append(delta[:, 10:18].mean())
+    assert np.mean(near) > np.mean(far) + 0.15

@@ -14,7 +14,7 @@ from eegvlm_train.evaluation.plots import plot_figures
 from eegvlm_train.evaluation.recordings import load_recordings
 from eegvlm_train.evaluation.report import print_figures
 from eegvlm_train.evaluation.sets import EvaluationSet
-from eegvlm_train.realism import distance
+from eegvlm_train.sleep_edf.comparison import distance
 
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.scoring import Scoring

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eegvlm_train.cli import main
+from eegvlm_train.evaluation.markdown import fill
 from eegvlm_train.sleep_edf.course import fit_course, transitions_of
 from eegvlm_train.sleep_edf.figures import course_of
 from eegvlm_train.sleep_edf.recipe import log_powers
@@ -151,3 +152,29 @@ def test_log_powers_do_not_depend_on_scale_and_little_on_the_rate(sfreq: float) 
     np.testing.assert_allclose(powers, log_powers(7.0 * x + 100.0, sfreq), atol=1e-3)
     assert powers[4, 0] - powers[4, 2] == pytest.approx(np.log(4.0), abs=0.1)
     assert powers[4].argmax() == 0
+
+
+def test_realism_sets_the_simulator_beside_the_tables(
+    tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eegvlm_train.sleep_edf.comparison._DRAWN_NIGHTS", 20)
+    out = tmp_path / "compared"
+    assert main(["realism", "--tables", str(tables), "--nights", "1", "--out", str(out)]) == 0
+    report = json.loads((out / "realism-tables.json").read_text(encoding="utf-8"))
+    assert report["n"] == {"20-82": 10, "00-19": 2, "simulated": 1}
+    latency = report["course"]["20-82"]["REM latency, min"]
+    assert latency["simulated"][0] <= latency["simulated"][1] <= latency["simulated"][2]
+    # The tables of this test are drawn from the simulator's own course.
+    assert report["course"]["20-82"]["changes per hour"]["distance"] < 0.6
+    n2 = report["spectra"]["EEG Pz-Oz"]["20-82"]["N2"]
+    assert set(n2) == {"delta", "theta", "alpha", "sigma", "beta"}
+    assert "people 20-82, KS distance" in capsys.readouterr().out
+    filled = fill("<!-- table: realism-course -->\n<!-- end -->\n", {"realism-tables": report})
+    assert "| REM latency, min |" in filled
+    filled = fill("<!-- table: realism-bands -->\n<!-- end -->\n", {"realism-tables": report})
+    assert "| EEG Fpz-Cz, 00-19, N3 |" in filled
+
+
+def test_realism_asks_for_something_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["realism", "--out", str(tmp_path)]) == 2
+    assert "--tables" in capsys.readouterr().err

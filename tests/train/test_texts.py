@@ -143,7 +143,7 @@ def test_a_slipped_text_is_no_target_where_it_slips_and_true_of_what_it_states(t
     )
     assert plain.ids.tolist() == slipping.ids.tolist()
     silenced = plain.ids[(slipping.weights == 0) & (plain.weights > 0)]
-    assert texts.tokenizer.decode(silenced.tolist()) == " two spindles 60"
+    assert texts.tokenizer.decode(silenced.tolist()) == " one or two spindles 60"
     rationale = parse(texts.tokenizer.decode(slipping.ids.tolist()[:-1]))
     assert rationale.rule.id == "N2.2"
     assert all(result.strict == "supported" for result in check(rationale, stated))

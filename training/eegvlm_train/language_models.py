@@ -72,7 +72,9 @@ def fit_language_model(
     pieces = [[], *(tokenizer.encode(word, add_special_tokens=False).ids for word in words)]
     prompt.stage_token_ids(small)
     compile_grammar(
-        lambda text: small.encode(text, add_special_tokens=False).ids, prompt.token_id(small, prompt.eos)
+        lambda text: small.encode(text, add_special_tokens=False).ids,
+        prompt.token_id(small, prompt.eos),
+        prompt.grammar,
     )
     rows = model_vocabulary(small)
     state = model.state_dict()

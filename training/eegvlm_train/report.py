@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="which of them; all, where none was trained on",
     )
     parser.add_argument("--real", type=Path, help="folder of real recordings")
+    parser.add_argument("--tables", type=Path, help="folder of tables of real nights, for the simulator")
     parser.add_argument("--limit", type=int, default=1800, help="simulated epochs at most")
     parser.add_argument("--peers", action="store_true", help="run YASA and GSSC beside it")
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="training runs, for learning curves")
@@ -80,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.sim is not None and args.real is not None and (args.force or not alike.exists()):
         realism.main(["--sim", str(args.sim), "--real", str(args.real), "--out", str(plots)])
         shutil.move(plots / "realism.json", alike)
+    tables = args.out / "realism-tables.json"
+    if args.tables is not None and (args.force or not tables.exists()):
+        realism.main(["--tables", str(args.tables), "--out", str(args.out)])
     if args.runs:
         plot_learning(args.runs, plots / "learning.png")
     found = {path.stem: _read(path) for path in sorted(args.out.glob("*.json"))}

@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, Slot
+from eegvlm_rt.rationale import Slot, grammar_of
 
 __all__ = ["MAX_VOCABULARY", "build_tokenizer", "corpus", "main", "model_vocabulary"]
 
@@ -26,7 +26,8 @@ def corpus(prompt: PromptSpec) -> list[str]:
     texts = [prompt.question(Mode.DIRECT), prompt.question(Mode.COT), *prompt.stage_answers]
     if prompt.system:
         texts.append(prompt.system)
-    for part in GRAMMAR:
+    grammar = grammar_of(prompt.grammar)
+    for part in (*grammar.parts, *(grammar.night_parts or ())):
         texts += part.choices if isinstance(part, Slot) else [part.text]
     return list(dict.fromkeys(texts))
 

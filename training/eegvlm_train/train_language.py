@@ -37,6 +37,9 @@ from .settings import LanguageSettings
 
 __all__ = ["LanguageStep", "main", "train_language", "validate_language"]
 
+CONTEXT_SHARE = 0.5
+"""Share of the texts with the step of context: a device asks about epochs alone and in nights."""
+
 
 class LanguageStep(nn.Module):
     """Losses of one batch: `direct` against the teacher's probabilities, `cot` over the weighted answer
@@ -221,7 +224,12 @@ def train_language(
     model, processor = prepare_model(parts, settings)
     step = LanguageStep(model, processor, settings)
     make = LanguageBatches(
-        train, processor.render, step.texts, settings.sharpen, findings_noise=settings.findings_noise
+        train,
+        processor.render,
+        step.texts,
+        settings.sharpen,
+        findings_noise=settings.findings_noise,
+        context_share=CONTEXT_SHARE,
     )
     weights = train.sampling_weights(settings.balance)
 

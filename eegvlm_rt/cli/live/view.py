@@ -17,9 +17,10 @@ from ...epoch import EPOCH_S
 from ...hypnogram import Hypnogram
 from ...night_rows import night_probabilities, night_stage
 from ...outcome import Outcome
+from ...palette import TERMINAL_COLORS
 from ...stages import STAGES
 from ..console import NOTICE, plain
-from ..present import STAGE_STYLES, because, clock, percent, verdict
+from ..present import because, clock, percent, verdict
 from ..report import hypnogram_lines
 from .outlets import event_text
 
@@ -123,7 +124,7 @@ def _stage(last: StagePrediction | None, known: Known, width: int) -> Text:
     if last is None:
         return _cut(Text("-- waiting for the first epoch", style="dim"), width)
     stage = night_stage(last)
-    style = STAGE_STYLES[stage]
+    style = TERMINAL_COLORS[stage]
     at = clock(known.told.start(), last.start_s)
     if stage is None:
         shown = Text.assemble((" ?? ", f"bold reverse {style}"), (f" {last.outcome}", "bold yellow"))
@@ -144,7 +145,7 @@ def _progress(known: Known, position_s: float, width: int) -> Text:
     line = Text(text, style="dim")
     opinion = known.provisional
     if opinion is not None and opinion.stage is not None:
-        style = STAGE_STYLES[opinion.stage]
+        style = TERMINAL_COLORS[opinion.stage]
         line.append("  now ", style="dim")
         line.append(f"{opinion.stage.name} {percent(opinion.probabilities[opinion.stage])} %", style=style)
     room = min(30, width - line.cell_len - 2)
@@ -162,7 +163,9 @@ def _bars(last: StagePrediction | None, width: int) -> list[Text]:
     room = min(50, width - 8)
     rows = []
     for stage in STAGES:
-        style = STAGE_STYLES[stage] if stage is chosen or chosen is None else f"dim {STAGE_STYLES[stage]}"
+        style = (
+            TERMINAL_COLORS[stage] if stage is chosen or chosen is None else f"dim {TERMINAL_COLORS[stage]}"
+        )
         bar = _BAR * round(room * found[stage])
         rows.append(
             _cut(Text.assemble((f"{stage.name:>2} {percent(found[stage]):>3} ", style), (bar, style)), width)

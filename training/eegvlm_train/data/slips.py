@@ -18,7 +18,7 @@ __all__ = ["SLIPPING", "slipped"]
 
 SLIPPING = {
     "rhythm": "rhythm",
-    "alpha_pct": "alpha_share",
+    "alpha": "alpha_share",
     "spindles": "spindles",
     "k_complexes": "k_complexes",
     "slow_wave_pct": "slow_wave_share",
@@ -26,6 +26,7 @@ SLIPPING = {
 }
 """Slots that state a finding, and the finding."""
 
+_RANGES = {"spindles": "spindle_range", "k_complexes": "k_complex_range"}
 _SLOT_SHARE = 0.4
 _DONOR_SHARE = 0.3
 _ALPHA_SPREAD = 0.15
@@ -41,11 +42,15 @@ def slipped(found: Findings, donor: Findings, rng: np.random.Generator) -> tuple
     25 %, all 1 sigma, counts by one, the rhythm to any other.
     """
     slips = [slot for slot in SLIPPING if rng.random() < _SLOT_SHARE]
-    values: dict[str, Rhythm | float | int] = {}
+    values: dict[str, object] = {}
     for slot in slips:
         field = SLIPPING[slot]
-        given = getattr(donor, field) if rng.random() < _DONOR_SHARE else _near(found, field, rng)
-        values[field] = given
+        from_donor = rng.random() < _DONOR_SHARE
+        values[field] = getattr(donor, field) if from_donor else _near(found, field, rng)
+        # A count that is wrong is wrong by every threshold.
+        if slot in _RANGES:
+            count = values[field]
+            values[_RANGES[slot]] = getattr(donor, _RANGES[slot]) if from_donor else (count, count)
     return replace(found, **values), frozenset(slips)  # type: ignore[arg-type]
 
 

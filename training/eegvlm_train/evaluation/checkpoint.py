@@ -138,7 +138,9 @@ class CheckpointAnswerer:
         decoder = Decoder(
             TorchLanguageModel(self._model.language_model),
             parts,
-            compile_grammar(lambda text: tokenizer.encode(text, add_special_tokens=False).ids, parts.eos),
+            compile_grammar(
+                lambda text: tokenizer.encode(text, add_special_tokens=False).ids, parts.eos, prompt.grammar
+            ),
             lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
             dict(zip(STAGES, prompt.stage_token_ids(tokenizer), strict=True)),
         )
