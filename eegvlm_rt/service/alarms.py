@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from .wording import without_paths
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -170,6 +172,7 @@ class Alarms:
         """The condition is there, or is not. `rules` are the bed's settings."""
         if rules is not None and kind in rules.off:
             present = False
+        detail = without_paths(detail)
         with self._lock:
             key = (bed, str(kind))
             alarm = self._now.get(key)

@@ -124,12 +124,16 @@ class Bed:
         """Begin: end what earlier processes left over, then take samples."""
         self._thread.start()
 
-    def stop(self, wait_s: float = 12.0) -> None:
-        """Take no more samples; the night stays open for the next process."""
+    def halt(self) -> None:
+        """Let the thread come to its end; `stop` waits for it."""
         self._stop.set()
         source = self._source
-        if source is not None:
-            source.stop() if isinstance(source, LiveSource) else None
+        if isinstance(source, LiveSource):
+            source.stop()
+
+    def stop(self, wait_s: float = 12.0) -> None:
+        """Take no more samples; the night stays open for the next process."""
+        self.halt()
         self._thread.join(wait_s)
         if self.night is not None:
             self._frame()
@@ -137,10 +141,7 @@ class Bed:
 
     def remove(self) -> BedNight | None:
         """Stop, and end the night: the bed is no part of the service any more."""
-        self._stop.set()
-        source = self._source
-        if isinstance(source, LiveSource):
-            source.stop()
+        self.halt()
         self._thread.join(12.0)
         night, self.night = self.night, None
         if night is not None:

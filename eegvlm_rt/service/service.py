@@ -27,11 +27,12 @@ from .sdnotify import Notifier
 from .slots import BundleSlots
 from .state import readiness, state_of
 from .watch import Watch
+from .wording import without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .config import Configuration
+    from .config import Configuration, PageSettings
     from .night import BedNight
 
 __all__ = ["NotYetError", "Service"]
@@ -144,6 +145,8 @@ class Service:
         self._notifier.stopping()
         self.stopping.set()
         for view in list(self.views.values()):
+            view.bed.halt()
+        for view in list(self.views.values()):
             view.bed.stop()
         self.model.stop()
         self.results.stop()
@@ -180,12 +183,20 @@ class Service:
             slots = configuration.model.slots
             self.slots = None if slots is None else BundleSlots(slots)
             self.model.restart(configuration.model)
-        if configuration.page != old.page and old.page.enabled and configuration.page.enabled:
-            self.page.restart(configuration.page)
+        self._reload_page(old.page, configuration.page)
         self.results.storage = configuration.storage
         self.outlets.reload(configuration)
         self.alarms.set(AlarmKind.CONFIGURATION, "", False)
         self._notifier.ready(self._status or "reloaded")
+
+    def _reload_page(self, old: PageSettings, new: PageSettings) -> None:
+        if old.enabled and new.enabled and old != new:
+            self.page.restart(new)
+        elif old.enabled != new.enabled:
+            self.page.stop()
+            self.page = PageLink(new, snapshot=self._snapshot, on_request=self._request)
+            if new.enabled:
+                self.page.start()
 
     def refuse_configuration(self, why: str) -> None:
         """A configuration that was to be loaded is wrong: the old one stays in force."""
@@ -353,7 +364,7 @@ class Service:
     def _note(self, bed: str, kind: str, detail: str) -> None:
         """Something happened: it is logged, and shown on the page."""
         _log.info("%s %s: %s", bed or "service", kind, detail)
-        told = {"at_s": time.time(), "bed": bed, "kind": kind, "detail": detail[:500]}
+        told = {"at_s": time.time(), "bed": bed, "kind": kind, "detail": without_paths(detail)[:500]}
         for view in list(self.views.values()):
             if bed in ("", view.bed.settings.id):
                 view.happenings.append(told)

@@ -12,6 +12,7 @@ from .alarms import Priority
 from .bed import BedState
 from .board import board, memory_bytes
 from .model import ModelState
+from .wording import without_paths
 
 if TYPE_CHECKING:
     from .service import BedView, Service
@@ -39,7 +40,7 @@ def state_of(service: Service) -> dict[str, Any]:
         "paused_s": service.alarms.paused_s(""),
         "model": {
             "state": str(service.model.state),
-            "problem": service.model.problem,
+            "problem": without_paths(service.model.problem),
             "restarts": service.model.restarts,
             **service.model.facts,
         },
@@ -86,7 +87,7 @@ def _bed(service: Service, view: BedView) -> dict[str, Any]:
         "id": bed.settings.id,
         "label": bed.settings.label,
         "state": str(bed.state),
-        "problem": bed.problem,
+        "problem": without_paths(bed.problem),
         "source": bed.settings.source.partition(":")[0],
         "channel": bed.channel,
         "sfreq": bed.sfreq,

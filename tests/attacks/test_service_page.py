@@ -30,6 +30,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     text = configuration(folder / "data")
     text = text.replace('loopback_role = "operate"', f'tokens_file = "{tokens}"\nhost = "0.0.0.0"')
     text += f'[[beds]]\nid = "one"\nsource = "edf:{recording}@10x"\n'
+    text += '[[beds]]\nid = "two"\nsource = "edf:/nowhere/at/all/night.edf"\n'
     with serving(folder, text) as running:
         until(lambda: httpx.get(f"{running.url}/healthz").status_code == 200, running)
         yield running
@@ -192,6 +193,21 @@ def test_what_no_browser_sends_is_refused(running: Running, data: bytes, statuse
     assert answer == b"" or int(answer.split(b" ", 2)[1]) in statuses
     for word in (b"Traceback", b"/eegvlm_rt", b".py", b"uvicorn", b"starlette"):
         assert word not in answer
+
+
+def test_no_answer_tells_a_path_of_the_machine(running: Running) -> None:
+    until(lambda: httpx.get(f"{running.url}/api/role", headers=bearer(VIEW)).status_code == 200, running)
+    until(lambda: "two source" in running.log, running)
+    texts = [
+        httpx.get(f"{running.url}{path}", headers=bearer(VIEW)).text for path in ("/api/state", "/metrics")
+    ]
+    with httpx.stream("GET", f"{running.url}/events?bed=two", headers=bearer(VIEW)) as answer:
+        lines = answer.iter_lines()
+        texts += [next(lines) for _ in range(12)]
+    assert any("night.edf" in text for text in texts)
+    for text in texts:
+        assert "/tmp" not in text
+        assert "/nowhere" not in text
 
 
 def test_every_answer_has_the_headers_of_a_closed_page(running: Running) -> None:

@@ -119,7 +119,7 @@ def test_what_is_refused_changes_nothing(slots: BundleSlots, prepared: Path, tmp
     refused(broken, ".")
     broken.write_bytes(bytes(data[: len(data) // 3]))
     refused(broken, ".")
-    refused(no_graph(tmp_path), "refused")
+    refused(no_graph(tmp_path), "no ONNX graph")
 
 
 def no_graph(folder: Path) -> Path:
