@@ -13,17 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import numpy as np
 
-from .atomic import write_file
-from .epoch import EPOCH_S
 from .errors import InputError
-from .hypnogram import (
-    Hypnogram,
-    LightsKnown,
-    sleep_statistics,
-    statistics_intervals,
-    to_csv,
-    write_edf,
-)
+from .files import write_file
+from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals, to_csv, write_edf
 from .hypnogram.model import MAX_EPOCHS
 from .hypnogram.plot import DEFAULT_SIZE
 from .journal import RecordKind, night_state, read
@@ -31,6 +23,7 @@ from .journal.export import json_lines
 from .night_files import make_folder, night_writers, write_night_picture
 from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
 from .prediction_json import prediction_from_dict
+from .signal.units import EPOCH_S
 from .stages import STAGES
 
 if TYPE_CHECKING:

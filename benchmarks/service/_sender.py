@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.rt.lsl_loopback import StreamInfo, StreamOutlet
+from tests.rt.sources.lsl_loopback import StreamInfo, StreamOutlet
 
 PIECE_S = 0.1
 

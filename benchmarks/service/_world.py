@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 from benchmarks._common import fresh
-from tests.rt.lsl_loopback import LSL_CONFIG
+from tests.rt.sources.lsl_loopback import LSL_CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..journal import read
 from ..journal.export import json_lines
-from ..journal.state import night_state
+from ..journal.resume import night_state
 from ..night import export_journal
 from .console import note, out, plain, report_error
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import EegVlmError, SourceStalledError
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
-from ..streaming.clock import HostClock
+from ..streaming.clocks import HostClock
 from .night import BedNight, facts_of, unfinished_nights, window_date
 from .schedule import Schedule, Window
 

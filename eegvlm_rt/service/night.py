@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
-from ..atomic import write_file
 from ..errors import EegVlmError, JournalError
+from ..files import write_file
 from ..hypnogram import sleep_statistics, to_csv, write_edf
 from ..journal import Journal, Record, RecordKind, night_state, read
-from ..journal.place import holds_a_night
+from ..journal.storage import holds_a_night
 from ..night import Night
 from ..night_rows import row_of_record
 from ..notice import NOTICE
-from ..outcome import Outcome
+from ..prediction import Outcome
 from ..stages import STAGES
 from .signal_log import SignalLog, read_frames
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import BundleError, EegVlmError
-from ..outcome import Outcome
+from ..prediction import Outcome
 from .signal_log import read_frames, segments
 
 if TYPE_CHECKING:

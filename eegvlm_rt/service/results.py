@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..atomic import write_file
 from ..errors import EegVlmError
+from ..files import write_file
 from .fhir import observations
 from .signal_log import segments
 

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..atomic import write_file
 from ..bundle import Bundle, unpack_bundle
 from ..errors import BundleError
-from ..outcome import Outcome
+from ..files import write_file
+from ..prediction import Outcome
 from .rehearsal import rehearse
 
 if TYPE_CHECKING:

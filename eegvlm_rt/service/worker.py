@@ -19,7 +19,7 @@ from ..decoding import Finish
 from ..errors import EegVlmError
 from ..journal import NightState
 from ..journal.frames import RecordKind, encode_body
-from ..outcome import Outcome
+from ..prediction import Outcome
 from ..sources.chunk import Chunk, SourceEvent, SourceEventKind
 from ..stager import Stager
 from ..stream_options import StreamOptions

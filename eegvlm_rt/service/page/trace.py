@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ...errors import EegVlmError
-from ...preprocess import Preprocessing, conditioner, missing_of
-from ...render_spec import RenderSpec
-from ...render_sweep import Sweep
+from ...rendering import RenderSpec
+from ...rendering.sweep import Sweep
+from ...signal.conditioning import Preprocessing, conditioner, missing_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
