@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-BACK_S: Final = 120.0
+BACK_S: Final = 300.0
 EDGE_S: Final = 1.5
 """Signal that is on its way when an amplifier or the service is killed, in seconds of real time: half a
 second in the frame that is being filled, the rest in buffers of the network.
