@@ -71,7 +71,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, script: str, seconds: float = 20.0) -> Any:
+    def until(self, script: str, seconds: float = 90.0) -> Any:
         """Wait until an expression is true; its value."""
         end = time.monotonic() + seconds
         while not (value := self.run(script)):

@@ -25,6 +25,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("page")
     recording = night_file(folder, hours=1.5, sfreq=64.0)
     text = configuration(folder / "data", "nano").replace('mode = "head"', 'mode = "cot"')
+    text = text.replace("deadline_s = 2", "deadline_s = 20").replace("hang_s = 5", "hang_s = 60")
     text += f'[[beds]]\nid = "one"\nlabel = "Bed <1> & window"\nsource = "edf:{recording}@20x"\n'
     text += '[[beds]]\nid = "two"\nsource = "brainflow:playback_file?file=/no.csv&master_board=cyton"\n'
     text += "alarms.source_gone_s = 1\n"
