@@ -51,7 +51,7 @@ class Tab:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": values}))
         while True:
-            message = json.loads(self._socket.recv(30))
+            message = json.loads(self._socket.recv(120))
             if message.get("method") == "Runtime.exceptionThrown":
                 self.problems.append(json.dumps(message["params"]["exceptionDetails"])[:500])
             if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
@@ -119,7 +119,7 @@ def browser() -> Iterator[Tab]:
             port = _port(Path(profile) / "DevToolsActivePort", process)
             tabs = httpx.get(f"http://127.0.0.1:{port}/json/list", timeout=20).json()
             address = next(t["webSocketDebuggerUrl"] for t in tabs if t["type"] == "page")
-            with connect(address, max_size=64 << 20) as socket:
+            with connect(address, max_size=64 << 20, ping_interval=None) as socket:
                 yield Tab(socket)
         finally:
             with suppress(ProcessLookupError):
