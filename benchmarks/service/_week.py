@@ -64,6 +64,11 @@ class FastClock(Clock):
         """Seconds since 1970; the first evening is that of 2026-11-01."""
         return EVENING + self.monotonic()
 
+    def both(self) -> tuple[float, float]:
+        """Both clocks at one moment."""
+        now = self.monotonic()
+        return EVENING + now, now
+
 
 def main() -> int:
     """Run the nights."""

@@ -54,6 +54,14 @@ class Clock:
         """Seconds of the clock that nobody can set."""
         return time.monotonic()
 
+    def both(self) -> tuple[float, float]:
+        """Both clocks at one moment. A process that is held between two readings would see a step."""
+        for _ in range(5):
+            before, wall, after = self.monotonic(), self.wall(), self.monotonic()
+            if after - before < 0.1:
+                break
+        return wall, after
+
 
 class BedState(StrEnum):
     """WAITING: the source is not there yet, or not any more. STANDBY: no night now. RECORDING: a night is
@@ -291,7 +299,7 @@ class Bed:
     def _tick(self) -> None:
         """What is due with or without samples: nights begin and end, files are brought to the disk."""
         self.beat = now = time.monotonic()
-        step_s = self._host.read(self._clock.wall(), self._clock.monotonic())
+        step_s = self._host.read(*self._clock.both())
         if step_s:
             self.clock_steps += 1
             self._stepped = True
