@@ -8,6 +8,7 @@ __all__ = [
     "BackendError",
     "BundleError",
     "ChannelError",
+    "CheckpointError",
     "EegVlmError",
     "InputError",
     "IntegrityError",
@@ -84,6 +85,10 @@ class SourceStalledError(SourceError):
     def __init__(self, field: str, value: object, cure: str, seconds: float = 0.0) -> None:
         super().__init__(field, value, cure)
         self.seconds = seconds
+
+
+class CheckpointError(InputError):
+    """A checkpoint or adapter of a training program with something in it that cannot be used here."""
 
 
 class BundleError(EegVlmError):
