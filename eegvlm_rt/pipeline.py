@@ -193,11 +193,8 @@ class Pipeline:
         """
         started = perf_counter()
         epochs = np.stack([row.x for row in rows])
-        findings: Sequence[Findings | Unmeasured]
-        if mode is Mode.HEAD:
-            findings = [Unmeasured(row.x) for row in rows]
-        else:
-            findings = measure_batch(epochs)
+        later: Sequence[Findings | Unmeasured] = [Unmeasured(row.x) for row in rows]
+        findings = later if mode is Mode.HEAD else measure_batch(epochs)
         outliers = self.scoring.outliers
         foreign = None if outliers is None else outliers.scores(epochs)
         measured_at = perf_counter()
