@@ -99,14 +99,14 @@ class TestABrokenPromiseIsFound:
     def test_a_signal_that_is_moved_by_one_sample(
         self, bundle: str, signals: list[Signal], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole = Answerer._whole
+        look = Answerer._seen
 
         def failing(self: Answerer, cut: Cut) -> Any:
             if cut.row.index % 7 == 6:
                 cut = replace(cut, row=replace(cut.row, x=np.roll(cut.row.x, 1)))
-            return whole(self, cut)
+            return look(self, cut)
 
-        monkeypatch.setattr(Answerer, "_whole", failing)
+        monkeypatch.setattr(Answerer, "_seen", failing)
         assert self.result(bundle, signals, "bursts")["changed"] > 0
 
     def test_records_that_are_lost_without_a_word(

@@ -107,6 +107,7 @@ def test_the_bundle_holds_every_precision_and_nothing_unlisted(bundle: Bundle) -
     assert {path.name for path in bundle.path.iterdir()} == {
         "README.md",
         "embed_tokens.npy",
+        "head.onnx",
         "llm.fp32.onnx",
         "llm.int4.onnx",
         "llm.int4_fused.onnx",
@@ -128,7 +129,7 @@ def test_the_bundle_holds_every_precision_and_nothing_unlisted(bundle: Bundle) -
 
 def test_every_graph_on_disk_is_standard_onnx(bundle: Bundle) -> None:
     graphs = [path for path in sorted(bundle.path.glob("*.onnx")) if "fused" not in path.name]
-    assert len(graphs) == 6
+    assert len(graphs) == 7
     for path in graphs:
         onnx.checker.check_model(path, full_check=True)
         assert {node.domain for node in onnx.load(path).graph.node} == {""}

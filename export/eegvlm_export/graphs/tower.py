@@ -173,7 +173,8 @@ def export_head(model: EegVlmForConditionalGeneration, *, grey: RenderSpec | Non
     planes = model.config.vision_config.num_channels
     if grey is not None:
         graph = fold_planes(graph, grey)
-        if not reads_planes(graph, planes):
+        # Networks of transformers insist on the planes of their configuration.
+        if model.enhancement.in_time and not reads_planes(graph, planes):
             planes = 1
     size = model.config.vision_config.image_size
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)

@@ -13,7 +13,15 @@ import torch
 from eegvlm_train.evaluation.checkpoint import TorchLanguageModel
 from numpy.typing import NDArray
 
-from eegvlm_rt.backends import LanguageModel, TowerOutput, VisionTower, load_language_model, load_tower
+from eegvlm_rt.backends import (
+    LanguageModel,
+    StageHead,
+    TowerOutput,
+    VisionTower,
+    load_head,
+    load_language_model,
+    load_tower,
+)
 from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.decoding import Decoder, PromptTokens, compile_grammar, prompt_tokens
 from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
@@ -126,7 +134,7 @@ def measure_parity(
     """
     towers = _towers(bundle, threads)
     models = _language_models(bundle, threads)
-    bench = _Bench(checkpoint, towers, models)
+    bench = _Bench(checkpoint, towers, models, load_head(bundle, threads=threads))
     chosen = set(np.linspace(0, len(epochs) - 1, reasoning_epochs).round().astype(int).tolist())
     index = 0
     for batch in pictures(epochs, checkpoint.processor.render):
@@ -164,9 +172,14 @@ class _Bench:
     """The checkpoint and every precision side by side, with what was measured so far."""
 
     def __init__(
-        self, checkpoint: Checkpoint, towers: dict[str, VisionTower], models: dict[str, LanguageModel]
+        self,
+        checkpoint: Checkpoint,
+        towers: dict[str, VisionTower],
+        models: dict[str, LanguageModel],
+        head: StageHead | None = None,
     ) -> None:
         self._checkpoint = checkpoint
+        self._head, self._head_answers = head, _Opinions()
         self._towers, self._models = towers, models
         self._tower, self._llm = next(iter(towers)), next(iter(models))
         processor = checkpoint.processor
@@ -198,6 +211,10 @@ class _Bench:
                 self._outputs[name][part].add(getattr(reference, part), getattr(output, part))
             for a, b in zip(reference.stage_logits, output.stage_logits, strict=True):
                 self._heads[name].add(_softmax(a), _softmax(b))
+        if self._head is not None:
+            opinions = self._timed("head", self._head, np.ascontiguousarray(batch[:, : self._head.planes]))
+            for a, b in zip(reference.stage_logits, opinions.stage_logits, strict=True):
+                self._head_answers.add(_softmax(a), _softmax(b))
         return reference, found
 
     def answers_on(
@@ -236,7 +253,9 @@ class _Bench:
         return result
 
     def measured(self, epochs: int, reasoned: int) -> Measured:
-        answers = {"head": self._heads[self._tower], "direct": self._direct[self._tower, self._llm]}
+        # A bundle with a head of its own takes every head's answer from there.
+        head = self._heads[self._tower] if self._head is None else self._head_answers
+        answers = {"head": head, "direct": self._direct[self._tower, self._llm]}
         if reasoned:
             answers["cot"] = self._reasoned
         of_default = {mode: opinions.to_dict() for mode, opinions in answers.items()}

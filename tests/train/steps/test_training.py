@@ -105,7 +105,9 @@ def test_step_3_takes_each_network_from_its_own_checkpoint(
     state = EegVlmForConditionalGeneration.from_pretrained(out).state_dict()
     for folder, part in ((enhancement, "enhancement."), (tower, "vision_tower.")):
         source = EegVlmForConditionalGeneration.from_pretrained(folder).state_dict()
-        assert all(value.equal(state[name]) for name, value in source.items() if name.startswith(part))
+        # High-level features in time learn with the projector; no stage depends on them.
+        kept = [name for name in source if name.startswith(part) and ".to_high." not in name]
+        assert all(source[name].equal(state[name]) for name in kept)
 
 
 def test_networks_of_different_pictures_are_not_joined(
@@ -158,7 +160,10 @@ def test_the_language_step_leaves_the_enhancement_module_as_it_was(vision: Path,
     same = {
         name for name in before if before[name].shape == after[name].shape and before[name].equal(after[name])
     }
-    assert {name for name in before if name.startswith("enhancement.")} <= same
+    enhancement = {name for name in before if name.startswith("enhancement.")}
+    # High-level features in time learn with the projector; no stage depends on them.
+    assert enhancement - same == {"enhancement.to_high.weight", "enhancement.to_high.bias"}
+    assert {name for name in before if name.startswith("memory.")} <= same
     assert "projector.linear_1.weight" not in same
     assert "vision_tower.embeddings.patch_embedding.weight" not in same
 

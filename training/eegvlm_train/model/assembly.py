@@ -71,7 +71,10 @@ def assemble(
         setattr(model, attribute, getattr(source, attribute))
     if "enhancement" in seen and model.config.memory_size:
         model.memory = seen["enhancement"].memory
-    for module in (model.vision_tower, model.enhancement, model.projector):
+    parts_in_single = [model.vision_tower, model.enhancement, model.projector]
+    if model.config.memory_size:
+        parts_in_single += [model.memory, model.memory_token]
+    for module in parts_in_single:
         module.float()
     if settings.visual_tokens is not None:
         model.config.visual_tokens = settings.visual_tokens

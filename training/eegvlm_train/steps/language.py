@@ -75,7 +75,7 @@ class LanguageStep(nn.Module):
         """(n, 1, D): the memory's token where a sample knows its night, else the night token's own embedding;
         (n, 0, D) for a model without a memory."""
         alone = self.model.get_input_embeddings()(self.night_ids).expand(len(batch), -1, -1)
-        if not self.model.config.memory_size:
+        if not self.model.config.memory_size or not batch.states.shape[1]:
             return alone
         token = self.model.night_token(batch.states.to(alone.dtype), batch.night_logits.to(alone.dtype))
         return torch.where(batch.remembered[:, None, None], token[:, None].to(alone.dtype), alone)
