@@ -58,13 +58,15 @@ class NoModel:
     """A pipeline without a model: it keeps what it was to look at, and fails, which makes a row."""
 
     workers = 1
+    memory = None
 
     def __init__(self) -> None:
         self.scoring, self.preprocessing = Scoring(), Preprocessing()
         self.rows: list[GridEpoch] = []
 
-    def see(self, rows: Sequence[GridEpoch]) -> list[Any]:
+    def see(self, rows: Sequence[GridEpoch], mode: Mode) -> list[Any]:
         """Take a look, and fail."""
+        del mode
         self.rows += rows
         raise BackendError("model", "none", "this is what is tested")
 
