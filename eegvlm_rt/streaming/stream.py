@@ -28,6 +28,7 @@ from .hearing import Hearing
 from .night import Night, StreamEvent, StreamEventKind
 from .notes import Notes
 from .placing import Placer, Step
+from .stamps import StampReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -111,6 +112,7 @@ class StreamingStager:
             tolerance_s=tolerance_s,
             max_gap_s=max_gap_s,
         )
+        self._reader = StampReader(self._placer, rate, self._tell)
         self._answerer = Answerer(engine, mode, constrained=constrained, deadline_s=deadline, on_text=on_text)
         self._smoother = None
         if smooth and smoother is not None:
@@ -159,13 +161,14 @@ class StreamingStager:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
             found: list[StagePrediction] = []
-            if not self._started and self._grid_start_wall_s is not None:
+            if self._placer.wall_place is None and len(x) and self._grid_start_wall_s is not None:
                 self._placer.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
-            for cuts in self._cuts(x, stamps):
+            for cuts in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
                 found += self._given(self._answerer.answer(cuts, arrived))
             if len(x):
-                self._drift.add(self._placer.device_s(self._cutter.raw.end), now - self._host.set_by_s)
+                end = self._cutter.raw.end + self._reader.waiting
+                self._drift.add(self._placer.device_s(end), now - self._host.set_by_s)
             return found + self._given(self._answerer.finished())
 
     def poll(self) -> list[StagePrediction]:
@@ -182,8 +185,12 @@ class StreamingStager:
                 return []
             self._closed = True
             arrived = perf_counter()
-            cuts = list(self._cutter.flush())
-            found = self._answerer.answer(cuts, arrived) if cuts else []
+            found: list[Answer] = []
+            for cuts in self._batches(self._reader.finish()):
+                self._begin(time.time())
+                found += self._answerer.answer(cuts, arrived)
+            if cuts := list(self._cutter.flush()):
+                found += self._answerer.answer(cuts, arrived)
             given = self._given(found + self._answerer.finished(wait=True))
             self._answerer.close()
             self._notes.shutdown(self.night)
@@ -245,7 +252,7 @@ class StreamingStager:
     @property
     def position_s(self) -> float:
         """Seconds of signal, missing samples included, from the start of epoch 0; may be read at any time."""
-        return self._cutter.raw.end / self.sfreq
+        return (self._cutter.raw.end + self._reader.waiting) / self.sfreq
 
     @property
     def next_index(self) -> int:
@@ -275,10 +282,10 @@ class StreamingStager:
             raise InputError("timestamps", found, f"give {len(x)} seconds, one per sample")
         return x, stamps.astype(np.float64)
 
-    def _cuts(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[list[Cut]]:
+    def _batches(self, steps: Iterator[Step]) -> Iterator[list[Cut]]:
         """Cuts by the piece: neither a long gap nor a long chunk is held as rows all at once."""
         batch: list[Cut] = []
-        for step in self._placer.place(x, stamps):
+        for step in steps:
             for cut in self._done(step):
                 batch.append(cut)
                 if len(batch) == 16:
