@@ -20,6 +20,7 @@ OFF: Final = 0.01
 WINDOW_S: Final = 20.0
 EVERY_S: Final = 5.0
 LEAST: Final = 8
+_LEAST_PASSED: Final = 1e-9
 _UNITS: Final = (("milliseconds", "1e3"), ("microseconds", "1e6"), ("nanoseconds", "1e9"))
 
 
@@ -111,4 +112,5 @@ def _ratios(
     with np.errstate(invalid="ignore", over="ignore"):
         passed = (stamps[starts[apart:]] - stamps[starts[:-apart]]) * rate
         counted = starts[apart:] - starts[:-apart]
-        return np.asarray((counted / np.where(passed > 0, passed, np.nan))[passed > 0])
+        forward = passed > _LEAST_PASSED
+        return np.asarray(counted[forward] / passed[forward])

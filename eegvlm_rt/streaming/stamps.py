@@ -111,11 +111,19 @@ class StampReader:
         if (n >= EVEN or last) and (not finite[:EVEN].any() or self._follow_exactly(stamps, known)):
             self._how = _How.EXACT
             return
+        # As many samples as decide, whatever more are there.
         starts = packet_starts(stamps, finite, -np.inf, self._rate)
-        enough = n >= BEGIN_S * self._rate and len(starts) >= PACKETS
-        longest = max(BEGIN_LONGEST_S * self._rate, 1024)
-        if not (enough or last or n >= longest):
+        longest = max(round(BEGIN_LONGEST_S * self._rate), 1024)
+        fourth = int(starts[PACKETS - 1]) + 1 if len(starts) >= PACKETS else longest
+        wanted = min(longest, max(round(BEGIN_S * self._rate), fourth))
+        if n < wanted and not last:
             return
+        stamps, known, finite, starts = (
+            stamps[:wanted],
+            known[:wanted],
+            finite[:wanted],
+            starts[starts < wanted],
+        )
         try:
             check_seconds(stamps, self._rate)
         except UnitError as error:

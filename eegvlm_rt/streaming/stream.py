@@ -186,9 +186,12 @@ class StreamingStager:
             self._closed = True
             arrived = perf_counter()
             found: list[Answer] = []
-            for cuts in self._batches(self._reader.finish()):
-                self._begin(time.time())
-                found += self._answerer.answer(cuts, arrived)
+            try:
+                for cuts in self._batches(self._reader.finish()):
+                    self._begin(time.time())
+                    found += self._answerer.answer(cuts, arrived)
+            except UnitError as error:
+                self._tell(StreamEventKind.UNIT, str(error))
             if cuts := list(self._cutter.flush()):
                 found += self._answerer.answer(cuts, arrived)
             given = self._given(found + self._answerer.finished(wait=True))
