@@ -1,27 +1,61 @@
-"""What the stager says about one epoch."""
+"""What the stager says about one epoch, and what became of the epoch: each has exactly one outcome."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from .outcome import Outcome
+import numpy as np
+
+from .decoding.result import Finish
+from .findings.model import NO_FINDINGS, Findings
+from .stages import STAGES, Stage, StageProbabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .decoding.result import Finish
-    from .epoch import Quality
-    from .evidence import Findings
+    from numpy.typing import NDArray
+
     from .prompt import Mode
     from .rationale import ClaimCheck, Rationale
-    from .stages import Stage
+    from .signal.quality import Quality
 
-__all__ = ["HeadOpinion", "Source", "StagePrediction", "Timing"]
+__all__ = ["AnsweredBy", "HeadOpinion", "Outcome", "StagePrediction", "Timing", "outcome_of"]
+
+_MOSTLY = 0.5
 
 
-class Source(StrEnum):
+class Outcome(StrEnum):
+    """What became of an epoch.
+
+    SCORED: a stage, from a signal good enough to score. ARTEFACT: a disturbance obscures more than half of
+    the signal (AASM). GAP: not one sample came. UNSCORABLE: some samples came, but more than half are
+    missing, or they are unlike any sleep recording (`ood_score` above 1). LATE: its stage was not there
+    within the deadline. FAILED: the model raised an error.
+
+    With ARTEFACT and UNSCORABLE the model's stage is kept as an opinion; do not score with it.
+    """
+
+    SCORED = "scored"
+    ARTEFACT = "artefact"
+    GAP = "gap"
+    UNSCORABLE = "unscorable"
+    LATE = "late"
+    FAILED = "failed"
+
+
+def outcome_of(quality: Quality) -> Outcome:
+    """The outcome that the raw signal alone decides: SCORED, ARTEFACT, GAP or UNSCORABLE."""
+    if quality.missing_share == 1.0:
+        return Outcome.GAP
+    if quality.scorable:
+        return Outcome.SCORED
+    return Outcome.UNSCORABLE if quality.missing_share > _MOSTLY else Outcome.ARTEFACT
+
+
+class AnsweredBy(StrEnum):
     """What the probabilities of a prediction were read from.
 
     HEAD: the stage head. DIRECT: the stage tokens after the direct question. RULE: the scoring rules at the
@@ -40,6 +74,9 @@ class HeadOpinion:
 
     stage: Stage
     probabilities: Mapping[Stage, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", StageProbabilities(self.probabilities))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +101,23 @@ class Timing:
     stage_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+class EpochPlace(Protocol):
+    """The place of an epoch in its night, and the quality of its signal; `GridEpoch` is one."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def start_s(self) -> float: ...
+
+    @property
+    def quality(self) -> Quality: ...
+
+    @property
+    def channel(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class StagePrediction:
     """One row of a night.
 
@@ -73,7 +126,8 @@ class StagePrediction:
         start_s: its start, in seconds from the start of the recording.
         stage: the most probable stage. None only where the epoch has no sample at all, so that nothing could
             be looked at; a poor epoch keeps the model's stage, and `quality.scorable` is False.
-        probabilities: of the five stages; they sum to 1. All equal where `stage` is None.
+        probabilities: of the five stages; they sum to 1. All equal where `stage` is None. A stage is named by
+            `Stage.N2` or by "N2".
         mode: what was asked for.
         source: what the probabilities were read from. It differs from `mode` where the reasoning was cut
             before its rule or is not valid: then they are those of the direct question, or of the head where
@@ -101,7 +155,7 @@ class StagePrediction:
     stage: Stage | None
     probabilities: Mapping[Stage, float]
     mode: Mode
-    source: Source
+    source: AnsweredBy
     head: HeadOpinion | None
     agrees: bool
     rationale: Rationale | None
@@ -118,6 +172,62 @@ class StagePrediction:
     ood_score: float | None = None
     smoothed: Mapping[Stage, float] | None = None
     error: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", StageProbabilities(self.probabilities))
+        if self.smoothed is not None:
+            object.__setattr__(self, "smoothed", StageProbabilities(self.smoothed))
+
+    @classmethod
+    def unanswered(
+        cls,
+        epoch: EpochPlace,
+        mode: Mode,
+        outcome: Outcome,
+        *,
+        findings: Findings = NO_FINDINGS,
+        total_ms: float = 0.0,
+        error: str = "",
+    ) -> Self:
+        """The prediction of an epoch that has no answer: no stage, all probabilities equal."""
+        return cls(
+            index=epoch.index,
+            start_s=epoch.start_s,
+            stage=None,
+            probabilities=dict.fromkeys(STAGES, 1 / len(STAGES)),
+            mode=mode,
+            source=AnsweredBy.NONE,
+            head=None,
+            agrees=False,
+            rationale=None,
+            rationale_text="",
+            finish=Finish.NONE,
+            findings=findings,
+            checks=(),
+            timing=Timing(0.0, 0.0, 0.0, 0.0, total_ms, 0),
+            quality=epoch.quality,
+            channel=epoch.channel,
+            outcome=outcome,
+            error=error,
+        )
+
+    def __repr__(self) -> str:
+        """One line: epoch from 0, its start, stage with probability, outcome, mode, claims that hold."""
+        seconds = round(self.start_s)
+        clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        stage = "?" if self.stage is None else f"{self.stage.name} {self.probabilities[self.stage]:.2f}"
+        held = sum(check.verdict == "supported" for check in self.checks)
+        parts = [str(self.index), clock, stage, str(self.outcome), str(self.mode)]
+        if self.provisional:
+            parts.append("provisional")
+        if self.checks:
+            parts.append(f"{held} of {len(self.checks)} claims hold")
+        return f"StagePrediction({', '.join(parts)})"
+
+    @property
+    def proba(self) -> NDArray[np.float64]:
+        """`probabilities` as an array (5,) in the order W N1 N2 N3 R."""
+        return np.array([self.probabilities[stage] for stage in STAGES])
 
     @property
     def consistent(self) -> bool:
@@ -178,3 +288,10 @@ def _check(check: ClaimCheck) -> dict[str, Any]:
         "verdict": str(check.verdict),
         "strict": str(check.strict),
     }
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Source":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("Source is now called AnsweredBy", DeprecationWarning, stacklevel=2)
+    return AnsweredBy

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from .errors import InputError
+from .rationale.grammar import GRAMMAR_VERSION
 from .rationale.grammar import segments as rationale_segments
 from .stages import STAGES, Stage
 
@@ -50,7 +51,10 @@ class TextTokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PromptSpec:
-    """Special tokens, system text and questions. `{bos}{system}{visual tokens}{question}` is the prompt."""
+    """Special tokens, system text and questions. `{bos}{system}{visual tokens}{question}` is the prompt.
+
+    `grammar` is the version of the rationale that the model writes.
+    """
 
     bos: str = "<s>"
     eos: str = "</s>"
@@ -59,6 +63,7 @@ class PromptSpec:
     system: str = ""
     direct_question: str = "Which sleep stage is this epoch? Answer with one of W, N1, N2, N3, R.\nStage:"
     cot_question: str = "Explain step by step, then give the sleep stage.\n"
+    grammar: str = GRAMMAR_VERSION
 
     @property
     def special_tokens(self) -> tuple[str, str, str, str]:
@@ -143,8 +148,12 @@ class PromptSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PromptSpec:
-        """Inverse of `to_dict`; raises InputError for a missing, unknown or non-text field."""
+        """Inverse of `to_dict`; raises InputError for a missing, unknown or non-text field.
+
+        A prompt without `grammar` is older than that field and has the first version.
+        """
         names = {field.name for field in fields(cls)}
+        values = {"grammar": "1", **values}
         if set(values) != names:
             raise InputError("prompt", sorted(values), f"give exactly the fields {sorted(names)}")
         for name, value in values.items():

@@ -11,27 +11,31 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .bundle import Bundle, find_bundle
+from .calibration.recording import smoothed
 from .decoding import stop_when
-from .engine import Engine, default_threads
-from .epoch import is_real
 from .errors import BackendError, InputError
-from .grid import GridEpoch, epoch_of_samples, rows_of
+from .night import Night, NightInfo
+from .pipeline import Pipeline, default_threads
 from .prompt import Mode
-from .scoring.recording import smoothed
+from .signal.epochs import GridEpoch, epoch_of_samples, epochs_of
+from .signal.units import is_real
+from .sources.lights import read_lights
+from .sources.rows import recording_of, rows_of
+from .stream_options import StreamOptions, with_old_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike
 
-    from .backends.accelerator import Accelerator
     from .bundle import TrustPolicy
-    from .epoch import Quality
     from .journal import Journal, NightState
     from .prediction import StagePrediction
+    from .signal.quality import Quality
     from .streaming import StreamEvent, StreamingStager
+    from .tensorrt.accelerator import Accelerator
 
-__all__ = ["Stager", "predict_epoch"]
+__all__ = ["Stager", "StreamOptions", "predict_epoch"]
 
 
 class Stager:
@@ -45,12 +49,12 @@ class Stager:
     """
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, *, mode: Mode = Mode.COT, constrained: bool = True
+        self, bundle: Bundle, pipeline: Pipeline, *, mode: Mode = Mode.COT, constrained: bool = True
     ) -> None:
         self.bundle = bundle
         self.mode = mode
         self.constrained = constrained
-        self._engine = engine
+        self._pipeline = pipeline
 
     @classmethod
     def load(
@@ -87,17 +91,17 @@ class Stager:
         """
         chosen = Mode.parse(mode)
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify, trust=trust)
-        engine = Engine(
+        pipeline = Pipeline(
             bundle, threads=_threads(threads), precision=precision or {}, accelerator=_accelerator(backend)
         )
         if chosen is not Mode.HEAD:
-            engine.load_decoder()
-        return cls(bundle, engine, mode=chosen, constrained=constrained)
+            pipeline.load_decoder()
+        return cls(bundle, pipeline, mode=chosen, constrained=constrained)
 
     @property
     def threads(self) -> int:
         """Processors in use."""
-        return self._engine.threads
+        return self._pipeline.threads
 
     def predict_epoch(
         self,
@@ -135,7 +139,7 @@ class Stager:
         """
         chosen = self._mode(mode)
         row = epoch_of_samples(
-            x, sfreq, unit, self._engine.preprocessing, channel=channel, index=index, start_s=start_s
+            x, sfreq, unit, self._pipeline.preprocessing, channel=channel, index=index, start_s=start_s
         )
         return self._one(row, chosen, on_text, cancelled, deadline_s)
 
@@ -160,7 +164,7 @@ class Stager:
         Raises:
             InputError: another shape, or an unknown mode.
         """
-        row = GridEpoch(index, start_s, self._engine.check_conditioned(x), quality, channel)
+        row = GridEpoch(index, start_s, self._pipeline.check_conditioned(x), quality, channel)
         return self._one(row, self._mode(mode), on_text, cancelled, deadline_s)
 
     def predict_recording(
@@ -192,8 +196,8 @@ class Stager:
                 iteration, and epochs in work are not among the predictions.
             batch: epochs that go through the tower together, 1..64. With 1 every prediction is that of
                 `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
-            smooth: "causal" or "viterbi" fills `smoothed` from the course of the night: of the epochs so far,
-                or of the whole recording, whose predictions then come all at its end. `stage` and
+            smooth: "causal" or "viterbi" fills `smoothed` from the course of the night: of the epochs so
+                far, or of the whole recording, whose predictions then come all at its end. `stage` and
                 `probabilities` stay those of the epoch alone.
 
         Returns:
@@ -207,9 +211,49 @@ class Stager:
         chosen = self._mode(mode)
         if not isinstance(batch, int) or not 1 <= batch <= 64:
             raise InputError("batch", batch, "give an integer from 1 to 64")
-        rows = rows_of(source, self._engine.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
+        rows = rows_of(source, self._pipeline.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
         predictions = self._recording(rows, chosen, batch, cancelled)
-        return predictions if smooth is None else smoothed(predictions, self._engine.scoring, smooth)
+        return predictions if smooth is None else smoothed(predictions, self._pipeline.scoring, smooth)
+
+    def predict_night(
+        self,
+        source: Any,
+        channel: str | None = None,
+        *,
+        sfreq: float | None = None,
+        unit: str = "uV",
+        mode: str | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        batch: int = 1,
+        smooth: str | None = None,
+    ) -> Night:
+        """Stage a recording as one night: iterate over it for predictions as they come, or ask it for its
+        hypnogram, table, statistics and files, which stages what is left.
+
+        Arguments and errors are those of `predict_recording`; `source` is one recording, not separate
+        epochs.
+        """
+        recording = recording_of(source, channel=channel, sfreq=sfreq, unit=unit)
+        chosen = self._mode(mode)
+        predictions = self.predict_recording(
+            recording, mode=chosen, cancelled=cancelled, batch=batch, smooth=smooth
+        )
+        lights_off_s, lights_on_s = (None, None) if recording.path is None else read_lights(recording.path)
+        info = NightInfo(
+            source="" if recording.path is None else recording.path.name,
+            channel=recording.channel or None,
+            sfreq=recording.sfreq,
+            start=recording.start,
+            duration_s=recording.duration_s,
+            model_id=self.bundle.manifest.model_id,
+            model_digest=self.bundle.digest,
+            mode=str(chosen),
+            options={} if smooth is None else {"smooth": smooth},
+            lights_off_s=lights_off_s,
+            lights_on_s=lights_on_s,
+        )
+        expected = epochs_of(len(recording.samples_uv), recording.sfreq)
+        return Night(predictions, info, recording=recording, expected=expected)
 
     def stream(
         self,
@@ -218,15 +262,12 @@ class Stager:
         channel: str | None = None,
         unit: str = "uV",
         mode: str | None = None,
-        deadline: float | None = None,
-        hop: float | None = None,
-        lights_off_s: float | None = None,
+        options: StreamOptions | None = None,
         journal: Journal | None = None,
         resume: NightState | None = None,
-        smooth: bool = False,
         on_text: Callable[[int, str], None] | None = None,
         on_event: Callable[[StreamEvent], None] | None = None,
-        **tuning: float,
+        **old: Any,
     ) -> StreamingStager:
         """A stream that stages a night while it is recorded; see docs/streaming.md.
 
@@ -235,45 +276,36 @@ class Stager:
             channel: name of the channel, carried to the predictions.
             unit: "uV", "µV", "mV", "V" or "nV".
             mode: "head", "direct" or "cot"; None takes the stager's.
-            deadline: seconds from the arrival of an epoch's last sample to its final prediction. None answers
-                every epoch wholly before `push` returns, the same to the last bit every time. With a
-                deadline, `push` gives the head's stage at once, as a provisional prediction, and the final
-                one comes from a later `push`, `poll` or `flush`, in the order of the night.
-            hop: seconds between provisional predictions of the latest 30 s by the head; None for none.
-            lights_off_s: device time at which epoch 0 begins; None is the first sample.
+            options: deadline, provisional predictions, lights-off, smoothing, tolerances; see
+                `StreamOptions`.
             journal: where everything is written down; the caller closes it.
             resume: the night so far, from `Journal.resume`: the grid goes on.
-            smooth: fill `smoothed` from the epochs so far.
             on_text: called with (epoch, text) for each piece of reasoning as it is decided. With a deadline
                 from another thread.
             on_event: called with what is worth knowing beside the predictions.
-            tuning: `lag_warning_s` (30), `tolerance_s` (0.02) and `max_gap_s` (43 200).
+            old: keywords of version 0.1 (`deadline`, `hop` ...); they warn and name the option to use.
 
         Raises:
-            InputError and its subclasses for an option that cannot be used, BundleError where `smooth` is
+            InputError and its subclasses for an option that cannot be used, BundleError where smoothing is
             asked of a bundle without smoother.
         """
         from .streaming import StreamingStager
 
         chosen = self._mode(mode)
         if chosen is not Mode.HEAD:
-            self._engine.load_decoder()
+            self._pipeline.load_decoder()
         return StreamingStager(
-            self._engine,
+            self._pipeline,
             chosen,
             constrained=self.constrained,
             sfreq=sfreq,
             unit=unit,
             channel=channel,
-            deadline=deadline,
-            hop=hop,
-            lights_off_s=lights_off_s,
+            options=with_old_keywords(options, old),
             journal=journal,
             resume=resume,
-            smooth=smooth,
             on_text=on_text,
             on_event=on_event,
-            **tuning,
         )
 
     def _recording(
@@ -283,15 +315,15 @@ class Stager:
         batches = iter(lambda: list(islice(rows, batch)), [])
 
         def stage(some: list[GridEpoch]) -> list[StagePrediction]:
-            seen = self._engine.see(some)
+            seen = self._pipeline.see(some)
             return [
-                self._engine.answer(epoch, mode, constrained=self.constrained, stop=stop) for epoch in seen
+                self._pipeline.answer(epoch, mode, constrained=self.constrained, stop=stop) for epoch in seen
             ]
 
         began_in = os.getpid()
-        pool = ThreadPoolExecutor(self._engine.workers, thread_name_prefix="eegvlm")
+        pool = ThreadPoolExecutor(self._pipeline.workers, thread_name_prefix="eegvlm")
         try:
-            work = deque(pool.submit(stage, some) for some in islice(batches, self._engine.workers + 1))
+            work = deque(pool.submit(stage, some) for some in islice(batches, self._pipeline.workers + 1))
             while work:
                 if os.getpid() != began_in:
                     cure = "a forked process has none of its threads; begin an iteration of its own"
@@ -316,8 +348,8 @@ class Stager:
         if deadline_s is not None and not (is_real(deadline_s) and deadline_s >= 0):
             raise InputError("deadline_s", deadline_s, "give seconds from now, 0 or more")
         deadline = None if deadline_s is None else perf_counter() + deadline_s
-        return self._engine.answer(
-            self._engine.see([row])[0],
+        return self._pipeline.answer(
+            self._pipeline.see([row])[0],
             mode,
             constrained=self.constrained,
             on_text=on_text,
@@ -347,7 +379,7 @@ def predict_epoch(
 def _accelerator(backend: str | Accelerator) -> Accelerator | None:
     if backend == "onnxruntime":
         return None
-    from .backends.accelerator import Accelerator
+    from .tensorrt.accelerator import Accelerator
 
     if isinstance(backend, Accelerator):
         return backend

@@ -7,7 +7,7 @@ from typing import Final
 
 from .errors import InputError
 
-__all__ = ["STAGES", "Stage", "edf_text"]
+__all__ = ["STAGES", "Stage", "StageProbabilities", "edf_text"]
 
 
 class Stage(IntEnum):
@@ -68,6 +68,21 @@ class Stage(IntEnum):
     def to_edf_text(self, *, rk: bool = False) -> str:
         """EDF+ standard text: "Sleep stage N2", or "Sleep stage 2" with `rk`."""
         return f"Sleep stage {self.name.removeprefix('N') if rk else self.name}"
+
+
+class StageProbabilities(dict[Stage, float]):
+    """Probability of each stage. A stage is named by `Stage.N2`, by "N2" or by its index 2."""
+
+    def __missing__(self, key: object) -> float:
+        if isinstance(key, str) and key in Stage.__members__:
+            return self[Stage[key]]
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(Stage.__members__.get(key, key) if isinstance(key, str) else key)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{stage.name}: {p:.3f}" for stage, p in self.items()) + "}"
 
 
 def _stage_of(code: int, table: tuple[Stage, ...]) -> Stage | None:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import Journal, RecordKind, read
+from eegvlm_rt.signal.units import EPOCH_S
+from eegvlm_rt.stream_options import StreamOptions
 
 from .compare import compare, digests, epochs_of, expected_epochs, rows_of
 from .kinds import strike
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from eegvlm_rt.journal import JournalReport
     from eegvlm_rt.prediction import StagePrediction
-    from eegvlm_rt.stager import Stager
+    from eegvlm_rt.stager import Stager, StreamOptions
     from eegvlm_rt.streaming import Night
 
     from .signals import Signal
@@ -137,7 +138,9 @@ def _streamed(
     with (
         host_clock() as ahead,
         Journal.create(path, {"channel": "Fpz"}) as journal,
-        stager.stream(wire.rate, channel="Fpz", mode="head", deadline=deadline, journal=journal) as stream,
+        stager.stream(
+            wire.rate, channel="Fpz", mode="head", journal=journal, options=StreamOptions(deadline_s=deadline)
+        ) as stream,
     ):
         for x, stamps, step_s in wire.chunks(rng):
             received_s = time.time()

@@ -9,9 +9,10 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from ..notice import NOTICE
+
 __all__ = ["NOTICE", "note", "out", "plain", "progress_console", "report_error"]
 
-NOTICE = "Not a medical device. Research software: not for diagnosis or treatment."
 NARROWEST = 20
 """Columns below which no table is readable: lines are then printed whole and the terminal breaks them."""
 

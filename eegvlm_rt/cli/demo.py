@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..hypnogram import read_edf
+from ..night_files import make_folder
 from ..simulator import simulate_night, write_edf
 from ..sources import read_channel
 from .console import out
-from .outputs import make_folder
 from .stage import covering, stage_file
 from .staging import busy
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..journal import read
-from ..journal.export import export, json_lines
-from ..journal.state import night_state
+from ..journal.export import json_lines
+from ..journal.resume import night_state
+from ..night import export_journal
 from .console import note, out, plain, report_error
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         sys.stdout.writelines(json_lines(report.records))
     else:
-        out().print(Text(f"Wrote {plain(str(export(report.records, args.out)))}"), soft_wrap=True)
+        out().print(Text(f"Wrote {plain(str(export_journal(report.records, args.out)))}"), soft_wrap=True)
     for problem in _problems(report):
         report_error(problem)
     return _status(report)

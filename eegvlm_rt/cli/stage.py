@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..hypnogram import Hypnogram, agreement, read_edf
 from ..hypnogram.model import MAX_EPOCHS
+from ..hypnogram.plot import available
+from ..night_files import make_folder, night_dict, night_writers
 from ..sources import read_channel
 from .console import NOTICE, note, out, plain
-from .outputs import make_folder, night_dict, write_night
-from .present import header, pick_few, reason, row
-from .report import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
+from .epoch_lines import header, pick_few, reason, row
+from .night_lines import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
 from .staging import epochs_of, load_stager, stage_recording
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..hypnogram import Agreement
+    from ..night import Night
     from ..prediction import StagePrediction
     from ..sources import Recording
-    from .staging import Night
 
 __all__ = ["covering", "formats_of", "run", "stage_file"]
 
@@ -106,15 +107,15 @@ def stage_file(
     if not night.predictions:
         console.print("\nInterrupted before the first epoch; nothing was written.")
         return INTERRUPTED
-    hypnogram = night.hypnogram()
+    hypnogram = night.hypnogram
     reference, found = _compare(truth, hypnogram)
     _reasons(console, night, args.reasons)
     console.print()
     for line in (
         *hypnogram_lines(hypnogram, console.width),
         "",
-        *summary_lines(night.predictions, night.elapsed_s),
-        *statistics_lines(hypnogram, console.width),
+        *summary_lines(night),
+        *statistics_lines(night.statistics(), console.width),
     ):
         console.print(line)
     console.print()
@@ -127,19 +128,20 @@ def stage_file(
     elif truth is not None:
         console.print("No epoch is scored in both: there is no agreement to count.\n")
     if folder is not None:
-        files, missing = write_night(
-            folder,
+        writers = night_writers(
             night,
-            reference=reference,
-            agreement=found,
-            title=title or _name(recording),
-            reference_name=truth_name,
+            folder,
             formats=formats,
+            title=title,
+            reference=reference,
+            reference_name=truth_name,
+            agreement=found,
         )
-        for i, file in enumerate(files):
-            console.print(f"{'' if i else 'Files':<11}{plain(str(file))}", soft_wrap=True)
-        if missing:
-            console.print(f"{'':<11}{missing}")
+        for i, write in enumerate(writers):
+            console.print(f"{'' if i else 'Files':<11}{plain(str(write()))}", soft_wrap=True)
+        if not available():
+            cure = "no picture: it needs matplotlib, pip install 'eegvlm-rt[viz]'"
+            console.print(f"{'':<11}{cure}")
     if not night.complete:
         console.print(f"Interrupted: {len(night.predictions)} epochs were staged.", style="bold yellow")
     note(console)
@@ -155,17 +157,13 @@ def _json(
     night = stage_recording(stager, recording, args.mode, lambda p: _line({"type": "epoch", **p.to_dict()}))
     reference = found = None
     if night.predictions:
-        hypnogram = night.hypnogram()
+        hypnogram = night.hypnogram
         reference, found = _compare(truth, hypnogram)
         if folder is not None:
-            write_night(
-                folder,
-                night,
-                reference=reference,
-                agreement=found,
-                title=_name(recording),
-                formats=formats_of(args),
-            )
+            for write in night_writers(
+                night, folder, formats=formats_of(args), reference=reference, agreement=found
+            ):
+                write()
     _line({"type": "summary", **night_dict(night, found), "notice": NOTICE})
     return DONE if night.complete else INTERRUPTED
 
@@ -205,7 +203,7 @@ def _reasons(console: Console, night: Night, wanted: str | None) -> None:
     if wanted == "none":
         return
     if everything:
-        chosen = night.predictions
+        chosen = list(night.predictions)
         title = "Reasons"
     else:
         chosen = pick_few(night.predictions)
@@ -216,5 +214,5 @@ def _reasons(console: Console, night: Night, wanted: str | None) -> None:
     console.print(title, style="bold")
     for prediction in chosen:
         console.print()
-        for line in reason(prediction, night.recording.start, console.width):
+        for line in reason(prediction, night.start, console.width):
             console.print(line)

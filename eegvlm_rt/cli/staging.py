@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
-import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ..epoch import EPOCH_S
-from ..hypnogram import Hypnogram
+from ..signal import epochs
 from .console import progress_console
-from .present import scored_stage
-from .report import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,34 +18,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..bundle import TrustPolicy
+    from ..night import Night
     from ..prediction import StagePrediction
     from ..sources import Recording
     from ..stager import Stager
 
-__all__ = ["Night", "busy", "epochs_of", "load_stager", "stage_recording", "trust_policy"]
-
-
-@dataclass(slots=True)
-class Night:
-    """A recording and the predictions made so far; `complete` is False where staging was interrupted."""
-
-    recording: Recording
-    mode: str
-    model_id: str
-    model_digest: str
-    predictions: list[StagePrediction] = field(default_factory=list)
-    elapsed_s: float = 0.0
-    complete: bool = False
-
-    def hypnogram(self) -> Hypnogram:
-        """Stages and probabilities; epochs that cannot be scored are unscored and have no probabilities."""
-        scored = [scored_stage(p) for p in self.predictions]
-        rows = [None if s is None else p.probabilities for s, p in zip(scored, self.predictions, strict=True)]
-        return Hypnogram.of(scored, self.recording.start, rows)
-
-    def summary(self) -> dict[str, object]:
-        """See `report.summary`."""
-        return summary(self.predictions, self.elapsed_s)
+__all__ = ["busy", "epochs_of", "load_stager", "stage_recording", "trust_policy"]
 
 
 def load_stager(
@@ -86,6 +58,8 @@ def stage_recording(
     mode: str,
     on_prediction: Callable[[StagePrediction], None],
     console: Console | None = None,
+    *,
+    smooth: str | None = None,
 ) -> Night:
     """Stage every epoch, hand each prediction to `on_prediction`, show progress on a terminal.
 
@@ -94,26 +68,22 @@ def stage_recording(
     `complete` is False.
     """
     total = epochs_of(recording)
-    manifest = stager.bundle.manifest
-    night = Night(recording, mode, manifest.model_id, stager.bundle.digest)
-    started = time.perf_counter()
     with (
         suppress(KeyboardInterrupt),
         _progress(total, recording.channel, console) as advance,
         _stop() as stop,
     ):
-        for prediction in stager.predict_recording(recording, mode=mode, cancelled=stop.is_set):
-            night.predictions.append(prediction)
+        night = stager.predict_night(recording, mode=mode, smooth=smooth, cancelled=stop.is_set)
+        for prediction in night:
             on_prediction(prediction)
             advance()
-    night.complete = len(night.predictions) >= total
-    night.elapsed_s = time.perf_counter() - started
+    night.stop()
     return night
 
 
 def epochs_of(recording: Recording) -> int:
     """Epochs staging gives: the whole ones, and a last one that is not."""
-    return max(1, math.ceil((len(recording.samples_uv) - 1) / (EPOCH_S * recording.sfreq)))
+    return epochs.epochs_of(len(recording.samples_uv), recording.sfreq)
 
 
 @contextmanager

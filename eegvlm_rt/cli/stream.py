@@ -12,19 +12,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..epoch import EPOCH_S
 from ..errors import EegVlmError
+from ..night import Night
+from ..night_files import make_folder
+from ..signal.units import EPOCH_S
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
+from ..stream_options import StreamOptions
 from ..streaming import StreamEventKind
-from .live.ending import Ending
-from .live.outlets import JsonLines, Lines, Told
-from .live.rows import NightRows
-from .live.screen import Screen
-from .live.setup import begin_journal, earlier_night, lights_off_s, night_start
-from .outputs import make_folder
+from .live_screen import Screen
 from .stage import formats_of
 from .staging import load_stager
+from .stream_end import Ending
+from .stream_output import JsonLines, Lines, Told
+from .stream_start import begin_journal, earlier_night, lights_off_s, night_start
 
 if TYPE_CHECKING:
     import argparse
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..stager import Stager
     from ..streaming import StreamEvent, StreamingStager
-    from .live.outlets import Outlet
-    from .live.setup import Earlier
+    from .stream_output import Outlet
+    from .stream_start import Earlier
 
 __all__ = ["run"]
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         stager = load_stager(
             args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
         )
-        night = _Night(args, source, stager, earlier, stack)
+        night = _StreamedNight(args, source, stager, earlier, stack)
         ended, status = night.stream_to_its_end()
     ending = Ending(night.told, night.stream.night, night.journal, ended, night.warnings)
     if folder is not None:
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-class _Night:
+class _StreamedNight:
     """A night with all that belongs to it, from the first chunk to the last."""
 
     def __init__(
@@ -103,21 +104,23 @@ class _Night:
         self.stream: StreamingStager = stager.stream(
             source.sfreq,
             channel=source.channel,
-            deadline=deadline,
-            hop=args.hop,
-            lights_off_s=lights_off,
+            options=StreamOptions(
+                deadline_s=deadline,
+                hop_s=args.hop,
+                lights_off_s=lights_off,
+                smooth="causal" if args.smooth else None,
+                lag_warning_s=args.lag_warning,
+                tolerance_s=args.tolerance,
+            ),
             journal=self.journal,
             resume=resumed,
-            smooth=args.smooth,
             on_text=self._text,
             on_event=self._event,
-            lag_warning_s=args.lag_warning,
-            tolerance_s=args.tolerance,
         )
         title = f"{args.source}  {source.channel}, {source.sfreq:g} Hz, {facts['bundle']} {args.mode}"
         if resumed is not None:
             title += f", goes on at epoch {resumed.next_epoch_index + 1}"
-        rows = NightRows(() if earlier is None else earlier.records, smooth=args.smooth)
+        rows = Night(keep=False) if earlier is None else Night.from_journal(earlier.records, keep=False)
         self.told = Told(title, facts, lambda: night_start(source, self.stream.night), rows)
         self.outlet = self._outlet = self._chosen_outlet()
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from ..rationale import context_choices
 from ..stages import STAGES, Stage
-from .constrained import stream_constrained
-from .free import stream_free
+from .probabilities import token_probabilities
 from .reader import Reader
-from .scoring import token_probabilities
 from .stopping import Stop, never
+from .strategies import stream_constrained, stream_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..backends.base import KVCache, LanguageModel
-    from .compiled import CompiledGrammar
-    from .prompting import PromptTokens
+    from ..rationale import NightContext
+    from .grammar_tokens import CompiledGrammar, PromptTokens
     from .result import Decoded, Stream
 
 __all__ = ["Decoder"]
@@ -75,6 +75,7 @@ class Decoder:
         constrained: bool = True,
         stop: Stop = never,
         max_free_tokens: int = MAX_FREE_TOKENS,
+        context: NightContext | None = None,
     ) -> Stream:
         """Decode the reasoning about the picture in `prefix` piece by piece; the generator returns a
         `Decoded`.
@@ -87,9 +88,15 @@ class Decoder:
         A text that is a path of the grammar is read again up to its rule for the stage probabilities; any
         other text has neither rationale nor probabilities.
 
+        `context`: what the night's record says of the epochs before. A constrained text has a step that
+        states it, which is written from the record and read by the model; the first version of the grammar
+        has no such step.
+
         `stop` is asked before every run of the model; a text it ends is cut after its last whole sentence.
         """
         reader = self._reasoning(prefix)
+        if constrained and context is not None and self._grammar.night is not None:
+            return stream_constrained(reader, self._grammar.night, stop, context_choices(context))
         if constrained:
             return stream_constrained(reader, self._grammar, stop)
         return stream_free(
@@ -109,9 +116,10 @@ class Decoder:
         constrained: bool = True,
         stop: Stop = never,
         on_text: Callable[[str], None] | None = None,
+        context: NightContext | None = None,
     ) -> Decoded:
         """`stream_rationale` to its end; `on_text` is called with each piece of text as it is decided."""
-        stream = self.stream_rationale(prefix, constrained=constrained, stop=stop)
+        stream = self.stream_rationale(prefix, constrained=constrained, stop=stop, context=context)
         while True:
             try:
                 piece = next(stream)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..epoch import EPOCH_S
 from ..errors import InputError
+from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ _CLOCK_TOLERANCE_S = 1.0
 class Hypnogram:
     """Stages of consecutive 30 s epochs.
 
-    `stages` has one entry per epoch, None where the epoch is unscored. `start` is the clock time of the first
-    epoch. `probabilities` holds, per epoch, p(W), p(N1), p(N2), p(N3), p(R), or None for an epoch without
-    them; the whole is None where nothing is known. Raises InputError for lengths that differ, probabilities
-    that are none, or more than a week of epochs.
+    `stages` has one entry per epoch, None where the epoch is unscored. `start` is the clock time of the
+    first epoch. `probabilities` holds, per epoch, p(W), p(N1), p(N2), p(N3), p(R), or None for an epoch
+    without them; the whole is None where nothing is known. Raises InputError for lengths that differ,
+    probabilities that are none, or more than a week of epochs.
     """
 
     stages: tuple[Stage | None, ...]

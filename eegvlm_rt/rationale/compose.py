@@ -5,24 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..stages import STAGES, Stage
-from .grammar import K_COMPLEX_WORDS, SPINDLE_WORDS, segments
-from .rules import (
-    ALPHA_PCT,
-    AMPLITUDE_UV,
-    NO_ALPHA_PCT,
-    REASONS,
-    RULES,
-    SLOW_WAVE_PCT,
-    Condition,
-    Kind,
-    Reason,
-    Rule,
-)
+from .argument import argued_stages
+from .grammar import ALPHA_WORDS, K_COMPLEX_WORDS, SPINDLE_WORDS, segments
+from .rules import REASONS, RULES, Reason, Rule
+from .values import alpha_class, holds, k_complex_class, quantized, spindle_class, stage_word
 
 if TYPE_CHECKING:
-    from ..evidence import Findings
+    from ..findings import Findings
+    from .context import NightContext
 
-__all__ = ["choices", "choose_reason", "choose_rule", "compose", "measured_value", "quantized"]
+__all__ = ["choices", "choose_reason", "choose_rule", "compose", "context_choices"]
 
 _NEIGHBORS: Final = {
     Stage.W: (Stage.N1, Stage.R, Stage.N2, Stage.N3),
@@ -35,95 +27,69 @@ _RULES_OF: Final = {stage: tuple(r for r in RULES.values() if r.stage is stage) 
 _REASONS_OF: Final = {stage: tuple(r for r in REASONS.values() if r.stage is stage) for stage in STAGES}
 
 
-def compose(findings: Findings, stage: Stage, runner_up: Stage | None = None) -> str:
-    """Rationale that states `findings` and concludes `stage`; `runner_up` is the first stage it excludes."""
-    return "".join(segments(choices(findings, stage, runner_up)))
+def compose(
+    findings: Findings,
+    stage: Stage,
+    runner_up: Stage | None = None,
+    context: NightContext | None = None,
+) -> str:
+    """Rationale that states `findings` and concludes `stage`; `runner_up` is the first stage it excludes
+    where no other one is argued for by the numbers. With `context` it states the night's record too.
+    """
+    return "".join(segments(choices(findings, stage, runner_up, context)))
 
 
-def choices(findings: Findings, stage: Stage, runner_up: Stage | None = None) -> dict[str, str]:
+def choices(
+    findings: Findings,
+    stage: Stage,
+    runner_up: Stage | None = None,
+    context: NightContext | None = None,
+) -> dict[str, str]:
     """Choice of every slot of `compose`'s text. A runner-up equal to the stage counts as none."""
-    first, second = _excluded(stage, runner_up)
+    spindles, complexes = spindle_class(findings), k_complex_class(findings)
+    alpha, slow_waves = alpha_class(findings), quantized("slow_wave_pct", findings)
+    argued = argued_stages(spindles, complexes, alpha, slow_waves)
+    first, second = _excluded(stage, runner_up, argued)
     return {
         "rhythm": f" {findings.rhythm}",
-        "alpha_pct": f" {quantized('alpha_pct', findings)}",
-        "spindles": SPINDLE_WORDS[quantized("spindles", findings)],
-        "k_complexes": K_COMPLEX_WORDS[quantized("k_complexes", findings)],
-        "slow_wave_pct": f" {quantized('slow_wave_pct', findings)}",
+        "alpha": f" {ALPHA_WORDS[alpha]}",
+        "spindles": f" {SPINDLE_WORDS[spindles]}",
+        "k_complexes": f" {K_COMPLEX_WORDS[complexes]}",
+        "slow_wave_pct": f" {slow_waves}",
         "amplitude_uv": f" {quantized('amplitude_uv', findings)}",
-        "rule": f" {choose_rule(findings, stage).text}",
-        "excluded_1": f" {choose_reason(findings, first).text}",
-        "excluded_2": f" {choose_reason(findings, second).text}",
+        **({} if context is None else context_choices(context)),
+        "rule": f" {choose_rule(findings, stage, context).text}",
+        "excluded_1": f" {choose_reason(findings, first, argued=first in argued).text}",
+        "excluded_2": f" {choose_reason(findings, second, argued=second in argued).text}",
         "stage": f" {stage.name}",
     }
 
 
-def choose_rule(findings: Findings, stage: Stage) -> Rule:
-    """First rule of `stage` that is true of `findings`."""
-    return next(rule for rule in _RULES_OF[stage] if _all_hold(rule.conditions, findings))
+def context_choices(context: NightContext) -> dict[str, str]:
+    """Choices of the slots of the step of context."""
+    return {"previous": f" {stage_word(context)}", "course": f" {context.course}"}
 
 
-def choose_reason(findings: Findings, stage: Stage) -> Reason:
-    """First reason for excluding `stage` that is true of `findings`."""
-    return next(reason for reason in _REASONS_OF[stage] if _all_hold(reason.conditions, findings))
-
-
-def measured_value(kind: Kind, findings: Findings) -> float:
-    """Measured number of a kind other than rhythm, in the unit its name ends with."""
-    match kind:
-        case "alpha_pct":
-            return 100.0 * findings.alpha_share
-        case "slow_wave_pct":
-            return 100.0 * findings.slow_wave_share
-        case "amplitude_uv":
-            return findings.amplitude_uv
-        case "spindles":
-            return findings.spindles
-        case "k_complexes":
-            return findings.k_complexes
-        case _:
-            raise ValueError(f"{kind} is not a number")
-
-
-def quantized(kind: Kind, findings: Findings) -> int:
-    """The number a rationale states: rounded to its slot's step, never across a rule's bound.
-
-    Counts stop at four spindles and two K-complexes, amplitude at 200 µV: the highest choice means "or more".
-    """
-    value = measured_value(kind, findings)
-    match kind:
-        case "alpha_pct":
-            return _rounded(value, 10, 0, 100, (NO_ALPHA_PCT, ALPHA_PCT))
-        case "slow_wave_pct":
-            return _rounded(value, 5, 0, 100, (SLOW_WAVE_PCT,))
-        case "amplitude_uv":
-            return _rounded(value, 10, 10, 200, (AMPLITUDE_UV,))
-        case "spindles":
-            return min(int(value), len(SPINDLE_WORDS) - 1)
-        case _:
-            return min(int(value), len(K_COMPLEX_WORDS) - 1)
-
-
-def _rounded(value: float, step: int, low: int, high: int, bounds: tuple[float, ...]) -> int:
-    nearest = min(max(step * int(value / step + 0.5), low), high)
-    for bound in bounds:
-        if value < bound <= nearest:
-            nearest -= step
-        elif nearest < bound <= value:
-            nearest += step
-    return nearest
-
-
-def _all_hold(conditions: tuple[Condition, ...], findings: Findings) -> bool:
-    return all(
-        findings.rhythm in condition.rhythms
-        if condition.kind == "rhythm"
-        else condition.holds(measured_value(condition.kind, findings))
-        for condition in conditions
+def choose_rule(findings: Findings, stage: Stage, context: NightContext | None = None) -> Rule:
+    """First rule of `stage` that is true of `findings` and, where given, of the night's record."""
+    return next(
+        rule for rule in _RULES_OF[stage] if all(holds(one, findings, context) for one in rule.conditions)
     )
 
 
-def _excluded(stage: Stage, runner_up: Stage | None) -> tuple[Stage, Stage]:
-    ranked = [other for other in _NEIGHBORS[stage] if other is not runner_up]
-    if runner_up is None or runner_up is stage:
-        return ranked[0], ranked[1]
-    return runner_up, ranked[0]
+def choose_reason(findings: Findings, stage: Stage, *, argued: bool = False) -> Reason:
+    """First reason for excluding `stage` that is true of `findings`.
+
+    Where the numbers argue for the stage (`argued`), a reason that overrides its rule comes first.
+    """
+    true = [one for one in _REASONS_OF[stage] if all(holds(c, findings, None) for c in one.conditions)]
+    if argued:
+        true.sort(key=lambda reason: not reason.overrides)
+    return true[0]
+
+
+def _excluded(stage: Stage, runner_up: Stage | None, argued: frozenset[Stage]) -> tuple[Stage, Stage]:
+    # Stages that the numbers argue for come first, since they must be excluded; then the runner-up.
+    others = [other for other in (runner_up, *_NEIGHBORS[stage]) if other is not None and other is not stage]
+    ranked = sorted(dict.fromkeys(others), key=lambda other: other not in argued)
+    return ranked[0], ranked[1]

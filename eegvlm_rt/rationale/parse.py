@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..stages import Stage
-from .grammar import K_COMPLEX_WORDS, SPINDLE_WORDS, parse_choices
-from .rules import REASONS, RULES, Reason, Rule
+from .first_version import K_COMPLEX_WORDS, SPINDLE_WORDS
+from .grammar import read_choices
+from .rules import Reason, Rule
 
 __all__ = ["Claim", "Rationale", "parse"]
+
+_COUNTS = {"spindles": SPINDLE_WORDS, "k_complexes": K_COMPLEX_WORDS}
+_WORDS = ("rhythm", "alpha", "spindles", "k_complexes", "previous", "course")
+_NOT_CLAIMS = ("rule", "excluded_1", "excluded_2", "stage")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One statement of a rationale.
 
-    `kind` is rhythm, alpha_pct, spindles, k_complexes, slow_wave_pct, amplitude_uv, rule or excluded. `value`
-    is the rhythm's name, the number (counts: the highest means "or more"), the rule's id or the reason's
-    text.
+    `kind` is rhythm, alpha, spindles, k_complexes, slow_wave_pct, amplitude_uv, previous, course, rule,
+    excluded or argument (that no number of the text argues for another stage, which the text does not
+    exclude). `value` is the words or the number as stated, the rule's id, the reason's text, or the stage.
+    Texts of the first version state alpha_pct, and the counts of spindles and k_complexes as numbers (the
+    highest means "or more").
     """
 
     kind: str
@@ -46,22 +53,27 @@ class Rationale:
 
 
 def parse(text: str) -> Rationale:
-    """Read a rationale. Time is linear in the length of the text.
+    """Read a rationale of any version. Time is linear in the length of the text.
 
     Raises:
         RationaleError: the text is no path of the grammar; `position` is where it leaves it.
     """
-    found = parse_choices(text)
-    rule = RULES[found["rule"][1:].partition(":")[0]]
-    excluded = (REASONS[found["excluded_1"][1:]], REASONS[found["excluded_2"][1:]])
-    claims = (
-        Claim("rhythm", found["rhythm"][1:]),
-        Claim("alpha_pct", int(found["alpha_pct"])),
-        Claim("spindles", SPINDLE_WORDS.index(found["spindles"])),
-        Claim("k_complexes", K_COMPLEX_WORDS.index(found["k_complexes"])),
-        Claim("slow_wave_pct", int(found["slow_wave_pct"])),
-        Claim("amplitude_uv", int(found["amplitude_uv"])),
-        Claim("rule", rule.id),
-        *(Claim("excluded", reason.text) for reason in excluded),
-    )
-    return Rationale(text.strip(), claims, rule, excluded, Stage[found["stage"][1:]])
+    grammar, chosen = read_choices(text)
+    first = grammar.version == "1"
+    rule = grammar.rules[chosen["rule"][1:].partition(":")[0]]
+    excluded = (grammar.reasons[chosen["excluded_1"][1:]], grammar.reasons[chosen["excluded_2"][1:]])
+    stage = Stage[chosen["stage"][1:]]
+    claims = [
+        Claim(slot, _value(slot, choice, first)) for slot, choice in chosen.items() if slot not in _NOT_CLAIMS
+    ]
+    claims.append(Claim("rule", rule.id))
+    claims += [Claim("excluded", reason.text) for reason in excluded]
+    if not first:
+        claims.append(Claim("argument", stage.name))
+    return Rationale(text.strip(), tuple(claims), rule, excluded, stage)
+
+
+def _value(slot: str, choice: str, first: bool) -> str | int:
+    if first and slot in _COUNTS:
+        return _COUNTS[slot].index(choice)
+    return choice[1:] if slot in _WORDS else int(choice)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfftfreq
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from .course import modulation
 from .subject import Subject
 
-__all__ = ["background", "band_noise", "per_sample"]
+__all__ = ["activity", "background", "band_noise", "per_sample"]
 
 Signal = NDArray[np.float32]
+Band = tuple[NDArray[np.floating], float, float]
+"""Amplitude in µV per second of time, lowest and highest frequency."""
+
+_SLOW_RATE_HZ = 32.0
+_SLOWEST_SHARE = 0.42
 
 _BAND_EDGES_HZ = (0.15, 0.4, 0.8, 1.4, 2.2, 3.3, 5.0, 7.0, 9.5, 12.5, 16.0, 22.0, 30.0, 49.0)
 
@@ -30,7 +36,8 @@ _THETA = np.array([0.3, 0.9, 0.6, 0.4, 0.7, 0.4])
 _SIGMA = np.array([0.0, 0.15, 1.0, 0.8, 0.1, 0.0])
 _BETA = np.array([0.75, 0.45, 0.3, 0.2, 0.4, 1.1])
 _SLOW = np.array([0.0, 0.02, 0.08, 1.0, 0.0, 0.0])
-_MUSCLE = np.array([0.4, 0.2, 0.15, 0.12, 0.06, 2.2])
+_MUSCLE = np.array([0.4, 0.2, 0.15, 0.12, 0.06, 0.4])
+_ACTIVE_MUSCLE = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 2.1])
 _RESTLESS = np.array([0.05, 0.02, 0.0, 0.0, 0.01, 1.0])
 
 
@@ -55,8 +62,15 @@ def band_noise(rng: np.random.Generator, n: int, sfreq: float, low_hz: float, hi
 
 def per_sample(course: NDArray[np.floating], n: int) -> Signal:
     """A course of one value per second stretched linearly to n samples."""
-    at = np.linspace(0.0, len(course) - 1.0, n, dtype=np.float32)
-    stretched: Signal = np.interp(at, np.arange(len(course)), course).astype(np.float32)
+    values = np.asarray(course, dtype=np.float32)
+    width, rest = divmod(n, len(values))
+    if rest:
+        at = np.linspace(0.0, len(values) - 1.0, n, dtype=np.float32)
+        return np.interp(at, np.arange(len(values)), values).astype(np.float32)
+    # A whole number of samples a second: one line from each second's start to the next one's.
+    share = (np.arange(width, dtype=np.float32) / np.float32(width))[None]
+    step = np.append(np.diff(values), np.float32(0.0))[:, None]
+    stretched: Signal = (values[:, None] + step * share).reshape(n)
     return stretched
 
 
@@ -74,21 +88,35 @@ def _aperiodic_power(subject: Subject, weights: NDArray[np.float32]) -> NDArray[
     return np.stack(powers)
 
 
+def _sum_of_bands(rng: np.random.Generator, bands: Sequence[Band], n: int, sfreq: float) -> Signal:
+    """Noise of each band times its course in µV, (n,)."""
+    signal = np.zeros(n, dtype=np.float32)
+    for course, low, high in bands:
+        signal += band_noise(rng, n, sfreq, low, high) * per_sample(course, n)
+    return signal
+
+
+def _synthesise(rng: np.random.Generator, bands: Sequence[Band], seconds: int, sfreq: float) -> Signal:
+    """`_sum_of_bands` in µV, (seconds * sfreq,), what is slow at a low rate first: a third of the time."""
+    n, n_slow = round(seconds * sfreq), round(seconds * _SLOW_RATE_HZ)
+    nyquist = 0.5 * sfreq
+    audible = [(course, low, min(high, 0.98 * nyquist)) for course, low, high in bands if low < 0.9 * nyquist]
+    slow = [band for band in audible if band[2] <= _SLOWEST_SHARE * _SLOW_RATE_HZ]
+    fast = [band for band in audible if band[2] > _SLOWEST_SHARE * _SLOW_RATE_HZ]
+    low_rate = _sum_of_bands(rng, slow, n_slow, _SLOW_RATE_HZ)
+    signal: Signal = irfft(rfft(low_rate), n=n) * np.float32(n / n_slow)
+    return signal + _sum_of_bands(rng, fast, n, sfreq)
+
+
 def background(
     rng: np.random.Generator, subject: Subject, weights: NDArray[np.float32], sfreq: float
 ) -> Signal:
     """Ongoing activity in µV, shape (seconds * sfreq,)."""
     seconds = weights.shape[1]
-    n = round(seconds * sfreq)
-    nyquist = 0.5 * sfreq
-    signal = np.zeros(n, dtype=np.float32)
-    powers = _aperiodic_power(subject, weights)
-    for power, (low, high) in zip(powers, pairwise(_BAND_EDGES_HZ), strict=True):
-        if low >= 0.95 * nyquist:
-            continue
+    bands: list[Band] = []
+    for power, (low, high) in zip(_aperiodic_power(subject, weights), pairwise(_BAND_EDGES_HZ), strict=True):
         course = np.sqrt(power).astype(np.float32) * modulation(rng, seconds, 3.0, 0.18)
-        course *= modulation(rng, seconds, 120.0, 0.12)
-        signal += band_noise(rng, n, sfreq, low, min(high, 0.98 * nyquist)) * per_sample(course, n)
+        bands.append((course * modulation(rng, seconds, 120.0, 0.12), low, high))
 
     montage = subject.montage
     eyes_closed = modulation(rng, seconds, 40.0, 1.0)
@@ -100,19 +128,28 @@ def background(
     sigma = subject.sigma_uv * montage.spindle * modulation(rng, seconds, 2.0, 0.6) * (_SIGMA @ weights)
     slow = subject.slow_uv * montage.slow * modulation(rng, seconds, 4.0, 0.25) * (_SLOW @ weights) ** 0.8
     muscle = subject.muscle_uv * montage.muscle * modulation(rng, seconds, 8.0, 0.7) * (_MUSCLE @ weights)
-    sway = subject.restless_uv * modulation(rng, seconds, 2.0, 0.8) * (_RESTLESS @ weights)
-    twitch = 0.4 * subject.restless_uv * modulation(rng, seconds, 1.0, 0.9) * (_RESTLESS @ weights)
     rhythms = (
         (alpha, subject.alpha_hz - 0.6, subject.alpha_hz + 0.6),
         (theta, subject.theta_hz - 1.0, subject.theta_hz + 1.0),
         (sigma, subject.spindle_hz - 1.2, subject.spindle_hz + 1.2),
-        (beta, 15.0, min(28.0, 0.9 * nyquist)),
+        (beta, 15.0, min(28.0, 0.45 * sfreq)),
         (slow, 0.65 * subject.slow_hz, 1.6 * subject.slow_hz),
-        (muscle, 22.0, 0.98 * nyquist),
-        (sway, 0.25, 1.1),
-        (twitch, 1.0, 4.0),
+        (muscle, 22.0, 0.49 * sfreq),
     )
-    for amplitude, low, high in rhythms:
-        if low < 0.9 * nyquist:
-            signal += band_noise(rng, n, sfreq, low, high) * per_sample(subject.gain * amplitude, n)
-    return signal
+    bands += [(subject.gain * course, low, high) for course, low, high in rhythms]
+    return _synthesise(rng, bands, seconds, sfreq)
+
+
+def activity(
+    rng: np.random.Generator, subject: Subject, weights: NDArray[np.float32], sfreq: float
+) -> Signal:
+    """Muscle and the sway of a moving head in µV, shape (seconds * sfreq,): what no brain makes."""
+    seconds = weights.shape[1]
+    active_muscle = subject.muscle_uv * subject.montage.muscle * (_ACTIVE_MUSCLE @ weights)
+    restless = subject.restless_uv * (_RESTLESS @ weights)
+    bands = (
+        (active_muscle * modulation(rng, seconds, 8.0, 0.7), 22.0, 0.49 * sfreq),
+        (restless * modulation(rng, seconds, 2.0, 0.8), 0.25, 1.1),
+        (0.4 * restless * modulation(rng, seconds, 1.0, 0.9), 1.0, 4.0),
+    )
+    return _synthesise(rng, [(subject.gain * one, low, high) for one, low, high in bands], seconds, sfreq)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft, rfftfreq
 from scipy.ndimage import gaussian_filter1d
 
 from ..stages import STAGES
 
-__all__ = ["STATES", "modulation", "stage_weights", "with_active_wake"]
+__all__ = ["STATES", "modulation", "smooth_noise", "stage_weights", "with_active_wake"]
 
 STATES = (*(stage.name for stage in STAGES), "active W")
 """What a second of signal is made of: the five stages, and wake with open eyes and a moving head."""
@@ -16,11 +17,16 @@ STATES = (*(stage.name for stage in STAGES), "active W")
 Course = NDArray[np.float32]
 
 
+def smooth_noise(rng: np.random.Generator, n: int, correlation_s: float) -> Course:
+    """White noise of n seconds under a Gaussian window of `correlation_s` (1 sigma) that wraps, (n,)."""
+    noise = rng.standard_normal(n).astype(np.float32)
+    window = np.exp(-2.0 * (np.pi * correlation_s * rfftfreq(n)) ** 2).astype(np.float32)
+    return np.asarray(irfft(rfft(noise) * window, n=n), dtype=np.float32)
+
+
 def modulation(rng: np.random.Generator, n: int, correlation_s: float, sigma: float) -> Course:
     """Log-normal course, shape (n,), unit median, `sigma` in log units, correlated over `correlation_s`."""
-    smooth = gaussian_filter1d(
-        rng.standard_normal(n).astype(np.float32), max(correlation_s, 0.5), mode="wrap"
-    )
+    smooth = smooth_noise(rng, n, max(correlation_s, 0.5))
     smooth -= smooth.mean()
     spread = float(smooth.std())
     course: Course = np.exp(smooth * np.float32(sigma / max(spread, 1e-6)))
@@ -36,7 +42,7 @@ def stage_weights(
     neighbouring stages in: a picture can be hard to call.
     """
     n = len(stages) * epoch_s
-    jitter = gaussian_filter1d(rng.standard_normal(n), 20.0, mode="wrap")
+    jitter = smooth_noise(rng, n, 20.0)
     jitter *= 12.0 / max(float(jitter.std()), 1e-9)
     seconds = np.clip(np.arange(n) + jitter, 0, n - 1).astype(np.int64)
     per_second = stages[seconds // epoch_s]
@@ -44,7 +50,7 @@ def stage_weights(
     soft = gaussian_filter1d(hard, blend_s, axis=1, mode="nearest")
     context = gaussian_filter1d(hard, 150.0, axis=1, mode="nearest")
     noise = np.stack([modulation(rng, n, float(rng.uniform(15.0, 60.0)), 1.0) for _ in STAGES])
-    depth = gaussian_filter1d(rng.standard_normal(n).astype(np.float32), 45.0, mode="wrap")
+    depth = smooth_noise(rng, n, 45.0)
     depth = np.clip(wander * (0.6 + 0.5 * depth / max(float(depth.std()), 1e-6)), 0.0, 0.8)
     mixed = (1.0 - depth) * soft + depth * (context + 0.04) * noise
     weights: Course = (mixed / mixed.sum(axis=0, keepdims=True)).astype(np.float32)

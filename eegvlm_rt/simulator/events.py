@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .subject import Subject
 
-__all__ = ["add_events"]
+__all__ = ["add_events", "brain_events", "foreign_events"]
 
 Signal = NDArray[np.float32]
 Maker = Callable[[np.random.Generator, Subject, float], Signal]
@@ -142,16 +142,26 @@ def _pop(rng: np.random.Generator, subject: Subject, sfreq: float) -> Signal:
     return _wave(peak * np.exp(-t / max(0.15, 0.16 / subject.highpass_hz)) * (1 - t / t[-1]))
 
 
-def _rates_per_min(subject: Subject) -> tuple[tuple[Maker, tuple[float, ...]], ...]:
-    """Events per minute of each pure state (`course.STATES`)."""
+Rates = tuple[tuple[Maker, tuple[float, ...]], ...]
+"""Events per minute of each pure state (`course.STATES`)."""
+
+
+def brain_events(subject: Subject) -> Rates:
+    """What the brain makes."""
     spindles, k_complexes = subject.spindle_per_min, subject.k_complex_per_min
-    arousals = subject.arousals_per_h / 60.0
     return (
         (_spindle, (0.0, 0.25, spindles, 0.7 * spindles, 0.03, 0.0)),
         (_k_complex, (0.0, 0.05, k_complexes, 0.8 * k_complexes, 0.0, 0.0)),
         (_slow_wave, (0.0, 0.0, 1.0, 20.0, 0.0, 0.0)),
         (_vertex, (0.0, 1.5, 0.4, 0.0, 0.0, 0.0)),
         (_sawtooth, (0.0, 0.15, 0.0, 0.0, 1.2, 0.0)),
+    )
+
+
+def foreign_events(subject: Subject) -> Rates:
+    """Eyes, muscles, movements and electrodes; an arousal is mostly muscle."""
+    arousals = subject.arousals_per_h / 60.0
+    return (
         (_saccade, (3.0, 0.3, 0.0, 0.0, 7.0, 12.0)),
         (_rolling, (0.6, 3.0, 0.1, 0.0, 0.3, 0.2)),
         (_blink, (2.5, 0.1, 0.0, 0.0, 0.0, 15.0)),
@@ -162,11 +172,16 @@ def _rates_per_min(subject: Subject) -> tuple[tuple[Maker, tuple[float, ...]], .
 
 
 def add_events(
-    rng: np.random.Generator, subject: Subject, weights: NDArray[np.float32], sfreq: float, signal: Signal
+    rng: np.random.Generator,
+    subject: Subject,
+    kinds: Rates,
+    weights: NDArray[np.float32],
+    sfreq: float,
+    signal: Signal,
 ) -> None:
-    """Add the transients of a night to `signal` (µV, in place); `weights` is (6, seconds)."""
+    """Add the transients of some kinds to `signal` (µV, in place); `weights` is (6, seconds)."""
     n = len(signal)
-    for maker, rates in _rates_per_min(subject):
+    for maker, rates in kinds:
         vigor = np.exp(0.35 * rng.standard_normal())
         intensity = vigor * (np.asarray(rates) / 60.0) @ (weights**1.5)
         counts = rng.poisson(np.clip(intensity, 0.0, 1.5))

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from ..epoch import EPOCH_S
-from .background import background, band_noise
+from ..signal.units import EPOCH_S
+from .background import activity, background, band_noise
 from .course import stage_weights, with_active_wake
-from .events import add_events
+from .events import add_events, brain_events, foreign_events
 from .hypnogram import sample_hypnogram
+from .spectra import equalise, sample_person
 from .subject import Subject, sample_subject
 
 __all__ = ["SimulatedNight", "amplify", "simulate_night"]
@@ -60,25 +61,33 @@ def simulate_night(
     sfreq: float = 100.0,
     stages: NDArray[np.int8] | None = None,
     channel: str | None = None,
+    derivation: str | None = None,
 ) -> SimulatedNight:
     """Simulate one channel of one night, the same for the same arguments.
 
-    `stages` fixes the hypnogram (30 s, values of `Stage`); `channel` renames the derivation, else the drawn
-    one's name is kept. Raises ValueError for a night shorter than one epoch or a rate below 50 Hz.
+    `stages` fixes the hypnogram (30 s, values of `Stage`), `derivation` the electrodes (one of `MONTAGES`);
+    `channel` renames the derivation. Raises ValueError for a night shorter than one epoch, a rate below
+    50 Hz or another derivation.
     """
     if sfreq < 50.0:
         raise ValueError(f"sfreq: {sfreq} Hz; at least 50 Hz is needed")
     rng = np.random.default_rng([0x5EE9, seed])
-    subject = sample_subject(rng)
+    subject = sample_subject(rng, derivation)
     if stages is None:
         n_epochs = int(hours * 3600 // EPOCH_S)
-        stages = sample_hypnogram(
-            rng, n_epochs, wake_epochs=min(int(rng.integers(8, 50)), max(1, n_epochs // 8))
-        )
+        wake_epochs = min(int(rng.integers(8, 50)), max(1, n_epochs // 8))
+        stages = sample_hypnogram(rng, n_epochs, wake_epochs=wake_epochs, youth=subject.youth)
     weights = stage_weights(rng, stages, int(EPOCH_S), subject.blend_s, subject.wander)
     states = with_active_wake(rng, weights, subject.restless_share)
     signal = background(rng, subject, states, sfreq)
-    add_events(rng, subject, states, sfreq, signal)
+    add_events(rng, subject, brain_events(subject), states, sfreq, signal)
+    # The tables' derivations are brought to the spectra of one more person; in others the stages differ as in
+    # the tables, and each band keeps its own power.
+    table, own = subject.montage.table, subject.montage.channel == subject.montage.table
+    person = sample_person(rng, table)
+    signal = equalise(rng, signal, sfreq, stages, weights, person, contrasts_only=not own)
+    signal += activity(rng, subject, states, sfreq)
+    add_events(rng, subject, foreign_events(subject), states, sfreq, signal)
     return SimulatedNight(
         samples_uv=amplify(rng, subject, signal, sfreq),
         sfreq=float(sfreq),

@@ -14,7 +14,8 @@ class Montage:
     """Relative gain of each source in one derivation; 1.0 is C3-A2.
 
     Topographies after the AASM manual's description of each waveform: alpha occipital, spindles central, slow
-    waves and K-complexes frontal, eye movements fronto-polar.
+    waves and K-complexes frontal, eye movements fronto-polar. `table` is the nearer of the two derivations
+    whose spectra by stage are known from tables (`spectra.py`).
     """
 
     channel: str
@@ -23,6 +24,7 @@ class Montage:
     slow: float
     eyes: float
     muscle: float
+    table: str = "EEG Fpz-Cz"
 
 
 MONTAGES = (
@@ -30,8 +32,8 @@ MONTAGES = (
     Montage("EEG C3-A2", alpha=1.0, spindle=1.0, slow=1.0, eyes=0.25, muscle=1.0),
     Montage("EEG Cz-A1", alpha=0.9, spindle=1.1, slow=1.1, eyes=0.2, muscle=0.8),
     Montage("EEG F3-A2", alpha=0.8, spindle=0.9, slow=1.2, eyes=0.6, muscle=1.1),
-    Montage("EEG Pz-Oz", alpha=1.3, spindle=0.6, slow=0.55, eyes=0.05, muscle=0.8),
-    Montage("EEG O1-A2", alpha=1.6, spindle=0.5, slow=0.75, eyes=0.1, muscle=1.0),
+    Montage("EEG Pz-Oz", alpha=1.3, spindle=0.6, slow=0.55, eyes=0.05, muscle=0.8, table="EEG Pz-Oz"),
+    Montage("EEG O1-A2", alpha=1.6, spindle=0.5, slow=0.75, eyes=0.1, muscle=1.0, table="EEG Pz-Oz"),
 )
 _MONTAGE_WEIGHTS = (0.3, 0.25, 0.15, 0.1, 0.1, 0.1)
 _HEAD_SPREAD = 0.15
@@ -73,6 +75,15 @@ class Subject:
     mains_uv: float
     noise_uv: float
 
+    @property
+    def youth(self) -> float:
+        """1 up to 25 years, 0 from 75 on."""
+        return _youth(self.age_years)
+
+
+def _youth(age_years: float) -> float:
+    return float(np.clip((75.0 - age_years) / 50.0, 0.0, 1.0))
+
 
 def _lognormal(rng: np.random.Generator, median: float, sigma: float) -> float:
     return float(median * np.exp(sigma * rng.standard_normal()))
@@ -91,16 +102,24 @@ def _fitted(rng: np.random.Generator, montage: Montage) -> Montage:
     )
 
 
-def sample_subject(rng: np.random.Generator) -> Subject:
-    """Draw a person and an amplifier.
+def sample_subject(rng: np.random.Generator, derivation: str | None = None) -> Subject:
+    """Draw a person and an amplifier, and a derivation where none is named.
+
+    Raises ValueError for a derivation that is not one of `MONTAGES`.
 
     Age lowers slow-wave amplitude and spindle density (Ohayon et al. 2004; Purcell et al. 2017), alpha peaks
     at 10 +- 1 Hz (Haegens et al. 2014) and is weak or absent in about 15 % (AASM manual: some 10-20 % of
     people generate no alpha), spindles peak at 13.3 +- 0.8 Hz, 1-7 per minute of N2 (Purcell et al. 2017).
     """
-    montage = _fitted(rng, MONTAGES[int(rng.choice(len(MONTAGES), p=_MONTAGE_WEIGHTS))])
+    names = [montage.channel for montage in MONTAGES]
+    place = int(rng.choice(len(MONTAGES), p=_MONTAGE_WEIGHTS))
+    if derivation is not None:
+        if derivation not in names:
+            raise ValueError(f"derivation: {derivation!r}; choose one of {', '.join(names)}")
+        place = names.index(derivation)
+    montage = _fitted(rng, MONTAGES[place])
     age = float(rng.uniform(18.0, 85.0))
-    youth = float(np.clip((75.0 - age) / 50.0, 0.0, 1.0))
+    youth = _youth(age)
     alpha_generator = rng.random() > 0.15
     return Subject(
         montage=montage,
@@ -125,7 +144,7 @@ def sample_subject(rng: np.random.Generator) -> Subject:
         eye_uv=_lognormal(rng, 110.0, 0.4),
         muscle_uv=_lognormal(rng, 4.0, 0.7),
         restless_uv=_lognormal(rng, 10.0, 0.8),
-        restless_share=float(rng.beta(1.2, 1.8)),
+        restless_share=float(rng.beta(2.0, 1.5) if rng.random() < 0.35 else rng.beta(1.0, 7.0)),
         arousals_per_h=_lognormal(rng, 12.0 + 8.0 * (1 - youth), 0.5),
         blend_s=float(rng.uniform(4.0, 25.0)),
         wander=float(rng.uniform(0.15, 0.45)),

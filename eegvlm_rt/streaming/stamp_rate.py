@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import UnitError
+from ..signal.tail import Tail
 from .packets import packet_starts
-from .tail import Tail
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import UnitError
-from .night import StreamEventKind
 from .packets import PacketSpreader, packet_starts
-from .placing import LOOK, Placer, Step
 from .stamp_rate import RateMeter, check_seconds
+from .status import StreamEventKind
+from .timeline import LOOK, Placer, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

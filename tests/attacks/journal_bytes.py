@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from eegvlm_rt.errors import InputError, JournalError
-from eegvlm_rt.journal.export import hypnogram_of, json_lines
+from eegvlm_rt.journal.export import json_lines
 from eegvlm_rt.journal.frames import PREAMBLE, genesis, kind_code, pack
 from eegvlm_rt.journal.reader import JournalReport, scan
-from eegvlm_rt.journal.state import night_state
+from eegvlm_rt.journal.resume import night_state
+from eegvlm_rt.night import Night
 
 
 def frames(bodies: list[bytes], kinds: list[str]) -> list[bytes]:
@@ -31,7 +32,7 @@ def survive(data: bytes) -> JournalReport | None:
     assert state.records == len(report.records)
     assert state.next_epoch_index >= sum(state.outcomes.values())
     try:
-        hypnogram_of(report.records)
+        len(Night.from_journal(report.records).hypnogram)
     except InputError:
         assert state.next_epoch_index > 20160
     for _ in json_lines(report.records):

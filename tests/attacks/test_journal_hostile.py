@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eegvlm_rt.cli.live.rows import NightRows
 from eegvlm_rt.errors import JournalError
 from eegvlm_rt.journal import Journal, Trouble, night_state, read
 from eegvlm_rt.journal.frames import PREAMBLE, genesis, kind_code, pack
 from eegvlm_rt.journal.reader import scan
+from eegvlm_rt.night import Night
 from tests.attacks import fuzz_journal
 from tests.attacks.journal_bytes import frames, survive
 
@@ -136,7 +136,7 @@ def test_headers_smoothers_and_losses_of_the_wrong_kind_do_no_harm(header, more)
     assert found is not None
     state = night_state(found.records)
     assert (state.smoothed, state.lost_records) == (None, 0)
-    assert len(NightRows(found.records, smooth=True)) == 1
+    assert len(Night.from_journal(found.records)) == 1
 
 
 def test_numbers_json_does_not_know_do_not_reach_an_export():

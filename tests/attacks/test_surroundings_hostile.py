@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from edfio import read_edf as edfio_read
 
-from eegvlm_rt import plot
-from eegvlm_rt.atomic import write_file
 from eegvlm_rt.cli import main
 from eegvlm_rt.cli import stage as stage_command
 from eegvlm_rt.errors import RecordingError
-from eegvlm_rt.hypnogram import Hypnogram
+from eegvlm_rt.files import write_file
+from eegvlm_rt.hypnogram import Hypnogram, plot
 from eegvlm_rt.sources import read_channel
-from tests.rt.cli_runs import cli, save_recording
+from tests.rt.cli.cli_runs import cli, save_recording
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def test_a_recording_of_any_name_is_staged_and_named_in_json(capsys, recording, 
 @pytest.mark.skipif(not plot.available(), reason="needs matplotlib")
 @pytest.mark.parametrize("title", ["$\\frac{$", "\udcff", "tab\t, escape \x1b", "睡眠"])
 def test_a_title_is_plain_text_whatever_it_holds(tmp_path, title):
-    picture = plot.write_png(Hypnogram.of([0, 1]), tmp_path / "h.png", title=title)
+    picture = plot.write_picture(Hypnogram.of([0, 1]), tmp_path / "h.png", title=title)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 
 from eegvlm_rt.decoding import Finish
-from eegvlm_rt.epoch import Quality
-from eegvlm_rt.evidence import Findings, Rhythm
-from eegvlm_rt.outcome import Outcome, outcome_of
-from eegvlm_rt.prediction import HeadOpinion, Source, StagePrediction, Timing
+from eegvlm_rt.findings import Findings, Rhythm
+from eegvlm_rt.prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, outcome_of
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import check, compose, parse
+from eegvlm_rt.signal.quality import Quality
 from eegvlm_rt.stages import STAGES, Stage
 
 FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
@@ -30,7 +29,7 @@ def prediction() -> StagePrediction:
         stage=Stage.N2,
         probabilities=SHARES,
         mode=Mode.COT,
-        source=Source.RULE,
+        source=AnsweredBy.RULE,
         head=HeadOpinion(Stage.N1, SHARES),
         agrees=False,
         rationale=rationale,
@@ -76,7 +75,7 @@ def test_consistent_means_whole_coherent_and_of_the_predicted_stage(prediction: 
     assert prediction.consistent
     assert not replace(prediction, stage=Stage.N1).consistent
     assert not replace(prediction, rationale=None).consistent
-    torn = parse(TEXT.replace("the stage is N2", "the stage is N1"))
+    torn = parse(TEXT.replace("Stage: N2", "Stage: N1"))
     assert not replace(prediction, rationale=torn, stage=Stage.N1).consistent
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .tiny_bundle import write_tiny_bundle
+from tests.rt.tiny_bundle import write_tiny_bundle
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "python.md"
 
@@ -19,10 +19,10 @@ def test_every_program_of_the_guide_runs(
     monkeypatch.setenv("EEGVLM_RT_MODELS", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     programs = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(programs) == 6
+    assert len(programs) == 7
     names: dict[str, object] = {}
     for program in programs:
         exec(compile(program, str(GUIDE), "exec"), names)
     printed = capsys.readouterr().out
-    assert "Step 5, conclusion: the stage is" in printed
+    assert "Stage:" in printed
     assert "n_samples: 2998; an epoch is 30 s: give 3000 samples at 100 Hz" in printed

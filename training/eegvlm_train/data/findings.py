@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eegvlm_rt.evidence import Findings, Rhythm, measure_batch
+from eegvlm_rt.findings import Findings, Rhythm, measure_batch
 
-from ..nights import save_npz
+from .night_files import save_npz
 
 __all__ = ["RHYTHMS", "FindingsTable", "findings_path", "main", "measure_night"]
 
@@ -24,7 +24,8 @@ RHYTHMS: tuple[Rhythm, ...] = tuple(Rhythm)
 @dataclass(frozen=True, slots=True)
 class FindingsTable:
     """Columns of n epochs. `rhythm` indexes `RHYTHMS`; shares are 0..1; `amplitude_uv` is peak to peak in µV;
-    `relative_powers` is (n, 4). Spans, ranges and alternatives are not kept.
+    `relative_powers` is (n, 4); `event_ranges` is (n, 4): clear and possible spindles, clear and possible
+    K-complexes. Spans and alternatives are not kept.
     """
 
     rhythm: NDArray[np.int8]
@@ -34,6 +35,11 @@ class FindingsTable:
     slow_wave_share: NDArray[np.float32]
     amplitude_uv: NDArray[np.float32]
     relative_powers: NDArray[np.float32]
+    event_ranges: NDArray[np.int16]
+    deflection_share: NDArray[np.float32]
+    muscle_share: NDArray[np.float32]
+    arousals: NDArray[np.int16]
+    early_events: NDArray[np.int16]
 
     @classmethod
     def from_findings(cls, rows: Sequence[Findings]) -> FindingsTable:
@@ -45,6 +51,22 @@ class FindingsTable:
             slow_wave_share=np.array([row.slow_wave_share for row in rows], dtype=np.float32),
             amplitude_uv=np.array([row.amplitude_uv for row in rows], dtype=np.float32),
             relative_powers=np.array([row.relative_powers for row in rows], dtype=np.float32).reshape(-1, 4),
+            event_ranges=np.array(
+                [
+                    (
+                        row.clear_spindles,
+                        row.possible_spindles,
+                        row.clear_k_complexes,
+                        row.possible_k_complexes,
+                    )
+                    for row in rows
+                ],
+                dtype=np.int16,
+            ).reshape(-1, 4),
+            deflection_share=np.array([row.deflection_share for row in rows], dtype=np.float32),
+            muscle_share=np.array([row.muscle_share for row in rows], dtype=np.float32),
+            arousals=np.array([row.arousals for row in rows], dtype=np.int16),
+            early_events=np.array([row.early_events for row in rows], dtype=np.int16),
         )
 
     @classmethod
@@ -57,6 +79,7 @@ class FindingsTable:
     def row(self, index: int) -> Findings:
         """One epoch's findings, as far as they are kept."""
         delta, theta, alpha, beta = (float(share) for share in self.relative_powers[index])
+        spindle_low, spindle_high, complex_low, complex_high = (int(n) for n in self.event_ranges[index])
         return Findings(
             rhythm=RHYTHMS[int(self.rhythm[index])],
             alpha_share=float(self.alpha_share[index]),
@@ -65,11 +88,25 @@ class FindingsTable:
             slow_wave_share=float(self.slow_wave_share[index]),
             amplitude_uv=float(self.amplitude_uv[index]),
             relative_powers=(delta, theta, alpha, beta),
+            spindle_range=(spindle_low, spindle_high),
+            k_complex_range=(complex_low, complex_high),
+            deflection_share=float(self.deflection_share[index]),
+            muscle_share=float(self.muscle_share[index]),
+            arousals=int(self.arousals[index]),
+            early_events=int(self.early_events[index]),
         )
 
 
 def findings_path(night: Path) -> Path:
     return night.with_suffix(".findings.npz")
+
+
+def is_measured(night: Path) -> bool:
+    """Whether a night has a sidecar with every column of today."""
+    if not findings_path(night).exists():
+        return False
+    with np.load(findings_path(night)) as file:
+        return {field.name for field in fields(FindingsTable)} <= set(file.files)
 
 
 def read_findings(night: Path) -> FindingsTable:
@@ -78,9 +115,9 @@ def read_findings(night: Path) -> FindingsTable:
 
 
 def measure_night(night: Path, *, force: bool = False) -> Path:
-    """Measure every epoch of one night file and write its sidecar, unless it is there already."""
+    """Measure every epoch of one night file and write its sidecar, unless it is there with all columns."""
     target = findings_path(night)
-    if target.exists() and not force:
+    if not force and is_measured(night):
         return target
     with np.load(night) as file:
         x = file["x"].astype(np.float32) * np.float32(file["uv_per_lsb"])

@@ -9,23 +9,28 @@ exactly the sequence that decoding will meet.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eegvlm_rt.evidence import Findings
-from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.findings import Findings
+from eegvlm_rt.rationale import NightContext
+from eegvlm_rt.rendering.renderer import RenderSpec
 from eegvlm_rt.stages import STAGES
 
+from .contexts import contexts_of
 from .findings import FindingsTable
 from .loading import Batch, Index, draw_grey
 from .nightset import NightSet
-from .slips import slipped
+from .plausible_errors import slipped
 from .texts import AnswerTexts, sample_stages
 
 __all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]
+
+_OTHER_CONTEXT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,13 @@ class BranchLayout:
         return (causal & ~crossing)[None, None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LanguageBatches:
     """Makes language batches; the stage of a text is drawn from the teacher's probabilities.
 
-    `findings_noise` is the share of texts that state some findings wrongly (`slips`).
+    `findings_noise` is the share of texts that state some findings wrongly (`slips`). `context_share` of the
+    texts have the step of context; a tenth of those have that of another epoch, so that a model does not
+    trust the record alone.
     """
 
     nights: NightSet
@@ -79,6 +86,7 @@ class LanguageBatches:
     sharpen: float = 1.0
     most_probable: bool = False
     findings_noise: float = 0.0
+    context_share: float = 0.0
 
     @property
     def direct_length(self) -> int:
@@ -95,13 +103,19 @@ class LanguageBatches:
             order = np.argsort(teacher, axis=1)
             stages, runners_up = order[:, -1], order[:, -2]
         stated = [self._findings(table, index, stages, row, rng) for row in range(len(index))]
+        contexts = [self._context(int(place), rng) for place in index]
         answers = [
-            self.texts.stated(found, STAGES[stage], STAGES[other], slips)
-            for (found, slips), stage, other in zip(stated, stages, runners_up, strict=True)
+            self.texts.stated(found, STAGES[stage], STAGES[other], slips, context)
+            for (found, slips), stage, other, context in zip(
+                stated, stages, runners_up, contexts, strict=True
+            )
         ]
         sharpened = teacher**self.sharpen
         sharpened = sharpened / sharpened.sum(axis=1, keepdims=True)
-        rules = [self.texts.rule_shares(one, row) for (one, _), row in zip(stated, sharpened, strict=True)]
+        rules = [
+            self.texts.rule_shares(one, row, context)
+            for (one, _), row, context in zip(stated, sharpened, contexts, strict=True)
+        ]
         question, direct = self.texts.cot_question, self.direct_length
         start = direct + len(question)
         longest = max(len(answer.ids) for answer in answers)
@@ -126,6 +140,17 @@ class LanguageBatches:
             stage_place=torch.from_numpy(places),
             rule_shares=torch.from_numpy(np.stack(rules)),
         )
+
+    @cached_property
+    def _contexts(self) -> list[NightContext]:
+        assert self.nights.findings is not None
+        return contexts_of(self.nights.findings, self.nights.teacher, self.nights.night)
+
+    def _context(self, place: int, rng: np.random.Generator) -> NightContext | None:
+        if self.context_share == 0.0 or rng.random() >= self.context_share:
+            return None
+        other = rng.random() < _OTHER_CONTEXT_SHARE
+        return self._contexts[int(rng.integers(len(self._contexts))) if other else place]
 
     def _findings(
         self,

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nights import labels_path
-from .findings import FindingsTable, findings_path, read_findings
+from .findings import FindingsTable, is_measured, read_findings
+from .night_files import labels_path
 
 __all__ = ["NightSet", "Split", "list_nights", "load_nights", "split_nights"]
 
@@ -91,7 +91,7 @@ def load_nights(
     chosen = split_nights(labelled, split)[:max_nights]
     if not chosen:
         raise FileNotFoundError(f"{folder}: no labelled night for {split!r}; run `eegvlm_train label`")
-    missing = [path.name for path in chosen if with_findings and not findings_path(path).exists()]
+    missing = [path.name for path in chosen if with_findings and not is_measured(path)]
     if missing:
         raise FileNotFoundError(
             f"{folder}: {len(missing)} nights unmeasured; run `eegvlm_train findings {folder}`"

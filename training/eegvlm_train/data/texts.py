@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from eegvlm_rt.evidence import Findings
+from eegvlm_rt.findings import Findings
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, RULES, Literal, choices, choose_rule
+from eegvlm_rt.rationale import GRAMMAR_VERSION, RULES, SLOTS, NightContext, choices, choose_rule, segments
 from eegvlm_rt.stages import STAGES, Stage
 
 from .findings import FindingsTable
@@ -19,6 +19,7 @@ from .findings import FindingsTable
 __all__ = ["RULE_STAGES", "AnswerTexts", "TokenWeights", "Weighted", "branching", "sample_stages"]
 
 _STAGE_SLOTS = ("rule",)
+_KNOWN_SLOTS = ("previous", "course")
 _RULE_IDS = {name: place for place, name in enumerate(RULES)}
 RULE_STAGES: NDArray[np.int64] = np.array([int(rule.stage) for rule in RULES.values()])
 
@@ -56,7 +57,7 @@ class AnswerTexts:
 
     `stage_tokens` (5,) are the direct answers; `rule_tokens` the first tokens of the rules, in the order of
     `RULES`.
-    Raises ValueError where two rules begin with the same token.
+    Raises ValueError where two rules begin with the same token, or for a prompt of an older grammar.
     """
 
     tokenizer: Tokenizer
@@ -66,22 +67,24 @@ class AnswerTexts:
     cot_question: NDArray[np.int64] = field(init=False)
     stage_tokens: NDArray[np.int64] = field(init=False)
     rule_tokens: NDArray[np.int64] = field(init=False)
-    _parts: list[tuple[str, dict[str, Weighted]]] = field(init=False)
+    _slots: dict[str, dict[str, Weighted]] = field(init=False)
+    _literals: dict[str, Weighted] = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.prompt.grammar != GRAMMAR_VERSION:
+            raise ValueError(
+                f"prompt: texts of grammar {self.prompt.grammar!r} are no longer composed; "
+                f"begin with a prompt of grammar {GRAMMAR_VERSION!r}"
+            )
         direct = self._ids(self.prompt.question(Mode.DIRECT))
         cot = self._ids(self.prompt.question(Mode.COT))
         object.__setattr__(self, "direct_question", np.array(direct))
         object.__setattr__(self, "cot_question", np.array(cot))
         object.__setattr__(self, "stage_tokens", np.array(self.prompt.stage_token_ids(self.tokenizer)))
-        parts = [
-            self._part(part.name, part.choices)
-            if not isinstance(part, Literal)
-            else self._part("", (part.text,))
-            for part in GRAMMAR
-        ]
-        object.__setattr__(self, "_parts", [*parts, self._part("", (self.prompt.eos,))])
-        rules = next(encoded for slot, encoded in self._parts if slot == "rule")
+        slots = {name: self._encoded(name, slot.choices) for name, slot in SLOTS.items()}
+        object.__setattr__(self, "_slots", slots)
+        object.__setattr__(self, "_literals", {})
+        rules = slots["rule"]
         firsts = np.array([weighted.ids[0] for weighted in rules.values()])
         if len(np.unique(firsts)) != len(firsts):
             raise ValueError("tokenizer: two rules begin with one token; each needs a first token of its own")
@@ -90,17 +93,26 @@ class AnswerTexts:
     def _ids(self, text: str) -> list[int]:
         return self.prompt.encode(self.tokenizer, [text])
 
-    def _part(self, slot: str, texts: Sequence[str]) -> tuple[str, dict[str, Weighted]]:
+    def _encoded(self, slot: str, texts: Sequence[str]) -> dict[str, Weighted]:
         sequences = [self._ids(text) for text in texts]
         decides = self.weights.stage if slot in _STAGE_SLOTS else self.weights.slot
-        encoded = {
+        # The runtime writes the step of context from the night's record; a model only reads it.
+        if slot in _KNOWN_SLOTS:
+            decides = self.weights.literal
+        return {
             text: Weighted(
                 np.array(ids, dtype=np.int64),
                 np.where(open_, decides, self.weights.literal).astype(np.float32),
             )
             for text, ids, open_ in zip(texts, sequences, branching(sequences), strict=True)
         }
-        return slot, encoded
+
+    def _literal(self, text: str) -> Weighted:
+        if text not in self._literals:
+            ids = np.array(self._ids(text), dtype=np.int64)
+            weights = np.full(len(ids), self.weights.literal, dtype=np.float32)
+            self._literals[text] = Weighted(ids, weights)
+        return self._literals[text]
 
     @property
     def eos(self) -> int:
@@ -119,23 +131,33 @@ class AnswerTexts:
         return self.stated(table.row(index), stage, runner_up)
 
     def stated(
-        self, findings: Findings, stage: Stage, runner_up: Stage, slips: frozenset[str] = frozenset()
+        self,
+        findings: Findings,
+        stage: Stage,
+        runner_up: Stage,
+        slips: frozenset[str] = frozenset(),
+        context: NightContext | None = None,
     ) -> Weighted:
         """The rationale of some findings for `stage`; the slots in `slips` are read but no targets."""
-        chosen = choices(findings, stage, runner_up)
+        chosen = choices(findings, stage, runner_up, context)
+        names = [name for name in SLOTS if name in chosen]
         pieces, weights = [], []
-        for slot, encoded in self._parts:
-            piece = encoded[chosen[slot]] if slot else next(iter(encoded.values()))
+        # Literals and slots alternate, a literal first.
+        for place, text in enumerate([*segments(chosen), self.prompt.eos]):
+            slot = names[place // 2] if place % 2 and place // 2 < len(names) else ""
+            piece = self._slots[slot][text] if slot else self._literal(text)
             pieces.append(piece.ids)
             weights.append(np.zeros_like(piece.weights) if slot in slips else piece.weights)
         return Weighted(np.concatenate(pieces), np.concatenate(weights))
 
-    def rule_shares(self, findings: Findings, teacher: NDArray[np.float32]) -> NDArray[np.float32]:
+    def rule_shares(
+        self, findings: Findings, teacher: NDArray[np.float32], context: NightContext | None = None
+    ) -> NDArray[np.float32]:
         """(rules,) what a teacher of probabilities (5,) says about the rule of a text that states `findings`:
         each stage's probability at the rule that `compose` would cite for it."""
         shares = np.zeros(len(_RULE_IDS), dtype=np.float32)
         for stage, share in zip(STAGES, teacher, strict=True):
-            shares[_RULE_IDS[choose_rule(findings, stage).id]] += share
+            shares[_RULE_IDS[choose_rule(findings, stage, context).id]] += share
         return shares
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegvlm_rt.evidence import Findings, Rhythm
+from eegvlm_rt.findings import Findings, Rhythm
 from eegvlm_rt.rationale import Rationale, Verdict, check
 
 from .answers import Reasons
+from .epoch_sets import EvaluationSet
 from .recordings import EPOCH_S, ScoredRecording
-from .sets import EvaluationSet
 
 __all__ = ["claim_figures", "expert_figures", "variety"]
 
@@ -35,8 +35,16 @@ def detection(claimed: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, 
     }
 
 
-def _stated(rationales: Sequence[Rationale], kind: str) -> NDArray[np.int64]:
-    return np.array([next(int(c.value) for c in r.claims if c.kind == kind) for r in rationales])
+_ALPHA_MIDDLES = {"less than 10 %": 5, "10 to 50 %": 30, "50 % or more": 75}
+_SPINDLES = {"no spindle": 0, "a doubtful spindle": 0, "one or two spindles": 1, "three or more spindles": 3}
+_COMPLEXES = {"no K-complex": 0, "a doubtful K-complex": 0, "one or more K-complexes": 1}
+_NUMBERS = {**_ALPHA_MIDDLES, **_SPINDLES, **_COMPLEXES}
+
+
+def _stated(rationales: Sequence[Rationale], *kinds: str) -> NDArray[np.int64]:
+    """The number each text states; of a class in words, the least that it says (alpha: its middle)."""
+    values = (next(c.value for c in r.claims if c.kind in kinds) for r in rationales)
+    return np.array([value if isinstance(value, int) else _NUMBERS[value] for value in values])
 
 
 def claim_figures(reasons: Reasons, findings: Sequence[Findings]) -> dict[str, Any]:
@@ -50,7 +58,7 @@ def claim_figures(reasons: Reasons, findings: Sequence[Findings]) -> dict[str, A
     if not pairs:
         return {"texts": 0}
     spindles, complexes = _stated(rationales, "spindles"), _stated(rationales, "k_complexes")
-    slow, alpha = _stated(rationales, "slow_wave_pct"), _stated(rationales, "alpha_pct")
+    slow, alpha = _stated(rationales, "slow_wave_pct"), _stated(rationales, "alpha_pct", "alpha")
     amplitude = _stated(rationales, "amplitude_uv")
     real = {
         "spindles": np.array([f.spindles for f in measured]),
@@ -75,7 +83,8 @@ def claim_figures(reasons: Reasons, findings: Sequence[Findings]) -> dict[str, A
         for one in check(rationale, found):
             if one.verdict is Verdict.CONTRADICTED and one.claim.kind in ("spindles", "k_complexes"):
                 there = int(getattr(found, one.claim.kind))
-                stated = int(one.claim.value)
+                value = one.claim.value
+                stated = value if isinstance(value, int) else _NUMBERS[value]
                 way = "count" if stated and there else "missed" if there else "invented"
                 key = f"{one.claim.kind}: {way}"
                 directions[key] = directions.get(key, 0) + 1

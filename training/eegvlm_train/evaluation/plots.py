@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from eegvlm_rt.stages import STAGES
+from eegvlm_rt.palette import INK, MUTED, STAGE_COLORS
+from eegvlm_rt.stages import STAGES, Stage
 
 __all__ = ["plot_figures", "plot_learning", "pyplot"]
 
@@ -51,12 +52,20 @@ def _plot(name: str, figures: dict[str, Any], path: Path) -> None:
         left.text(j, i, count, ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
     left.set(title=name, xlabel="said", ylabel="reference")
     bins = np.asarray(figures["calibration"]["reliability"])
-    middle.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    middle.plot(bins[:, 0], bins[:, 1], marker="o")
+    middle.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
+    middle.plot(bins[:, 0], bins[:, 1], marker="o", color=STAGE_COLORS[Stage.N2])
     middle.set(title=f"ECE {figures['calibration']['ece']:.3f}", xlabel="confidence", ylabel="share right")
     curve = figures["coverage"]
-    right.plot([row["coverage"] for row in curve], [row["accuracy"] for row in curve], marker="o")
+    right.plot(
+        [row["coverage"] for row in curve],
+        [row["accuracy"] for row in curve],
+        marker="o",
+        color=STAGE_COLORS[Stage.N2],
+    )
     right.set(title="abstaining when unsure", xlabel="share of epochs answered", ylabel="accuracy")
+    # Whole axes: a part of one makes a trend of noise.
+    for axes in (middle, right):
+        axes.set(xlim=(0, 1), ylim=(0, 1.02))
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -76,12 +85,13 @@ def plot_learning(runs: Sequence[Path], path: Path) -> None:
         held = [line for line in lines if line["kind"] == "validation"]
         if not train:
             raise ValueError(f"{run}: log.jsonl has no line of training")
-        left.plot([line["step"] for line in train], [line["loss"] for line in train], linewidth=1)
-        left.set(title=run.name, xlabel="step", ylabel="training loss")
+        left.plot([line["step"] for line in train], [line["loss"] for line in train], linewidth=1, color=INK)
+        left.set(title=run.name, xlabel="step", ylabel="training loss (nats)")
+        left.set_ylim(bottom=0)
         for name in sorted({key for line in held for key in line if key.endswith("_kappa")}):
             points = [(line["step"], line[name]) for line in held if name in line]
             right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name[: -len("_kappa")])
-        right.set(xlabel="step", ylabel="κ, held-out nights")
+        right.set(xlabel="step", ylabel="κ, held-out nights", ylim=(0, 1))
         if held:
             right.legend(frameon=False, fontsize=7)
     figure.savefig(path, dpi=90)

@@ -1,0 +1,95 @@
+"""Intervals of a night's statistics: hypnograms drawn from its probabilities."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from eegvlm_rt.errors import InputError
+from eegvlm_rt.hypnogram import Hypnogram, sleep_statistics, statistics_intervals
+from eegvlm_rt.hypnogram.intervals import draw_hypnograms
+from eegvlm_rt.stages import STAGES, Stage
+
+W, N1, N2, N3, R = STAGES
+SURE = {stage: tuple(float(stage is other) for other in STAGES) for stage in STAGES}
+DOUBT = (0.5, 0.2, 0.3, 0.0, 0.0)
+
+
+def night(*runs: tuple[Stage | None, int, tuple[float, ...] | None]) -> Hypnogram:
+    return Hypnogram(
+        tuple(stage for stage, epochs, _ in runs for _ in range(epochs)),
+        None,
+        tuple(row for _, epochs, row in runs for _ in range(epochs)),
+    )
+
+
+def test_each_epoch_has_each_stage_as_often_as_its_probability_says() -> None:
+    drawn = draw_hypnograms(night((W, 50, DOUBT)), 4000, rng=np.random.default_rng(0))
+    for stage in STAGES:
+        shares = (drawn == stage).mean(axis=0)
+        np.testing.assert_allclose(shares, DOUBT[stage], atol=0.04)
+
+
+def test_neighbors_err_together_as_far_as_is_said() -> None:
+    doubtful = night((W, 200, DOUBT))
+    spread = {}
+    for epochs in (0.01, 20.0, 1e6):
+        drawn = draw_hypnograms(doubtful, 400, correlation_epochs=epochs, rng=np.random.default_rng(1))
+        spread[epochs] = (drawn == W).mean(axis=1).std()
+    assert spread[0.01] == pytest.approx(np.sqrt(0.25 / 200), rel=0.15)
+    assert spread[0.01] < 0.5 * spread[20.0] < 0.5 * spread[1e6]
+    assert spread[1e6] == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_night_that_is_sure_has_no_width() -> None:
+    sure = night((W, 20, SURE[W]), (N2, 60, SURE[N2]), (R, 20, SURE[R]))
+    found = sleep_statistics(sure)
+    intervals = statistics_intervals(sure)
+    assert (intervals["sleep_min"].low, intervals["sleep_min"].high) == (found.sleep_min, found.sleep_min)
+    assert intervals["rem_latency_3_epochs_min"].low == found.rem_latency_min == 30.0
+    assert intervals["N2_min"].high == 30.0
+
+
+def test_a_doubtful_night_has_width_around_what_its_probabilities_add_up_to() -> None:
+    doubtful = night(
+        (W, 40, (0.8, 0.2, 0, 0, 0)), (N2, 200, (0.1, 0.1, 0.7, 0.1, 0)), (R, 40, (0.1, 0, 0.2, 0, 0.7))
+    )
+    intervals = statistics_intervals(doubtful, draws=400)
+    expected = {"W_min": 16 + 10 + 2, "N1_min": 4 + 10, "N2_min": 70 + 4, "N3_min": 10.0, "R_min": 14.0}
+    for name, value in {**expected, "sleep_min": 140 - expected["W_min"]}.items():
+        low, high = intervals[name].low, intervals[name].high
+        assert low is not None
+        assert high is not None
+        assert low < value < high
+        assert high - low > 3
+
+
+def test_an_unscored_epoch_stays_unscored_and_a_stage_without_probabilities_stays() -> None:
+    mixed = night((W, 5, DOUBT), (None, 5, None), (N3, 5, None))
+    drawn = draw_hypnograms(mixed, 50, rng=np.random.default_rng(2))
+    assert (drawn[:, 5:10] == -1).all()
+    assert (drawn[:, 10:] == N3).all()
+    assert len(np.unique(drawn[:, :5])) > 1
+    bare = Hypnogram((W, N2, None))
+    assert (draw_hypnograms(bare, 20, rng=np.random.default_rng(3)) == [0, 2, -1]).all()
+
+
+def test_rem_that_most_draws_lack_has_no_upper_end() -> None:
+    rare = night((N2, 100, (0, 0, 0.99, 0, 0.01)))
+    interval = statistics_intervals(rare)["rem_latency_3_epochs_min"]
+    assert interval.high is None
+    assert interval.absent_share > 0.5
+
+
+def test_the_same_seed_gives_the_same_intervals_as_json() -> None:
+    doubtful = night((W, 40, DOUBT))
+    one, two = ({n: i.to_dict() for n, i in statistics_intervals(doubtful).items()} for _ in range(2))
+    assert json.loads(json.dumps(one)) == two
+
+
+@pytest.mark.parametrize("wrong", [{"level": 0.0}, {"level": 1.0}, {"draws": 5}, {"lights_on": 99}])
+def test_what_cannot_be_asked_is_refused(wrong: dict) -> None:
+    with pytest.raises(InputError):
+        statistics_intervals(night((W, 10, DOUBT)), **wrong)
