@@ -86,7 +86,7 @@ class PacketSpreader:
     def through(
         cls, stamps: NDArray[np.float64], known: NDArray[np.bool_], rate: float, tolerance: float
     ) -> PacketSpreader:
-        """One whose line goes through the packets of some first samples, which are still to be given to it."""
+        """One whose line goes through the packets of some first samples; those are still to be given to it."""
         starts = packet_starts(stamps, known, -np.inf, rate)
         # The first packet may be a part of one, and then its timestamp is not where those of whole ones are.
         starts = starts[1:] if len(starts) > 3 else starts
@@ -136,9 +136,7 @@ class PacketSpreader:
             done += count
         return np.concatenate(pieces) if pieces else np.empty(0)
 
-    def _near(
-        self, stamps: NDArray[np.float64], known: NDArray[np.bool_]
-    ) -> tuple[int, NDArray[np.float64]]:
+    def _near(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> tuple[int, NDArray[np.float64]]:
         """Samples up to the first packet that is off, or up to the end of a batch."""
         starts = packet_starts(stamps, known, self.latest, self._rate)
         offs = self._offs(stamps, starts)
@@ -262,7 +260,8 @@ class PacketSpreader:
             bend = min(LARGEST_BEND, max(-LARGEST_BEND, bend))
         self._line_s, self._line_at = float(self._expected(self._index)), self._index
         self._period_s = (1.0 + bend) / self._rate
-        close = self.packet_samples == 1.0 and high - low <= SAME_PACKET and abs(middle) <= self._tolerance / 2
+        alone = self.packet_samples == 1.0 and high - low <= SAME_PACKET
+        close = alone and abs(middle) <= self._tolerance / 2
         self._even_batches = self._even_batches + 1 if close else 0
 
     def _usual(self, low: float, high: float) -> None:

@@ -1,4 +1,4 @@
-"""The rate that a device's timestamps tell, against the nominal one: wrong units, and devices off their rate."""
+"""The rate that timestamps tell, held against the nominal one: wrong units, and devices off their rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A device's timestamps, as exact as they are: those of samples place them, those of packets are spread first."""
+"""How a device stamps: exact timestamps place their samples as they are, those of packets are spread first."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ class StampReader:
         on_event: takes what is worth knowing of the timestamps, in words.
     """
 
-    def __init__(
-        self, placer: Placer, rate: float, on_event: Callable[[StreamEventKind, str], None]
-    ) -> None:
+    def __init__(self, placer: Placer, rate: float, on_event: Callable[[StreamEventKind, str], None]) -> None:
         self._placer, self._rate, self._on_event = placer, rate, on_event
         self._how = _How.BEGINNING
         self._spreader: PacketSpreader | None = None
@@ -171,9 +169,7 @@ class StampReader:
             if step is not None:
                 yield step
 
-    def _comes_back(
-        self, stamps: NDArray[np.float64], known: NDArray[np.bool_], last: bool
-    ) -> bool | None:
+    def _comes_back(self, stamps: NDArray[np.float64], known: NDArray[np.bool_], last: bool) -> bool | None:
         """Whether the timestamps after one that does not follow come back to where they are expected as if
         every sample were there; None where that is not known yet.
         """
@@ -190,9 +186,7 @@ class StampReader:
         """Read timestamps as those of packets from the next sample on."""
         placer = self._placer
         self._how = _How.PACKETS
-        self._spreader = PacketSpreader(
-            self._rate, placer.tolerance, placer.next_s, latest=placer.latest
-        )
+        self._spreader = PacketSpreader(self._rate, placer.tolerance, placer.next_s, latest=placer.latest)
 
     def _packets(self, last: bool) -> Iterator[Step]:
         assert self._spreader is not None
