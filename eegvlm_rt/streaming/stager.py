@@ -18,7 +18,7 @@ from ..calibration.recording import evidence_of
 from ..errors import BundleError, InputError, UnitError
 from ..prediction import Outcome
 from ..signal.conditioning import check_sfreq, lookahead_s
-from ..signal.cutter import Cutter
+from ..signal.epochs import EpochCutter
 from ..signal.quality import QualityFlag
 from ..signal.units import array_of, check_amplitude, is_real, to_microvolts
 from ..sources.chunk import chunks_of, chunks_of_async
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
     from ..prediction import StagePrediction
     from ..prompt import Mode
-    from ..signal.cutter import Cut
+    from ..signal.epochs import GridEpoch
     from ..sources.chunk import Chunk, ChunkSource, SourceLike
     from ..stream_options import StreamOptions
 
@@ -83,7 +83,7 @@ class StreamingStager:
         spec = pipeline.preprocessing
         self._unit = unit
         hop = None if options.hop_s is None else round(options.hop_s * spec.sfreq)
-        self._cutter = Cutter(rate, spec, channel=channel, hop=hop, first_index=first)
+        self._cutter = EpochCutter(rate, spec, channel=channel, hop=hop, first_index=first)
         self._placer = Placer(
             rate,
             self._cutter.raw,
@@ -145,9 +145,9 @@ class StreamingStager:
             found: list[StagePrediction] = []
             if self._placer.wall_place is None and len(x) and self._grid_start_wall_s is not None:
                 self._placer.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
-            for cuts in self._batches(self._reader.place(x, stamps)):
+            for epochs in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
-                found += self._given(self._answerer.answer(cuts, arrived))
+                found += self._given(self._answerer.answer(epochs, arrived))
             if len(x):
                 end = self._cutter.raw.end + self._reader.waiting
                 self._drift.add(self._placer.device_s(end), now - self._host.set_by_s)
@@ -169,13 +169,13 @@ class StreamingStager:
             arrived = perf_counter()
             found: list[Answer] = []
             try:
-                for cuts in self._batches(self._reader.finish()):
+                for epochs in self._batches(self._reader.finish()):
                     self._begin(time.time())
-                    found += self._answerer.answer(cuts, arrived)
+                    found += self._answerer.answer(epochs, arrived)
             except UnitError as error:
                 self._tell(StreamEventKind.UNIT, str(error))
-            if cuts := list(self._cutter.flush()):
-                found += self._answerer.answer(cuts, arrived)
+            if epochs := list(self._cutter.flush()):
+                found += self._answerer.answer(epochs, arrived)
             given = self._given(found + self._answerer.finished(wait=True))
             self._answerer.close()
             self._notes.shutdown(self.night)
@@ -267,18 +267,18 @@ class StreamingStager:
             raise InputError("timestamps", found, f"give {len(x)} seconds, one per sample")
         return x, stamps.astype(np.float64)
 
-    def _batches(self, steps: Iterator[Step]) -> Iterator[list[Cut]]:
-        """Cuts by the piece: neither a long gap nor a long chunk is held as rows all at once."""
-        batch: list[Cut] = []
+    def _batches(self, steps: Iterator[Step]) -> Iterator[list[GridEpoch]]:
+        """Epochs by the piece: neither a long gap nor a long chunk becomes epochs all at once."""
+        batch: list[GridEpoch] = []
         for step in steps:
-            for cut in self._done(step):
-                batch.append(cut)
+            for epoch in self._done(step):
+                batch.append(epoch)
                 if len(batch) == 16:
                     yield batch
                     batch = []
         yield batch
 
-    def _done(self, step: Step) -> Iterator[Cut]:
+    def _done(self, step: Step) -> Iterator[GridEpoch]:
         if step.flag is QualityFlag.CLOCK and step.samples is None:
             self._jumps += 1
             self._drift.restart()
@@ -325,30 +325,30 @@ class StreamingStager:
 
     def _one(self, answer: Answer) -> StagePrediction:
         lag_s = max(0.0, perf_counter() - answer.arrived)
-        prediction, cut = answer.prediction, answer.cut
-        if not cut.final or prediction.provisional:
+        prediction, epoch = answer.prediction, answer.epoch
+        if not epoch.final or prediction.provisional:
             self._provisional += 1
             prediction = replace(prediction, provisional=True, lag_s=lag_s)
-            if cut.final:
-                self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+            if epoch.final:
+                self._notes.prediction(prediction, epoch, self._placer.device_s(epoch.end - 1))
                 self._notes.sync()
             return prediction
         found = None if self._smoother is None else self._smoother.update(evidence_of(prediction))
         prediction = replace(prediction, lag_s=lag_s, smoothed=found)
         self._counts[prediction.outcome] += 1
-        self._check_unit(cut)
+        self._check_unit(epoch)
         self._watch_lag(lag_s)
         if prediction.outcome is Outcome.FAILED:
             self._tell(StreamEventKind.FAILED, prediction.error)
-        self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+        self._notes.prediction(prediction, epoch, self._placer.device_s(epoch.end - 1))
         return prediction
 
-    def _check_unit(self, cut: Cut) -> None:
-        if self._unit_known or cut.row.quality.missing_share > 0.5:
+    def _check_unit(self, epoch: GridEpoch) -> None:
+        if self._unit_known or epoch.quality.missing_share > 0.5:
             return
         self._unit_known = True
         try:
-            check_amplitude(cut.row.x, self._unit)
+            check_amplitude(epoch.x, self._unit)
         except UnitError as error:
             self._tell(StreamEventKind.UNIT, str(error))
 

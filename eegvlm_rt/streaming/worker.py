@@ -1,4 +1,4 @@
-"""From a cut to its prediction: at once, or the stage at once and the reasons from a thread of their own."""
+"""From an epoch to its prediction: at once, or the stage at once and the reasons from a thread of their own."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..pipeline import Pipeline, SeenEpoch
-    from ..signal.cutter import Cut
+    from ..signal.epochs import GridEpoch
 
 __all__ = ["Answer", "Answerer"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """A prediction, the cut it is for, and when (`time.perf_counter()`) that cut was complete on the wire."""
+    """A prediction, the epoch it is for, and when (`time.perf_counter()`) that was complete on the wire."""
 
     prediction: StagePrediction
-    cut: Cut
+    epoch: GridEpoch
     arrived: float
 
 
 @dataclass(slots=True, eq=False)
 class _Pending:
-    cut: Cut
+    epoch: GridEpoch
     arrived: float
     due: float
     work: Future[StagePrediction] | None
@@ -44,9 +44,9 @@ class _Pending:
 
 
 class Answerer:
-    """Answers cuts, in their order.
+    """Answers epochs, in their order.
 
-    Without a deadline every cut is answered before `answer` returns. With one, `answer` gives the stage of
+    Without a deadline every epoch is answered before `answer` returns. With one, `answer` gives the stage of
     the head at once, and the reasoning goes on in a thread until it is done or due; `finished` gives what is.
     """
 
@@ -66,14 +66,14 @@ class Answerer:
         self._cancelled = threading.Event()
         self._given_up = False
 
-    def answer(self, cuts: Sequence[Cut], arrived: float) -> list[Answer]:
-        """Answers to `cuts`, in order; with a deadline, to those that are ready, and provisional ones."""
+    def answer(self, epochs: Sequence[GridEpoch], arrived: float) -> list[Answer]:
+        """Answers to `epochs`, in order; with a deadline, to those that are ready, and provisional ones."""
         if self._deadline_s is None:
-            return [Answer(made, cut, arrived) for cut, made in zip(cuts, self._at_once(cuts), strict=True)]
+            return [Answer(made, epoch, arrived) for epoch, made in zip(epochs, self._at_once(epochs), strict=True)]
         found: list[Answer] = []
-        for cut in cuts:
-            early = self._in_time(cut, arrived)
-            found += [Answer(early, cut, arrived)] if early is not None else []
+        for epoch in epochs:
+            early = self._in_time(epoch, arrived)
+            found += [Answer(early, epoch, arrived)] if early is not None else []
             found += self.finished()
         return found
 
@@ -90,7 +90,7 @@ class Answerer:
                     self._await(first)
                 first.answer = self._collected(first)
             assert first.answer is not None
-            found.append(Answer(first.answer, first.cut, first.arrived))
+            found.append(Answer(first.answer, first.epoch, first.arrived))
             self._pending.popleft()
         return found
 
@@ -105,20 +105,20 @@ class Answerer:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _at_once(self, cuts: Sequence[Cut]) -> list[StagePrediction]:
-        if len(cuts) > 1 and self._pipeline.workers > 1 and self._on_text is None:
-            return list(self._threads(self._pipeline.workers).map(self._whole, cuts))
-        return [self._whole(cut) for cut in cuts]
+    def _at_once(self, epochs: Sequence[GridEpoch]) -> list[StagePrediction]:
+        if len(epochs) > 1 and self._pipeline.workers > 1 and self._on_text is None:
+            return list(self._threads(self._pipeline.workers).map(self._whole, epochs))
+        return [self._whole(epoch) for epoch in epochs]
 
-    def _whole(self, cut: Cut) -> StagePrediction:
-        mode = self._mode if cut.final else Mode.HEAD
-        if not np.isfinite(cut.row.x).any():
-            return StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
+    def _whole(self, epoch: GridEpoch) -> StagePrediction:
+        mode = self._mode if epoch.final else Mode.HEAD
+        if not np.isfinite(epoch.x).any():
+            return StagePrediction.unanswered(epoch, mode, Outcome.GAP)
         try:
-            seen = self._pipeline.see([cut.row])[0]
+            seen = self._pipeline.see([epoch])[0]
             return self._reasoned(seen, mode, None)
         except Exception as error:
-            return StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
+            return StagePrediction.unanswered(epoch, mode, Outcome.FAILED, error=_text(error))
 
     def _reasoned(self, seen: SeenEpoch, mode: Mode, due: float | None) -> StagePrediction:
         index, on_text = seen.row.index, self._on_text
@@ -132,31 +132,31 @@ class Answerer:
             stage_first=due is not None,
         )
 
-    def _in_time(self, cut: Cut, arrived: float) -> StagePrediction | None:
-        """The provisional answer to a cut, if there is one; a final one is put among the pending."""
+    def _in_time(self, epoch: GridEpoch, arrived: float) -> StagePrediction | None:
+        """The provisional answer to an epoch, if there is one; a final one is put among the pending."""
         assert self._deadline_s is not None
-        due, mode = arrived + self._deadline_s, self._mode if cut.final else Mode.HEAD
+        due, mode = arrived + self._deadline_s, self._mode if epoch.final else Mode.HEAD
         made: StagePrediction | None = None
         seen: SeenEpoch | None = None
         try:
-            if not np.isfinite(cut.row.x).any():
-                made = StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
+            if not np.isfinite(epoch.x).any():
+                made = StagePrediction.unanswered(epoch, mode, Outcome.GAP)
             elif perf_counter() >= due:
-                made = StagePrediction.unanswered(cut.row, mode, Outcome.LATE)
+                made = StagePrediction.unanswered(epoch, mode, Outcome.LATE)
             else:
-                seen = self._pipeline.see([cut.row])[0]
+                seen = self._pipeline.see([epoch])[0]
                 made = self._pipeline.answer(seen, Mode.HEAD)
                 if perf_counter() >= due:
                     made = replace(made, outcome=Outcome.LATE, mode=mode)
         except Exception as error:
-            made = StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
-        if not cut.final:
+            made = StagePrediction.unanswered(epoch, mode, Outcome.FAILED, error=_text(error))
+        if not epoch.final:
             return made
         if seen is None or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
-            self._pending.append(_Pending(cut, arrived, due, None, None, made))
+            self._pending.append(_Pending(epoch, arrived, due, None, None, made))
             return None
         work = self._threads(1).submit(self._reasoned, seen, mode, due)
-        self._pending.append(_Pending(cut, arrived, due, work, seen, None))
+        self._pending.append(_Pending(epoch, arrived, due, work, seen, None))
         return replace(made, provisional=True)
 
     def _await(self, pending: _Pending) -> None:
@@ -175,7 +175,7 @@ class Answerer:
         try:
             return pending.work.result()
         except Exception as error:
-            return StagePrediction.unanswered(pending.cut.row, self._mode, Outcome.FAILED, error=_text(error))
+            return StagePrediction.unanswered(pending.epoch, self._mode, Outcome.FAILED, error=_text(error))
 
     def _threads(self, n: int) -> ThreadPoolExecutor:
         if self._pool is None:

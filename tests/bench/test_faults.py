@@ -26,7 +26,7 @@ from tests.rt.tiny_bundle import write_tiny_bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eegvlm_rt.signal.cutter import Cut
+    from eegvlm_rt.signal.epochs import GridEpoch
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,9 @@ class TestABrokenPromiseIsFound:
     ) -> None:
         whole = Answerer._whole
 
-        def failing(self: Answerer, cut: Cut) -> Any:
-            if cut.row.index % 7 == 6:
-                cut = replace(cut, row=replace(cut.row, x=np.roll(cut.row.x, 1)))
+        def failing(self: Answerer, cut: GridEpoch) -> Any:
+            if cut.index % 7 == 6:
+                cut = replace(cut, x=np.roll(cut.x, 1))
             return whole(self, cut)
 
         monkeypatch.setattr(Answerer, "_whole", failing)
