@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .conditioning import Preprocessing, check_sfreq, condition_epoch, conditioner, missing_of
-from .quality import Quality, assess
+from .conditioning import Preprocessing, check_sfreq, condition, conditioner, missing_of
+from .quality import Quality, assess, quality_of
 from .tail import Tail
-from .units import EPOCH_S, array_of, check_amplitude, is_real, to_microvolts
+from .units import EPOCH_S, check_amplitude, is_real, one_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,6 @@ __all__ = [
     "epoch_of_samples",
     "epochs_of",
     "row_of",
-    "separate_rows",
 ]
 
 MEMORY_S: Final = 90.0
@@ -65,9 +64,7 @@ class Epoch:
             InputError: not one-dimensional, or no real numbers.
             UnitError: unknown unit, or an amplitude that does not fit it.
         """
-        samples_uv = to_microvolts(x, unit)
-        if samples_uv.ndim != 1:
-            raise InputError("x", f"shape {samples_uv.shape}", "give one channel, shape (n_samples,)")
+        samples_uv = one_channel("x", x, unit)
         check_amplitude(samples_uv, unit)
         return cls(samples_uv, float(sfreq), channel, float(start_s), assess(samples_uv, sfreq))
 
@@ -242,7 +239,7 @@ class EpochCutter:
         raw = self.raw.read(first, last if last - reached > 1 else reached)
         x = self._y.read(end - self._width, end)
         index = (end - 1) // self._width
-        quality = self._with_flags(assess(raw, self._rate), [index] if final else [index - 1, index])
+        quality = self._with_flags(quality_of(raw, self._rate), [index] if final else [index - 1, index])
         start_s = (end - self._width) / self._per_s
         return GridEpoch(index, start_s, x, quality, self._channel, raw, reached, final)
 
@@ -278,24 +275,15 @@ def epoch_of_samples(
         raise InputError("start_s", start_s, "give finite seconds")
     if not is_real(index) or index != index // 1:
         raise InputError("index", index, "give a whole number")
-    samples = array_of("x", x)
-    if samples.ndim != 1:
-        raise InputError("x", f"shape {samples.shape}", "give one channel, shape (n_samples,)")
-    check_length(samples.shape[0], rate)
-    epoch = Epoch.from_samples(samples, rate, unit=unit, channel=channel, start_s=start_s)
-    return row_of(epoch, int(index), spec)
+    samples_uv = one_channel("x", x, unit)
+    check_length(len(samples_uv), rate)
+    check_amplitude(samples_uv, unit)
+    return row_of(samples_uv, rate, int(index), float(start_s), channel, spec)
 
 
 def epochs_of(n_samples: int, sfreq: float) -> int:
     """Epochs that a recording gives: the whole ones, and a last one that is not."""
     return max(1, math.ceil((n_samples - 1) / (EPOCH_S * sfreq)))
-
-
-def separate_rows(
-    samples_uv: Float32, rate: float, channel: str | None, spec: Preprocessing
-) -> Iterator[GridEpoch]:
-    for index, row in enumerate(samples_uv):
-        yield row_of(Epoch(row, rate, channel, EPOCH_S * index, assess(row, rate)), index, spec)
 
 
 def cut_recording(
@@ -313,9 +301,14 @@ def _cut(cutter: EpochCutter, samples_uv: Float32, piece: int) -> Iterator[GridE
     yield from cutter.flush()
 
 
-def row_of(epoch: Epoch, index: int, spec: Preprocessing) -> GridEpoch:
-    x = condition_epoch(epoch.samples_uv, epoch.sfreq, spec)
-    return GridEpoch(index, epoch.start_s, x, epoch.quality, epoch.channel)
+def row_of(
+    samples_uv: Float32, rate: float, index: int, start_s: float, channel: str | None, spec: Preprocessing
+) -> GridEpoch:
+    """An epoch that is conditioned on its own, as one of 30 s whatever comes before it."""
+    x = condition(samples_uv, rate, spec, round(EPOCH_S * spec.sfreq))
+    return GridEpoch(
+        index, start_s, x, quality_of(samples_uv, rate), channel, samples_uv, round(start_s * rate) + len(samples_uv)
+    )
 
 
 def check_length(n_samples: int, rate: float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ChannelError, InputError
 from ..signal.conditioning import Preprocessing, check_sfreq
-from ..signal.epochs import Epoch, GridEpoch, check_length, cut_recording, row_of, separate_rows
+from ..signal.epochs import Epoch, GridEpoch, check_length, cut_recording, row_of
 from ..signal.units import array_of, check_amplitude, to_microvolts
 from .edf import Recording, read_channel
 from .mne import from_raw, is_raw
@@ -44,7 +44,10 @@ def rows_of(
     if isinstance(source, list | tuple) and source and all(isinstance(item, Epoch) for item in source):
         for epoch in source:
             check_length(len(epoch.samples_uv), check_sfreq(epoch.sfreq))
-        return (row_of(epoch, index, spec) for index, epoch in enumerate(source))
+        return (
+            row_of(epoch.samples_uv, float(epoch.sfreq), index, epoch.start_s, epoch.channel, spec)
+            for index, epoch in enumerate(source)
+        )
     return _array(source, spec, channel, sfreq, unit)
 
 

@@ -20,7 +20,7 @@ from ..prediction import Outcome
 from ..signal.conditioning import check_sfreq, lookahead_s
 from ..signal.epochs import EpochCutter
 from ..signal.quality import QualityFlag
-from ..signal.units import array_of, check_amplitude, is_real, to_microvolts
+from ..signal.units import array_of, check_amplitude, is_real, one_channel, to_microvolts
 from ..sources.chunk import chunks_of, chunks_of_async
 from ..stages import STAGES, Stage
 from .clocks import DriftMeter, HostClock, age_s
@@ -256,9 +256,7 @@ class StreamingStager:
     def _checked(
         self, samples: ArrayLike, timestamps: ArrayLike | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        x = np.array(to_microvolts(samples, self._unit), dtype=np.float32)
-        if x.ndim != 1:
-            raise InputError("samples", f"shape {x.shape}", "give one channel, shape (n,)")
+        x = np.array(one_channel("samples", samples, self._unit))
         if timestamps is None:
             return x, None
         stamps = array_of("timestamps", timestamps)
