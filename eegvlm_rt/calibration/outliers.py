@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.fft import rfft
 
-from ..findings.bands import EPOCH_SAMPLES, SFREQ_HZ
+from ..findings.bands import SFREQ_HZ
 from ..signal.gaps import bridge_gaps
 
 if TYPE_CHECKING:
@@ -76,4 +76,3 @@ def signal_features(x: ArrayLike) -> NDArray[np.float64]:
         np.log10(density(45.0, 50.0) * 5.0 / (density(1.0, 35.0) * 34.0)),
     ]
     return np.asarray(np.stack(features, axis=1))
-

@@ -189,8 +189,8 @@ def missing_of(x_uv: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: int) -> Float32:
-    """(n,) samples in µV as `length` conditioned ones, at a rate that `check_sfreq` gave; raises InputError for
-    what is no numbers.
+    """(n,) samples in µV as `length` conditioned ones, at a rate that `check_sfreq` gave. Raises InputError
+    for what is no numbers.
     """
     if len(samples) == 0:
         return np.full(length, np.nan, dtype=np.float32)

@@ -307,7 +307,13 @@ def row_of(
     """An epoch that is conditioned on its own, as one of 30 s whatever comes before it."""
     x = condition(samples_uv, rate, spec, round(EPOCH_S * spec.sfreq))
     return GridEpoch(
-        index, start_s, x, quality_of(samples_uv, rate), channel, samples_uv, round(start_s * rate) + len(samples_uv)
+        index,
+        start_s,
+        x,
+        quality_of(samples_uv, rate),
+        channel,
+        samples_uv,
+        round(start_s * rate) + len(samples_uv),
     )
 
 

@@ -46,7 +46,7 @@ def packet_starts(
     values = stamps[positions]
     with np.errstate(invalid="ignore", over="ignore"):
         steps = (values - np.concatenate([[latest], values[:-1]])) * rate
-        return positions[np.abs(steps) > SAME_PACKET]
+        return np.asarray(positions[np.abs(steps) > SAME_PACKET])
 
 
 class PacketSpreader:
@@ -86,7 +86,7 @@ class PacketSpreader:
     def through(
         cls, stamps: NDArray[np.float64], known: NDArray[np.bool_], rate: float, tolerance: float
     ) -> PacketSpreader:
-        """One whose line goes through the packets of some first samples; those are still to be given to it."""
+        """A line through the packets of some first samples; those are still to be given to it."""
         starts = packet_starts(stamps, known, -np.inf, rate)
         # The first packet may be a part of one, and then its timestamp is not where those of whole ones are.
         starts = starts[1:] if len(starts) > 3 else starts

@@ -1,4 +1,4 @@
-"""How a device stamps: exact timestamps place their samples as they are, those of packets are spread first."""
+"""How a device stamps: exact timestamps place their samples, those of packets are spread first."""
 
 from __future__ import annotations
 

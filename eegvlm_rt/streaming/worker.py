@@ -69,7 +69,10 @@ class Answerer:
     def answer(self, epochs: Sequence[GridEpoch], arrived: float) -> list[Answer]:
         """Answers to `epochs`, in order; with a deadline, to those that are ready, and provisional ones."""
         if self._deadline_s is None:
-            return [Answer(made, epoch, arrived) for epoch, made in zip(epochs, self._at_once(epochs), strict=True)]
+            return [
+                Answer(made, epoch, arrived)
+                for epoch, made in zip(epochs, self._at_once(epochs), strict=True)
+            ]
         found: list[Answer] = []
         for epoch in epochs:
             early = self._in_time(epoch, arrived)
