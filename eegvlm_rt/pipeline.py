@@ -22,6 +22,7 @@ from .prompt import Mode, PromptSpec
 from .rationale import NightContext, check, grammar_of
 from .rendering.renderer import RenderSpec, render_batch
 from .signal.conditioning import Preprocessing
+from .signal.quality import QualityFlag
 from .signal.units import array_of
 from .stages import STAGES, Stage
 
@@ -206,7 +207,10 @@ class Pipeline:
                 seen.row, mode, outcome, findings=seen.findings, total_ms=seen.seen_ms
             )
         started = perf_counter()
-        if mode is Mode.HEAD or stop() is not None:
+        if QualityFlag.LOSS in seen.row.quality.flags:
+            # Signal that mostly did not come has an opinion of the head, and no reasons.
+            answer = _Answer(seen.head, AnsweredBy.HEAD, stage_ms=seen.seen_ms)
+        elif mode is Mode.HEAD or stop() is not None:
             answer = _Answer(seen.head, AnsweredBy.HEAD, _unstarted(mode, stop), stage_ms=seen.seen_ms)
         elif mode is Mode.DIRECT:
             answer = self._direct(seen)

@@ -106,7 +106,8 @@ def _array(
         cure = "rows are separate epochs of 30 s; for one recording pass source[0]"
         raise InputError("source", f"shape {samples.shape}", cure)
     check_length(samples.shape[1], rate)
-    return _separate(samples_uv, rate, EPOCH_S * np.arange(len(samples)), channel, spec)
+    starts_s: NDArray[np.float64] = EPOCH_S * np.arange(len(samples), dtype=np.float64)
+    return _separate(samples_uv, rate, starts_s, channel, spec)
 
 
 def _separate(

@@ -9,7 +9,7 @@ from asyncio import to_thread
 from collections import Counter
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from .recorder import Hearing, Notes
 from .stamps import StampReader
 from .status import Night, StreamEvent, StreamEventKind
 from .timeline import Placer, Step
+from .troubles import Troubles
 from .worker import Answer, Answerer
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from ..stream_options import StreamOptions
 
 __all__ = ["StreamingStager"]
+
+_CALM: Final = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
+_OF_THE_CLOCK: Final = (StreamEventKind.STAMPS, StreamEventKind.RATE, StreamEventKind.SIGNAL)
+"""Told of how the device stamps and sends: they are in the journal too, as events of the source."""
 
 _log = logging.getLogger("eegvlm_rt.streaming")
 
@@ -110,6 +115,7 @@ class StreamingStager:
             if name in tuple(Outcome):
                 self._counts[Outcome(name)] += count
         self._provisional = self._jumps = 0
+        self._troubles = Troubles()
         self._clock_told = -1
         self._lag_s = self._worst_lag_s = 0.0
         self._lag_warning_s = options.lag_warning_s
@@ -336,6 +342,8 @@ class StreamingStager:
         self._counts[prediction.outcome] += 1
         self._check_unit(epoch)
         self._watch_lag(lag_s)
+        for trouble in self._troubles.add(epoch.quality, self._placer.drifted, epoch.n_samples):
+            self._tell(StreamEventKind.SIGNAL, trouble)
         if prediction.outcome is Outcome.FAILED:
             self._tell(StreamEventKind.FAILED, prediction.error)
         self._notes.prediction(prediction, epoch, self._placer.device_s(epoch.end - 1))
@@ -358,10 +366,9 @@ class StreamingStager:
             self._tell(kind, f"answers stand {lag_s:.1f} s behind the wire")
 
     def _tell(self, kind: StreamEventKind, detail: str) -> None:
-        level = (
-            logging.INFO if kind in (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP) else logging.WARNING
-        )
-        _log.log(level, "%s: %s", kind, detail)
+        _log.log(logging.INFO if kind in _CALM else logging.WARNING, "%s: %s", kind, detail)
+        if kind in _OF_THE_CLOCK:
+            self._notes.source(str(kind), time.time(), detail)
         if self._on_event is not None:
             self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
 

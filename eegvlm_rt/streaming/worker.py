@@ -1,4 +1,4 @@
-"""From an epoch to its prediction: at once, or the stage at once and the reasons from a thread of their own."""
+"""From an epoch to its prediction: at once, or the stage at once and the reasons from their own thread."""
 
 from __future__ import annotations
 
