@@ -256,9 +256,7 @@ def _pick(names: tuple[str, ...], kinds: tuple[str, ...], channel: str | None) -
 
 def microvolts_per_unit(channel: str, unit: str | None) -> float:
     """Of a unit as LSL streams write them; raises UnitError, naming the channel, for none or another."""
-    scale = _CONFIGURATIONS = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
-"""Where liblsl looks for its configuration, in this order, after the environment."""
-_UNITS_UV.get(str(unit).strip().lower(), math.nan)
+    scale = _UNITS_UV.get(str(unit).strip().lower(), math.nan)
     if math.isnan(scale):
         raise UnitError(
             "unit", unit, f"the stream gives no voltage unit for {channel!r}; pass unit uV, mV, V or nV"

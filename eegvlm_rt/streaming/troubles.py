@@ -39,28 +39,34 @@ class Troubles:
         share = (self._drifted[-1] - self._drifted[0]) / max(1, samples * len(self._latest))
         gaps = self._count(QualityFlag.GAP)
         overlaps = self._count(QualityFlag.OVERLAP, QualityFlag.DUPLICATE)
-        latest = f"of the last {len(self._latest)} epochs"
-        for name, bad, good, what in (
-            (
-                "gaps",
-                gaps >= MANY,
-                gaps <= FEW,
-                f"in {gaps} {latest}, {missing:.0%} of the samples are missing",
-            ),
-            ("overlaps", overlaps >= MANY, overlaps <= FEW, f"in {overlaps} {latest}, samples came twice"),
-            (
-                "drift",
-                len(self._latest) >= MANY and share > DRIFT_SHARE,
-                share < DRIFT_SHARE / 2,
-                f"{share:.2%} of the samples are repeated or dropped: the device is off its nominal rate",
-            ),
-        ):
-            if bad and name not in self._going_on:
-                self._going_on.add(name)
-                yield f"{name} go on: {what}" if name != "drift" else f"{name} goes on: {what}"
-            elif good and name in self._going_on:
-                self._going_on.remove(name)
-                yield f"{name}: over"
+        of_all = f"of the last {len(self._latest)} epochs"
+        yield from self._change(
+            "gaps",
+            gaps >= MANY,
+            gaps <= FEW,
+            f"gaps go on: in {gaps} {of_all}; {missing:.0%} of the samples are missing",
+        )
+        yield from self._change(
+            "overlaps",
+            overlaps >= MANY,
+            overlaps <= FEW,
+            f"overlaps go on: in {overlaps} {of_all} samples came twice",
+        )
+        yield from self._change(
+            "drift",
+            len(self._latest) >= MANY and share > DRIFT_SHARE,
+            share < DRIFT_SHARE / 2,
+            f"drift goes on: {share:.2%} of the samples are repeated or dropped, "
+            "the device is off its nominal rate",
+        )
+
+    def _change(self, name: str, bad: bool, good: bool, text: str) -> Iterator[str]:
+        if bad and name not in self._going_on:
+            self._going_on.add(name)
+            yield text
+        elif good and name in self._going_on:
+            self._going_on.remove(name)
+            yield f"{name}: over"
 
     def _count(self, *flags: QualityFlag) -> int:
         return sum(not one.flags.isdisjoint(flags) for one in self._latest)
