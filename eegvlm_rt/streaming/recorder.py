@@ -56,7 +56,8 @@ class Notes:
                 "samples_sha256": epoch.digest,
                 "last_timestamp_s": last_timestamp_s,
             }
-            body = {**prediction.to_dict(), **raw, "wall_s": time.time()}
+            memory = None if prediction.memory is None else prediction.memory.to_dict()
+            body = {**prediction.to_dict(), **raw, "wall_s": time.time(), "memory": memory}
             before = self._journal.losses
             self._journal.append(RecordKind.STAGE if prediction.provisional else RecordKind.PREDICTION, body)
             self._written = self._journal.losses == before

@@ -18,6 +18,7 @@ from ..prompt import Mode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..memory import MemoryState, Remembered
     from ..pipeline import Pipeline, SeenEpoch
     from ..signal.epochs import GridEpoch
 
@@ -40,6 +41,7 @@ class _Pending:
     due: float
     work: Future[StagePrediction] | None
     seen: SeenEpoch | None
+    remembered: Remembered | None
     answer: StagePrediction | None
 
 
@@ -48,6 +50,9 @@ class Answerer:
 
     Without a deadline every epoch is answered before `answer` returns. With one, `answer` gives the stage of
     the head at once, and the reasoning goes on in a thread until it is done or due; `finished` gives what is.
+
+    `memory` is the night memory before the first epoch; None stages every epoch alone. It takes one step an
+    epoch, in order, before anything is asked of the language model; an opinion off the grid takes none.
     """
 
     def __init__(
@@ -58,8 +63,10 @@ class Answerer:
         constrained: bool,
         deadline_s: float | None,
         on_text: Callable[[int, str], None] | None,
+        memory: MemoryState | None = None,
     ) -> None:
         self._pipeline, self._mode, self._constrained = pipeline, mode, constrained
+        self._memory = memory
         self._deadline_s, self._on_text = deadline_s, on_text
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[_Pending] = deque()
@@ -69,10 +76,8 @@ class Answerer:
     def answer(self, epochs: Sequence[GridEpoch], arrived: float) -> list[Answer]:
         """Answers to `epochs`, in order; with a deadline, to those that are ready, and provisional ones."""
         if self._deadline_s is None:
-            return [
-                Answer(made, epoch, arrived)
-                for epoch, made in zip(epochs, self._at_once(epochs), strict=True)
-            ]
+            predictions = self._at_once(epochs)
+            return [Answer(p, epoch, arrived) for p, epoch in zip(predictions, epochs, strict=True)]
         found: list[Answer] = []
         for epoch in epochs:
             early = self._in_time(epoch, arrived)
@@ -109,21 +114,63 @@ class Answerer:
             self._pool = None
 
     def _at_once(self, epochs: Sequence[GridEpoch]) -> list[StagePrediction]:
-        if len(epochs) > 1 and self._pipeline.workers > 1 and self._on_text is None:
-            return list(self._threads(self._pipeline.workers).map(self._whole, epochs))
-        return [self._whole(epoch) for epoch in epochs]
+        """Look at the epochs, side by side where that helps; remember them in order; then answer them."""
+        several = len(epochs) > 1 and self._pipeline.workers > 1 and self._on_text is None
+        work = list(self._threads(self._pipeline.workers).map(self._seen, epochs)) if several else None
+        answers: list[StagePrediction | Future[StagePrediction]] = []
+        for place, epoch in enumerate(epochs):
+            seen = work[place] if work is not None else self._seen(epoch)
+            try:
+                remembered = self._remembered(epoch, None if isinstance(seen, StagePrediction) else seen)
+            except Exception as error:
+                seen, remembered = self._failed(epoch, error), None
+            if isinstance(seen, StagePrediction):
+                state = None if remembered is None else remembered.state
+                answers.append(seen if state is None else replace(seen, memory=state))
+            elif several:
+                answers.append(self._threads(1).submit(self._whole, epoch, seen, remembered))
+            else:
+                answers.append(self._whole(epoch, seen, remembered))
+        return [one.result() if isinstance(one, Future) else one for one in answers]
 
-    def _whole(self, epoch: GridEpoch) -> StagePrediction:
-        mode = self._mode if epoch.final else Mode.HEAD
+    def _mode_of(self, epoch: GridEpoch) -> Mode:
+        return self._mode if epoch.final else Mode.HEAD
+
+    def _failed(self, epoch: GridEpoch, error: Exception) -> StagePrediction:
+        mode = self._mode_of(epoch)
+        return StagePrediction.unanswered(epoch, mode, Outcome.FAILED, error=_text(error))
+
+    def _seen(self, epoch: GridEpoch) -> SeenEpoch | StagePrediction:
+        """What the vision networks say of an epoch, or the prediction of one that cannot be looked at."""
         if not np.isfinite(epoch.x).any():
-            return StagePrediction.unanswered(epoch, mode, Outcome.GAP)
+            return StagePrediction.unanswered(epoch, self._mode_of(epoch), Outcome.GAP)
         try:
-            seen = self._pipeline.see([epoch])[0]
-            return self._reasoned(seen, mode, None)
+            return self._pipeline.see([epoch], self._mode_of(epoch))[0]
         except Exception as error:
-            return StagePrediction.unanswered(epoch, mode, Outcome.FAILED, error=_text(error))
+            return self._failed(epoch, error)
 
-    def _reasoned(self, seen: SeenEpoch, mode: Mode, due: float | None) -> StagePrediction:
+    def _remembered(self, epoch: GridEpoch, seen: SeenEpoch | None) -> Remembered | None:
+        """The epoch with its night in mind; only an epoch of the grid moves the night on."""
+        memory = self._pipeline.memory
+        if self._memory is None or memory is None:
+            return None
+        remembered = (
+            memory.pass_over(self._memory) if seen is None else self._pipeline.remember(seen, self._memory)
+        )
+        if epoch.final:
+            self._memory = remembered.state
+        return remembered
+
+    def _whole(self, epoch: GridEpoch, seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
+        try:
+            return self._reasoned(seen, self._mode_of(epoch), None, remembered)
+        except Exception as error:
+            failed = self._failed(epoch, error)
+            return failed if remembered is None else replace(failed, memory=remembered.state)
+
+    def _reasoned(
+        self, seen: SeenEpoch, mode: Mode, due: float | None, remembered: Remembered | None
+    ) -> StagePrediction:
         index, on_text = seen.row.index, self._on_text
         self._cancelled.clear()
         return self._pipeline.answer(
@@ -133,33 +180,37 @@ class Answerer:
             on_text=None if on_text is None else lambda text: on_text(index, text),
             stop=stop_when(lambda: self._given_up or self._cancelled.is_set(), due),
             stage_first=due is not None,
+            remembered=remembered,
         )
 
     def _in_time(self, epoch: GridEpoch, arrived: float) -> StagePrediction | None:
         """The provisional answer to an epoch, if there is one; a final one is put among the pending."""
         assert self._deadline_s is not None
-        due, mode = arrived + self._deadline_s, self._mode if epoch.final else Mode.HEAD
-        made: StagePrediction | None = None
-        seen: SeenEpoch | None = None
+        due, mode = arrived + self._deadline_s, self._mode_of(epoch)
+        seen: SeenEpoch | StagePrediction
+        if perf_counter() >= due and np.isfinite(epoch.x).any():
+            seen = StagePrediction.unanswered(epoch, mode, Outcome.LATE)
+        else:
+            seen = self._seen(epoch)
         try:
-            if not np.isfinite(epoch.x).any():
-                made = StagePrediction.unanswered(epoch, mode, Outcome.GAP)
-            elif perf_counter() >= due:
-                made = StagePrediction.unanswered(epoch, mode, Outcome.LATE)
+            remembered = self._remembered(epoch, None if isinstance(seen, StagePrediction) else seen)
+            if isinstance(seen, StagePrediction):
+                made = seen if remembered is None else replace(seen, memory=remembered.state)
             else:
-                seen = self._pipeline.see([epoch])[0]
-                made = self._pipeline.answer(seen, Mode.HEAD)
+                made = self._pipeline.answer(seen, Mode.HEAD, remembered=remembered)
                 if perf_counter() >= due:
                     made = replace(made, outcome=Outcome.LATE, mode=mode)
         except Exception as error:
-            made = StagePrediction.unanswered(epoch, mode, Outcome.FAILED, error=_text(error))
+            made, remembered = self._failed(epoch, error), None
         if not epoch.final:
             return made
-        if seen is None or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
-            self._pending.append(_Pending(epoch, arrived, due, None, None, made))
+        unseen = isinstance(seen, StagePrediction)
+        if unseen or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
+            self._pending.append(_Pending(epoch, arrived, due, None, None, None, made))
             return None
-        work = self._threads(1).submit(self._reasoned, seen, mode, due)
-        self._pending.append(_Pending(epoch, arrived, due, work, seen, None))
+        assert not isinstance(seen, StagePrediction)
+        work = self._threads(1).submit(self._reasoned, seen, mode, due, remembered)
+        self._pending.append(_Pending(epoch, arrived, due, work, seen, remembered, None))
         return replace(made, provisional=True)
 
     def _await(self, pending: _Pending) -> None:
@@ -174,7 +225,9 @@ class Answerer:
         assert pending.seen is not None
         if not pending.work.done():
             pending.work.cancel()
-            return self._pipeline.answer(pending.seen, self._mode, stop=lambda: Finish.DEADLINE)
+            return self._pipeline.answer(
+                pending.seen, self._mode, stop=lambda: Finish.DEADLINE, remembered=pending.remembered
+            )
         try:
             return pending.work.result()
         except Exception as error:
