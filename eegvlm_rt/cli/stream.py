@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     earlier = earlier_night(args.journal, resume=args.resume)
     with ExitStack() as stack:
         chunk_s = min(1.0, _CHUNK_S * spec.speed)
-        source = open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout, chunk_s=chunk_s)
+        source = open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout_s, chunk_s=chunk_s)
         stack.callback(source.close)
         stager = load_stager(
             args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
@@ -86,7 +86,7 @@ class _StreamedNight:
         self._args, self._source = args, source
         self._outlet: Outlet | None = None
         self.warnings: list[str] = []
-        deadline = args.deadline
+        deadline = args.deadline_s
         if deadline is None and isinstance(source, LiveSource):
             deadline = LIVE_DEADLINE_S
         facts = _facts(args, source, stager, deadline)
@@ -106,11 +106,11 @@ class _StreamedNight:
             channel=source.channel,
             options=StreamOptions(
                 deadline_s=deadline,
-                hop_s=args.hop,
+                hop_s=args.hop_s,
                 lights_off_s=lights_off,
                 smooth="causal" if args.smooth else None,
-                lag_warning_s=args.lag_warning,
-                tolerance_s=args.tolerance,
+                lag_warning_s=args.lag_warning_s,
+                tolerance_s=args.tolerance_s,
             ),
             journal=self.journal,
             resume=resumed,
@@ -170,7 +170,9 @@ class _StreamedNight:
         if self._args.json:
             return JsonLines()
         if sys.stdout.isatty() and not self._args.plain:
-            screen = Screen(lambda: self.stream.night, lambda: self.stream.position_s, self._args.lag_warning)
+            screen = Screen(
+                lambda: self.stream.night, lambda: self.stream.position_s, self._args.lag_warning_s
+            )
             if screen.usable:
                 return screen
         return Lines()
@@ -214,7 +216,7 @@ def _facts(
         "bundle_digest": stager.bundle.digest,
         "mode": args.mode,
         "deadline_s": deadline,
-        "hop_s": args.hop,
+        "hop_s": args.hop_s,
         "smooth": args.smooth,
         "lights_off": args.lights_off,
         "recording_start": None if start is None else start.isoformat(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from .chunk import QUIET_S, Chunk, SourceEvent, SourceEventKind
 from .edf import Recording
 from .edf_channel import ChannelReader
 from .mne import from_raw, is_raw
+from .remark import warn_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,14 +113,9 @@ class EdfSource(_FiniteSource):
         self._reader = ChannelReader(path, channel, unit=unit)
         header, signal = self._reader.header, self._reader.signal
         self.name = f"edf:{header.path.name}"
-        self.sfreq, self.channel, self.start = signal.sfreq, signal.label, header.start
-        if header.plus and self.start is not None:
-            try:
-                next(self._reader.blocks(header.record_s))
-            except BaseException:
-                self.close()
-                raise
-            self.start += timedelta(seconds=self._reader.first_s)
+        self.sfreq, self.channel, self.start = signal.sfreq, signal.label, self._reader.start
+        self.remarks = self._reader.remarks
+        warn_of(header.path.name, self.remarks)
 
     @property
     def duration_s(self) -> float:

@@ -31,6 +31,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+_EXTRAS = {
+    "lora": ("peft", "bitsandbytes", "gguf"),
+    "peers": ("gssc", "yasa", "mne"),
+    "viz": ("matplotlib",),
+    "export": ("onnx", "onnxscript"),
+}
+
+
+def install(extra: str) -> str:
+    """How an optional part is installed."""
+    return f"pip install 'eegvlm-rt[{extra}]'"
+
+
 def _usage() -> str:
     lines = [f"  {name:<18}{what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(["usage: python -m eegvlm_train COMMAND ...", "", *lines])
@@ -50,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
         return run(rest) or 0
     except ModuleNotFoundError as error:
-        extra = "lora" if error.name in ("peft", "bitsandbytes", "gguf") else "train"
-        print(f"{error.name}: not installed; pip install 'eegvlm-rt[{extra}]'", file=sys.stderr)
+        package = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, names in _EXTRAS.items() if package in names), "train")
+        print(f"{package}: not installed; {install(extra)}", file=sys.stderr)
         return 2
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)

@@ -17,10 +17,12 @@ from eegvlm_train.model import EegVlmConfig, preset
 from eegvlm_train.model.initialization import fan_in_initialize
 from eegvlm_train.model.modeling import VisualEnhancementModule
 from eegvlm_train.model.processing import EegVlmProcessor
+from eegvlm_train.outputs import add_overwrite
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
+from eegvlm_rt.files import claim_folder
 from eegvlm_rt.prompt import PromptSpec
 
 from .adapters import Adapter
@@ -204,8 +206,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clip", type=Path, help="CLIP, where the folder has no vision tower")
     parser.add_argument("--enhancement", type=Path, help="ConvNeXt or ResNet for the enhancement module")
     parser.add_argument("--adapter", type=Path, help="LoRA adapter to merge")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
     try:
+        inputs = [args.source, args.clip, args.enhancement, args.adapter]
+        claim_folder(args.out, "import", inputs=inputs, overwrite=args.overwrite)
         drawn = import_checkpoint(
             args.source, args.out, clip=args.clip, enhancement=args.enhancement, adapter=args.adapter
         )

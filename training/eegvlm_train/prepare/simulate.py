@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eegvlm_rt.files import claim_folder
 from eegvlm_rt.signal.conditioning import condition_epochs, condition_recording
 from eegvlm_rt.simulator import simulate_night
 
 from ..data.night_files import UV_PER_LSB, night_path, save_npz
+from ..outputs import add_overwrite
 
 __all__ = ["main", "write_night"]
 
@@ -70,8 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--hours", type=float, default=7.5)
     parser.add_argument("--workers", type=int, default=2)
+    add_overwrite(parser)
     args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
+    claim_folder(args.out, "simulate", overwrite=args.overwrite)
     seeds = range(args.first_seed, args.first_seed + args.nights)
     work = partial(write_night, folder=args.out, hours=args.hours)
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
