@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..bundle import find_bundle
 from ..errors import EegVlmError
+from ..files import check_outputs
 from ..night import Night
-from ..night_files import make_folder
+from ..night_files import make_folder, night_paths
 from ..signal.units import EPOCH_S
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
@@ -24,7 +25,7 @@ from .live_screen import Screen
 from .stage import formats_of
 from .staging import load_stager
 from .stream_end import Ending
-from .stream_output import JsonLines, Lines, Told
+from .stream_output import JsonLines, Lines, Told, event_words
 from .stream_start import begin_journal, earlier_night, lights_off_s, night_start
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from ..journal import Journal
     from ..prediction import StagePrediction
+    from ..sources import SourceSpec
+    from ..sources.remark import Remark
     from ..stager import Stager
     from ..streaming import StreamEvent, StreamingStager
     from .stream_output import Outlet
@@ -51,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
     """
     logging.getLogger("eegvlm_rt").addHandler(logging.NullHandler())
     formats = formats_of(args)
-    folder = None if args.out is None else make_folder(args.out)
     spec = parse_source(args.source)
+    _check_targets(args, spec, formats)
+    folder = None if args.out is None else make_folder(args.out)
     earlier = earlier_night(args.journal, resume=args.resume)
     with ExitStack() as stack:
         chunk_s = min(1.0, _CHUNK_S * spec.speed)
@@ -65,11 +69,29 @@ def run(args: argparse.Namespace) -> int:
         ended, status = night.stream_to_its_end()
     ending = Ending(night.told, night.stream.night, night.journal, ended, night.warnings)
     if folder is not None:
-        ending.leave_files(folder, formats)
+        ending.leave_files(folder, formats, overwrite=args.overwrite)
     if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
         status = status or LOST
     ending.tell(night.outlet, status, as_json=args.json)
     return status
+
+
+def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[str, ...]) -> None:
+    """Raises OutputError, before the night begins, where its files or its journal would replace an input, one
+    another, or what a person made.
+    """
+    source = spec.target if spec.kind == "edf" else None
+    inputs = [source, args.trusted_keys, find_bundle(args.bundle)]
+    if args.journal is not None:
+        # A journal that is there is resumed or refused, never replaced.
+        check_outputs([args.journal], inputs=inputs, overwrite=True)
+    if args.out is not None:
+        paths = night_paths(args.out, formats, record="night.json")
+        check_outputs(paths, inputs=[*inputs, args.journal], overwrite=args.overwrite)
+
+
+def _remarks(source: ReplaySource | LiveSource) -> tuple[Remark, ...]:
+    return source.remarks if isinstance(source, ReplaySource) else ()
 
 
 class _StreamedNight:
@@ -85,7 +107,7 @@ class _StreamedNight:
     ) -> None:
         self._args, self._source = args, source
         self._outlet: Outlet | None = None
-        self.warnings: list[str] = []
+        self.warnings: list[str] = [f"recording: {remark.text}" for remark in _remarks(source)]
         deadline = args.deadline_s
         if deadline is None and isinstance(source, LiveSource):
             deadline = LIVE_DEADLINE_S
@@ -161,8 +183,7 @@ class _StreamedNight:
 
     def _event(self, event: StreamEvent) -> None:
         if event.kind is StreamEventKind.UNIT:
-            event = replace(event, detail=event.detail.replace("pass unit='", "pass --unit '"))
-            self.warnings.append(f"{event.kind}: {event.detail}")
+            self.warnings.append(event_words(event))
         if self._outlet is not None:
             self._outlet.event(event)
 

@@ -79,14 +79,14 @@ def write_picture(
     stream = io.BytesIO()
     # The same night gives the same bytes: no date, ids from a fixed salt, text that stays text.
     fixed: dict[Any, Any] = {"svg.hashsalt": "eegvlm-rt", "svg.fonttype": "none"}
-    metadata: dict[str, Any] = {
+    by_suffix: dict[str, dict[str, Any]] = {
         ".png": {"Software": SEAL},
         ".svg": {"Date": None, "Description": SEAL},
         ".pdf": {"CreationDate": None, "Subject": SEAL},
-    }[suffix]
+    }
     with warnings.catch_warnings(), mpl.rc_context(fixed):
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=metadata)
+        figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=by_suffix[suffix])
     return write_file(path, stream.getvalue(), overwrite=overwrite)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .chunk import ChunkSource
+    from .remark import Remark
 
 __all__ = ["EdfSource", "RecordingSource", "ReplaySource", "replay"]
 
@@ -168,6 +169,7 @@ class ReplaySource:
         self.name, self.sfreq, self.channel = source.name, source.sfreq, source.channel
         self.start: datetime | None = getattr(source, "start", None)
         self.duration_s: float | None = getattr(source, "duration_s", None)
+        self.remarks: tuple[Remark, ...] = getattr(source, "remarks", ())
         self._origin: tuple[float, float] | None = None
         self._stopped = False
 
