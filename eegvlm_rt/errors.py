@@ -41,7 +41,10 @@ class EegVlmError(Exception):
 
     def __str__(self) -> str:
         value = self.value
-        shown = value if isinstance(value, str) and 0 < len(value) <= _WHOLE else _SHORT.repr(value)
+        if isinstance(value, str) and len(value) <= _WHOLE:
+            shown = value if value and value.isprintable() else repr(value)
+        else:
+            shown = _SHORT.repr(value)
         return f"{self.field}: {shown}; {self.cure}"
 
 

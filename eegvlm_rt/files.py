@@ -68,11 +68,7 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
     target = Path(path)
     try:
         place = target.resolve()
-        if place.exists() and not place.is_file():
-            what = "a folder" if place.is_dir() else "not a regular file"
-            raise RecordingError(
-                "path", str(target), f"this is {what}; name a file to write", path=str(target)
-            )
+        _check_regular(place, target)
         content = sealed(data)
         if not overwrite and not (_replaceable(place, is_ours) or _begins_with(content, place)):
             raise _not_ours(target)
@@ -108,7 +104,7 @@ def check_outputs(
     never one of them, nor in one of the folders, whatever name, link or case it is written with. Two targets
     must not be one file. `own` says which files are ours; None is `is_ours`.
 
-    Raises OutputError.
+    Raises OutputError, and RecordingError for a folder, device or pipe.
     """
     sources = [Path(source) for source in inputs if source is not None]
     earlier: list[Path] = []
@@ -121,6 +117,7 @@ def check_outputs(
         if any(_same(target, other) for other in earlier):
             raise OutputError("output", str(target), "two results would be one file; name another")
         earlier.append(target)
+        _check_regular(target, target)
         if not overwrite and not _replaceable(target, own or is_ours):
             raise _not_ours(target)
 
@@ -200,6 +197,13 @@ def _not_ours(target: Path) -> OutputError:
         "is there already, and eegvlm-rt did not write it or it was changed since; write elsewhere, or add "
     )
     return OutputError("output", str(target), f"{cure}--overwrite (in Python overwrite=True)")
+
+
+def _check_regular(place: Path, target: Path) -> None:
+    """Raises RecordingError for what is there and no file: renaming would replace it."""
+    if place.exists() and not place.is_file():
+        what = "a folder" if place.is_dir() else "not a regular file"
+        raise RecordingError("path", str(target), f"this is {what}; name a file to write", path=str(target))
 
 
 def _replaceable(place: Path, own: Callable[[Path], bool]) -> bool:

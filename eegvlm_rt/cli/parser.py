@@ -155,6 +155,7 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     command.add_argument(
         "--out", default="demo-night", metavar="DIR", help="folder of the results (default: demo-night)"
     )
+    command.set_defaults(smooth=None)
     _overwrite_option(command)
     _model_options(command, reasons="default: few of each stage")
 
@@ -177,6 +178,11 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         type=float,
         metavar="S",
         help="the recording begins so many seconds after that hypnogram (default: by their clocks)",
+    )
+    command.add_argument(
+        "--smooth",
+        choices=("causal", "viterbi"),
+        help="stages given the course of the night: of the epochs so far, or of all, which come at the end",
     )
     _unit_option(command)
     _overwrite_option(command)
@@ -208,7 +214,13 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="TIME",
         help="epoch 1 begins then: 22:30, or +90 s from now (default: first sample)",
     )
-    add("--smooth", action="store_true", help="stages given the course of the night so far")
+    add(
+        "--smooth",
+        nargs="?",
+        const="causal",
+        choices=("causal",),
+        help="stages given the course of the night so far",
+    )
     add("--journal", metavar="FILE", help="write everything to this journal, fsync per epoch")
     add("--resume", action="store_true", help="resume the night in the journal, if there is one")
     add(

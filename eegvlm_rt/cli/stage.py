@@ -96,7 +96,12 @@ def stage_file(
     _title(console, recording, stager.bundle.manifest.model_id, args.mode)
     console.print(header(console.width))
     night = stage_recording(
-        stager, recording, args.mode, lambda p: console.print(row(p, recording.start, console.width)), console
+        stager,
+        recording,
+        args.mode,
+        lambda p: console.print(row(p, recording.start, console.width)),
+        console,
+        smooth=args.smooth,
     )
     if not night.predictions:
         console.print("\nInterrupted before the first epoch; nothing was written.")
@@ -151,7 +156,13 @@ def _json(args: argparse.Namespace, recording: Recording, truth: Truth | None, f
     stager = load_stager(
         args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
     )
-    night = stage_recording(stager, recording, args.mode, lambda p: _line({"type": "epoch", **p.to_dict()}))
+    night = stage_recording(
+        stager,
+        recording,
+        args.mode,
+        lambda p: _line({"type": "epoch", **p.to_dict()}),
+        smooth=args.smooth,
+    )
     reference = found = None
     if night.predictions:
         hypnogram = night.hypnogram

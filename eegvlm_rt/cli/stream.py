@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[str, ...]) -> None:
-    """Raises OutputError, before the night begins, where its files or its journal would replace an input, one
-    another, or what a person made.
+    """Raises OutputError, before the night begins, where its files or its journal would replace an input or
+    one another. What a person put into the folder stops no night: the files then go beside it (`Ending`).
     """
     source = spec.target if spec.kind == "edf" else None
     inputs = [source, args.trusted_keys, find_bundle(args.bundle)]
@@ -87,7 +87,7 @@ def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[st
         check_outputs([args.journal], inputs=inputs, overwrite=True)
     if args.out is not None:
         paths = night_paths(args.out, formats, record="night.json")
-        check_outputs(paths, inputs=[*inputs, args.journal], overwrite=args.overwrite)
+        check_outputs(paths, inputs=[*inputs, args.journal], overwrite=True)
 
 
 def _remarks(source: ReplaySource | LiveSource) -> tuple[Remark, ...]:
@@ -130,7 +130,7 @@ class _StreamedNight:
                 deadline_s=deadline,
                 hop_s=args.hop_s,
                 lights_off_s=lights_off,
-                smooth="causal" if args.smooth else None,
+                smooth=args.smooth,
                 lag_warning_s=args.lag_warning_s,
                 tolerance_s=args.tolerance_s,
             ),
@@ -238,7 +238,7 @@ def _facts(
         "mode": args.mode,
         "deadline_s": deadline,
         "hop_s": args.hop_s,
-        "smooth": args.smooth,
+        "smooth": args.smooth is not None,
         "lights_off": args.lights_off,
         "recording_start": None if start is None else start.isoformat(),
         "utc_offset_s": time.localtime().tm_gmtoff,

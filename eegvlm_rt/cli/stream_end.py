@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from .. import __version__
-from ..errors import EegVlmError, OutputError
+from ..errors import EegVlmError, OutputError, RecordingError
 from ..files import SEAL, check_outputs, file_digests, free_name, write_file
 from ..night_files import night_paths, night_writers
 from .console import NOTICE, note, out, plain, report_error
@@ -53,14 +53,14 @@ class Ending:
 
     def leave_files(self, folder: Path, formats: Sequence[str], *, overwrite: bool = False) -> None:
         """Write hypnogram.edf, hypnogram.csv, the further forms, the picture and night.json; what cannot be
-        written keeps nothing else from being. Where somebody put a file into the folder during the night,
-        they all go into a new folder in it.
+        written keeps nothing else from being. Where a file is in the way that is not ours, they all go into a
+        new folder beside it.
         """
         if not len(self._hypnogram):
             return
         try:
             check_outputs(night_paths(folder, formats, record=_RECORD), overwrite=overwrite)
-        except OutputError as error:
+        except (OutputError, RecordingError) as error:
             self.warnings = (*self.warnings, str(error))
             folder = free_name(folder / "night")
             with suppress(OSError):

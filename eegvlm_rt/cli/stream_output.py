@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..streaming import StreamEvent
 
-__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "event_words"]
+__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "event_words", "once"]
 
 CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP)
 
@@ -160,8 +160,13 @@ class Lines(_Writer):
 
 
 def event_words(event: StreamEvent) -> str:
-    """An event in words: its kind, said once, and what happened."""
-    return f"{event.kind}: {plain(event.detail.removeprefix(f'{event.kind}: '))}"
+    """An event in words: its kind, and what happened."""
+    return once(str(event.kind), event.detail)
+
+
+def once(name: str, text: str) -> str:
+    """ "NAME: TEXT", also where the text begins with its name already, as errors do."""
+    return f"{name}: {plain(text.removeprefix(f'{name}: '))}"
 
 
 def event_text(event: StreamEvent) -> Text:

@@ -64,7 +64,8 @@ class Table:
 
     def lacks(self, name: str) -> NoReturn:
         """Raise the RecordingError for a column that is missing."""
-        listed = ", ".join(self.columns)[:160] or "none"
+        names = ", ".join(self.columns)[:160] or "none"
+        listed = "".join(character if character.isprintable() else "\ufffd" for character in names)
         cure = f"it has no column {name}; its columns (tabs between) are: {listed}"
         raise RecordingError("file", self.path.name, cure, path=str(self.path))
 

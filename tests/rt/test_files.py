@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eegvlm_rt.errors import OutputError
-from eegvlm_rt.files import SEAL, check_outputs, free_name, is_ours, sealed, write_file
+from eegvlm_rt.errors import OutputError, RecordingError
+from eegvlm_rt.files import SEAL, check_outputs, claim_folder, free_name, is_ours, sealed, write_file
 from eegvlm_rt.hypnogram import FORMATS, Hypnogram, plot, write_format
 from eegvlm_rt.simulator import simulate_night, write_edf
 
@@ -29,7 +29,7 @@ TABLES = ("csv", "edfbrowser")
 
 
 def picture(hypnogram: Hypnogram, path: Path, *, overwrite: bool = False) -> Path:
-    return plot.write_png(hypnogram, path, overwrite=overwrite)
+    return plot.write_picture(hypnogram, path, overwrite=overwrite)
 
 
 @pytest.mark.parametrize("name", SEALED)
@@ -160,7 +160,7 @@ def test_a_simulated_night_is_ours(tmp_path):
         write_edf(simulate_night(1, hours=0.1), path)
 
 
-# --- inputs ------------------------------------------------------------------------------------------
+# --- inputs ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -248,7 +248,38 @@ def test_a_free_name_is_found(tmp_path):
     assert free_name(tmp_path / "h.edf") == tmp_path / "h (3).edf"
 
 
-# --- the seal ----------------------------------------------------------------------------------------
+# --- folders of results ---------------------------------------------------------------------------
+
+
+def test_a_folder_of_results_is_filled_again_by_its_mark(tmp_path):
+    folder = claim_folder(tmp_path / "run", "train-vision")
+    (folder / "state.pt").write_bytes(b"x")
+    assert claim_folder(folder, "train-vision") == folder
+    assert is_ours(folder / "eegvlm-rt.json")
+    (folder / "eegvlm-rt.json").write_text("{}")
+    with pytest.raises(OutputError, match="holds files that eegvlm-rt did not write"):
+        claim_folder(folder, "train-vision")
+    claim_folder(folder, "train-vision", overwrite=True)
+    claim_folder(folder, "train-vision")
+
+
+def test_a_folder_that_is_an_input_is_never_one_of_results(tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "alias").symlink_to(tmp_path / "base")
+    for name in ("base", "alias", "base/../alias"):
+        with pytest.raises(OutputError, match="this is the input"):
+            claim_folder(tmp_path / name, "merge", inputs=[None, tmp_path / "base"], overwrite=True)
+    assert list((tmp_path / "base").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for name in ("file", "file/run"):
+        with pytest.raises(RecordingError, match="cannot be made"):
+            claim_folder(tmp_path / name, "merge")
+
+
+# --- the seal -------------------------------------------------------------------------------------
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

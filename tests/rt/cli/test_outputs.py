@@ -63,7 +63,7 @@ def refused(capsys, folder: Path, *argv: object) -> str:
     return err
 
 
-# --- stage --------------------------------------------------------------------------------------------------
+# --- stage ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
@@ -135,7 +135,7 @@ def test_nothing_is_written_into_a_bundle(capsys, night, models):
     assert "lies in the input" in err
 
 
-# --- the other commands -------------------------------------------------------------------------------------
+# --- the other commands ---------------------------------------------------------------------------
 
 
 def test_a_journal_is_exported_onto_no_recording_and_not_onto_itself(capsys, tmp_path, night, journal):
@@ -168,7 +168,7 @@ def test_a_bundle_is_packed_onto_no_recording_and_not_into_itself(capsys, tmp_pa
     assert cli(capsys, "bundle", "pack", "nano", night, "--overwrite")[0] == 0
 
 
-def test_an_archive_is_not_unpacked_over_itself(capsys, tmp_path, models):
+def test_an_archive_is_not_unpacked_over_itself(capsys, tmp_path):
     assert cli(capsys, "bundle", "pack", "nano", "nano.tar")[0] == 0
     assert cli(capsys, "bundle", "unpack", "nano.tar", "out")[0] == 0
     (tmp_path / "nano.tar").rename(tmp_path / "out" / "nano.tar")
@@ -187,7 +187,7 @@ def test_a_demo_keeps_what_is_in_its_folder(capsys, tmp_path):
         assert (status, err) == (0, "")
 
 
-# --- stream -------------------------------------------------------------------------------------------------
+# --- stream ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
@@ -203,11 +203,15 @@ def test_a_stream_replaces_neither_its_source_nor_its_journal(capsys, tmp_path, 
     assert "is the input" in refused(capsys, tmp_path, *command(recording, "--out", tmp_path))
 
 
-def test_a_stream_refuses_before_the_night_what_it_could_not_write_after_it(capsys, tmp_path, night):
+def test_what_a_person_put_into_the_folder_stops_no_night(capsys, tmp_path, night):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "night.json").write_text("{}")
-    assert "night.json" in refused(capsys, out, "stream", "--source", f"edf:{night}@max", *HEAD, "--out", out)
+    (out / "night.json").write_text("corrected by hand")
+    for number in (2, 3):
+        status, _, _ = cli(capsys, "stream", "--source", f"edf:{night}@max", *HEAD, "--out", out)
+        assert status == 0
+        assert len(read_edf(out / f"night ({number})" / "hypnogram.edf")) == 3
+    assert contents(out) == {"night.json": b"corrected by hand"}
 
 
 def test_a_streamed_night_goes_beside_a_file_that_came_meanwhile(capsys, tmp_path, night, monkeypatch):

@@ -1,4 +1,4 @@
-"""eegvlm-rt stage on files as they really are: the night is staged, and what is left out or guessed is said."""
+"""eegvlm-rt stage on files as they are: the night is staged, and what is left out or guessed is said."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_unit_that_cannot_be_read_can_be_said(capsys, tmp_path):
     assert cli(capsys, "render", path, "--unit", "uV", "-o", tmp_path / "e.png")[0] == 0
 
 
-# --- truth --------------------------------------------------------------------------------------------------
+# --- truth ----------------------------------------------------------------------------------------
 
 
 def truth(tmp_path, start: datetime | None) -> Path:
@@ -146,12 +146,18 @@ def test_a_stage_that_is_left_out_of_the_truth_is_said(capsys, tmp_path):
     assert "1 entries are no annotation and are left out" in err
 
 
-# --- names of options ---------------------------------------------------------------------------------------
+# --- names of options -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("old", "value"),
-    [("--deadline", "3"), ("--hop", "5"), ("--timeout", "2"), ("--lag-warning", "9"), ("--tolerance", "0.05")],
+    [
+        ("--deadline", "3"),
+        ("--hop", "5"),
+        ("--timeout", "2"),
+        ("--lag-warning", "9"),
+        ("--tolerance", "0.05"),
+    ],
 )
 def test_an_option_under_its_old_name_works_and_names_the_new_one(capsys, tmp_path, old, value):
     path = save_recording(tmp_path / "n.edf")
@@ -166,7 +172,7 @@ def test_an_option_under_its_old_name_works_and_names_the_new_one(capsys, tmp_pa
 
 def test_render_takes_its_file_by_the_name_that_other_commands_use(capsys, tmp_path):
     path = save_recording(tmp_path / "n.edf")
-    assert cli(capsys, "render", path, "--out", tmp_path / "a.png") [2] == ""
+    assert cli(capsys, "render", path, "--out", tmp_path / "a.png")[2] == ""
     status, _, err = cli(capsys, "render", path, "--output", tmp_path / "b.png")
     assert (status, err) == (0, "eegvlm-rt: --output goes in the next release: use --out\n")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
