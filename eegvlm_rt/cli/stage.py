@@ -102,6 +102,7 @@ def stage_file(
         lambda p: console.print(row(p, recording.start, console.width)),
         console,
         smooth=args.smooth,
+        memory=not args.no_memory,
     )
     if not night.predictions:
         console.print("\nInterrupted before the first epoch; nothing was written.")
@@ -162,6 +163,7 @@ def _json(args: argparse.Namespace, recording: Recording, truth: Truth | None, f
         args.mode,
         lambda p: _line({"type": "epoch", **p.to_dict()}),
         smooth=args.smooth,
+        memory=not args.no_memory,
     )
     reference = found = None
     if night.predictions:

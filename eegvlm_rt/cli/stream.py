@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..bundle import find_bundle
-from ..errors import EegVlmError
+from ..errors import EegVlmError, SourceAbsentError
 from ..files import check_outputs
 from ..night import Night
 from ..night_files import make_folder, night_paths
@@ -21,6 +21,7 @@ from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
 from ..stream_options import StreamOptions
 from ..streaming import StreamEventKind
+from .console import report_error
 from .live_screen import Screen
 from .stage import formats_of
 from .staging import load_stager
@@ -43,14 +44,15 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-DONE, CLOSED_PIPE, LOST, SOURCE_FAILED, AT_ONCE = 0, 1, 5, 6, 130
+DONE, CLOSED_PIPE, LOST, SOURCE_FAILED, NOT_YET, AT_ONCE = 0, 1, 5, 6, 75, 130
 LIVE_DEADLINE_S = 20.0
 _CHUNK_S = 0.25
 
 
 def run(args: argparse.Namespace) -> int:
     """Stream one night. Status: 0 ended in order, 1 nobody reads and nothing is kept, 5 records or files were
-    lost, 6 the source failed for good, 130 stopped at once. Raises EegVlmError for what cannot begin.
+    lost, 6 the source failed for good, 75 the source is not there yet, 130 stopped at once. Raises
+    EegVlmError for what cannot begin.
     """
     logging.getLogger("eegvlm_rt").addHandler(logging.NullHandler())
     formats = formats_of(args)
@@ -60,7 +62,13 @@ def run(args: argparse.Namespace) -> int:
     earlier = earlier_night(args.journal, resume=args.resume)
     with ExitStack() as stack:
         chunk_s = min(1.0, _CHUNK_S * spec.speed)
-        source = open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout_s, chunk_s=chunk_s)
+        try:
+            source = _opened(args, spec, chunk_s)
+        except SourceAbsentError as error:
+            if args.wait_s is None:
+                raise
+            report_error(str(error))
+            return NOT_YET
         stack.callback(source.close)
         stager = load_stager(
             args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
@@ -92,6 +100,18 @@ def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[st
 
 def _remarks(source: ReplaySource | LiveSource) -> tuple[Remark, ...]:
     return source.remarks if isinstance(source, ReplaySource) else ()
+
+
+def _opened(args: argparse.Namespace, spec: SourceSpec, chunk_s: float) -> ReplaySource | LiveSource:
+    """The source; one that is not there is looked for again and again for as long as `--wait-s` says."""
+    until = time.monotonic() + (args.wait_s or 0.0)
+    while True:
+        try:
+            return open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout_s, chunk_s=chunk_s)
+        except SourceAbsentError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(min(1.0, max(0.0, until - time.monotonic())))
 
 
 class _StreamedNight:
@@ -130,6 +150,7 @@ class _StreamedNight:
                 deadline_s=deadline,
                 hop_s=args.hop_s,
                 lights_off_s=lights_off,
+                memory=not args.no_memory,
                 smooth=args.smooth,
                 lag_warning_s=args.lag_warning_s,
                 tolerance_s=args.tolerance_s,
@@ -238,6 +259,7 @@ def _facts(
         "mode": args.mode,
         "deadline_s": deadline,
         "hop_s": args.hop_s,
+        "memory": not args.no_memory,
         "smooth": args.smooth is not None,
         "lights_off": args.lights_off,
         "recording_start": None if start is None else start.isoformat(),

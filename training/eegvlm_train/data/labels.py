@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .night_files import labels_path
-from .nightset import NightSet, intended_rows, load_nights, teacher_rows
+from .nightset import NightSet, Opinions, intended_rows, load_nights, teacher_rows
 
 __all__ = ["load_split", "with_intended", "with_teacher"]
 
@@ -36,11 +37,15 @@ def with_intended(nights: NightSet, folder: Path) -> NightSet:
     """The same nights, each epoch labelled with the one stage its simulation intended. Raises ValueError for
     a night without such stages.
     """
-    rows = [intended_rows(folder / name) for name in nights.names]
-    return dataclasses.replace(nights, teacher=np.concatenate(rows))
+    opinions = [intended_rows(folder / name) for name in nights.names]
+    return _with(nights, opinions)
 
 
 def with_teacher(nights: NightSet, folder: Path) -> NightSet:
     """The same nights, labelled by the teachers."""
-    rows = [teacher_rows(folder / name) for name in nights.names]
-    return dataclasses.replace(nights, teacher=np.concatenate(rows))
+    return _with(nights, [teacher_rows(folder / name) for name in nights.names])
+
+
+def _with(nights: NightSet, opinions: Sequence[Opinions]) -> NightSet:
+    teacher, context = (np.concatenate(rows) for rows in zip(*opinions, strict=True))
+    return dataclasses.replace(nights, teacher=teacher, context=context)

@@ -26,20 +26,34 @@ __all__ = [
 ]
 
 Labels = Literal["teacher", "intended"]
+Opinions = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""(n_epochs, 5) probabilities twice: of each epoch alone, and in its night."""
+
 Split = Literal["train", "validation", "test", "all"]
 _NIGHT = re.compile(r"night-\d+\.npz")
 _VALIDATION_SHARE = 0.1
 
+EPOCH_OPINION = "gssc_epoch"
+"""The teacher's label that comes from the epoch alone; the consensus stands in where a night has none."""
+
+NIGHT_OPINION = "gssc_context"
+"""The label of the teacher who knows the night: of those tried, the one that also stages half an hour of a
+night, or a day awake, as well as a whole night."""
+
 
 @dataclass(frozen=True, slots=True)
 class NightSet:
-    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `teacher` float32 (n, 5), rows
-    sum to 1; `night` int32 (n,) index into `names`; `findings` or None.
+    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `night` int32 (n,) index into
+    `names`; `findings` or None.
+
+    Two opinions on each epoch, float32 (n, 5), rows sum to 1: `teacher` of who saw the epoch alone, which the
+    networks that see it alone learn from, and `context` of who knows its night, for the memory.
     """
 
     x: NDArray[np.int16]
     uv_per_lsb: float
     teacher: NDArray[np.float32]
+    context: NDArray[np.float32]
     night: NDArray[np.int32]
     names: tuple[str, ...]
     findings: FindingsTable | None
@@ -114,7 +128,7 @@ def load_nights(
         raise FileNotFoundError(
             f"{folder}: {len(missing)} nights unmeasured; run `eegvlm_train findings {folder}`"
         )
-    teacher = [read(path) for path in chosen]
+    teacher, context = zip(*(read(path) for path in chosen), strict=True)
     counts = [len(rows) for rows in teacher]
     x = np.empty((sum(counts), 3000), dtype=np.int16)
     tables, scale = [], set()
@@ -127,29 +141,42 @@ def load_nights(
             tables.append(read_findings(path))
     if len(scale) != 1:
         raise ValueError(f"{folder}: nights have different steps {sorted(scale)} µV")
-    probabilities = np.concatenate(teacher)
     return NightSet(
         x=x,
         uv_per_lsb=scale.pop(),
-        teacher=probabilities / probabilities.sum(axis=1, keepdims=True),
+        teacher=np.concatenate(teacher),
+        context=np.concatenate(context),
         night=np.repeat(np.arange(len(chosen), dtype=np.int32), counts),
         names=tuple(path.name for path in chosen),
         findings=FindingsTable.concatenate(tables) if with_findings else None,
     )
 
 
-def teacher_rows(night: Path) -> NDArray[np.float32]:
-    """(n_epochs, 5): the teachers' probabilities."""
+def teacher_rows(night: Path) -> Opinions:
+    """The teachers' opinion of each epoch alone, and in its night; where one is missing, their consensus."""
     with np.load(labels_path(night)) as file:
-        return np.asarray(file["teacher"], dtype=np.float32)
+        consensus = normalized(file["teacher"])
+        alone, night_long = (
+            normalized(file[name]) if name in file.files else consensus
+            for name in (EPOCH_OPINION, NIGHT_OPINION)
+        )
+        return alone, night_long
 
 
-def intended_rows(night: Path) -> NDArray[np.float32]:
-    """(n_epochs, 5): 1 for the stage that the simulation intended, or that a prepared night's scorer gave.
+def intended_rows(night: Path) -> Opinions:
+    """Twice the same, (n_epochs, 5): 1 for the stage that the simulation intended, or that the scorer of a
+    prepared night gave.
 
     Raises ValueError for a night without such stages."""
     with np.load(night) as file:
         stages = file["intended"] if "intended" in file else np.full(1, -1)
     if (stages < 0).any() or (stages > 4).any():
         raise ValueError(f"{night.name}: no intended stages; use labels=teacher")
-    return np.eye(5, dtype=np.float32)[stages]
+    rows = np.eye(5, dtype=np.float32)[stages]
+    return rows, rows
+
+
+def normalized(votes: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(n, 5) votes as float32 probabilities."""
+    wide = np.asarray(votes, dtype=np.float32)
+    return np.asarray(wide / wide.sum(axis=1, keepdims=True))
