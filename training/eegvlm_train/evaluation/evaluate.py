@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from eegvlm_rt.calibration import Smoothing
 from eegvlm_rt.calibration.temperature import temper
-from eegvlm_rt.files import check_outputs
+from eegvlm_rt.files import check_outputs, claim_folder
 from eegvlm_rt.findings import measure_batch
 from eegvlm_rt.prompt import Mode
 
@@ -183,6 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.out is not None:
         check_outputs([args.out], inputs=args.model.glob("*"), overwrite=args.overwrite)
+    if args.plots is not None:
+        claim_folder(args.plots, "evaluate", inputs=[args.model], overwrite=args.overwrite)
     if args.threads is not None:
         import torch
 
