@@ -31,6 +31,9 @@ from .journal.export import json_lines
 from .night_files import make_folder, night_writers, write_night_picture
 from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
 from .prediction_json import prediction_from_dict
+from .report import review_of, write_report
+from .report.choose import MOST
+from .sources import read_channel
 from .stages import STAGES
 
 if TYPE_CHECKING:
@@ -325,10 +328,37 @@ class Night:
         """Write the night's picture, .png, .svg or .pdf, `size` in pixels; needs matplotlib.
 
         Raises:
-            InputError: another suffix or size, an empty night, no matplotlib. RecordingError: the file cannot
-            be written.
+            InputError: another suffix or size, an empty night, no matplotlib. RecordingError: the file
+            cannot be written.
         """
         return write_night_picture(self, path, size=size)
+
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        review: Hypnogram | str | PathLike[str] | None = None,
+        reviewer: str = "not named",
+        signal: Recording | str | PathLike[str] | None = None,
+        epochs: int = MOST,
+    ) -> Path:
+        """Write the report of the night, .html or .pdf; needs the packages of the extra `report`.
+
+        Args:
+            path: the file to write.
+            review: a person's stages, a hypnogram or an EDF+ file: the draft becomes a reviewed night.
+            reviewer: who gave them.
+            signal: the recording, or its path, where the night does not know it (a journal): for spectrogram
+                and traces.
+            epochs: how many epochs to look at first.
+
+        Raises:
+            InputError: an empty night, another suffix, stages or a signal of another time, a missing
+            package. RecordingError: a file that cannot be read or written.
+        """
+        recording = read_channel(signal, self.info.channel) if isinstance(signal, str | PathLike) else signal
+        merged = None if review is None else review_of(self, review, reviewer=reviewer)
+        return write_report(self, path, review=merged, signal=recording, epochs=epochs)
 
     def latest(self, count: int) -> tuple[int, tuple[Stage | None, ...]]:
         """Number of the first of the latest `count` epochs so far, and their stages."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .findings import Findings, Rhythm, Span
-from .measure import measure, measure_batch
+from .measure import measure, measure_batch, slow_wave_spans
 
-__all__ = ["Findings", "Rhythm", "Span", "measure", "measure_batch"]
+__all__ = ["Findings", "Rhythm", "Span", "measure", "measure_batch", "slow_wave_spans"]
