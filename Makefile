@@ -31,7 +31,7 @@ tensorrt-check: $(VENV)/.test
 	$(PIP) install --quiet 'tensorrt-rtx>=1.7' 'cuda-python>=12.6'
 	$(PIP) download --quiet --no-deps --dest build/tensorrt 'tensorrt-cu12-bindings==10.*' 'tensorrt-cu13-bindings==11.*'
 	EEGVLM_TENSORRT_BINDINGS=build/tensorrt $(BIN)/python -m pytest \
-		tests/export/test_tensorrt.py tests/rt/test_tensorrt_build.py tests/rt/test_tensorrt_names.py tests/rt/test_cuda.py
+		tests/export/graphs/test_tensorrt.py tests/rt/tensorrt/test_build.py tests/rt/tensorrt/test_names.py tests/rt/tensorrt/test_cuda.py
 
 # The kernel under sanitizers, valgrind, a fuzzer and many compilers: kernel-address, kernel-valgrind,
 # kernel-threads, kernel-fuzz, kernel-digests. What each needs stands in the script.

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from eegvlm_rt.render import RenderSpec
+    from eegvlm_rt.rendering.renderer import RenderSpec
 
 __all__ = ["CUTS", "exact_columns", "psnr_db", "signal_uv"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from eegvlm_rt.render import RenderSpec
+    from eegvlm_rt.rendering.renderer import RenderSpec
 
 __all__ = ["Matplotlib", "OpenCV", "best_normalizer", "memset"]
 

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from eegvlm_export.build import Exported, export_bundle
-from eegvlm_export.epochs import SIMULATED, load_epochs
+from eegvlm_export.quantize.epochs import SIMULATED, load_epochs
 from eegvlm_export.recipe import Recipe, load_recipe
 from rich.console import Console
 from rich.table import Table
 
 from eegvlm_rt.backends import load_language_model, load_tower
 from eegvlm_rt.errors import EegVlmError
-from eegvlm_rt.preprocess import Preprocessing
-from eegvlm_rt.render import RenderSpec, render_batch
+from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
+from eegvlm_rt.signal.conditioning import Preprocessing
 
 from ._common import bundle_facts, environment, percentiles, write_json
 

@@ -22,10 +22,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from eegvlm_rt.render import RENDERER_VERSION, RenderSpec, build_config, render
-from eegvlm_rt.render_buffers import PicturePool, aligned_pictures
-from eegvlm_rt.render_spec import dtype_of
-from eegvlm_rt.render_sweep import Sweep
+from eegvlm_rt.rendering.pool import PicturePool, aligned_pictures
+from eegvlm_rt.rendering.renderer import RENDERER_VERSION, RenderSpec, build_config, render
+from eegvlm_rt.rendering.spec import dtype_of
+from eegvlm_rt.rendering.sweep import Sweep
 
 from ._common import environment, write_json
 from ._exact import CUTS, exact_columns, psnr_db, signal_uv

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from eegvlm_rt.render import RenderSpec, render_batch
-from eegvlm_rt.render_cuda import render_batch_cuda
+from eegvlm_rt.rendering.cuda import render_batch_cuda
+from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
 
 from ._common import environment, percentiles, write_json
 

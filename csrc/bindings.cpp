@@ -1,5 +1,5 @@
-// The Python face of the kernel. eegvlm_rt/render.py checks and explains; what is checked here again is what
-// would otherwise be memory unsafe.
+// The Python face of the kernel. eegvlm_rt/rendering/renderer.py checks and explains; what is checked here
+// again is what would otherwise be memory unsafe.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ground.hpp"
+#include "background.hpp"
 #include "render.hpp"
 #include "sweep.hpp"
 
@@ -115,8 +115,8 @@ struct Plan {
           scale(scale_),
           bias(bias_) {
         const eegvlm::Marks marks{ticks, scale_lines, uv_range, mark_gray};
-        const std::vector<uint8_t> checked = eegvlm::ground(layout, marks);
-        if (ticks > 0 || !scale_lines.empty()) ground = checked;
+        const std::vector<uint8_t> checked = eegvlm::background(layout, marks);
+        if (ticks > 0 || !scale_lines.empty()) background = checked;
     }
 
     std::vector<eegvlm::Scaling> scaling(const std::vector<double>& gain,
@@ -137,20 +137,20 @@ struct Plan {
 
     eegvlm::Output output(size_t format, const py::array& out) const {
         return {static_cast<eegvlm::Format>(format), static_cast<std::byte*>(const_cast<void*>(out.data())),
-                scale, bias, ground.empty() ? nullptr : ground.data()};
+                scale, bias, background.empty() ? nullptr : background.data()};
     }
 
-    py::object ground_picture() const {
-        if (ground.empty()) return py::none();
+    py::object background_picture() const {
+        if (background.empty()) return py::none();
         py::array_t<uint8_t> picture({layout.geometry.height, layout.geometry.width});
-        std::copy(ground.begin(), ground.end(), picture.mutable_data());
+        std::copy(background.begin(), background.end(), picture.mutable_data());
         return std::move(picture);
     }
 
     eegvlm::Layout layout;
     std::vector<double> uv_range;
     std::array<float, 3> scale, bias;
-    std::vector<uint8_t> ground;  // empty: white
+    std::vector<uint8_t> background;  // empty: white
 };
 
 // `x` and `mask` are (pictures, channels, samples).
@@ -324,7 +324,7 @@ PYBIND11_MODULE(_kernel, module) {
              py::kw_only(), py::arg("width"), py::arg("height"), py::arg("rows"), py::arg("channels"),
              py::arg("line_width"), py::arg("uv_range"), py::arg("scale"), py::arg("bias"), py::arg("ticks"),
              py::arg("scale_lines"), py::arg("mark_gray"), py::arg("cuts"))
-        .def("ground", &Plan::ground_picture)
+        .def("background", &Plan::background_picture)
         .def("render", &render, py::arg("x"), py::arg("out"), py::arg("mask"), py::arg("output"),
              py::arg("gain"), py::arg("offset"), py::arg("threads"))
         .def("render_one", &render_one, py::arg("x"), py::arg("out"), py::arg("output"), py::arg("gain"),

@@ -1,7 +1,7 @@
 #include <atomic>
 #include <stdexcept>
 
-#include "loops.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm {
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <tuple>
 
-#include "fixed.hpp"
-#include "loops.hpp"
+#include "pixel_math.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm {
 Envelope::Envelope(const Grid& grid) : grid_(grid) {

@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "fixed.hpp"
-#include "loops.hpp"
+#include "pixel_math.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm {
 namespace {

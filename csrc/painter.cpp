@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "loops.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "layout.hpp"
-#include "loops.hpp"
 #include "samples.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm {
 
@@ -29,8 +29,8 @@ struct Output {
     std::byte* data;
     std::array<float, 3> scale;
     std::array<float, 3> bias;
-    const uint8_t* ground = nullptr;  // gray values behind the trace, one per pixel, or white
-    bool past_caches = false;         // `render` sets it for more than they hold
+    const uint8_t* background = nullptr;  // gray values behind the trace, one per pixel, or white
+    bool past_caches = false;             // `render` sets it for more than they hold
 };
 
 int64_t picture_bytes(const Geometry& geometry, Format format);

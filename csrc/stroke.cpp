@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "loops.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm {
 Stroke::Stroke(const Layout& layout)

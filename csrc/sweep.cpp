@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "loops.hpp"
 #include "painter.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm {
 

@@ -14,8 +14,8 @@ namespace eegvlm {
 
 class Sweep {
   public:
-    // Draws the first picture of `traces`. Samples, mask, ground and output are the caller's and stay where
-    // they are.
+    // Draws the first picture of `traces`. Samples, mask, background and output are the caller's and stay
+    // where they are.
     Sweep(const Layout& layout, const std::vector<Scaling>& scaling, const Traces& traces,
           const Output& output);
     Sweep(const Sweep&) = delete;

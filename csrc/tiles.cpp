@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "fixed.hpp"
+#include "pixel_math.hpp"
 #include "render.hpp"
 
 namespace eegvlm {
@@ -41,7 +41,7 @@ Canvas Tiles::canvas(const Output& output, int64_t picture) const {
             g.height,
             {output.scale[0], output.scale[1], output.scale[2]},
             {output.bias[0], output.bias[1], output.bias[2]},
-            output.ground,
+            output.background,
             output.past_caches};
 }
 

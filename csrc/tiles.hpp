@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "layout.hpp"
-#include "loops.hpp"
+#include "simd/loops.hpp"
 #include "stroke.hpp"
 
 namespace eegvlm {

@@ -5,18 +5,16 @@ Names are loaded on first use, so that importing the package stays fast. Not a m
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import EegVlmError
-    from .evidence import Findings, measure
+    from .findings import Findings, measure
     from .night import Night
     from .prediction import StagePrediction
     from .rationale import Rationale
-    from .render import RenderSpec, render, render_batch
+    from .rendering import RenderSpec, render, render_batch
     from .stager import Stager, StreamOptions, predict_epoch
     from .stages import STAGES, Stage
 
@@ -43,31 +41,19 @@ __all__ = [
 _HOME = {
     "STAGES": "stages",
     "EegVlmError": "errors",
-    "Findings": "evidence",
+    "Findings": "findings",
     "Night": "night",
     "Rationale": "rationale",
-    "RenderSpec": "render",
+    "RenderSpec": "rendering",
     "Stage": "stages",
     "StagePrediction": "prediction",
     "Stager": "stager",
     "StreamOptions": "stream_options",
-    "measure": "evidence",
+    "measure": "findings",
     "predict_epoch": "stager",
-    "render": "render",
-    "render_batch": "render",
+    "render": "rendering",
+    "render_batch": "rendering",
 }
-
-
-class _Package(ModuleType):
-    """Keeps `eegvlm_rt.render` the function, whichever of function and submodule is asked for first."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name == "render" and isinstance(value, ModuleType):
-            return
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ class Plan:
         mark_gray: int,
         cuts: int,
     ) -> None: ...
-    def ground(self) -> NDArray[np.uint8] | None:
+    def background(self) -> NDArray[np.uint8] | None:
         """What lies behind the trace, (height, width); None where that is white."""
 
     def render(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
-from .atomic import write_file
 from .errors import RecordingError
+from .files import write_file
 from .hypnogram import plot, write_format
 from .notice import NOTICE
 from .stages import STAGES

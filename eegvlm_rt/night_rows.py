@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .epoch import EPOCH_S, QualityFlag
-from .outcome import Outcome
+from .prediction import Outcome
+from .signal.quality import QualityFlag
+from .signal.units import EPOCH_S
 from .stages import STAGES, Stage, StageProbabilities
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""What the stager says about one epoch."""
+"""What the stager says about one epoch, and what became of the epoch: each has exactly one outcome."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -9,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from .decoding.result import Finish
-from .evidence.findings import NO_FINDINGS, Findings
-from .outcome import Outcome
+from .findings.model import NO_FINDINGS, Findings
 from .stages import STAGES, Stage, StageProbabilities
 
 if TYPE_CHECKING:
@@ -18,14 +18,44 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .epoch import Quality
     from .prompt import Mode
     from .rationale import ClaimCheck, Rationale
+    from .signal.quality import Quality
 
-__all__ = ["HeadOpinion", "Source", "StagePrediction", "Timing"]
+__all__ = ["AnsweredBy", "HeadOpinion", "Outcome", "StagePrediction", "Timing", "outcome_of"]
+
+_MOSTLY = 0.5
 
 
-class Source(StrEnum):
+class Outcome(StrEnum):
+    """What became of an epoch.
+
+    SCORED: a stage, from a signal good enough to score. ARTEFACT: a disturbance obscures more than half of
+    the signal (AASM). GAP: not one sample came. UNSCORABLE: some samples came, but more than half are
+    missing, or they are unlike any sleep recording (`ood_score` above 1). LATE: its stage was not there
+    within the deadline. FAILED: the model raised an error.
+
+    With ARTEFACT and UNSCORABLE the model's stage is kept as an opinion; do not score with it.
+    """
+
+    SCORED = "scored"
+    ARTEFACT = "artefact"
+    GAP = "gap"
+    UNSCORABLE = "unscorable"
+    LATE = "late"
+    FAILED = "failed"
+
+
+def outcome_of(quality: Quality) -> Outcome:
+    """The outcome that the raw signal alone decides: SCORED, ARTEFACT, GAP or UNSCORABLE."""
+    if quality.missing_share == 1.0:
+        return Outcome.GAP
+    if quality.scorable:
+        return Outcome.SCORED
+    return Outcome.UNSCORABLE if quality.missing_share > _MOSTLY else Outcome.ARTEFACT
+
+
+class AnsweredBy(StrEnum):
     """What the probabilities of a prediction were read from.
 
     HEAD: the stage head. DIRECT: the stage tokens after the direct question. RULE: the scoring rules at the
@@ -125,7 +155,7 @@ class StagePrediction:
     stage: Stage | None
     probabilities: Mapping[Stage, float]
     mode: Mode
-    source: Source
+    source: AnsweredBy
     head: HeadOpinion | None
     agrees: bool
     rationale: Rationale | None
@@ -166,7 +196,7 @@ class StagePrediction:
             stage=None,
             probabilities=dict.fromkeys(STAGES, 1 / len(STAGES)),
             mode=mode,
-            source=Source.NONE,
+            source=AnsweredBy.NONE,
             head=None,
             agrees=False,
             rationale=None,
@@ -258,3 +288,10 @@ def _check(check: ClaimCheck) -> dict[str, Any]:
         "verdict": str(check.verdict),
         "strict": str(check.strict),
     }
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Source":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("Source is now called AnsweredBy", DeprecationWarning, stacklevel=2)
+    return AnsweredBy

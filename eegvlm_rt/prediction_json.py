@@ -6,13 +6,12 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .decoding.result import Finish
-from .epoch import Quality, QualityFlag
 from .errors import InputError, RationaleError
-from .evidence.findings import Findings, Rhythm
-from .outcome import Outcome
-from .prediction import HeadOpinion, Source, StagePrediction, Timing
+from .findings.model import Findings, Rhythm
+from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing
 from .prompt import Mode
 from .rationale import Claim, ClaimCheck, Verdict, parse
+from .signal.quality import Quality, QualityFlag
 from .stages import STAGES, Stage
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def prediction_from_dict(record: Mapping[str, Any]) -> StagePrediction:
             stage=None if record["stage"] is None else Stage[record["stage"]],
             probabilities=_probabilities(record["probabilities"]),
             mode=Mode(record["mode"]),
-            source=Source(record["source"]),
+            source=AnsweredBy(record["source"]),
             head=None
             if head is None
             else HeadOpinion(Stage[head["stage"]], _probabilities(head["probabilities"])),

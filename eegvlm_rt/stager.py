@@ -11,15 +11,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .bundle import Bundle, find_bundle
+from .calibration.recording import smoothed
 from .decoding import stop_when
-from .engine import Engine, default_threads
-from .epoch import is_real
 from .errors import BackendError, InputError
-from .grid import GridEpoch, epoch_of_samples, epochs_of, recording_of, rows_of
 from .night import Night, NightInfo
+from .pipeline import Pipeline, default_threads
 from .prompt import Mode
-from .scoring.recording import smoothed
+from .signal.epochs import GridEpoch, epoch_of_samples, epochs_of
+from .signal.units import is_real
 from .sources.lights import read_lights
+from .sources.rows import recording_of, rows_of
 from .stream_options import StreamOptions, with_old_keywords
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from .backends.accelerator import Accelerator
     from .bundle import TrustPolicy
-    from .epoch import Quality
     from .journal import Journal, NightState
     from .prediction import StagePrediction
+    from .signal.quality import Quality
     from .streaming import StreamEvent, StreamingStager
+    from .tensorrt.accelerator import Accelerator
 
 __all__ = ["Stager", "StreamOptions", "predict_epoch"]
 
@@ -48,12 +49,12 @@ class Stager:
     """
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, *, mode: Mode = Mode.COT, constrained: bool = True
+        self, bundle: Bundle, pipeline: Pipeline, *, mode: Mode = Mode.COT, constrained: bool = True
     ) -> None:
         self.bundle = bundle
         self.mode = mode
         self.constrained = constrained
-        self._engine = engine
+        self._pipeline = pipeline
 
     @classmethod
     def load(
@@ -90,17 +91,17 @@ class Stager:
         """
         chosen = Mode.parse(mode)
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify, trust=trust)
-        engine = Engine(
+        pipeline = Pipeline(
             bundle, threads=_threads(threads), precision=precision or {}, accelerator=_accelerator(backend)
         )
         if chosen is not Mode.HEAD:
-            engine.load_decoder()
-        return cls(bundle, engine, mode=chosen, constrained=constrained)
+            pipeline.load_decoder()
+        return cls(bundle, pipeline, mode=chosen, constrained=constrained)
 
     @property
     def threads(self) -> int:
         """Processors in use."""
-        return self._engine.threads
+        return self._pipeline.threads
 
     def predict_epoch(
         self,
@@ -138,7 +139,7 @@ class Stager:
         """
         chosen = self._mode(mode)
         row = epoch_of_samples(
-            x, sfreq, unit, self._engine.preprocessing, channel=channel, index=index, start_s=start_s
+            x, sfreq, unit, self._pipeline.preprocessing, channel=channel, index=index, start_s=start_s
         )
         return self._one(row, chosen, on_text, cancelled, deadline_s)
 
@@ -163,7 +164,7 @@ class Stager:
         Raises:
             InputError: another shape, or an unknown mode.
         """
-        row = GridEpoch(index, start_s, self._engine.check_conditioned(x), quality, channel)
+        row = GridEpoch(index, start_s, self._pipeline.check_conditioned(x), quality, channel)
         return self._one(row, self._mode(mode), on_text, cancelled, deadline_s)
 
     def predict_recording(
@@ -210,9 +211,9 @@ class Stager:
         chosen = self._mode(mode)
         if not isinstance(batch, int) or not 1 <= batch <= 64:
             raise InputError("batch", batch, "give an integer from 1 to 64")
-        rows = rows_of(source, self._engine.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
+        rows = rows_of(source, self._pipeline.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
         predictions = self._recording(rows, chosen, batch, cancelled)
-        return predictions if smooth is None else smoothed(predictions, self._engine.scoring, smooth)
+        return predictions if smooth is None else smoothed(predictions, self._pipeline.scoring, smooth)
 
     def predict_night(
         self,
@@ -292,9 +293,9 @@ class Stager:
 
         chosen = self._mode(mode)
         if chosen is not Mode.HEAD:
-            self._engine.load_decoder()
+            self._pipeline.load_decoder()
         return StreamingStager(
-            self._engine,
+            self._pipeline,
             chosen,
             constrained=self.constrained,
             sfreq=sfreq,
@@ -314,15 +315,15 @@ class Stager:
         batches = iter(lambda: list(islice(rows, batch)), [])
 
         def stage(some: list[GridEpoch]) -> list[StagePrediction]:
-            seen = self._engine.see(some)
+            seen = self._pipeline.see(some)
             return [
-                self._engine.answer(epoch, mode, constrained=self.constrained, stop=stop) for epoch in seen
+                self._pipeline.answer(epoch, mode, constrained=self.constrained, stop=stop) for epoch in seen
             ]
 
         began_in = os.getpid()
-        pool = ThreadPoolExecutor(self._engine.workers, thread_name_prefix="eegvlm")
+        pool = ThreadPoolExecutor(self._pipeline.workers, thread_name_prefix="eegvlm")
         try:
-            work = deque(pool.submit(stage, some) for some in islice(batches, self._engine.workers + 1))
+            work = deque(pool.submit(stage, some) for some in islice(batches, self._pipeline.workers + 1))
             while work:
                 if os.getpid() != began_in:
                     cure = "a forked process has none of its threads; begin an iteration of its own"
@@ -347,8 +348,8 @@ class Stager:
         if deadline_s is not None and not (is_real(deadline_s) and deadline_s >= 0):
             raise InputError("deadline_s", deadline_s, "give seconds from now, 0 or more")
         deadline = None if deadline_s is None else perf_counter() + deadline_s
-        return self._engine.answer(
-            self._engine.see([row])[0],
+        return self._pipeline.answer(
+            self._pipeline.see([row])[0],
             mode,
             constrained=self.constrained,
             on_text=on_text,
@@ -378,7 +379,7 @@ def predict_epoch(
 def _accelerator(backend: str | Accelerator) -> Accelerator | None:
     if backend == "onnxruntime":
         return None
-    from .backends.accelerator import Accelerator
+    from .tensorrt.accelerator import Accelerator
 
     if isinstance(backend, Accelerator):
         return backend

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal.frames import decode_body, encode_body
+from eegvlm_rt.signal.units import EPOCH_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eegvlm_rt.epoch import QualityFlag
 from eegvlm_rt.journal import Journal, RecordKind, read
+from eegvlm_rt.signal.quality import QualityFlag
 from eegvlm_rt.sources.chunk import SourceEventKind
 from eegvlm_rt.sources.live import LiveSource, nothing
 

@@ -9,8 +9,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import Journal, RecordKind, read
+from eegvlm_rt.signal.units import EPOCH_S
 
 from .compare import compare, expected_epochs, rows_of
 from .outcome import NightResult

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import RecordKind, night_state, read
-from eegvlm_rt.preprocess import lookahead_s
+from eegvlm_rt.signal.conditioning import lookahead_s
+from eegvlm_rt.signal.units import EPOCH_S
 
 from .compare import compare, epochs_of, expected_epochs
 from .frames import packed

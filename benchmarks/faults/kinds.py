@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eegvlm_rt.epoch import EPOCH_S, QualityFlag
+from eegvlm_rt.signal.quality import QualityFlag
+from eegvlm_rt.signal.units import EPOCH_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eegvlm_rt.epoch import EPOCH_S
+from eegvlm_rt.signal.units import EPOCH_S
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.sources import read_channel
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from eegvlm_rt.decoding import Finish
-from eegvlm_rt.epoch import EPOCH_S
 from eegvlm_rt.journal import Journal, read
-from eegvlm_rt.outcome import Outcome
+from eegvlm_rt.prediction import Outcome
+from eegvlm_rt.signal.units import EPOCH_S
 from eegvlm_rt.stream_options import StreamOptions
 
 from .compare import compare, expected_epochs, rows_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from eegvlm_rt.engine import Engine
+    from eegvlm_rt.pipeline import Pipeline
     from eegvlm_rt.prediction import StagePrediction
     from eegvlm_rt.streaming import StreamingStager
 
@@ -60,9 +60,9 @@ def slow_night(
     brake = _Brake(deadline_s)
     returned: list[StagePrediction] = []
     on_push: dict[int, StagePrediction] = {}
-    engine = reference.stager._engine
+    pipeline = reference.stager._pipeline
     with (
-        brake.fitted(engine),
+        brake.fitted(pipeline),
         Journal.create(path, {"channel": "Fpz"}) as journal,
         reference.stager.stream(
             signal.sfreq,
@@ -105,7 +105,7 @@ def slow_night(
 
 
 class _Brake:
-    """Holds up the language model or the tower of an engine while it is on."""
+    """Holds up the language model or the tower of a pipeline while it is on."""
 
     def __init__(self, deadline_s: float) -> None:
         self._deadline_s = deadline_s
@@ -115,16 +115,16 @@ class _Brake:
         self._changed = threading.Condition()
 
     @contextmanager
-    def fitted(self, engine: Engine) -> Iterator[None]:
-        """Put between an engine and its models."""
-        decoder = engine.load_decoder()
-        lm, tower = decoder._lm, engine._tower
+    def fitted(self, pipeline: Pipeline) -> Iterator[None]:
+        """Put between a pipeline and its models."""
+        decoder = pipeline.load_decoder()
+        lm, tower = decoder._lm, pipeline._tower
         decoder._lm = _Held(lm, self.before_a_run)
-        engine._tower = _Held(tower, self.before_the_tower)
+        pipeline._tower = _Held(tower, self.before_the_tower)
         try:
             yield
         finally:
-            decoder._lm, engine._tower = lm, tower
+            decoder._lm, pipeline._tower = lm, tower
 
     def on_for(self, what: str) -> None:
         """Hold up what is named until `released`."""

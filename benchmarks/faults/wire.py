@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eegvlm_rt.epoch import EPOCH_S
-from eegvlm_rt.preprocess import filter_sos, lookahead_s
+from eegvlm_rt.signal.conditioning import filter_sos, lookahead_s
+from eegvlm_rt.signal.units import EPOCH_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from eegvlm_rt.epoch import QualityFlag
+    from eegvlm_rt.signal.quality import QualityFlag
 
     from .signals import Signal
 

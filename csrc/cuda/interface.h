@@ -30,10 +30,10 @@ EEGVLM_CUDA_API const char* eegvlm_cuda_error(void);
 /* The current device. */
 EEGVLM_CUDA_API int eegvlm_cuda_device(int* device);
 
-/* What pictures of one layout and length have in common, on the current device. `ground`: on the host, gray
-   values behind the trace, (height, width); or null for white. */
+/* What pictures of one layout and length have in common, on the current device. `background`: on the host,
+   gray values behind the trace, (height, width); or null for white. */
 EEGVLM_CUDA_API int eegvlm_cuda_plan(int width, int height, int rows, int channels, double line_width,
-                                     int cuts, int64_t samples, const uint8_t* ground, void** plan);
+                                     int cuts, int64_t samples, const uint8_t* background, void** plan);
 EEGVLM_CUDA_API void eegvlm_cuda_free(void* plan);
 
 /* Draws call->pictures pictures in stream order. The plan must live until they are drawn. */

@@ -33,7 +33,7 @@ struct Job {
     Values values;
     Planes planes;
     float scale[3], bias[3];
-    const uint8_t* ground;  // behind the trace, one per pixel, or null
+    const uint8_t* background;  // behind the trace, one per pixel, or null
 
     int32_t tile_width;      // px, a power of two of at least 4
     int32_t strips_at_once;  // whose envelopes are kept together

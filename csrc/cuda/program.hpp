@@ -4,7 +4,7 @@
 #pragma once
 
 #include "cuda/job.hpp"
-#include "fixed.hpp"
+#include "pixel_math.hpp"
 
 #if defined(__CUDACC__)
 #define EEGVLM_DEVICE __host__ __device__ __forceinline__
@@ -368,10 +368,10 @@ EEGVLM_DEVICE void draw_tile(Block& block, const Job& job, int64_t picture, int3
                 sums[i] = covered + below(words[i]);
                 gray[i] = gray_of(covered, darkness);
             }
-            if (job.ground)
+            if (job.background)
                 for (int32_t i = 0; i < count; ++i)
-                    gray[i] =
-                        over_ground(gray[i], job.ground[static_cast<int64_t>(y) * job.width + first + x + i]);
+                    gray[i] = over_background(
+                        gray[i], job.background[static_cast<int64_t>(y) * job.width + first + x + i]);
             put_pixels(block, job, picture, y, first + x, count, gray);
         }
     });

@@ -1,4 +1,4 @@
-// The device's side: one launch for a batch, behind a C interface that eegvlm_rt/render_cuda.py loads.
+// The device's side: one launch for a batch, behind a C interface that eegvlm_rt/rendering/cuda.py loads.
 #include <cuda_runtime.h>
 
 #include <cstring>
@@ -100,7 +100,7 @@ struct DevicePlan {
         cudaFree(left);
         cudaFree(share);
         cudaFree(profile);
-        cudaFree(ground);
+        cudaFree(background);
     }
 
     Plan plan;
@@ -108,10 +108,10 @@ struct DevicePlan {
     int64_t cache_bytes = 0;
     int32_t *left = nullptr, *profile = nullptr;
     float* share = nullptr;
-    uint8_t* ground = nullptr;
+    uint8_t* background = nullptr;
 };
 
-cudaError_t set_up(DevicePlan& to, const std::vector<uint8_t>& ground) {
+cudaError_t set_up(DevicePlan& to, const std::vector<uint8_t>& background) {
     int index = 0, shared = 0, processors = 0, cache = 0;
     cudaError_t error = cudaGetDevice(&index);
     const auto ask = [&](int* value, cudaDeviceAttr attribute) {
@@ -125,7 +125,7 @@ cudaError_t set_up(DevicePlan& to, const std::vector<uint8_t>& ground) {
     if (error == cudaSuccess) error = upload(&to.left, to.plan.left);
     if (error == cudaSuccess) error = upload(&to.share, to.plan.share);
     if (error == cudaSuccess) error = upload(&to.profile, to.plan.profile);
-    if (error == cudaSuccess && !ground.empty()) error = upload(&to.ground, ground);
+    if (error == cudaSuccess && !background.empty()) error = upload(&to.background, background);
     for (const auto kernel : {draw<8, 8>, draw<0, 0>})
         if (error == cudaSuccess)
             error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
@@ -147,12 +147,12 @@ int eegvlm_cuda_device(int* device) {
 }
 
 int eegvlm_cuda_plan(int width, int height, int rows, int channels, double line_width, int cuts,
-                     int64_t samples, const uint8_t* ground, void** plan) {
+                     int64_t samples, const uint8_t* background, void** plan) {
     try {
         auto made = std::make_unique<DevicePlan>(
             eegvlm::Layout({width, height, rows, channels, line_width, cuts}), samples);
         std::vector<uint8_t> behind;
-        if (ground) behind.assign(ground, ground + static_cast<size_t>(width) * static_cast<size_t>(height));
+        if (background) behind.assign(background, background + static_cast<size_t>(width) * static_cast<size_t>(height));
         const cudaError_t error = eegvlm::cuda::set_up(*made, behind);
         if (error != cudaSuccess) return failed("plan", error);
         *plan = made.release();
@@ -173,7 +173,7 @@ int eegvlm_cuda_render(const void* plan, const EegvlmCudaCall* call) {
         job.left = p.left;
         job.share = p.share;
         job.profile = p.profile;
-        job.ground = p.ground;
+        job.background = p.background;
         job.mask = {static_cast<const std::byte*>(call->mask), call->mask_picture_stride,
                     call->mask_channel_stride, call->mask_stride};
         job.x = static_cast<const std::byte*>(call->x);

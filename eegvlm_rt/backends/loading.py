@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..bundle import Bundle, BundleFile
-    from .accelerator import Accelerator
+    from ..tensorrt.accelerator import Accelerator
     from .base import LanguageModel, VisionTower
 
 __all__ = ["FUSED", "HALF", "load_language_model", "load_tower"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError
+from ..files import load_object, plain_values
 from .files import BundleFile, check_relative
 from .migration import SCHEMA_VERSION, migrate
-from .strictjson import load_object, plain_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

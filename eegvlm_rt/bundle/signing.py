@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import write_file
 from ..errors import BundleError
+from ..files import write_file
 from .files import SIGNATURE_NAME
 from .trust import PublicKey, ed25519, signature_text, signed_message
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError, SignatureError
+from ..files import json_text, load_object
 from .files import SIGNATURE_NAME
-from .strictjson import json_text, load_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError
+from ..files import json_text, plain_values
 from .files import MANIFEST_NAME, BundleFile, check_relative, digest_file
 from .manifest import Component, LanguageModelShape, Manifest, parse_manifest
 from .opening import Bundle
 from .publishing import publish_folder, staging_folder
-from .strictjson import json_text, plain_values
 from .trust import TrustPolicy
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ __all__ = ["run"]
 def run(args: argparse.Namespace) -> int:
     """Run one action; a bundle that is not what its manifest says raises IntegrityError."""
     if args.action == "build-engines":
-        from .engines import build
+        from .build_engines import build
 
         return build(args)
     console = out()

@@ -11,14 +11,14 @@ from rich.text import Text
 
 from ..bundle import Bundle, find_bundle
 from ..doctor import Check, examine, probe
-from ..engines import EngineStore
 from ..errors import BundleError
+from ..tensorrt import EngineStore
 from .console import note, out, plain
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..engines import StoredPlan
+    from ..tensorrt import StoredPlan
 
 __all__ = ["REFUSED", "run"]
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from .. import __version__
 from ..bundle import Bundle, find_bundle
 from ..errors import BundleError
-from ..render import RENDERER_VERSION, build_config
+from ..rendering.renderer import RENDERER_VERSION, build_config
 from .console import note, out, plain
 
 if TYPE_CHECKING:

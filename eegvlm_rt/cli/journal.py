@@ -11,8 +11,8 @@ from rich.text import Text
 
 from ..journal import read
 from ..journal.export import json_lines
-from ..journal.state import night_state
-from ..night import export_journal
+from ..journal.resume import night_state
+from ..night_export import export_journal
 from .console import note, out, plain, report_error
 
 if TYPE_CHECKING:

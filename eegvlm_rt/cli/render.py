@@ -6,18 +6,18 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import write_file
 from ..bundle import Bundle, find_bundle
-from ..epoch import EPOCH_S
 from ..errors import InputError
-from ..grid import rows_of
-from ..preprocess import Preprocessing
-from ..render import RenderSpec
-from ..render import render as draw
+from ..files import write_file
+from ..rendering.renderer import RenderSpec
+from ..rendering.renderer import render as draw
+from ..signal.conditioning import Preprocessing
+from ..signal.units import EPOCH_S
 from ..sources import read_channel
+from ..sources.rows import rows_of
 from .console import note, out
+from .epoch_lines import clock
 from .png import encode_png
-from .present import clock
 
 if TYPE_CHECKING:
     import argparse

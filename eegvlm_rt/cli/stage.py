@@ -13,8 +13,8 @@ from ..hypnogram.plot import available
 from ..night_files import make_folder, night_dict, night_writers
 from ..sources import read_channel
 from .console import NOTICE, note, out, plain
-from .present import header, pick_few, reason, row
-from .report import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
+from .epoch_lines import header, pick_few, reason, row
+from .night_lines import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
 from .staging import epochs_of, load_stager, stage_recording
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from .. import grid
+from ..signal import epochs
 from .console import progress_console
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def stage_recording(
 
 def epochs_of(recording: Recording) -> int:
     """Epochs staging gives: the whole ones, and a last one that is not."""
-    return grid.epochs_of(len(recording.samples_uv), recording.sfreq)
+    return epochs.epochs_of(len(recording.samples_uv), recording.sfreq)
 
 
 @contextmanager

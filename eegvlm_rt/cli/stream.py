@@ -12,20 +12,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..epoch import EPOCH_S
 from ..errors import EegVlmError
 from ..night import Night
 from ..night_files import make_folder
+from ..signal.units import EPOCH_S
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
 from ..stream_options import StreamOptions
 from ..streaming import StreamEventKind
-from .live.ending import Ending
-from .live.outlets import JsonLines, Lines, Told
-from .live.screen import Screen
-from .live.setup import begin_journal, earlier_night, lights_off_s, night_start
+from .live_screen import Screen
 from .stage import formats_of
 from .staging import load_stager
+from .stream_end import Ending
+from .stream_output import JsonLines, Lines, Told
+from .stream_start import begin_journal, earlier_night, lights_off_s, night_start
 
 if TYPE_CHECKING:
     import argparse
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..stager import Stager
     from ..streaming import StreamEvent, StreamingStager
-    from .live.outlets import Outlet
-    from .live.setup import Earlier
+    from .stream_output import Outlet
+    from .stream_start import Earlier
 
 __all__ = ["run"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .compiled import CompiledGrammar, compile_grammar
 from .decoder import Decoder
-from .prompting import PromptTokens, prompt_tokens
+from .grammar_tokens import CompiledGrammar, PromptTokens, compile_grammar, prompt_tokens
 from .result import Decoded, Finish, Piece
 from .stopping import Stop, stop_when
 

@@ -9,11 +9,10 @@ import numpy as np
 from ..errors import InputError
 from ..rationale import context_choices
 from ..stages import STAGES, Stage
-from .constrained import stream_constrained
-from .free import stream_free
+from .probabilities import token_probabilities
 from .reader import Reader
-from .scoring import token_probabilities
 from .stopping import Stop, never
+from .strategies import stream_constrained, stream_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     from ..backends.base import KVCache, LanguageModel
     from ..rationale import NightContext
-    from .compiled import CompiledGrammar
-    from .prompting import PromptTokens
+    from .grammar_tokens import CompiledGrammar, PromptTokens
     from .result import Decoded, Stream
 
 __all__ = ["Decoder"]

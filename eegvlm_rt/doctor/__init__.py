@@ -7,8 +7,8 @@ all(check.ok for check in checks if check.required)
 
 from __future__ import annotations
 
+from ..hardware import Facts, probe
 from .checks import Check, examine
 from .memory import MemoryNeed, memory_need
-from .probe import Facts, probe
 
 __all__ = ["Check", "Facts", "MemoryNeed", "examine", "memory_need", "probe"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..engines.key import graph_digests
+from ..tensorrt.plan_key import graph_digests
 from .memory import memory_need
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..bundle import Manifest
-    from ..engines import StoredPlan
-    from .probe import Facts
+    from ..hardware import Facts
+    from ..tensorrt import StoredPlan
 
 __all__ = ["Check", "examine"]
 

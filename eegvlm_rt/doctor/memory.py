@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..backends.loading import HALF
-from ..engines.profiles import TEXT_TOKENS
+from ..tensorrt.profiles import TEXT_TOKENS
 
 if TYPE_CHECKING:
     from ..bundle import BundleFile, Manifest

@@ -9,9 +9,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..atomic import write_file
-from ..epoch import EPOCH_S
 from ..errors import RecordingError
+from ..files import write_file
+from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..sources.edf_header import open_regular
 from ..stages import STAGES, Stage, edf_text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..epoch import EPOCH_S
+from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..epoch import EPOCH_S
+from ..signal.units import EPOCH_S
 from ..stages import STAGES
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from ..atomic import write_file
-from ..epoch import EPOCH_S
 from ..errors import InputError, RecordingError
+from ..files import write_file
+from ..signal.units import EPOCH_S
 from ..sources.edf import read_annotations
 from ..stages import Stage, edf_text
 from .model import MAX_EPOCHS, Hypnogram

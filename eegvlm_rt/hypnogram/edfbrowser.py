@@ -7,9 +7,9 @@ import io
 import math
 from typing import TYPE_CHECKING
 
-from ..atomic import write_file
-from ..epoch import EPOCH_S
 from ..errors import RecordingError
+from ..files import write_file
+from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..sources.edf_header import open_regular
 from ..stages import edf_text

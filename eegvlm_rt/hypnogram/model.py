@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..epoch import EPOCH_S
 from ..errors import InputError
+from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..atomic import write_file
-from ..epoch import EPOCH_S
 from ..errors import InputError
+from ..files import write_file
 from ..palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
+from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .course import codes_of, runs
 from .density import density_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..atomic import write_file
-from ..epoch import EPOCH_S
 from ..errors import RecordingError
+from ..files import write_file
+from ..signal.units import EPOCH_S
 from ..sources.edf_header import open_regular
 from ..stages import Stage
 from .model import MAX_EPOCHS, Hypnogram

@@ -8,9 +8,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import write_file
-from ..epoch import EPOCH_S
 from ..errors import RecordingError
+from ..files import write_file
+from ..signal.units import EPOCH_S
 from ..sources.edf_header import open_regular
 from ..stages import STAGES, Stage
 from .model import Hypnogram

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..epoch import EPOCH_S
 from ..errors import InputError, RecordingError
+from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 from .model import Hypnogram
 

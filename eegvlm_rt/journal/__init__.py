@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .frames import Record, RecordKind
 from .reader import Finding, JournalReport, Trouble, read
-from .state import NightState, night_state
+from .resume import NightState, night_state
 from .writer import Journal
 
 __all__ = [

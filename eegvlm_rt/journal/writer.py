@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import JournalError
 from .frames import FORMAT, MAX_BODY_BYTES, PREAMBLE, RecordKind, encode_body, genesis, kind_code, pack
-from .place import holds_a_night, make, open_and_lock, open_regular, set_aside, write_at
 from .reader import JournalReport, read_descriptor
-from .state import NightState, night_state
+from .resume import NightState, night_state
+from .storage import holds_a_night, make, open_and_lock, open_regular, set_aside, write_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

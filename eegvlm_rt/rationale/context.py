@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..stages import Stage
 
 if TYPE_CHECKING:
-    from ..evidence import Findings
+    from ..findings import Findings
 
 __all__ = ["Course", "NightContext"]
 

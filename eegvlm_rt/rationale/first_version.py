@@ -8,19 +8,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ..evidence import Rhythm
+from ..findings import Rhythm
 from ..stages import STAGES, Stage
 from .parts import Literal, Slot, spaced
-from .rules import (
-    ALPHA_PCT,
-    AMPLITUDE_UV,
-    NO_ALPHA_PCT,
-    SLOW_WAVE_PCT,
-    Condition,
-    Reason,
-    Rule,
-    rhythm_of,
-)
+from .rules import ALPHA_PCT, AMPLITUDE_UV, NO_ALPHA_PCT, SLOW_WAVE_PCT, Condition, Reason, Rule, rhythm_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InputError, RationaleError
-from ..evidence import Rhythm
+from ..findings import Rhythm
 from ..stages import STAGES
 from .context import Course
 from .first_version import FIRST_PARTS, FIRST_REASONS, FIRST_RULES

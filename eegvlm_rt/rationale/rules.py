@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..evidence import Rhythm
+from ..findings import Rhythm
 from ..stages import STAGES, Stage
 from .context import Course
 
@@ -278,8 +278,6 @@ _RULES: Final = (
         "continues through low-amplitude, mixed-frequency epochs without spindle, K-complex or arousal",
         _AFTER_R,
         _NOT_AROUSED,
-        _SMALL,
-        _NO_MUSCLE,
         *_NOT_W_N2_N3,
     ),
     _rule(

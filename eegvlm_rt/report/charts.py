@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..epoch import EPOCH_S
 from ..hypnogram.course import codes_of, runs
 from ..hypnogram.density import density_of
 from ..hypnogram.time_axis import time_ticks
 from ..palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
+from ..signal.units import EPOCH_S
 from ..stages import Stage
 
 if TYPE_CHECKING:
@@ -39,13 +39,9 @@ def hypnogram_panel(hypnogram: Hypnogram, *, changed: Iterable[int] = (), marked
     """Stages over time. `changed` epochs have a dot, `marked` ones a small triangle above."""
     codes = codes_of(hypnogram.stages)
     shapes = [_rect(first, 0, end - first, HEIGHT, UNSCORED) for first, end in runs(codes < 0)]
-    shapes += [
-        f'<path d="M0 {_num(_TOP[stage] + _ROW / 2)}H{len(codes)}" stroke="{GRID}" class="line" fill="none" stroke-width="0.5"/>'
-        for stage in STAGE_ROWS
-    ]
-    shapes.append(
-        f'<path d="{_steps(codes)}" stroke="{MUTED}" opacity="0.6" class="line" fill="none" stroke-width="0.5"/>'
-    )
+    middles = (_num(_TOP[stage] + _ROW / 2) for stage in STAGE_ROWS)
+    shapes += [_line(f"M0 {middle}H{len(codes)}", GRID) for middle in middles]
+    shapes.append(_line(_steps(codes), MUTED, 0.6))
     for stage in STAGE_ROWS:
         top, color = _TOP[stage] + 0.22 * _ROW, STAGE_COLORS[stage]
         shapes += [_rect(first, top, end - first, 0.56 * _ROW, color) for first, end in runs(codes == stage)]
@@ -138,6 +134,12 @@ def _steps(codes: NDArray[np.int8]) -> str:
 def _stretches(codes: NDArray[np.int8]) -> list[tuple[int, int]]:
     cuts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     return list(pairwise(cuts))
+
+
+def _line(path: str, color: str, opacity: float = 1.0) -> str:
+    """A thin line. Browsers keep its width whatever the panel's (style.css); other programs take the one here."""
+    style = 'class="line" fill="none" stroke-width="0.5"'
+    return f'<path d="{path}" stroke="{color}" opacity="{opacity:g}" {style}/>'
 
 
 def _rect(x: float, y: float, width: float, height: float, color: str) -> str:

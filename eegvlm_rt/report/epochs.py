@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..evidence import slow_wave_spans
+from ..findings import slow_wave_spans
 from ..night_rows import night_probabilities, night_stage
 from ..rationale import RULES
 from ..stages import STAGES
@@ -89,8 +89,8 @@ def card_of(
         marks=tuple((kind, len(spans)) for kind, spans in marks.items()),
         reason=tuple(line.strip() for line in prediction.rationale_text.strip().splitlines()),
         measured=(
-            f"{findings.rhythm} background, {findings.spindles} spindles, {findings.k_complexes} K-complexes, "
-            f"slow waves in {100 * findings.slow_wave_share:.0f} %, amplitude {findings.amplitude_uv:.0f} µV"
+            f"{findings.rhythm} background, {findings.spindles} spindles, "
+            f"{findings.k_complexes} K-complexes, slow waves in {100 * findings.slow_wave_share:.0f} %, amplitude {findings.amplitude_uv:.0f} µV"
         ),
         checks=tuple(_check(check) for check in prediction.checks),
         flags=", ".join(sorted(prediction.quality.flags)),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..evidence import Span
+    from ..findings import Span
 
 __all__ = ["PARTS", "Trace", "trace_of"]
 
@@ -62,14 +62,9 @@ def _part(
     shapes = [_spans(spans, start_s, kind) for kind, spans in marks.items()]
     for second in range(PART_S + 1):
         color = MUTED if (start_s + second) % 5 == 0 else GRID
-        shapes.append(
-            f'<path d="M{X_PER_S * second:g} 0V{bottom:g}" stroke="{color}" class="hair" fill="none" stroke-width="10"/>'
-        )
+        shapes.append(_hair(f"M{X_PER_S * second} 0V{bottom}", color))
     for level in range(-(scale // grid) * grid, scale + 1, grid):
-        y = _y(level, scale)
-        shapes.append(
-            f'<path d="M0 {y:.1f}H{width:g}" stroke="{MUTED if level == 0 else GRID}" class="hair" fill="none" stroke-width="10"/>'
-        )
+        shapes.append(_hair(f"M0 {_y(level, scale):.0f}H{width}", MUTED if level == 0 else GRID))
     samples = x_uv[start_s * SFREQ_HZ : (start_s + PART_S) * SFREQ_HZ + 1]
     shapes.append(_missing(samples))
     shapes.append(
@@ -115,6 +110,11 @@ def _line(samples: NDArray[np.float32], scale: int) -> str:
         steps = " ".join(f"{step} {change}" for change in np.diff(y))
         parts.append(f"M{step * first} {y[0]}" + (f"l{steps}" if steps else "h1"))
     return "".join(parts)
+
+
+def _hair(path: str, color: str) -> str:
+    """A line of the grid. Browsers keep its width (style.css); other programs take the one here."""
+    return f'<path d="{path}" stroke="{color}" class="hair" fill="none" stroke-width="10"/>'
 
 
 def _y(value_uv: float, scale: int) -> float:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .. import __version__
-from ..atomic import write_file
 from ..errors import InputError
+from ..files import write_file
 from ..hypnogram import Hypnogram, sleep_statistics, statistics_intervals
 from ..notice import NOTICE
 from ..palette import INK, MARKS, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
-from ..preprocess import condition_recording
+from ..signal.conditioning import condition_recording
 from .charts import density_panel, hypnogram_panel, spectrogram_panel, ticks_of
 from .choose import MOST, choose_epochs
 from .epochs import card_of

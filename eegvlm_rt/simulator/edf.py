@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..epoch import EPOCH_S
+from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .night import SimulatedNight
 

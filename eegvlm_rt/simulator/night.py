@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from ..epoch import EPOCH_S
+from ..signal.units import EPOCH_S
 from .background import activity, background, band_noise
 from .course import stage_weights, with_active_wake
 from .events import add_events, brain_events, foreign_events

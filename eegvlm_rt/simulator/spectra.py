@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import get_window
 
 from ..stages import STAGES, Stage
@@ -44,7 +45,11 @@ _CHUNK_EPOCHS = 128
 _DRIFT_S = 150.0
 _DRIFT_SPREAD = 0.3
 # W N1 N2 N3 R: the part of the tables' drift that the simulator's own changes of depth do not make already.
-_DRIFT_SHARE = np.array([0.7, 1.0, 1.05, 0.2, 0.6])
+_DRIFT_SHARE = np.array([0.7, 1.0, 0.95, 0.2, 0.6])
+# N1 and N2 are deeper near N3 and lighter near wake: in the tables N2's delta follows the N3 of the minutes
+# around with a correlation of 0.45, N1's the N2 with 0.33. Depths of the stages are ours.
+_DEPTH = np.array([-1.0, -0.5, 0.3, 1.0, -0.3])
+_DEPTH_SHARE = np.array([0.0, 0.4, 0.4, 0.0, 0.0])
 # The median of a chi-square of two degrees of freedom under its mean: bias of a median over 14 segments.
 _MEDIAN_BIAS = float(np.sum(1.0 / np.arange(1, 15, 2)) - np.sum(1.0 / np.arange(2, 14, 2)))
 
@@ -156,14 +161,24 @@ def equalise(
     gains[present] = np.linalg.solve(shares + 0.02 * np.eye(len(present)), wanted) * 0.5
     gains = np.clip(gains, -_LARGEST_GAIN, _LARGEST_GAIN)
     course = gains.T @ weights
-    seconds = weights.shape[1]
     for stage in present:
-        # Within a stage sleep deepens and lightens over minutes.
-        slow = smooth_noise(rng, seconds, _DRIFT_S)
-        slow -= slow.mean()
-        slow /= max(float(slow.std()), 1e-6)
-        course += 0.5 * person.drift[stage][:, None] * (slow * weights[stage])
+        drift = _drift(rng, weights, int(stage))
+        course += 0.5 * person.drift[stage][:, None] * (drift * weights[stage])
     return _filter_bank(signal, sfreq, np.exp(course).astype(np.float32))
+
+
+def _drift(rng: np.random.Generator, weights: NDArray[np.float32], stage: int) -> NDArray[np.float32]:
+    """How much deeper a stage is than on average, (seconds,), of unit spread: sleep deepens and lightens over
+    minutes, in part towards the stages around."""
+    slow = smooth_noise(rng, weights.shape[1], _DRIFT_S)
+    slow -= slow.mean()
+    slow /= max(float(slow.std()), 1e-6)
+    around = gaussian_filter1d(_DEPTH.astype(np.float32) @ weights, _DRIFT_S, mode="nearest")
+    presence = weights[stage] / max(float(weights[stage].sum()), 1e-6)
+    around -= float(around @ presence)
+    around /= max(float(np.sqrt(around**2 @ presence)), 0.05)
+    share = float(_DEPTH_SHARE[stage])
+    return np.asarray(np.sqrt(1.0 - share**2) * slow + share * around, dtype=np.float32)
 
 
 def _filter_bank(signal: Signal, sfreq: float, gains: NDArray[np.float32]) -> Signal:

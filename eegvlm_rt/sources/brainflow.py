@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..epoch import to_microvolts
 from ..errors import InputError, SourceError
-from ..preprocess import check_sfreq
+from ..signal.conditioning import check_sfreq
+from ..signal.units import to_microvolts
 from .chunk import SourceEventKind
 from .edf_channel import channel_error
 from .live import STALL_S, LiveSource, nothing

@@ -1,21 +1,31 @@
-"""What a live source hands over: samples with the device's clock, and what happened to the connection."""
+"""What a live source hands over: samples with the device's clock, and events of the connection."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, runtime_checkable
 
-from ..errors import InputError
+from ..errors import InputError, SourceStalledError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Chunk", "ChunkSource", "SourceEvent", "SourceEventKind"]
-
+__all__ = [
+    "Chunk",
+    "ChunkSource",
+    "SourceEvent",
+    "SourceEventKind",
+    "SourceLike",
+    "chunks_of",
+    "chunks_of_async",
+]
 
 QUIET_S: Final = 0.25
 """A source that waits for samples hands over an empty chunk this often."""
@@ -100,3 +110,36 @@ class ChunkSource(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
+
+
+SourceLike: TypeAlias = ChunkSource | Iterable[Chunk] | AsyncIterable[Chunk]
+
+
+def chunks_of(
+    source: ChunkSource | Iterable[Chunk], on_stall: Callable[[SourceStalledError], None]
+) -> Iterator[Chunk | None]:
+    """Chunks until the source ends; None after each stall of a `ChunkSource`, which is then asked again."""
+    if not isinstance(source, ChunkSource):
+        yield from source
+        return
+    while True:
+        try:
+            yield from source.chunks()
+        except SourceStalledError as stall:
+            on_stall(stall)
+            yield None
+        else:
+            return
+
+
+async def chunks_of_async(
+    source: SourceLike, on_stall: Callable[[SourceStalledError], None]
+) -> AsyncIterator[Chunk | None]:
+    """The same for a sync or async source; a sync one is asked in a thread, the loop is never blocked."""
+    if isinstance(source, AsyncIterable):
+        async for chunk in source:
+            yield chunk
+        return
+    rest = chunks_of(source, on_stall)
+    while some := await asyncio.to_thread(lambda: list(islice(rest, 1))):
+        yield some[0]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..epoch import check_amplitude
 from ..errors import RecordingError, UnitError
+from ..signal.units import check_amplitude
 from .edf_annotations import Annotation, parse_record
 from .edf_channel import ChannelReader, record_bytes, record_start, records
 from .edf_header import open_regular, read_header

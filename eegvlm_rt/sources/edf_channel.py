@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 
-from ..epoch import to_microvolts
 from ..errors import ChannelError, RecordingError, SamplingRateError, UnitError
-from ..preprocess import MAX_SFREQ_HZ, MIN_SFREQ_HZ
+from ..signal.conditioning import MAX_SFREQ_HZ, MIN_SFREQ_HZ
+from ..signal.units import to_microvolts
 from .edf_annotations import parse_record
 from .edf_header import EdfHeader, SignalHeader, number, open_regular, read_header
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ..epoch import is_real
 from ..errors import InputError, SourceError, SourceStalledError
+from ..signal.units import is_real
 from .chunk import QUIET_S, Chunk, SourceEvent, SourceEventKind
 
 if TYPE_CHECKING:

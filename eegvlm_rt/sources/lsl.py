@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, SourceError, UnitError
-from ..preprocess import check_sfreq
+from ..signal.conditioning import check_sfreq
 from .chunk import SourceEventKind
 from .edf_channel import channel_error
 from .live import STALL_S, LiveSource, nothing

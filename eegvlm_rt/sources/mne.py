@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..epoch import check_amplitude, to_microvolts
 from ..errors import RecordingError
-from ..preprocess import check_sfreq
+from ..signal.conditioning import check_sfreq
+from ..signal.units import check_amplitude, to_microvolts
 from .edf import Recording
 from .edf_channel import channel_error
 

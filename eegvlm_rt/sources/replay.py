@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..epoch import array_of, check_amplitude, is_real, to_microvolts
 from ..errors import InputError, SourceError
-from ..preprocess import check_sfreq
+from ..signal.conditioning import check_sfreq
+from ..signal.units import array_of, check_amplitude, is_real, to_microvolts
 from .chunk import QUIET_S, Chunk, SourceEvent, SourceEventKind
 from .edf import Recording
 from .edf_channel import ChannelReader

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .feeding import SourceLike
-from .night import Night, StreamEvent, StreamEventKind
-from .stream import StreamingStager
+from ..sources.chunk import SourceLike
+from .stager import StreamingStager
+from .status import Night, StreamEvent, StreamEventKind
 
 __all__ = ["Night", "SourceLike", "StreamEvent", "StreamEventKind", "StreamingStager"]

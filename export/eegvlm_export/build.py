@@ -11,26 +11,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from eegvlm_train.evaluate import load_answerer
-from eegvlm_train.evaluation.sets import load_set
+from eegvlm_train.evaluation.epoch_sets import load_set
+from eegvlm_train.evaluation.evaluate import load_answerer
 
 import eegvlm_rt
 from eegvlm_rt.bundle import Bundle, ComponentSource, LanguageModelShape, write_bundle
 from eegvlm_rt.errors import BundleError
 from eegvlm_rt.prompt import Mode
-from eegvlm_rt.render import RENDERER_VERSION
+from eegvlm_rt.rendering.renderer import RENDERER_VERSION
 from eegvlm_rt.stages import STAGES
 
+from .bundle_files import make_components
 from .card import write_card
-from .checkpoint import Checkpoint
-from .components import make_components
-from .epochs import SIMULATED, load_epochs
-from .gates import GateResult, GatesFailedError, check_gates
-from .graph import OPSET
-from .language import head_dim, kv_heads
-from .parity import measure_parity, pictures
+from .graphs.language import head_dim, kv_heads
+from .graphs.onnx_files import OPSET
+from .measure.gates import GateResult, GatesFailedError, check_gates
+from .measure.parity import measure_parity, pictures
+from .measure.scorer_agreement import checkpoint_answers, kappa_gates, kappa_losses, scored_answers
+from .quantize.epochs import SIMULATED, load_epochs
 from .recipe import Recipe
-from .scored import checkpoint_answers, kappa_gates, kappa_losses, scored_answers
+from .weights.checkpoint import Checkpoint
 
 __all__ = ["Exported", "export_bundle"]
 

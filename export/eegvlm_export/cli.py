@@ -17,12 +17,16 @@ from rich.table import Table
 from eegvlm_rt.errors import EegVlmError
 from eegvlm_rt.prompt import Mode
 
-from .gates import GateResult, GatesFailedError
+from .measure.gates import GateResult, GatesFailedError
 from .recipe import LANGUAGE_PRECISIONS, TOWER_PRECISIONS, Recipe, load_recipe
 
 __all__ = ["EXIT_GATES", "EXIT_INPUT", "main"]
 
-_COMMANDS: Final = {"compare": ".compare", "import": ".importing", "rehearse": ".rehearse"}
+_COMMANDS: Final = {
+    "compare": ".measure.compare",
+    "import": ".weights.import_llava",
+    "rehearse": ".measure.rehearse",
+}
 
 EXIT_INPUT = 2
 EXIT_GATES = 3

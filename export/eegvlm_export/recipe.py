@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from .gates import Gate, parse_gates
-from .methods import METHODS, Method
+from .measure.gates import Gate, parse_gates
+from .quantize.four_bits import METHODS, Method
 
 __all__ = ["LANGUAGE_PRECISIONS", "TOWER_PRECISIONS", "Recipe", "load_recipe"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegvlm_rt.epoch import EPOCH_S
+from eegvlm_rt.calibration import Scoring
 from eegvlm_rt.errors import BackendError, EegVlmError
 from eegvlm_rt.journal import NightState
-from eegvlm_rt.outcome import Outcome
-from eegvlm_rt.preprocess import Preprocessing
+from eegvlm_rt.prediction import Outcome
 from eegvlm_rt.prompt import Mode
-from eegvlm_rt.scoring import Scoring
+from eegvlm_rt.signal.conditioning import Preprocessing
+from eegvlm_rt.signal.units import EPOCH_S
 from eegvlm_rt.sources.chunk import Chunk
 from eegvlm_rt.stream_options import StreamOptions
 from eegvlm_rt.streaming import StreamingStager
@@ -22,8 +22,8 @@ from eegvlm_rt.streaming import StreamingStager
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from eegvlm_rt.grid import GridEpoch
     from eegvlm_rt.prediction import StagePrediction
+    from eegvlm_rt.signal.epochs import GridEpoch
 
 RATES = (50.0, 50.0, 64.0, 100.0, 100.0, 128.0, 173.61, 256.0)
 DTYPES = ("f8", "f8", "f4", "f2", "i2", "i4", "i8", "u1", "?", ">f8", ">i2")
@@ -55,7 +55,7 @@ MEMORY_S = 600.0
 
 
 class NoModel:
-    """An engine without a model: it keeps what it was to look at, and fails, which makes a row."""
+    """A pipeline without a model: it keeps what it was to look at, and fails, which makes a row."""
 
     workers = 1
 
@@ -80,8 +80,8 @@ class HostileNight:
 
     def run(self, pieces: Callable[[int], int] | None = None) -> tuple[list[StagePrediction], NoModel]:
         """Push everything and end the night; `pieces` cuts chunks of so many samples anew."""
-        engine = NoModel()
-        stream = StreamingStager(engine, Mode.HEAD, sfreq=self.rate, **self.options)  # type: ignore[arg-type]
+        pipeline = NoModel()
+        stream = StreamingStager(pipeline, Mode.HEAD, sfreq=self.rate, **self.options)  # type: ignore[arg-type]
         found: list[StagePrediction] = []
         for number, (x, stamps, received_s) in enumerate(self.pushes):
             for part, times in _cut(x, stamps, pieces):
@@ -96,7 +96,7 @@ class HostileNight:
                 _check_memory(stream, np.size(part))
         found += stream.close()
         _check_rows(stream, found, self.options["resume"])
-        return found, engine
+        return found, pipeline
 
 
 def hostile_night(seed: int, run: int) -> HostileNight:
@@ -224,9 +224,9 @@ def _check_rows(stream: StreamingStager, found: list[StagePrediction], resume: N
     assert stream.night.total == len(final)
     assert {p.outcome for p in final} <= {Outcome.GAP, Outcome.FAILED, Outcome.LATE}
     assert all(0 <= p.quality.missing_share <= 1 for p in final)
-    engine: NoModel = stream._answerer._engine  # type: ignore[assignment]
-    assert all(row.x.shape == (3000,) and row.x.dtype == np.float32 for row in engine.rows)
-    assert not any(np.isinf(row.x).any() for row in engine.rows)
+    pipeline: NoModel = stream._answerer._pipeline  # type: ignore[assignment]
+    assert all(row.x.shape == (3000,) and row.x.dtype == np.float32 for row in pipeline.rows)
+    assert not any(np.isinf(row.x).any() for row in pipeline.rows)
     cutter = stream._cutter
     placed = cutter.raw.end - cutter._begin
     if placed:
@@ -241,7 +241,7 @@ def _check_rows(stream: StreamingStager, found: list[StagePrediction], resume: N
 def check(seed: int, run: int) -> tuple[int, int]:
     """Everything that must hold of one night; returns how many chunks and epochs it had."""
     night = hostile_night(seed, run)
-    found, engine = night.run()
+    found, pipeline = night.run()
     if night.tame and run % 4 == 0:
         rng = random.Random(run)
         again, other = night.run(lambda _: rng.choice([1, 7, 64, 1000, 4000]))
@@ -250,6 +250,6 @@ def check(seed: int, run: int) -> tuple[int, int]:
             for some in (found, again)
         ]
         assert said[0] == said[1]
-        seen = [[row.x.tobytes() for row in some.rows] for some in (engine, other)]
+        seen = [[row.x.tobytes() for row in some.rows] for some in (pipeline, other)]
         assert seen[0] == seen[1]
     return len(night.pushes), sum(not p.provisional for p in found)

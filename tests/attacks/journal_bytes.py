@@ -6,7 +6,7 @@ from eegvlm_rt.errors import InputError, JournalError
 from eegvlm_rt.journal.export import json_lines
 from eegvlm_rt.journal.frames import PREAMBLE, genesis, kind_code, pack
 from eegvlm_rt.journal.reader import JournalReport, scan
-from eegvlm_rt.journal.state import night_state
+from eegvlm_rt.journal.resume import night_state
 from eegvlm_rt.night import Night
 
 

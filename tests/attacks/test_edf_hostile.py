@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from eegvlm_rt.errors import EegVlmError, RecordingError, SamplingRateError
 from eegvlm_rt.hypnogram import Hypnogram, read_edf
 from eegvlm_rt.sources import Recording, channels, read_annotations, read_channel
-
-from .fuzz_edf import main as fuzz
-from .fuzz_edf import survive
+from tests.attacks.fuzz_edf import main as fuzz
+from tests.attacks.fuzz_edf import survive
 
 KEPT = Path(__file__).parent / "edf"
 SIGNALS = 2  # EEG, annotations

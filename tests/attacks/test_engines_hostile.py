@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eegvlm_rt.backends.accelerator import Accelerator
 from eegvlm_rt.bundle import Bundle
-from eegvlm_rt.engines import EngineStore, build_engines, engine_key, precision_for
-from eegvlm_rt.engines.building import shapes_of
-from eegvlm_rt.engines.shipping import shipped_plan, write_with_engines
 from eegvlm_rt.errors import BackendError, BundleError, EegVlmError, IntegrityError
-from tests.rt.engine_keys import KEY, publish
-from tests.rt.fake_gpu import FakeGpu, fake_plan, fake_tensorrt
+from eegvlm_rt.tensorrt import EngineStore, build_engines, engine_key, precision_for
+from eegvlm_rt.tensorrt.accelerator import Accelerator
+from eegvlm_rt.tensorrt.build import shapes_of
+from eegvlm_rt.tensorrt.shipped_plans import shipped_plan, write_with_engines
+from tests.rt.tensorrt.fake_gpu import FakeGpu, fake_plan, fake_tensorrt
+from tests.rt.tensorrt.plan_keys import KEY, publish
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:

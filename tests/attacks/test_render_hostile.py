@@ -14,10 +14,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from eegvlm_rt import _kernel
 from eegvlm_rt.errors import InputError
-from eegvlm_rt.render import RenderSpec, render, render_batch
-from eegvlm_rt.render_buffers import PicturePool
-from eegvlm_rt.render_spec import plan_of
-from eegvlm_rt.render_sweep import Sweep
+from eegvlm_rt.rendering.pool import PicturePool
+from eegvlm_rt.rendering.renderer import RenderSpec, render, render_batch
+from eegvlm_rt.rendering.spec import plan_of
+from eegvlm_rt.rendering.sweep import Sweep
 
 SMALL = RenderSpec(width=40, height=30, rows=2, uv_range=50.0)
 X = np.sin(np.arange(500) / 7.0).astype(np.float32) * 30.0

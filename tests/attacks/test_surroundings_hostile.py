@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from edfio import read_edf as edfio_read
 
-from eegvlm_rt.atomic import write_file
 from eegvlm_rt.cli import main
 from eegvlm_rt.cli import stage as stage_command
 from eegvlm_rt.errors import RecordingError
+from eegvlm_rt.files import write_file
 from eegvlm_rt.hypnogram import Hypnogram, plot
 from eegvlm_rt.sources import read_channel
-from tests.rt.cli_runs import cli, save_recording
+from tests.rt.cli.cli_runs import cli, save_recording
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:

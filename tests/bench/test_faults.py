@@ -15,18 +15,18 @@ from benchmarks.faults.compare import accounted, compare, epochs_of, expected_ep
 from benchmarks.faults.kinds import WIRE_KINDS
 from benchmarks.faults.signals import Signal, real_signals
 from benchmarks.faults.wire import settling_s
-from eegvlm_rt.conditioner import Conditioner
 from eegvlm_rt.journal import Journal
-from eegvlm_rt.preprocess import condition_recording
+from eegvlm_rt.signal.conditioner import Conditioner
+from eegvlm_rt.signal.conditioning import condition_recording
 from eegvlm_rt.simulator import simulate_night
-from eegvlm_rt.streaming.answering import Answerer
-from eegvlm_rt.streaming.placing import Placer
+from eegvlm_rt.streaming.timeline import Placer
+from eegvlm_rt.streaming.worker import Answerer
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eegvlm_rt.streaming.cutting import Cut
+    from eegvlm_rt.signal.cutter import Cut
 
 
 @pytest.fixture(scope="module")

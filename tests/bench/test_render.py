@@ -14,7 +14,7 @@ from benchmarks._exact import exact_columns, psnr_db, signal_uv
 from benchmarks._pairs import ratios, times_us
 from benchmarks._render_peers import Matplotlib, OpenCV, best_normalizer, memset
 from benchmarks.render import GOALS, RATES_HZ, ROWS, SIZES, Goal, exactness, main
-from eegvlm_rt.render import RenderSpec, render
+from eegvlm_rt.rendering.renderer import RenderSpec, render
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@
 
 #include "check.hpp"
 #include "envelope.hpp"
-#include "fixed.hpp"
-#include "loops.hpp"
+#include "pixel_math.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm::checks {
 namespace {

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "loops.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm::checks {
 namespace {

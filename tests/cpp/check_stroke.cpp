@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "loops.hpp"
+#include "simd/loops.hpp"
 #include "stroke.hpp"
 
 namespace eegvlm::checks {

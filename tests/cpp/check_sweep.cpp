@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "background.hpp"
 #include "check.hpp"
-#include "ground.hpp"
 #include "sweep.hpp"
 
 namespace eegvlm::checks {
@@ -21,7 +21,7 @@ struct Scene {
           x(channels * kSamples),
           missing(channels * kSamples),
           scaling(channels, Scaling{100.0, 1.0, 0.0}),
-          behind(ground(layout, {7, {37.5}, {100.0}, 208})),
+          behind(background(layout, {7, {37.5}, {100.0}, 208})),
           drawn(static_cast<size_t>(picture_bytes(geometry, Format::u8_gray))) {
         for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>((i * 7919) % 230) - 115.0f;
     }
@@ -94,7 +94,7 @@ void marks_beyond_the_picture_are_refused_by_name() {
     const Layout layout({70, 60, 3, 2, 1.0});
     const auto refusal = [&](const Marks& marks) {
         try {
-            ground(layout, marks);
+            background(layout, marks);
         } catch (const std::invalid_argument& error) {
             return std::string(error.what());
         }
@@ -113,7 +113,7 @@ void marks_fit_the_smallest_and_the_tallest_picture() {
     for (const Geometry& geometry : {Geometry{1, 1, 1, 1, 0.5}, Geometry{1, 4, 8, 1, 0.5},
                                      Geometry{3, 4096, 1, 1, 1.0}, Geometry{4096, 5, 5, 1, 0.6}}) {
         const Layout layout(geometry);
-        const std::vector<uint8_t> picture = ground(layout, {4096, {0.0, 1e300, -1e300}, {1e-6}, 0});
+        const std::vector<uint8_t> picture = background(layout, {4096, {0.0, 1e300, -1e300}, {1e-6}, 0});
         CHECK_EQUAL(picture.size(), static_cast<size_t>(geometry.width * geometry.height));
         CHECK(std::any_of(picture.begin(), picture.end(), [](uint8_t gray) { return gray < 255; }));
     }

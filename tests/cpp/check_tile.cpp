@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "check.hpp"
-#include "fixed.hpp"
-#include "loops.hpp"
+#include "pixel_math.hpp"
+#include "simd/loops.hpp"
 
 namespace eegvlm::checks {
 namespace {

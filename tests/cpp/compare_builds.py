@@ -115,7 +115,8 @@ def run(command: list[str]) -> str:
 
 
 def compiled(build: Build, folder: Path) -> Path:
-    sources = [p for p in sorted((ROOT / "csrc").glob("*.cpp")) if p.name != "bindings.cpp"]
+    folders = (ROOT / "csrc", ROOT / "csrc" / "simd")
+    sources = [p for place in folders for p in sorted(place.glob("*.cpp")) if p.name != "bindings.cpp"]
     program = folder / build.name.replace(" ", "_")
     inputs = [str(p) for p in (*sources, ROOT / "tests" / "cpp" / "digest.cpp")]
     run([*build.compiler, *STRICT, f"-I{ROOT / 'csrc'}", *inputs, "-o", str(program), "-lpthread"])

@@ -6,10 +6,10 @@
 #include <iostream>
 #include <vector>
 
+#include "background.hpp"
 #include "cuda/emulate.hpp"
 #include "cuda/plan.hpp"
-#include "fixed.hpp"
-#include "ground.hpp"
+#include "pixel_math.hpp"
 #include "render.hpp"
 
 namespace {
@@ -72,12 +72,12 @@ bool same(const Case& c) {
     traces.scaling = scaling.data();
     std::vector<std::byte> missing(c.marked ? channels * static_cast<size_t>(c.samples) : 0);
     for (size_t i = 0; i < missing.size(); ++i) missing[i] = std::byte{i % 97 < 9};
-    std::vector<uint8_t> ground;
+    std::vector<uint8_t> background;
     if (c.marked) {
         traces.mask = {missing.data(), 0, c.samples, 1};
-        ground = eegvlm::ground(layout, {30, {37.5, -12.0}, {kRange}, 200});
+        background = eegvlm::background(layout, {30, {37.5, -12.0}, {kRange}, 200});
     }
-    const uint8_t* behind = ground.empty() ? nullptr : ground.data();
+    const uint8_t* behind = background.empty() ? nullptr : background.data();
     const std::array<float, 3> scale{kScale[0], kScale[1], kScale[2]}, bias{kBias[0], kBias[1], kBias[2]};
     eegvlm::render(layout, kRange, traces,
                    {eegvlm::Format::u8_hwc, reinterpret_cast<std::byte*>(bytes.data()), scale, bias, behind},
@@ -102,7 +102,7 @@ bool same(const Case& c) {
         job.stride = 4;
         job.type = eegvlm::SampleType::f32;
         job.mask = traces.mask;
-        job.ground = behind;
+        job.background = behind;
         std::memcpy(job.scale, kScale, sizeof kScale);
         std::memcpy(job.bias, kBias, sizeof kBias);
         equal &= drawn<uint8_t>(job, Values::u8, Planes::hwc, 3 * pixels) == bytes;

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "background.hpp"
 #include "cuda/emulate.hpp"
 #include "cuda/plan.hpp"
-#include "ground.hpp"
 #include "pictures.hpp"
 #include "sweep.hpp"
 
@@ -127,9 +127,9 @@ Marks marks_of(Input& input, bool hostile) {
 }
 
 std::vector<std::byte> drawn(const Layout& layout, const Traces& traces, Format format,
-                             const std::vector<uint8_t>& ground) {
+                             const std::vector<uint8_t>& background) {
     std::vector<std::byte> bytes(static_cast<size_t>(picture_bytes(layout.geometry, format)), std::byte{77});
-    const uint8_t* behind = ground.empty() ? nullptr : ground.data();
+    const uint8_t* behind = background.empty() ? nullptr : background.data();
     render(layout, 0.0, traces, {format, bytes.data(), pictures::kScale, pictures::kBias, behind}, 1);
     return bytes;
 }
@@ -173,7 +173,7 @@ std::vector<std::byte> from_gray(const std::vector<std::byte>& gray, Format form
 }
 
 std::vector<std::byte> emulated(const Layout& layout, const Traces& traces,
-                                const std::vector<uint8_t>& ground) {
+                                const std::vector<uint8_t>& background) {
     const cuda::Plan plan(layout, traces.samples.count);
     cuda::Job job = plan.job({163 * 1024, 1}, 1);
     for (int c = 0; c < layout.geometry.channels; ++c)
@@ -188,7 +188,7 @@ std::vector<std::byte> emulated(const Layout& layout, const Traces& traces,
     job.stride = traces.samples.stride;
     job.type = traces.samples.type;
     job.mask = traces.mask;
-    job.ground = ground.empty() ? nullptr : ground.data();
+    job.background = background.empty() ? nullptr : background.data();
     job.out = bytes.data();
     job.values = cuda::Values::u8;
     job.planes = cuda::Planes::gray;
@@ -206,13 +206,13 @@ bool suits_device(const Traces& traces) {
 
 // Samples come in piece by piece, in any order: the picture is always that of what is there.
 void sweep_in_pieces(const Layout& layout, Input& input, Recording& recording, Format format,
-                     const std::vector<uint8_t>& ground, const std::vector<std::byte>& expected) {
+                     const std::vector<uint8_t>& background, const std::vector<std::byte>& expected) {
     const int64_t count = recording.traces.samples.count;
     const std::vector<std::byte> given = recording.missing;
     const auto channels = static_cast<size_t>(layout.geometry.channels);
     recording.missing.assign(channels * static_cast<size_t>(count), std::byte{1});
     std::vector<std::byte> bytes(expected.size(), std::byte{77});
-    const uint8_t* behind = ground.empty() ? nullptr : ground.data();
+    const uint8_t* behind = background.empty() ? nullptr : background.data();
     const Traces traces = traces_of(recording);
     Sweep sweep(layout, recording.scaling, traces,
                 {format, bytes.data(), pictures::kScale, pictures::kBias, behind});
@@ -227,15 +227,16 @@ void sweep_in_pieces(const Layout& layout, Input& input, Recording& recording, F
     const int64_t first = input.below(static_cast<int32_t>(count));
     const int64_t second = first + input.below(static_cast<int32_t>(count - first) + 1);
     show(first, second);
-    require(bytes == drawn(layout, traces, format, ground), "a sweep in part shows other bytes");
+    require(bytes == drawn(layout, traces, format, background), "a sweep in part shows other bytes");
     show(second, count);
     show(0, first);
     require(bytes == expected, "a whole sweep shows other bytes");
 }
 
 void draw_in_every_way(const Layout& layout, Input& input) {
-    const std::vector<uint8_t> behind =
-        input.below(4) == 0 ? ground(layout, marks_of(input, input.below(8) == 0)) : std::vector<uint8_t>();
+    const std::vector<uint8_t> behind = input.below(4) == 0
+                                            ? background(layout, marks_of(input, input.below(8) == 0))
+                                            : std::vector<uint8_t>();
     const Format format = pictures::kFormats[static_cast<size_t>(input.below(6))];
     static const std::vector<std::string> sets = instruction_sets();
     const auto set = static_cast<size_t>(input.below(static_cast<int32_t>(sets.size())));

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "fixed.hpp"
-#include "ground.hpp"
+#include "background.hpp"
 #include "painter.hpp"
+#include "pixel_math.hpp"
 #include "render.hpp"
 
 namespace eegvlm::pictures {
@@ -198,7 +198,7 @@ class Scene {
             scaling_.push_back({c.uv_range + 10.0 * channel, 0.37, -1.5});
             marks.uv_range.push_back(scaling_.back().uv_range);
         }
-        if (c.ticks > 0) ground_ = ground(layout, marks);
+        if (c.ticks > 0) background_ = background(layout, marks);
         for (size_t i = 0; i < missing_.size(); ++i) missing_[i] = static_cast<std::byte>(i % 97 > 90);
         const auto size = static_cast<std::ptrdiff_t>(size_of(c.type));
         traces = {{values.data(), size, c.samples, c.type}, 0, c.samples * size, pictures, 1.0, 0.0};
@@ -209,7 +209,7 @@ class Scene {
     Scene& operator=(const Scene&) = delete;
 
     Output output(Format format, std::byte* data) const {
-        return {format, data, kScale, kBias, ground_.empty() ? nullptr : ground_.data()};
+        return {format, data, kScale, kBias, background_.empty() ? nullptr : background_.data()};
     }
 
     const Layout layout;
@@ -218,7 +218,7 @@ class Scene {
   private:
     std::vector<Scaling> scaling_;
     std::vector<std::byte> missing_;
-    std::vector<uint8_t> ground_;
+    std::vector<uint8_t> background_;
 };
 
 // Pictures that are all alike, one after another.

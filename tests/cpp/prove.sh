@@ -34,9 +34,9 @@ address() {
     libraries="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so) $(g++ -print-file-name=libstdc++.so)"
     # Tests that compile the kernel anew say nothing of this build.
     LD_PRELOAD="$libraries" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
-        "$PYTHON" tests/cpp/with_kernel.py build/address -q tests/rt/test_render*.py tests/attacks/test_render*.py \
-        --deselect tests/rt/test_render_kernel.py::test_the_cpp_checks_pass \
-        --deselect tests/rt/test_render_builds.py --deselect tests/rt/test_render_cuda_build.py
+        "$PYTHON" tests/cpp/with_kernel.py build/address -q tests/rt/rendering tests/attacks/test_render*.py \
+        --deselect tests/rt/rendering/test_kernel.py::test_the_cpp_checks_pass \
+        --deselect tests/rt/rendering/test_builds.py --deselect tests/rt/rendering/test_cuda_build.py
 }
 
 valgrind_() {

@@ -27,7 +27,7 @@ def main() -> int:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.modules[name] = module
-    if Path(import_module("eegvlm_rt.render")._kernel.__file__) != found[0]:
+    if Path(import_module("eegvlm_rt.rendering.renderer")._kernel.__file__) != found[0]:
         sys.exit(f"{found[0]}: not the kernel that is in use")
     print(f"kernel: {found[0]}, {module.build_config()['flags']}", flush=True)
     return int(pytest.main(["-p", "no:cacheprovider", *arguments]))

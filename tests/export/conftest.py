@@ -10,9 +10,9 @@ import torch
 import transformers
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration
 from eegvlm_train.model.processing import EegVlmProcessor
-from eegvlm_train.tokenizer import build_tokenizer, model_vocabulary
+from eegvlm_train.model.tokenizer import build_tokenizer, model_vocabulary
 
-from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.rendering.renderer import RenderSpec
 
 TOKENIZER = build_tokenizer()
 VOCABULARY = model_vocabulary(TOKENIZER)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from eegvlm_export import Recipe, export_bundle
-from eegvlm_train.language_models import CHAT_PROMPT, fit_language_model
+from eegvlm_train.data.night_files import UV_PER_LSB, night_path, save_npz
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration, EegVlmProcessor
-from eegvlm_train.nights import UV_PER_LSB, night_path, save_npz
+from eegvlm_train.model.language_models import CHAT_PROMPT, fit_language_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -14,16 +14,16 @@ import numpy as np
 import onnx
 import pytest
 from eegvlm_export import Gate, GatesFailedError, Recipe, export_bundle
-from eegvlm_export.checkpoint import Checkpoint
 from eegvlm_export.cli import EXIT_GATES, EXIT_INPUT, main
-from eegvlm_export.epochs import load_epochs
+from eegvlm_export.measure.scorer_agreement import kappa_gates, kappa_losses
+from eegvlm_export.quantize.epochs import load_epochs
 from eegvlm_export.report import write_report
-from eegvlm_export.scored import kappa_gates, kappa_losses
-from eegvlm_train.nights import UV_PER_LSB, night_path, save_npz
+from eegvlm_export.weights.checkpoint import Checkpoint
+from eegvlm_train.data.night_files import UV_PER_LSB, night_path, save_npz
 
 from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.errors import BundleError
-from eegvlm_rt.preprocess import Preprocessing
+from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
 

@@ -20,13 +20,12 @@ from eegvlm_rt.hypnogram.model import MAX_EPOCHS
 from eegvlm_rt.journal import Journal, read
 from eegvlm_rt.night import Night, NightInfo, night_probabilities, night_stage
 from eegvlm_rt.night_rows import counted_stage, flag_names, row_of, row_of_record
-from eegvlm_rt.outcome import Outcome
+from eegvlm_rt.prediction import Outcome
 from eegvlm_rt.prediction_json import prediction_from_dict
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.simulator.edf import write_edf
 from eegvlm_rt.stages import STAGES, Stage
-
-from .cli_runs import cli, eeg_uv
+from tests.rt.cli.cli_runs import cli, eeg_uv
 
 if TYPE_CHECKING:
     from pathlib import Path

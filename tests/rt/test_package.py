@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 import eegvlm_rt
+from eegvlm_rt import prediction
 
 HEAVY = ("torch", "transformers", "onnx", "onnxruntime", "mne", "matplotlib", "tokenizers", "scipy", "rich")
 
@@ -37,7 +39,11 @@ def test_an_unknown_name_is_refused_as_usual(name):
 
 @pytest.mark.parametrize(
     "imports",
-    ["import eegvlm_rt.render as r", "from eegvlm_rt.render import RenderSpec", "import eegvlm_rt.stager"],
+    [
+        "import eegvlm_rt.rendering as r",
+        "from eegvlm_rt.rendering import RenderSpec",
+        "import eegvlm_rt.stager",
+    ],
 )
 def test_render_is_the_function_whatever_is_imported_first(imports):
     assert (
@@ -48,7 +54,15 @@ def test_render_is_the_function_whatever_is_imported_first(imports):
 
 def test_domain_modules_never_import_torch():
     code = (
-        "import sys, eegvlm_rt.evidence, eegvlm_rt.rationale, eegvlm_rt.preprocess, eegvlm_rt.prompt;"
+        "import sys, eegvlm_rt.findings, eegvlm_rt.rationale, eegvlm_rt.signal.epochs, eegvlm_rt.prompt;"
         "print(sorted({'torch', 'transformers', 'onnx', 'mne', 'matplotlib'} & set(sys.modules)))"
     )
     assert run(code) == "[]"
+
+
+def test_old_public_names_still_work_and_name_the_new_one():
+    with pytest.warns(DeprecationWarning, match=r"eegvlm_rt\.findings"):
+        old = import_module("eegvlm_rt.evidence")
+    assert old.measure is eegvlm_rt.measure
+    with pytest.warns(DeprecationWarning, match="AnsweredBy"):
+        assert prediction.Source is prediction.AnsweredBy

@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 
 from eegvlm_rt.decoding import Finish
-from eegvlm_rt.epoch import Quality
-from eegvlm_rt.evidence import Findings, Rhythm
-from eegvlm_rt.outcome import Outcome, outcome_of
-from eegvlm_rt.prediction import HeadOpinion, Source, StagePrediction, Timing
+from eegvlm_rt.findings import Findings, Rhythm
+from eegvlm_rt.prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, outcome_of
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import check, compose, parse
+from eegvlm_rt.signal.quality import Quality
 from eegvlm_rt.stages import STAGES, Stage
 
 FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
@@ -30,7 +29,7 @@ def prediction() -> StagePrediction:
         stage=Stage.N2,
         probabilities=SHARES,
         mode=Mode.COT,
-        source=Source.RULE,
+        source=AnsweredBy.RULE,
         head=HeadOpinion(Stage.N1, SHARES),
         agrees=False,
         rationale=rationale,

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from eegvlm_rt.errors import InputError, RationaleError
-from eegvlm_rt.evidence import Findings, Rhythm
+from eegvlm_rt.findings import Findings, Rhythm
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import choices, compose
 from eegvlm_rt.stages import STAGES, Stage
@@ -117,3 +117,9 @@ def test_a_spec_survives_json():
 def test_a_damaged_spec_is_refused(change):
     with pytest.raises(InputError, match="prompt"):
         PromptSpec.from_dict({**SPEC.to_dict(), **change})
+
+
+def test_a_prompt_older_than_the_versions_of_the_grammar_has_the_first():
+    fields = PromptSpec().to_dict()
+    assert fields.pop("grammar") == "2"
+    assert PromptSpec.from_dict(fields).grammar == "1"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .tiny_bundle import write_tiny_bundle
+from tests.rt.tiny_bundle import write_tiny_bundle
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "python.md"
 

@@ -13,24 +13,18 @@ import pytest
 
 from eegvlm_rt import stager as stager_module
 from eegvlm_rt.decoding import Finish
-from eegvlm_rt.epoch import QualityFlag, assess
-from eegvlm_rt.errors import (
-    BundleError,
-    InputError,
-    SamplingRateError,
-    UnitError,
-)
-from eegvlm_rt.evidence import measure
-from eegvlm_rt.prediction import Source
-from eegvlm_rt.preprocess import condition_epoch
+from eegvlm_rt.errors import BundleError, InputError, SamplingRateError, UnitError
+from eegvlm_rt.findings import measure
+from eegvlm_rt.prediction import AnsweredBy
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import check, parse
+from eegvlm_rt.signal.conditioning import condition_epoch
+from eegvlm_rt.signal.quality import QualityFlag, assess
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager, predict_epoch
 from eegvlm_rt.stages import STAGES
-
-from .comparing import assert_same
-from .tiny_bundle import write_tiny_bundle
+from tests.rt.comparing import assert_same
+from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +65,7 @@ class TestOneEpoch:
 
     def test_the_head_is_a_second_opinion_in_every_mode(self, stager: Stager, epochs: np.ndarray) -> None:
         head = stager.predict_epoch(epochs[0], 100, mode="head")
-        assert head.source is Source.HEAD
+        assert head.source is AnsweredBy.HEAD
         assert head.agrees
         for mode in ("direct", "cot"):
             found = stager.predict_epoch(epochs[0], 100, mode=mode)
@@ -215,7 +209,7 @@ class TestPoorSignal:
     @pytest.mark.parametrize("mode", MODES)
     def test_nothing_to_look_at_is_a_row_without_a_stage(self, stager: Stager, mode: str) -> None:
         found = stager.predict_epoch(np.full(3000, np.nan), 100, mode=mode)
-        assert (found.stage, found.head, found.agrees, found.source) == (None, None, False, Source.NONE)
+        assert (found.stage, found.head, found.agrees, found.source) == (None, None, False, AnsweredBy.NONE)
         assert found.probabilities == dict.fromkeys(STAGES, 0.2)
         assert found.quality.flags == {QualityFlag.MISSING}
         assert not found.quality.scorable
@@ -253,7 +247,7 @@ class TestStopping:
 
     def test_with_no_time_left_the_head_answers(self, stager: Stager, epochs: np.ndarray) -> None:
         found = stager.predict_epoch(epochs[0], 100, deadline_s=0.0)
-        assert found.source is Source.HEAD
+        assert found.source is AnsweredBy.HEAD
         assert found.finish is Finish.DEADLINE
         assert found.head is not None
         assert found.probabilities == found.head.probabilities
@@ -276,7 +270,7 @@ class TestStopping:
             epochs[0], 100, on_text=pieces.append, cancelled=lambda: len(pieces) > 4, deadline_s=60.0
         )
         assert found.finish is Finish.CANCELLED
-        assert found.source is Source.DIRECT
+        assert found.source is AnsweredBy.DIRECT
         assert found.probabilities == direct.probabilities
         assert found.rationale is None
         assert found.rationale_text.endswith(".")
@@ -293,7 +287,7 @@ class TestStopping:
             cancelled=lambda: any("Excluded" in piece for piece in pieces),
         )
         assert found.finish is Finish.CANCELLED
-        assert found.source is Source.RULE
+        assert found.source is AnsweredBy.RULE
         assert found.probabilities == stager.predict_epoch(epochs[0], 100).probabilities
         assert found.rationale is None
 
@@ -304,7 +298,7 @@ class TestStopping:
         found = free.predict_epoch(epochs[0], 100)
         assert found.rationale is None
         assert found.finish in (Finish.INVALID, Finish.LENGTH)
-        assert found.source is Source.DIRECT
+        assert found.source is AnsweredBy.DIRECT
         assert found.probabilities == free.predict_epoch(epochs[0], 100, mode="direct").probabilities
 
 
@@ -329,8 +323,8 @@ class TestLoading:
         self, folder: Path, epochs: np.ndarray
     ) -> None:
         lazy = Stager.load(folder, mode="head")
-        assert lazy.predict_epoch(epochs[0], 100).source is Source.HEAD
-        assert lazy.predict_epoch(epochs[0], 100, mode="cot").source is Source.RULE
+        assert lazy.predict_epoch(epochs[0], 100).source is AnsweredBy.HEAD
+        assert lazy.predict_epoch(epochs[0], 100, mode="cot").source is AnsweredBy.RULE
 
     def test_staging_imports_nothing_heavy(self, folder: Path) -> None:
         program = (

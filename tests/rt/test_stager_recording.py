@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from eegvlm_rt.epoch import Epoch, QualityFlag, assess
-from eegvlm_rt.errors import (
-    ChannelError,
-    InputError,
-    RecordingError,
-)
-from eegvlm_rt.preprocess import condition_recording
+from eegvlm_rt.errors import ChannelError, InputError, RecordingError
+from eegvlm_rt.signal.conditioning import condition_recording
+from eegvlm_rt.signal.epochs import Epoch
+from eegvlm_rt.signal.quality import QualityFlag, assess
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.simulator.edf import write_edf
 from eegvlm_rt.sources import Recording
 from eegvlm_rt.stager import Stager
-
-from .comparing import assert_same
-from .tiny_bundle import write_tiny_bundle
+from tests.rt.comparing import assert_same
+from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

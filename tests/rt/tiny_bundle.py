@@ -10,13 +10,12 @@ import onnx
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from eegvlm_rt.bundle import Bundle, ComponentSource, LanguageModelShape, write_bundle
-from eegvlm_rt.preprocess import Preprocessing
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import GRAMMAR, Literal
-from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.rendering.renderer import RenderSpec
+from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.stages import STAGES
-
-from .tiny_graphs import llm_graph, tower_graph
+from tests.rt.backends.tiny_graphs import llm_graph, tower_graph
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ EPOCHS_PER_NIGHT = 12
 def noise_night(folder: Path, seed: int, *, labelled: bool = True, measured: bool = True) -> Path:
     """One night of pink noise with a 10 Hz rhythm in every other epoch, and soft labels."""
     from eegvlm_train.data.findings import measure_night
-    from eegvlm_train.nights import UV_PER_LSB, labels_path, night_path, save_npz
+    from eegvlm_train.data.night_files import UV_PER_LSB, labels_path, night_path, save_npz
 
     rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft(rng.standard_normal((EPOCHS_PER_NIGHT, 3000)))

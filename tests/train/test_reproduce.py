@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from eegvlm_train.cli import main
 
-from .test_prepare import sleep_edf_layout
+from tests.train.prepare.test_prepare import sleep_edf_layout
 
 TINY = ("steps=2", "batch_size=4", "workers=1", "validation_epochs=4", "warmup_steps=1")
 

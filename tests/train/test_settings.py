@@ -8,8 +8,8 @@ from pathlib import Path
 import eegvlm_train
 import pytest
 import torch
-from eegvlm_train.loop import Averaged, parameter_groups, rate_at, trained_state
 from eegvlm_train.settings import LanguageSettings, RunSettings, VisionSettings, load_settings
+from eegvlm_train.steps.loop import Averaged, parameter_groups, rate_at, trained_state
 from torch import nn
 
 RECIPES = sorted(path.stem for path in Path(eegvlm_train.__file__).parent.joinpath("recipes").glob("*.yaml"))

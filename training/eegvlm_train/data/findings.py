@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eegvlm_rt.evidence import Findings, Rhythm, measure_batch
+from eegvlm_rt.findings import Findings, Rhythm, measure_batch
 
-from ..nights import save_npz
+from .night_files import save_npz
 
 __all__ = ["RHYTHMS", "FindingsTable", "findings_path", "main", "measure_night"]
 

@@ -16,16 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eegvlm_rt.evidence import Findings
+from eegvlm_rt.findings import Findings
 from eegvlm_rt.rationale import NightContext
-from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.rendering.renderer import RenderSpec
 from eegvlm_rt.stages import STAGES
 
 from .contexts import contexts_of
 from .findings import FindingsTable
 from .loading import Batch, Index, draw_grey
 from .nightset import NightSet
-from .slips import slipped
+from .plausible_errors import slipped
 from .texts import AnswerTexts, sample_stages
 
 __all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]

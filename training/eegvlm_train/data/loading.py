@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eegvlm_rt.render import RenderSpec, render_batch
+from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
 
 from .nightset import NightSet
 
@@ -57,8 +57,7 @@ def moved(batch: Made, device: torch.device) -> Made:
 
 
 def draw_grey(signal_uv: NDArray[np.float32], spec: RenderSpec) -> NDArray[np.uint8]:
-    """(n, samples) µV -> (n, H, W) uint8: one plane of what `eegvlm_rt.render` shows; its three planes are
-    equal."""
+    """(n, samples) µV -> (n, H, W) uint8: one plane of what `render` shows; its three planes are equal."""
     pictures = render_batch(signal_uv, spec, output="u8")
     return np.ascontiguousarray(pictures[..., 0])
 

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nights import labels_path
 from .findings import FindingsTable, is_measured, read_findings
+from .night_files import labels_path
 
 __all__ = ["NightSet", "Split", "list_nights", "load_nights", "split_nights"]
 

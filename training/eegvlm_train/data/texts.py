@@ -9,17 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from eegvlm_rt.evidence import Findings
+from eegvlm_rt.findings import Findings
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import (
-    GRAMMAR_VERSION,
-    RULES,
-    SLOTS,
-    NightContext,
-    choices,
-    choose_rule,
-    segments,
-)
+from eegvlm_rt.rationale import GRAMMAR_VERSION, RULES, SLOTS, NightContext, choices, choose_rule, segments
 from eegvlm_rt.stages import STAGES, Stage
 
 from .findings import FindingsTable

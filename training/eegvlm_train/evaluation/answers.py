@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eegvlm_rt.calibration import Scoring
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import Rationale
-from eegvlm_rt.scoring import Scoring
 from eegvlm_rt.stages import STAGES, Stage
 
-from ..metrics import INVALID
+from .metrics import INVALID
 
 __all__ = ["Answerer", "Answers", "Reasoned", "Reasons", "reason_answers"]
 

@@ -16,11 +16,11 @@ from transformers.cache_utils import DynamicCache
 from transformers.utils import logging
 
 from eegvlm_rt.backends.base import KVCache
+from eegvlm_rt.calibration import Scoring, tempered
+from eegvlm_rt.calibration.temperature import temper
 from eegvlm_rt.decoding import Decoder, compile_grammar, prompt_tokens
 from eegvlm_rt.prompt import Mode
-from eegvlm_rt.render import RenderSpec, render_batch
-from eegvlm_rt.scoring import Scoring, tempered
-from eegvlm_rt.scoring.temperature import temper
+from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
 from eegvlm_rt.stages import STAGES
 
 from ..model.cache import CACHE_ARGUMENT

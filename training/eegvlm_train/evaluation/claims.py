@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegvlm_rt.evidence import Findings, Rhythm
+from eegvlm_rt.findings import Findings, Rhythm
 from eegvlm_rt.rationale import Rationale, Verdict, check
 
 from .answers import Reasons
+from .epoch_sets import EvaluationSet
 from .recordings import EPOCH_S, ScoredRecording
-from .sets import EvaluationSet
 
 __all__ = ["claim_figures", "expert_figures", "variety"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from eegvlm_rt.scoring.temperature import temper
+from eegvlm_rt.calibration.temperature import temper
 
-from ..metrics import INVALID, Score, calibration_error, score
+from .metrics import INVALID, Score, calibration_error, score
 
 __all__ = [
     "bootstrap_by_subject",

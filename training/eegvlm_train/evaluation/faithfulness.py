@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eegvlm_rt.evidence import Findings
+from eegvlm_rt.findings import Findings
 from eegvlm_rt.rationale import Verdict, check
 
 from .answers import Reasons

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import welch
 
-from eegvlm_rt.evidence import measure_batch
+from eegvlm_rt.findings import measure_batch
 
 __all__ = ["BANDS_HZ", "FREQUENCIES_HZ", "FeatureTable", "features_of", "spectra_of"]
 

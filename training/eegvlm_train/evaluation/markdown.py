@@ -207,6 +207,29 @@ def _realism(found: Figures) -> str:
     return _table(["", *(f"{name}, n = {one['n'][0]} / {one['n'][1]}" for name, one in stages.items())], rows)
 
 
+def _ks(one: Figures, digits: int) -> str:
+    middles = ", ".join(_n(one[side][1], digits) for side in ("simulated", "real"))
+    return f"{_n(one['distance'], 2)} ({middles})"
+
+
+def _realism_course(found: Figures) -> str:
+    tables = found["realism-tables"]
+    groups = tables["course"]
+    names = next(iter(groups.values()))
+    rows = [[name, *(_ks(one[name], 2) if name in one else "-" for one in groups.values())] for name in names]
+    return _table(["", *(f"people {people}, n = {tables['n'][people]}" for people in groups)], rows)
+
+
+def _realism_bands(found: Figures) -> str:
+    rows = []
+    for derivation, groups in found["realism-tables"]["spectra"].items():
+        for people, stages in groups.items():
+            for stage, bands in stages.items():
+                rows.append([f"{derivation}, {people}, {stage}", *(_ks(one, 1) for one in bands.values())])
+    bands = next(iter(next(iter(next(iter(found["realism-tables"]["spectra"].values())).values())).values()))
+    return _table(["", *bands], rows)
+
+
 def _ablation(found: Figures) -> str:
     rows = []
     for name, row in found["ablation"]["variants"].items():
@@ -273,6 +296,8 @@ TABLES: dict[str, Callable[[Figures], str]] = {
     "robustness": _robustness,
     "outliers": _outliers,
     "realism": _realism,
+    "realism-course": _realism_course,
+    "realism-bands": _realism_bands,
     "ablation": _ablation,
     "goals": _goals,
     "claim-kinds": _claim_kinds,

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics import INVALID
 from .answers import Answers
+from .epoch_sets import EvaluationSet
+from .metrics import INVALID
 from .recordings import ScoredRecording
-from .sets import EvaluationSet
 
 __all__ = ["PEERS", "peer_answers"]
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegvlm_rt.preprocess import Preprocessing, condition_epochs, condition_recording
+from eegvlm_rt.signal.conditioning import Preprocessing, condition_epochs, condition_recording
 from eegvlm_rt.stages import STAGES
 
+from ..data.night_files import labels_path
 from ..data.nightset import Split, list_nights, split_nights
-from ..nights import labels_path
 
 __all__ = ["ScoredRecording", "load_recordings", "stage_rows"]
 

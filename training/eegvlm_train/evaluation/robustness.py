@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from eegvlm_rt.preprocess import Preprocessing
 from eegvlm_rt.prompt import Mode
+from eegvlm_rt.signal.conditioning import Preprocessing
 
-from ..metrics import score
 from .answers import Answerer
+from .epoch_sets import EvaluationSet
+from .metrics import score
 from .recordings import ScoredRecording, condition
-from .sets import EvaluationSet
 
 __all__ = ["DISTURBANCES", "Disturbance", "robustness"]
 

@@ -41,7 +41,7 @@ class EegVlmConfig(PretrainedConfig):
 
     `vision_feature_layer` counts like Hugging Face's `hidden_states` (entry 0 is the embedding); -2 is
     LLaVA-1.5's choice. `render` and `preprocessing` are the dictionaries of `eegvlm_rt.RenderSpec` and
-    `eegvlm_rt.preprocess.Preprocessing`; `None` means their defaults. A picture of `image_size` and
+    `eegvlm_rt.signal.conditioning.Preprocessing`; `None` means their defaults. A picture of `image_size` and
     `patch_size` gives P = (image_size / patch_size)**2 patches and 2P visual tokens. `visual_tokens` "low" or
     "high" leaves only the P projected patches, or only the one projected high-level vector: the model's
     ablations.

@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig
 
-from eegvlm_rt.preprocess import Preprocessing
-from eegvlm_rt.render import RenderSpec
+from eegvlm_rt.rendering.renderer import RenderSpec
+from eegvlm_rt.signal.conditioning import Preprocessing
 
 from .configuration import EegVlmConfig
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from eegvlm_rt.preprocess import Preprocessing
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.render import RenderSpec, render_batch
+from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
+from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.stages import Stage
 
 from .configuration import EegVlmConfig

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegvlm_rt.errors import InputError
-from eegvlm_rt.preprocess import condition_recording
+from eegvlm_rt.signal.conditioning import condition_recording
 from eegvlm_rt.stages import Stage
 
+from ..data.night_files import UV_PER_LSB, labels_path, night_path, save_npz
 from ..evaluation.recordings import EPOCH_S, EPOCH_SAMPLES, stage_rows
-from ..nights import UV_PER_LSB, labels_path, night_path, save_npz
-from ..simulate import to_int16
+from .simulate import to_int16
 
 __all__ = ["SourceNight", "codes_of", "trimmed", "write_night"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nights import labels_path, save_npz
+from ..data.night_files import labels_path, save_npz
 
 __all__ = ["WEIGHTS", "consensus", "label_night", "main"]
 

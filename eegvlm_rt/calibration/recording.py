@@ -1,0 +1,55 @@
+"""Predictions of a recording with the course of the night taken into account."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import BundleError, InputError
+from ..prediction import Outcome
+from ..stages import STAGES
+from .smoothing import CausalSmoother, Smoothing, viterbi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..prediction import StagePrediction
+    from ..stages import Stage
+    from .parameters import Scoring
+    from .smoothing import Smoother
+
+__all__ = ["evidence_of", "smoothed"]
+
+
+def evidence_of(prediction: StagePrediction) -> Mapping[Stage, float] | None:
+    """What an epoch says to the smoother: its probabilities if it was scored, else nothing."""
+    return prediction.probabilities if prediction.outcome is Outcome.SCORED else None
+
+
+def smoothed(predictions: Iterable[StagePrediction], scoring: Scoring, how: str) -> Iterator[StagePrediction]:
+    """The same predictions with `smoothed` filled, in order.
+
+    "viterbi" gives the stage of the most probable course the probability 1.
+
+    Raises:
+        InputError: another way of smoothing. BundleError: the bundle has no smoother.
+    """
+    if how not in tuple(Smoothing):
+        raise InputError("smooth", how, f"use one of {', '.join(Smoothing)}, or None")
+    if scoring.smoother is None:
+        raise BundleError(
+            "scoring.smoother", "none", "this bundle has no smoother; export one that was fitted"
+        )
+    return (_causal if how == Smoothing.CAUSAL else _viterbi)(predictions, scoring.smoother)
+
+
+def _causal(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
+    running = CausalSmoother(smoother)
+    for prediction in predictions:
+        yield replace(prediction, smoothed=running.update(evidence_of(prediction)))
+
+
+def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
+    rows = list(predictions)
+    for prediction, found in zip(rows, viterbi(smoother, [evidence_of(row) for row in rows]), strict=True):
+        yield replace(prediction, smoothed={stage: float(stage is found) for stage in STAGES})

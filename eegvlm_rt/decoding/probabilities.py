@@ -1,0 +1,64 @@
+"""Probabilities from logits: over some tokens, and over groups of a slot's choices."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from ..errors import BackendError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .grammar_tokens import TrieNode
+    from .reader import Reader
+
+__all__ = ["group_probabilities", "token_probabilities"]
+
+Group = TypeVar("Group", bound=Hashable)
+
+
+def token_probabilities(logits: NDArray[np.float32], tokens: Iterable[int]) -> NDArray[np.float64]:
+    """Softmax of `logits` (V,) over `tokens` alone. Raises BackendError where the model gave no finite
+    numbers.
+    """
+    chosen = logits[list(tokens)].astype(np.float64)
+    if not np.isfinite(chosen).all():
+        raise BackendError("llm.logits", chosen.tolist(), "the model gave no finite logits")
+    weights = np.exp(chosen - chosen.max())
+    return np.asarray(weights / weights.sum())
+
+
+def group_probabilities(reader: Reader, trie: TrieNode, group_of: Sequence[Group]) -> dict[Group, float]:
+    """Probability of each group of choices at a slot, the next thing `reader` reads.
+
+    The probability of a choice is the product, over its tokens, of the softmax over the tokens the trie
+    allows there. A prefix whose choices are all of one group needs no further run: its probability is that of
+    the group.
+    """
+    found: dict[Group, float] = dict.fromkeys(group_of, 0.0)
+    _share_out(reader, trie, group_of, [], 1.0, found)
+    return found
+
+
+def _share_out(
+    reader: Reader,
+    node: TrieNode,
+    group_of: Sequence[Group],
+    path: list[int],
+    mass: float,
+    found: dict[Group, float],
+) -> None:
+    groups = {group_of[member] for member in node.members}
+    if len(groups) == 1:
+        found[groups.pop()] += mass
+        return
+    options = node.options
+    shares = [1.0] if len(options) == 1 else token_probabilities(reader.peek(path), options)
+    for (token, child), share in zip(options.items(), shares, strict=True):
+        if child is not None:
+            _share_out(reader, child, group_of, [*path, token], mass * float(share), found)
+        elif node.choice is not None:
+            found[group_of[node.choice]] += mass * float(share)

@@ -1,0 +1,158 @@
+"""Two ways to decode a rationale: along the grammar, where the model decides the slots alone, or free."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..errors import RationaleError
+from ..rationale import Rationale, parse
+from ..stages import STAGES, Stage
+from .grammar_tokens import CompiledGrammar, FixedText
+from .probabilities import group_probabilities
+from .result import Decoded, Finish, Piece, Stream
+from .stopping import Stop, StoppedError, check, cut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..stages import Stage
+    from .grammar_tokens import CompiledGrammar, TrieNode
+    from .reader import Reader
+
+__all__ = ["rule_probabilities", "stream_constrained", "stream_free"]
+
+NOTHING_KNOWN: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def stream_constrained(
+    reader: Reader, grammar: CompiledGrammar, stop: Stop, known: Mapping[str, str] = NOTHING_KNOWN
+) -> Stream:
+    """Pieces of the most probable path of the grammar, slot by slot; returns a `Decoded`.
+
+    `known` fills slots from the night's record; the model reads them and chooses the others.
+    """
+    text, tokens = "", 0
+    probabilities: dict[Stage, float] | None = None
+    finish = Finish.COMPLETE
+    try:
+        for part in grammar.segments:
+            if isinstance(part, FixedText):
+                piece, count = part.text, len(part.ids)
+                reader.feed(part.ids)
+            else:
+                trie = part.trie
+                if part.name == "rule":
+                    check(stop)
+                    probabilities = rule_probabilities(reader, grammar)
+                    trie = _rules_of(max(STAGES, key=probabilities.__getitem__), grammar)
+                if part.name in known:
+                    index = part.choices.index(known[part.name])
+                    reader.feed(part.ids[index])
+                else:
+                    index = _choose(reader, trie, stop)
+                piece, count = part.choices[index], len(part.ids[index])
+            text += piece
+            tokens += count
+            yield Piece(piece, count, probabilities)
+    except StoppedError as stopped:
+        finish = stopped.finish
+    complete = finish is Finish.COMPLETE
+    return Decoded(
+        text if complete else cut(text),
+        parse(text) if complete else None,
+        probabilities,
+        finish,
+        tokens,
+        reader.steps,
+    )
+
+
+def rule_probabilities(reader: Reader, grammar: CompiledGrammar) -> dict[Stage, float]:
+    """Stage probabilities at the slot `rule`, the next thing `reader` reads: the sum over the rules of
+    each stage.
+    """
+    found = group_probabilities(reader, grammar.rule_slot.trie, grammar.rule_stages)
+    return {stage: found.get(stage, 0.0) for stage in STAGES}
+
+
+def _rules_of(stage: Stage, grammar: CompiledGrammar) -> TrieNode:
+    keep = frozenset(i for i, owner in enumerate(grammar.rule_stages) if owner is stage)
+    return grammar.rule_slot.trie.narrowed(keep)
+
+
+def _choose(reader: Reader, node: TrieNode, stop: Stop) -> int:
+    while True:
+        options = node.options
+        if not options:
+            break
+        token = next(iter(options))
+        if len(options) > 1:
+            check(stop)
+            logits = reader.logits()
+            token = max(options, key=lambda candidate: float(logits[candidate]))
+        following = options[token]
+        if following is None:
+            break
+        reader.feed([token])
+        node = following
+    assert node.choice is not None
+    return node.choice
+
+
+def stream_free(
+    reader: Reader,
+    again: Callable[[], Reader],
+    grammar: CompiledGrammar,
+    detokenize: Callable[[list[int]], str],
+    *,
+    eos: int,
+    limit: int,
+    stop: Stop,
+) -> Stream:
+    """Pieces of greedy text up to `eos` or `limit` tokens; returns a `Decoded`.
+
+    `again` gives a fresh reader at the same place, with which a valid text is read up to its rule.
+    """
+    ids: list[int] = []
+    text = ""
+    finish = Finish.LENGTH
+    try:
+        while len(ids) < limit:
+            check(stop)
+            token = int(np.argmax(reader.logits()))
+            if token == eos:
+                finish = Finish.COMPLETE
+                break
+            ids.append(token)
+            reader.feed([token])
+            whole = detokenize(ids)
+            piece = "" if whole.endswith("\ufffd") else whole[len(text) :]
+            text += piece
+            yield Piece(piece, 1)
+    except StoppedError as stopped:
+        finish = stopped.finish
+    if finish is not Finish.COMPLETE:
+        shown = text if finish is Finish.LENGTH else cut(text)
+        return Decoded(shown, None, None, finish, len(ids), reader.steps)
+
+    text = detokenize(ids)
+    rationale = _parsed(text)
+    if rationale is None:
+        return Decoded(text, None, None, Finish.INVALID, len(ids), reader.steps)
+    probabilities, steps = _reread(again(), grammar, text)
+    return Decoded(text, rationale, probabilities, finish, len(ids), reader.steps + steps)
+
+
+def _parsed(text: str) -> Rationale | None:
+    try:
+        return parse(text)
+    except RationaleError:
+        return None
+
+
+def _reread(reader: Reader, grammar: CompiledGrammar, text: str) -> tuple[dict[Stage, float], int]:
+    reader.feed(grammar.tokens_before_rule(text))
+    return rule_probabilities(reader, grammar), reader.steps

@@ -1,0 +1,147 @@
+"""Signal quality of an epoch: flags, amplitude, and whether it can be scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import InputError, SamplingRateError
+from .units import LARGEST_SAMPLE_UV
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Quality", "QualityFlag", "assess"]
+
+
+FLAT_UV: Final = 0.5
+HIGH_UV: Final = 500.0
+LOW_UV: Final = 5.0
+MUSCLE_UV: Final = 6.0
+MUSCLE_BAND_HZ: Final = (25.0, 45.0)
+CLIP_RUN: Final = 4
+FLAG_SHARE: Final = 0.1
+UNSCORABLE_SHARE: Final = 0.5
+
+
+class QualityFlag(StrEnum):
+    """What was seen in the raw signal of an epoch, and on a stream also in the clock of its device.
+
+    GAP: timestamps leave out time, whose samples are missing. OVERLAP: samples for a time that was filled
+    already were dropped. DUPLICATE: the same with equal values, a packet sent twice. CLOCK: the device's
+    clock jumped, back or out of reach, and the signal went on in its place. DRIFT: a sample was repeated or
+    dropped, because the device's rate is not quite the nominal one.
+    """
+
+    FLAT = "flat"
+    CLIPPED = "clipped"
+    MISSING = "missing"
+    HIGH_AMPLITUDE = "high amplitude"
+    MUSCLE = "muscle"
+    LOW_AMPLITUDE = "low amplitude"
+    GAP = "gap"
+    OVERLAP = "overlap"
+    DUPLICATE = "duplicate"
+    CLOCK = "clock"
+    DRIFT = "drift"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Signal quality of one epoch.
+
+    `missing_share` is 0..1, `amplitude_uv` the median peak-to-peak amplitude of its 2 s windows in µV (NaN
+    where all is missing). `scorable` is False where more than half of the seconds are missing, flat, clipped
+    or above 500 µV: the AASM manual's measure for an epoch that a disturbance obscures.
+    """
+
+    flags: frozenset[QualityFlag]
+    missing_share: float
+    amplitude_uv: float
+    scorable: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able fields; flags sorted, an amplitude that could not be measured is None."""
+        known = np.isfinite(self.amplitude_uv)
+        return {
+            "flags": sorted(self.flags),
+            "missing_share": self.missing_share,
+            "amplitude_uv": self.amplitude_uv if known else None,
+            "scorable": self.scorable,
+        }
+
+
+def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
+    """Signal quality of (n,) raw samples in µV at `sfreq` Hz; NaN, infinite or >= 1e9 µV is missing.
+
+    A second is flat below 0.5 µV peak to peak, too high above 500 µV, clipped where it holds a run of at
+    least four samples at the epoch's largest or smallest value. A flag is raised where a tenth of the seconds
+    show it; MISSING where any sample is missing; MUSCLE where in half of the seconds the 25-45 Hz activity
+    exceeds 6 µV rms; LOW_AMPLITUDE where the amplitude is below 5 µV. These numbers are our own.
+
+    Raises:
+        InputError: not one-dimensional. SamplingRateError: rate not positive and finite.
+    """
+    x = np.asarray(samples_uv, dtype=np.float64)
+    if x.ndim != 1:
+        raise InputError("samples_uv", f"shape {x.shape}", "give one channel, shape (n_samples,)")
+    rate = float(sfreq)
+    if not (np.isfinite(rate) and rate > 0):
+        raise SamplingRateError("sfreq", sfreq, "give a positive rate in Hz")
+    missing = ~(np.abs(x) < LARGEST_SAMPLE_UV)
+    if missing.all():
+        return Quality(frozenset({QualityFlag.MISSING}), 1.0, float("nan"), False)
+
+    if missing.any():
+        index = np.arange(x.size)
+        x = np.interp(index, index[~missing], x[~missing])
+    width = max(4, round(rate))
+    seconds = _windows(x, width)
+    ptp = np.ptp(seconds, axis=1)
+    gone = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
+    flat = (ptp < FLAT_UV) & ~gone
+    high = (ptp > HIGH_UV) & ~gone
+    clipped = _clipped(seconds, x) & ~gone & ~flat
+    amplitude_uv = float(np.median(np.ptp(_windows(x, max(4, round(2 * rate))), axis=1)))
+
+    flags = {
+        flag
+        for flag, share in (
+            (QualityFlag.FLAT, flat.mean()),
+            (QualityFlag.HIGH_AMPLITUDE, high.mean()),
+            (QualityFlag.CLIPPED, clipped.mean()),
+        )
+        if share >= FLAG_SHARE
+    }
+    if missing.any():
+        flags.add(QualityFlag.MISSING)
+    if amplitude_uv < LOW_UV:
+        flags.add(QualityFlag.LOW_AMPLITUDE)
+    if np.mean(_fast_rms(seconds, rate) > MUSCLE_UV) >= 0.5:
+        flags.add(QualityFlag.MUSCLE)
+    obscured = float((gone | flat | high | clipped).mean())
+    return Quality(frozenset(flags), float(missing.mean()), amplitude_uv, obscured <= UNSCORABLE_SHARE)
+
+
+def _windows(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    return np.pad(x, (0, -x.size % width), mode="edge").reshape(-1, width)
+
+
+def _clipped(seconds: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    at_rail = (seconds == x.max()) | (seconds == x.min())
+    if seconds.shape[1] < CLIP_RUN:
+        return np.zeros(len(seconds), dtype=np.bool_)
+    runs = np.lib.stride_tricks.sliding_window_view(at_rail, CLIP_RUN, axis=1)
+    return np.asarray(np.any(np.all(runs, axis=2), axis=1))
+
+
+def _fast_rms(seconds: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    n = seconds.shape[1]
+    taper = np.hanning(n)
+    spectrum = np.abs(np.fft.rfft((seconds - seconds.mean(axis=1, keepdims=True)) * taper, axis=1)) ** 2
+    freqs = np.fft.rfftfreq(n, 1.0 / rate)
+    band = (freqs >= MUSCLE_BAND_HZ[0]) & (freqs <= MUSCLE_BAND_HZ[1])
+    return np.asarray(np.sqrt(2.0 * spectrum[:, band].sum(axis=1) / (n * np.sum(taper**2))))

@@ -1,0 +1,95 @@
+"""Units of a signal, the size an EEG may have in them, and arrays of real numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import InputError, UnitError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "EPOCH_S",
+    "LARGEST_PEAK_UV",
+    "LARGEST_SAMPLE_UV",
+    "SMALLEST_PEAK_UV",
+    "array_of",
+    "check_amplitude",
+    "is_real",
+    "to_microvolts",
+]
+
+EPOCH_S: Final = 30.0
+
+_UV_PER_UNIT: Final = {"uV": 1.0, "µV": 1.0, "μV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3}
+
+LARGEST_SAMPLE_UV: Final = 1e9
+
+SMALLEST_PEAK_UV: Final = 0.05
+
+LARGEST_PEAK_UV: Final = 2e4
+
+
+def is_real(value: object) -> bool:
+    """Whether `value` is one real number that is not NaN; infinity is."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(value == value)
+
+
+def array_of(field: str, x: Any) -> NDArray[Any]:
+    """`x` as an array; raises InputError for a masked one, whose mask would be lost, and for ragged lists."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise InputError(field, "masked array", "fill what is masked with NaN")
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise InputError(
+            field, type(x).__name__, "give an array of real numbers, all rows equally long"
+        ) from error
+
+
+def to_microvolts(x: ArrayLike, unit: str) -> NDArray[np.float32]:
+    """`x` in µV as float32, same shape. `unit` is one of uV, µV, mV, V, nV.
+
+    Raises:
+        UnitError: unknown unit. InputError: no real numbers.
+    """
+    if not isinstance(unit, str) or unit not in _UV_PER_UNIT:
+        raise UnitError("unit", unit, "use one of uV, µV, mV, V, nV")
+    samples = array_of("x", x)
+    if samples.dtype.kind not in "fiub":
+        raise InputError("x", f"dtype {samples.dtype}", "give real numbers")
+    factor = _UV_PER_UNIT[unit]
+    with np.errstate(over="ignore"):
+        if factor == 1.0:
+            return np.asarray(samples, dtype=np.float32)
+        return (samples.astype(np.float64) * factor).astype(np.float32)
+
+
+def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
+    """Refuse samples whose size cannot be that of EEG in the unit they were given in.
+
+    `x_uv` are the samples after conversion to µV, of any shape. The robust peak is the 99th percentile of the
+    distance from the median. Exactly flat or wholly missing samples pass: that is a matter of quality.
+
+    Raises:
+        UnitError: robust peak below 0.05 µV or above 20 000 µV.
+    """
+    samples = np.asarray(x_uv, dtype=np.float64).ravel()
+    samples = samples[np.isfinite(samples)]
+    if samples.size == 0:
+        return
+    distance = np.abs(samples - np.median(samples))
+    peak_uv = float(np.quantile(distance, 0.99))
+    if peak_uv == 0.0 or SMALLEST_PEAK_UV <= peak_uv <= LARGEST_PEAK_UV:
+        return
+    shown = f"{unit}, with a peak of {peak_uv:.3g} µV"
+    if peak_uv < SMALLEST_PEAK_UV:
+        cure = "too small for EEG: volts given as microvolts are off by a factor of 1e6, pass unit='V'"
+    else:
+        cure = "too large for EEG: microvolts given as volts are off by a factor of 1e6, pass unit='uV'"
+    raise UnitError("unit", shown, cure)

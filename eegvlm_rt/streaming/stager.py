@@ -1,0 +1,364 @@
+"""The streaming stager."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from asyncio import to_thread
+from collections import Counter
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ..calibration import CausalSmoother
+from ..calibration.recording import evidence_of
+from ..errors import BundleError, InputError, UnitError
+from ..prediction import Outcome
+from ..signal.conditioning import check_sfreq, lookahead_s
+from ..signal.cutter import Cutter
+from ..signal.quality import QualityFlag
+from ..signal.units import array_of, check_amplitude, is_real, to_microvolts
+from ..sources.chunk import chunks_of, chunks_of_async
+from ..stages import STAGES, Stage
+from .clocks import DriftMeter, HostClock, age_s
+from .recorder import Hearing, Notes
+from .status import Night, StreamEvent, StreamEventKind
+from .timeline import Placer, Step
+from .worker import Answer, Answerer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..journal import Journal, NightState
+    from ..pipeline import Pipeline
+    from ..prediction import StagePrediction
+    from ..prompt import Mode
+    from ..signal.cutter import Cut
+    from ..sources.chunk import Chunk, ChunkSource, SourceLike
+    from ..stream_options import StreamOptions
+
+__all__ = ["StreamingStager"]
+
+_log = logging.getLogger("eegvlm_rt.streaming")
+
+
+class StreamingStager:
+    """Stages a night while it is recorded. Made by `Stager.stream`, which explains the options; a context
+    manager. One thread pushes; `night` and `cancel_rationale` may be used from others.
+
+    Attributes:
+        sfreq: rate of the samples in Hz.
+        lookahead_s: how much signal must follow the end of an epoch before it is answered.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        mode: Mode,
+        *,
+        constrained: bool,
+        sfreq: float,
+        unit: str,
+        channel: str | None,
+        options: StreamOptions,
+        journal: Journal | None,
+        resume: NightState | None,
+        on_text: Callable[[int, str], None] | None,
+        on_event: Callable[[StreamEvent], None] | None,
+    ) -> None:
+        self.sfreq = rate = check_sfreq(sfreq)
+        to_microvolts(np.zeros(0), unit)
+        smoother = pipeline.scoring.smoother
+        if options.smooth and smoother is None:
+            raise BundleError(
+                "scoring.smoother", "none", "this bundle has no smoother; export one that was fitted"
+            )
+        first = 0 if resume is None else resume.next_epoch_index
+        spec = pipeline.preprocessing
+        self._unit = unit
+        hop = None if options.hop_s is None else round(options.hop_s * spec.sfreq)
+        self._cutter = Cutter(rate, spec, channel=channel, hop=hop, first_index=first)
+        self._placer = Placer(
+            rate,
+            self._cutter.raw,
+            anchor_s=options.lights_off_s if resume is None else resume.grid_start_device_s,
+            resumed=resume is not None,
+            tolerance_s=options.tolerance_s,
+            max_gap_s=options.max_gap_s,
+        )
+        self._answerer = Answerer(
+            pipeline, mode, constrained=constrained, deadline_s=options.deadline_s, on_text=on_text
+        )
+        self._smoother = None
+        if options.smooth and smoother is not None:
+            self._smoother = CausalSmoother(smoother, None if resume is None else _stages(resume.smoothed))
+        self._on_event = on_event
+        self._notes = Notes(journal, self._tell, lost_before=0 if resume is None else resume.lost_records)
+        self._hearing = Hearing(self._notes, self._tell)
+        self._unrecorded = 0 if resume is None else len(resume.missing)
+        self._drift, self._host = DriftMeter(), HostClock()
+        self._grid_start_wall_s = None if resume is None else resume.grid_start_wall_s
+        self._counts: Counter[Outcome] = Counter()
+        for name, count in ({} if resume is None else resume.outcomes).items():
+            if name in tuple(Outcome):
+                self._counts[Outcome(name)] += count
+        self._provisional = self._jumps = 0
+        self._clock_told = -1
+        self._lag_s = self._worst_lag_s = 0.0
+        self._lag_warning_s = options.lag_warning_s
+        self._lagging = self._closed = self._unit_known = False
+        self._started = False
+        self._lock = threading.Lock()
+        self.lookahead_s = lookahead_s(rate, spec)
+
+    def push(
+        self, samples: ArrayLike, timestamps: ArrayLike | None = None, *, received_s: float | None = None
+    ) -> list[StagePrediction]:
+        """Take samples; returns the predictions that they complete, in order.
+
+        Args:
+            samples: (n,) in the unit of the stream, NaN where missing; n from 0 to ten minutes and more.
+            timestamps: (n,) seconds of the device's clock. Without, samples follow each other.
+            received_s: host time (`time.time()`) at which they came; None is now. The lag counts from it.
+
+        Raises:
+            InputError: not (n,) real numbers each, or the stream is closed.
+        """
+        arrived, now = perf_counter(), time.time()
+        step_s = self._host.read(now, arrived)
+        if step_s:
+            self._tell(StreamEventKind.CLOCK, f"the host's clock was set by {step_s:+.1f} s")
+        if received_s is not None and is_real(received_s) and abs(received_s) != np.inf:
+            age = age_s(float(received_s), now, step_s)
+            arrived, now = arrived - age, now - age if step_s else float(received_s)
+        x, stamps = self._checked(samples, timestamps)
+        with self._lock:
+            if self._closed:
+                raise InputError("stream", "closed", "open another one")
+            found: list[StagePrediction] = []
+            if not self._started and self._grid_start_wall_s is not None:
+                self._placer.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
+            for cuts in self._cuts(x, stamps):
+                self._begin(now)
+                found += self._given(self._answerer.answer(cuts, arrived))
+            if len(x):
+                self._drift.add(self._placer.device_s(self._cutter.raw.end), now - self._host.set_by_s)
+            return found + self._given(self._answerer.finished())
+
+    def poll(self) -> list[StagePrediction]:
+        """Predictions that were completed in the background since the last call; for use with a deadline."""
+        with self._lock:
+            return self._given(self._answerer.finished())
+
+    def flush(self) -> list[StagePrediction]:
+        """End the night: the rest of the predictions, the last of an epoch that may be a part only. No sample
+        is taken afterwards.
+        """
+        with self._lock:
+            if self._closed:
+                return []
+            self._closed = True
+            arrived = perf_counter()
+            cuts = list(self._cutter.flush())
+            found = self._answerer.answer(cuts, arrived) if cuts else []
+            given = self._given(found + self._answerer.finished(wait=True))
+            self._answerer.close()
+            self._notes.shutdown(self.night)
+            return given
+
+    def close(self) -> list[StagePrediction]:
+        """`flush`; may be called twice. The journal is the caller's to close."""
+        return self.flush()
+
+    def abandon(self) -> None:
+        """Let go without ending the night: nothing more is answered, and the journal tells no shutdown."""
+        with self._lock:
+            self._closed = True
+            self._answerer.close()
+
+    def cancel_rationale(self) -> None:
+        """End the reasoning that is going on at its last whole sentence; the stage stays."""
+        self._answerer.cancel()
+
+    def run(self, source: ChunkSource | Iterable[Chunk]) -> Iterator[StagePrediction]:
+        """Predictions of a whole source, to the end of the night. A stall is told as an event."""
+        for chunk in chunks_of(source, self._hearing.stalled):
+            yield from self.poll() if chunk is None else self.take(chunk)
+        yield from self.flush()
+
+    async def aiter(self, source: SourceLike) -> AsyncIterator[StagePrediction]:
+        """`run` for the event loop: `async for p in stream.aiter(source)`, over a sync or async source."""
+        async for chunk in chunks_of_async(source, self._hearing.stalled):
+            work = to_thread(self.poll) if chunk is None else to_thread(self.take, chunk)
+            for prediction in await work:
+                yield prediction
+        for prediction in await to_thread(self.flush):
+            yield prediction
+
+    def take(self, chunk: Chunk) -> list[StagePrediction]:
+        """`push` for a `Chunk`, whose samples are in µV; what befell its source goes to the journal."""
+        self._hearing.heard(chunk)
+        if self._unit not in ("uV", "µV", "μV"):
+            raise InputError("unit", self._unit, "chunks are in µV: open the stream with unit='uV'")
+        return self.push(chunk.samples, chunk.timestamps, received_s=chunk.received_s)
+
+    @property
+    def night(self) -> Night:
+        """Counts and clocks so far."""
+        return Night(
+            epochs={outcome: self._counts[outcome] for outcome in Outcome},
+            provisional=self._provisional,
+            dropped_samples=self._placer.dropped,
+            grid_start_device_s=self._placer.anchor_s,
+            grid_start_wall_s=self._grid_start_wall_s,
+            drift_ppm=self._drift.ppm,
+            lag_s=self._lag_s,
+            worst_lag_s=self._worst_lag_s,
+            clock_jumps=self._jumps,
+            journal_losses=self._notes.losses,
+            unrecorded=self._unrecorded,
+        )
+
+    @property
+    def position_s(self) -> float:
+        """Seconds of signal, missing samples included, from the start of epoch 0; may be read at any time."""
+        return self._cutter.raw.end / self.sfreq
+
+    @property
+    def next_index(self) -> int:
+        """Number of the epoch in progress."""
+        return self._cutter.in_progress
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.flush()
+        else:
+            self.abandon()
+
+    def _checked(
+        self, samples: ArrayLike, timestamps: ArrayLike | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        x = np.array(to_microvolts(samples, self._unit), dtype=np.float32)
+        if x.ndim != 1:
+            raise InputError("samples", f"shape {x.shape}", "give one channel, shape (n,)")
+        if timestamps is None:
+            return x, None
+        stamps = array_of("timestamps", timestamps)
+        if stamps.shape != x.shape or stamps.dtype.kind not in "fiu":
+            found = f"{stamps.dtype} {stamps.shape}"
+            raise InputError("timestamps", found, f"give {len(x)} seconds, one per sample")
+        return x, stamps.astype(np.float64)
+
+    def _cuts(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[list[Cut]]:
+        """Cuts by the piece: neither a long gap nor a long chunk is held as rows all at once."""
+        batch: list[Cut] = []
+        for step in self._placer.place(x, stamps):
+            for cut in self._done(step):
+                batch.append(cut)
+                if len(batch) == 16:
+                    yield batch
+                    batch = []
+        yield batch
+
+    def _done(self, step: Step) -> Iterator[Cut]:
+        if step.flag is QualityFlag.CLOCK and step.samples is None:
+            self._jumps += 1
+            self._drift.restart()
+            if self._cutter.in_progress != self._clock_told:
+                self._clock_told = self._cutter.in_progress
+                self._tell(StreamEventKind.CLOCK, "the device's clock jumped and is read anew")
+        if step.gap:
+            yield from self._cutter.skip(step.gap, step.flag)
+            return
+        if step.flag is not None:
+            self._cutter.flag(step.flag, step.places)
+        if step.samples is not None:
+            yield from self._cutter.append(step.samples)
+
+    def _begin(self, wall_s: float) -> None:
+        if self._started or self._cutter.raw.end == self._cutter.raw.start:
+            return
+        self._started = True
+        if self._grid_start_wall_s is None:
+            self._grid_start_wall_s = wall_s - self._cutter.raw.end / self.sfreq
+        self._record_clock(wall_s)
+        self._notes.watch()
+
+    def _record_clock(self, wall_s: float) -> None:
+        end = self._cutter.raw.end
+        self._notes.clock(
+            {
+                "grid_start_device_s": self._placer.anchor_s,
+                "grid_start_wall_s": self._grid_start_wall_s,
+                "device_s": self._placer.device_s(end),
+                "wall_s": wall_s,
+                "drift_ppm": self._drift.ppm,
+                "dropped_samples": self._placer.dropped,
+                "clock_jumps": self._jumps,
+            },
+        )
+
+    def _given(self, answers: list[Answer]) -> list[StagePrediction]:
+        found = [self._one(answer) for answer in answers]
+        if any(not p.provisional for p in found):
+            self._record_clock(time.time())
+            self._notes.sync()
+        return found
+
+    def _one(self, answer: Answer) -> StagePrediction:
+        lag_s = max(0.0, perf_counter() - answer.arrived)
+        prediction, cut = answer.prediction, answer.cut
+        if not cut.final or prediction.provisional:
+            self._provisional += 1
+            prediction = replace(prediction, provisional=True, lag_s=lag_s)
+            if cut.final:
+                self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+                self._notes.sync()
+            return prediction
+        found = None if self._smoother is None else self._smoother.update(evidence_of(prediction))
+        prediction = replace(prediction, lag_s=lag_s, smoothed=found)
+        self._counts[prediction.outcome] += 1
+        self._check_unit(cut)
+        self._watch_lag(lag_s)
+        if prediction.outcome is Outcome.FAILED:
+            self._tell(StreamEventKind.FAILED, prediction.error)
+        self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+        return prediction
+
+    def _check_unit(self, cut: Cut) -> None:
+        if self._unit_known or cut.row.quality.missing_share > 0.5:
+            return
+        self._unit_known = True
+        try:
+            check_amplitude(cut.row.x, self._unit)
+        except UnitError as error:
+            self._tell(StreamEventKind.UNIT, str(error))
+
+    def _watch_lag(self, lag_s: float) -> None:
+        self._lag_s, self._worst_lag_s = lag_s, max(self._worst_lag_s, lag_s)
+        if (lag_s > self._lag_warning_s) != self._lagging:
+            self._lagging = not self._lagging
+            kind = StreamEventKind.LAG if self._lagging else StreamEventKind.CAUGHT_UP
+            self._tell(kind, f"answers stand {lag_s:.1f} s behind the wire")
+
+    def _tell(self, kind: StreamEventKind, detail: str) -> None:
+        level = (
+            logging.INFO if kind in (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP) else logging.WARNING
+        )
+        _log.log(level, "%s: %s", kind, detail)
+        if self._on_event is not None:
+            self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
+
+
+def _stages(smoothed: Mapping[str, float] | None) -> dict[Stage, float] | None:
+    if smoothed is None or set(smoothed) != {stage.name for stage in STAGES}:
+        return None
+    return {stage: smoothed[stage.name] for stage in STAGES}

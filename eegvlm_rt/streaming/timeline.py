@@ -1,0 +1,259 @@
+"""Samples with the device's timestamps become a signal at its nominal rate, every sample in its place."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..signal.quality import QualityFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from ..signal.tail import Tail
+
+__all__ = ["Placer", "Step"]
+
+EXACT_S: Final = 0.05
+SETTLED_S: Final = 1.0
+DOUBTFUL_GAP_S: Final = 60.0
+OVERLAP_S: Final = 2.0
+RESUME_OVERLAP_S: Final = 60.0
+WAITING: Final = -0.5
+FINEST: Final = 0.25
+"""Timestamps so large that a float64 does not tell them apart by this share of a sample are no numbers: those
+of a clock in nanoseconds, say.
+"""
+_LOOK: Final = 4096
+_LOOK_AFTER: Final = 32
+_ANCHORS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What comes next: some `samples`, or `gap` missing ones; `flag` is for the epoch it begins in or, where
+    `places` is given, for those that these samples of it fall into.
+    """
+
+    samples: NDArray[np.float32] | None = None
+    gap: int = 0
+    flag: QualityFlag | None = None
+    places: NDArray[np.intp] | None = None
+
+
+class Placer:
+    """Decides sample by sample, so that the pieces they come in do not matter.
+
+    A sample follows the one before unless its timestamp is off by more than `tolerance_s` from where it is
+    expected, or is not later than the last. (With a tolerance above 0.05 s, as for a device that stamps whole
+    packets, the order within the tolerance does not count.) Then:
+
+    - late by a step, up to `max_gap_s`: the time between is a gap. Beyond, the device's clock was reset: the
+      signal goes on at its place, and the clock is read anew from there.
+    - late or early by creeping: a sample is repeated or dropped (drift).
+    - early: samples equal to those already held, and others at most 2 s early, are dropped. Otherwise the
+      clock went back, and is read anew from there.
+    - a clock that comes back to its first reading or one of the last is read as then.
+    - where a night goes on and the device's clock began anew meanwhile, as after a power cut: by the host's
+      clock (`wall_place`) as far as that is known, else right after what there is.
+    - within 1 s of signal after a clock was read anew, a jump of more than 60 s is no gap: a clock that runs
+      wild must not fill the night with hours that never were.
+
+    Args:
+        rate: nominal rate in Hz.
+        raw: the signal placed so far, whose `end` is the next place.
+        anchor_s: device time of place 0; None takes the first sample's.
+        resumed: whether a signal goes on that was begun before.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        raw: Tail,
+        *,
+        anchor_s: float | None,
+        resumed: bool,
+        tolerance_s: float,
+        max_gap_s: float,
+    ) -> None:
+        self._rate = rate
+        self._largest_s = FINEST / rate * 2.0**52
+        self._raw = raw
+        self._exact = tolerance_s <= EXACT_S
+        self._tolerance = max(1.5, tolerance_s * rate)
+        self._max_gap = max_gap_s * rate
+        self._resumed = resumed
+        self._waiting = anchor_s is not None
+        self._unstamped = 0
+        self._latest = -np.inf
+        self._doubtful_until = 0
+        self._first: tuple[float, ...] = ()
+        self._old: deque[float] = deque(maxlen=_ANCHORS)
+        self.anchor_s = anchor_s
+        self.wall_place: int | None = None
+        """Where the next sample belongs by the host's clock."""
+        self.dropped = 0
+        """Samples dropped so far: duplicates, overlaps, drift, and those before lights-off."""
+
+    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
+        """Steps for (n,) samples. Each must be carried out before the next is asked for."""
+        if not len(x):
+            return
+        if stamps is None:
+            stamps = self._without_stamps(len(x))
+            if stamps is None:
+                yield Step(x)
+                return
+        with np.errstate(invalid="ignore", over="ignore"):
+            known = np.abs(stamps) < self._largest_s
+        if self.anchor_s is None:
+            if not known.any():
+                yield self._following(x, known)
+                return
+            at = int(np.argmax(known))
+            self.anchor_s = float(stamps[at]) - at / self._rate - self._raw.end / self._rate
+        i, look = 0, _LOOK
+        while i < len(x):
+            count = self._regular(stamps[i : i + look], known[i : i + look])
+            look = min(_LOOK, 4 * look) if count else _LOOK_AFTER
+            if count:
+                yield self._following(x[i : i + count], known[i : i + count])
+                self._waiting = False
+                i += count
+            else:
+                taken, step = self._irregular(x[i:], stamps[i:], known[i:])
+                i += taken
+                if step is not None:
+                    yield step
+
+    def device_s(self, place: int) -> float:
+        """Device time of a place."""
+        return (self.anchor_s or 0.0) + place / self._rate
+
+    def _without_stamps(self, n: int) -> NDArray[np.float64] | None:
+        """Timestamps of a device whose clock counts its samples; None where there is nothing to decide."""
+        if self._waiting and not self._resumed:
+            first = self._unstamped
+            self._unstamped += n
+            return (first + np.arange(n)) / self._rate
+        self._waiting = False
+        if self.anchor_s is None:
+            self.anchor_s = -self._unstamped / self._rate
+        self._latest = self.device_s(self._raw.end + n - 1)
+        return None
+
+    def _regular(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> int:
+        """How many of the next samples simply follow."""
+        assert self.anchor_s is not None
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = (stamps - self.anchor_s) * self._rate - (self._raw.end + np.arange(len(stamps)))
+            reached = np.maximum.accumulate(np.where(known, stamps, -np.inf))
+            before = np.maximum(self._latest, np.concatenate([[-np.inf], reached[:-1]]))
+            early = WAITING if self._waiting else -self._tolerance
+            bad = known & ((off > self._tolerance) | (off < early) | (self._exact & (stamps <= before)))
+        count = int(np.argmax(bad)) if bad.any() else len(bad)
+        if count:
+            self._latest = max(self._latest, float(reached[count - 1]))
+        return count
+
+    def _following(self, x: NDArray[np.float32], known: NDArray[np.bool_]) -> Step:
+        if known.all():
+            return Step(x)
+        places = self._raw.end + np.flatnonzero(~known)
+        return Step(x, flag=QualityFlag.CLOCK, places=places)
+
+    def _irregular(
+        self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
+    ) -> tuple[int, Step | None]:
+        """Samples to pass over, and what to do, where the first one does not follow."""
+        assert self.anchor_s is not None
+        stamp, expected = float(stamps[0]), self._raw.end
+        off = (stamp - self.anchor_s) * self._rate - expected
+        for old in self._former():
+            if not self._waiting and abs((stamp - old) * self._rate - expected) <= self._tolerance:
+                return self._anchor(old)
+        creep = abs((stamp - self._latest) * self._rate - 1) < self._tolerance / 2
+        if off > 0:
+            if not self._waiting and creep and stamp > self._latest:
+                self._latest = stamp - 1 / self._rate
+                return 0, Step(self._raw.read(expected - 1, expected), flag=QualityFlag.DRIFT)
+            doubtful = not self._waiting and expected < self._doubtful_until
+            if off > (min(self._max_gap, DOUBTFUL_GAP_S * self._rate) if doubtful else self._max_gap):
+                return self._anchor(stamp - expected / self._rate)
+            gap = max(1, round(off))
+            self._latest = -np.inf
+            self._doubtful_until += gap
+            return 0, Step(gap=gap, flag=QualityFlag.GAP)
+        if self._waiting:
+            if self._resumed and off < -RESUME_OVERLAP_S * self._rate:
+                gap = max(0, (self.wall_place or 0) - expected)
+                gap = gap if gap <= self._max_gap else 0
+                taken, step = self._anchor(stamp - (expected + gap) / self._rate)
+                return taken, Step(gap=gap, flag=QualityFlag.CLOCK) if gap else step
+            return self._before_lights_off(stamps[:_LOOK], known[:_LOOK])
+        if creep and stamp > self._latest:
+            self.dropped += 1
+            self._latest = stamp
+            return 1, Step(flag=QualityFlag.DRIFT)
+        return self._early(x[:_LOOK], stamps[:_LOOK], known[:_LOOK])
+
+    def _before_lights_off(
+        self, stamps: NDArray[np.float64], known: NDArray[np.bool_]
+    ) -> tuple[int, Step | None]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = (stamps - (self.anchor_s or 0.0)) * self._rate - self._raw.end
+        before = known & (off < WAITING)
+        if self._resumed:
+            before &= off >= -RESUME_OVERLAP_S * self._rate
+        count = max(1, len(before) if before.all() else int(np.argmin(before)))
+        self.dropped += count
+        return count, None
+
+    def _early(
+        self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
+    ) -> tuple[int, Step | None]:
+        assert self.anchor_s is not None
+        expected = self._raw.end
+        with np.errstate(invalid="ignore", over="ignore"):
+            ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
+            places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
+            again = self._exact & (stamps <= self._latest)
+            early = known & (ahead <= expected) & ((ahead - expected < -self._tolerance) | again)
+        equal = self._raw.at(places) == x
+        keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
+        keep[1:] &= ~self._otherwise(stamps[1:], known[1:])
+        count = int(np.argmin(keep)) if not keep.all() else len(keep)
+        if count == 0:
+            return self._anchor(float(stamps[0]) - expected / self._rate)
+        self.dropped += count
+        same = bool(equal[:1].all())
+        if (other := equal[:count] != same).any():
+            count, self.dropped = int(np.argmax(other)), self.dropped - count + int(np.argmax(other))
+        return count, Step(flag=QualityFlag.DUPLICATE if same else QualityFlag.OVERLAP)
+
+    def _otherwise(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which samples would be read by a former clock, or as creeping, were they asked about alone."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            creep = np.abs((stamps - self._latest) * self._rate - 1) < self._tolerance / 2
+            found = creep & (stamps > self._latest)
+            for old in self._former():
+                found |= np.abs((stamps - old) * self._rate - self._raw.end) <= self._tolerance
+        return np.asarray(found & known)
+
+    def _former(self) -> list[float]:
+        """The first reading of the clock and the last ones, but for those that are the one in force."""
+        now = self.anchor_s or 0.0
+        return [old for old in (*self._first, *self._old) if abs(old - now) * self._rate > self._tolerance]
+
+    def _anchor(self, anchor_s: float) -> tuple[int, Step]:
+        assert self.anchor_s is not None
+        self._first = self._first or (self.anchor_s,)
+        self._old.append(self.anchor_s)
+        self._doubtful_until = self._raw.end + round(SETTLED_S * self._rate)
+        self.anchor_s, self._latest, self._waiting = anchor_s, -np.inf, False
+        return 0, Step(flag=QualityFlag.CLOCK)

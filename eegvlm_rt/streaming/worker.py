@@ -1,0 +1,187 @@
+"""From a cut to its prediction: at once, or the stage at once and the reasons from a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..decoding import Finish, stop_when
+from ..prediction import Outcome, StagePrediction
+from ..prompt import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..pipeline import Pipeline, SeenEpoch
+    from ..signal.cutter import Cut
+
+__all__ = ["Answer", "Answerer"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """A prediction, the cut it is for, and when (`time.perf_counter()`) that cut was complete on the wire."""
+
+    prediction: StagePrediction
+    cut: Cut
+    arrived: float
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    cut: Cut
+    arrived: float
+    due: float
+    work: Future[StagePrediction] | None
+    seen: SeenEpoch | None
+    answer: StagePrediction | None
+
+
+class Answerer:
+    """Answers cuts, in their order.
+
+    Without a deadline every cut is answered before `answer` returns. With one, `answer` gives the stage of
+    the head at once, and the reasoning goes on in a thread until it is done or due; `finished` gives what is.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        mode: Mode,
+        *,
+        constrained: bool,
+        deadline_s: float | None,
+        on_text: Callable[[int, str], None] | None,
+    ) -> None:
+        self._pipeline, self._mode, self._constrained = pipeline, mode, constrained
+        self._deadline_s, self._on_text = deadline_s, on_text
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: deque[_Pending] = deque()
+        self._cancelled = threading.Event()
+        self._given_up = False
+
+    def answer(self, cuts: Sequence[Cut], arrived: float) -> list[Answer]:
+        """Answers to `cuts`, in order; with a deadline, to those that are ready, and provisional ones."""
+        if self._deadline_s is None:
+            return [Answer(made, cut, arrived) for cut, made in zip(cuts, self._at_once(cuts), strict=True)]
+        found: list[Answer] = []
+        for cut in cuts:
+            early = self._in_time(cut, arrived)
+            found += [Answer(early, cut, arrived)] if early is not None else []
+            found += self.finished()
+        return found
+
+    def finished(self, *, wait: bool = False) -> list[Answer]:
+        """Final answers that are ready, in order; with `wait` those too that are not, once they are due."""
+        found: list[Answer] = []
+        while self._pending:
+            first = self._pending[0]
+            if first.answer is None and first.work is not None:
+                late = perf_counter() >= first.due
+                if not first.work.done() and not late:
+                    if not wait:
+                        break
+                    self._await(first)
+                first.answer = self._collected(first)
+            assert first.answer is not None
+            found.append(Answer(first.answer, first.cut, first.arrived))
+            self._pending.popleft()
+        return found
+
+    def cancel(self) -> None:
+        """End the reasoning that is going on, at its last whole sentence."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """End the threads; what a model still computes is waited for and thrown away."""
+        self._given_up = True
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _at_once(self, cuts: Sequence[Cut]) -> list[StagePrediction]:
+        if len(cuts) > 1 and self._pipeline.workers > 1 and self._on_text is None:
+            return list(self._threads(self._pipeline.workers).map(self._whole, cuts))
+        return [self._whole(cut) for cut in cuts]
+
+    def _whole(self, cut: Cut) -> StagePrediction:
+        mode = self._mode if cut.final else Mode.HEAD
+        if not np.isfinite(cut.row.x).any():
+            return StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
+        try:
+            seen = self._pipeline.see([cut.row])[0]
+            return self._reasoned(seen, mode, None)
+        except Exception as error:
+            return StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
+
+    def _reasoned(self, seen: SeenEpoch, mode: Mode, due: float | None) -> StagePrediction:
+        index, on_text = seen.row.index, self._on_text
+        self._cancelled.clear()
+        return self._pipeline.answer(
+            seen,
+            mode,
+            constrained=self._constrained,
+            on_text=None if on_text is None else lambda text: on_text(index, text),
+            stop=stop_when(lambda: self._given_up or self._cancelled.is_set(), due),
+            stage_first=due is not None,
+        )
+
+    def _in_time(self, cut: Cut, arrived: float) -> StagePrediction | None:
+        """The provisional answer to a cut, if there is one; a final one is put among the pending."""
+        assert self._deadline_s is not None
+        due, mode = arrived + self._deadline_s, self._mode if cut.final else Mode.HEAD
+        made: StagePrediction | None = None
+        seen: SeenEpoch | None = None
+        try:
+            if not np.isfinite(cut.row.x).any():
+                made = StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
+            elif perf_counter() >= due:
+                made = StagePrediction.unanswered(cut.row, mode, Outcome.LATE)
+            else:
+                seen = self._pipeline.see([cut.row])[0]
+                made = self._pipeline.answer(seen, Mode.HEAD)
+                if perf_counter() >= due:
+                    made = replace(made, outcome=Outcome.LATE, mode=mode)
+        except Exception as error:
+            made = StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
+        if not cut.final:
+            return made
+        if seen is None or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
+            self._pending.append(_Pending(cut, arrived, due, None, None, made))
+            return None
+        work = self._threads(1).submit(self._reasoned, seen, mode, due)
+        self._pending.append(_Pending(cut, arrived, due, work, seen, None))
+        return replace(made, provisional=True)
+
+    def _await(self, pending: _Pending) -> None:
+        assert pending.work is not None
+        try:
+            pending.work.exception(max(0.0, pending.due - perf_counter()))
+        except TimeoutError:
+            return
+
+    def _collected(self, pending: _Pending) -> StagePrediction:
+        assert pending.work is not None
+        assert pending.seen is not None
+        if not pending.work.done():
+            pending.work.cancel()
+            return self._pipeline.answer(pending.seen, self._mode, stop=lambda: Finish.DEADLINE)
+        try:
+            return pending.work.result()
+        except Exception as error:
+            return StagePrediction.unanswered(pending.cut.row, self._mode, Outcome.FAILED, error=_text(error))
+
+    def _threads(self, n: int) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(n, thread_name_prefix="eegvlm-stream")
+        return self._pool
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

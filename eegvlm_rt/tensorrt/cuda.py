@@ -1,0 +1,90 @@
+"""The GPU through cuda-python: memory, copies and streams of the CUDA runtime, device 0.
+
+`CUDA_VISIBLE_DEVICES` chooses another one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import BackendError
+from ..hardware import probe
+from .plan_key import DeviceFacts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CudaDevice"]
+
+_CURES: Final = {
+    "cudaErrorInsufficientDriver": "install the GPU's driver, or a CUDA runtime that it knows",
+    "cudaErrorNoDevice": "no GPU is visible to this process: check CUDA_VISIBLE_DEVICES and permissions",
+    "cudaErrorMemoryAllocation": "the GPU's memory is full: stop other users of it or take a smaller bundle",
+}
+
+
+class CudaDevice:
+    """Device 0 of the CUDA runtime. Raises BackendError without cuda-python, driver or GPU."""
+
+    def __init__(self) -> None:
+        try:
+            self._cuda: Any = import_module("cuda.bindings.runtime")
+        except ImportError as error:
+            raise BackendError("cuda-python", str(error), "pip install 'eegvlm-rt[tensorrt]'") from error
+        if self._call("cudaGetDeviceCount") < 1:
+            raise BackendError("GPU", "none", _CURES["cudaErrorNoDevice"])
+        self._call("cudaSetDevice", 0)
+        found = self._call("cudaGetDeviceProperties", 0)
+        name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
+        self._facts = DeviceFacts(name.rstrip("\0"), f"{found.major}.{found.minor}", self._driver())
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """Name, compute capability and driver."""
+        return self._facts
+
+    def allocate(self, size: int) -> int:
+        """Address of `size` bytes of device memory."""
+        return int(self._call("cudaMalloc", size))
+
+    def free(self, address: int) -> None:
+        """Give memory back; waits for what the device has to do."""
+        self._call("cudaFree", address)
+
+    def make_stream(self) -> int:
+        """A stream that does not wait for the default one."""
+        return int(self._call("cudaStreamCreateWithFlags", self._cuda.cudaStreamNonBlocking))
+
+    def free_stream(self, stream: int) -> None:
+        """Give a stream back."""
+        self._call("cudaStreamDestroy", stream)
+
+    def upload(self, address: int, source: NDArray[Any], stream: int) -> None:
+        """Copy a contiguous host array to the device, in the order of the stream."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self._call("cudaMemcpyAsync", address, source.ctypes.data, source.nbytes, kind, stream)
+
+    def download(self, target: NDArray[Any], address: int, stream: int) -> None:
+        """Copy device memory into a contiguous host array, in the order of the stream."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self._call("cudaMemcpyAsync", target.ctypes.data, address, target.nbytes, kind, stream)
+
+    def wait(self, stream: int) -> None:
+        """Return when everything in the stream has happened; errors of runs come to light here."""
+        self._call("cudaStreamSynchronize", stream)
+
+    def _driver(self) -> str:
+        """Version of the driver, or of the board's software, and the newest CUDA it knows."""
+        number = int(self._call("cudaDriverGetVersion"))
+        facts = probe()
+        parts = [facts.driver, f"L4T {facts.l4t}" if facts.l4t else None]
+        return " ".join([*filter(None, parts), f"CUDA {number // 1000}.{number % 1000 // 10}"])
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """The value of a runtime function; every one answers (error, value...)."""
+        status, *values = getattr(self._cuda, name)(*arguments)
+        if int(status) != 0:
+            cure = _CURES.get(status.name, "see the CUDA runtime's list of errors")
+            raise BackendError(f"cuda.{name}", status.name, cure)
+        return values[0] if values else None

@@ -1,0 +1,1 @@
+"""What an export is held to: parity with the checkpoint, agreement with scorers, gates, comparisons."""

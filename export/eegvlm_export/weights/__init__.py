@@ -1,0 +1,1 @@
+"""Where weights come from: checkpoints, shards, LoRA adapters, LLaVA in its layouts."""

@@ -1,0 +1,100 @@
+"""Nights in memory: the split is by subject, what is missing is named, values are what was stored."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eegvlm_train.data.findings import FindingsTable
+from eegvlm_train.data.nightset import list_nights, load_nights, split_nights
+
+from eegvlm_rt.findings import measure_batch
+from tests.train.conftest import EPOCHS_PER_NIGHT, noise_night
+
+
+def test_the_last_tenth_of_the_nights_is_validation() -> None:
+    nights = [Path(f"night-{i:05d}.npz") for i in range(20)]
+    assert split_nights(nights, "train") == nights[:18]
+    assert split_nights(nights, "validation") == nights[18:]
+    assert split_nights(nights, "all") == nights
+
+
+def test_two_nights_are_one_for_training_and_one_for_validation() -> None:
+    nights = [Path("night-00000.npz"), Path("night-00001.npz")]
+    assert split_nights(nights, "train") == nights[:1]
+    assert split_nights(nights, "validation") == nights[1:]
+
+
+def test_no_night_is_on_both_sides(nights_folder: Path) -> None:
+    train, held_out = load_nights(nights_folder, "train"), load_nights(nights_folder, "validation")
+    assert set(train.names).isdisjoint(held_out.names)
+    assert len(train) == 3 * EPOCHS_PER_NIGHT
+    assert len(held_out) == EPOCHS_PER_NIGHT
+
+
+def test_epochs_come_back_in_microvolts_with_their_labels(nights_folder: Path) -> None:
+    nights = load_nights(nights_folder, "train")
+    with np.load(nights_folder / "night-00001.npz") as file:
+        stored = file["x"][3] * 0.1
+    with np.load(nights_folder / "night-00001.labels.npz") as file:
+        label = file["teacher"][3].astype(np.float64)
+    row = EPOCHS_PER_NIGHT + 3
+    assert nights.names[nights.night[row]] == "night-00001.npz"
+    np.testing.assert_allclose(nights.microvolts(np.array([row]))[0], stored, rtol=1e-6)
+    np.testing.assert_allclose(nights.teacher[row], label / label.sum(), atol=1e-6)
+
+
+def test_findings_are_those_the_runtime_measures(nights_folder: Path) -> None:
+    nights = load_nights(nights_folder, "train")
+    assert nights.findings is not None
+    measured = measure_batch(nights.microvolts(np.arange(4)))
+    for row, findings in enumerate(measured):
+        kept = nights.findings.row(row)
+        assert kept.rhythm is findings.rhythm
+        assert (kept.spindles, kept.k_complexes) == (findings.spindles, findings.k_complexes)
+        assert kept.alpha_share == pytest.approx(findings.alpha_share, abs=1e-6)
+        assert kept.amplitude_uv == pytest.approx(findings.amplitude_uv, rel=1e-6)
+        assert kept.relative_powers == pytest.approx(findings.relative_powers, abs=1e-6)
+
+
+def test_an_empty_table_of_findings_has_all_columns() -> None:
+    assert FindingsTable.from_findings([]).relative_powers.shape == (0, 4)
+
+
+def test_a_folder_without_nights_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="eegvlm_train simulate"):
+        list_nights(tmp_path)
+
+
+def test_unlabelled_nights_are_left_out(tmp_path: Path, nights_folder: Path) -> None:
+    folder = tmp_path / "nights"
+    shutil.copytree(nights_folder, folder)
+    noise_night(folder, 9, labelled=False)
+    assert "night-00009.npz" not in load_nights(folder, "all").names
+
+
+def test_unmeasured_nights_are_named_with_the_command_that_measures_them(tmp_path: Path) -> None:
+    noise_night(tmp_path, 0, measured=False)
+    with pytest.raises(FileNotFoundError, match="1 nights unmeasured; run `eegvlm_train findings"):
+        load_nights(tmp_path, "all")
+    assert load_nights(tmp_path, "all", with_findings=False).findings is None
+
+
+def test_balance_moves_from_the_data_to_equal_stages(nights_folder: Path) -> None:
+    nights = load_nights(nights_folder, "train")
+    np.testing.assert_allclose(nights.sampling_weights(0.0), 1 / len(nights), rtol=1e-6)
+    balanced = nights.sampling_weights(1.0)
+    mass = balanced @ nights.teacher
+    natural = nights.teacher.mean(0)
+    assert balanced.sum() == pytest.approx(1.0)
+    assert np.ptp(mass) < np.ptp(natural)
+
+
+def test_validation_epochs_are_spread_over_all_nights(nights_folder: Path) -> None:
+    nights = load_nights(nights_folder, "train")
+    index = nights.every(6)
+    assert len(index) == 6
+    assert set(nights.night[index]) == {0, 1, 2}
+    assert len(nights.every(10**6)) == len(nights)

@@ -1,0 +1,80 @@
+"""`python -m eegvlm_train simulate OUT --nights N`: conditioned simulated nights, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegvlm_rt.signal.conditioning import condition_epochs, condition_recording
+from eegvlm_rt.simulator import simulate_night
+
+from ..data.night_files import UV_PER_LSB, night_path, save_npz
+
+__all__ = ["main", "write_night"]
+
+_SAMPLES = 3000
+_ALONE_SHARE = 0.2
+RATES_HZ = (50.0, 64.0, 100.0, 128.0, 200.0, 256.0, 512.0)
+"""Rates of sleep recorders; what is seen is conditioned to 100 Hz, so most nights are made at 100 Hz."""
+_RATE_SHARES = (0.05, 0.03, 0.68, 0.06, 0.08, 0.07, 0.03)
+
+
+def to_int16(samples_uv: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.clip(np.round(samples_uv / UV_PER_LSB), -32767, 32767).astype(np.int16)
+
+
+def condition_night(
+    rng: np.random.Generator, samples_uv: NDArray[np.float32], sfreq: float, n_epochs: int
+) -> NDArray[np.float32]:
+    """Epochs as the device would see them: most from a running recording, some conditioned on their own."""
+    running = condition_recording(samples_uv, sfreq)[: n_epochs * _SAMPLES].reshape(n_epochs, _SAMPLES)
+    alone = rng.random(n_epochs) < _ALONE_SHARE
+    epochs = np.array(running)
+    if alone.any():
+        raw = samples_uv[: round(n_epochs * 30 * sfreq)].reshape(n_epochs, -1)
+        epochs[alone] = condition_epochs(raw[alone], sfreq)
+    return epochs
+
+
+def write_night(seed: int, folder: Path, hours: float) -> Path:
+    """Simulate, condition and write one night; an existing file is left as it is."""
+    path = night_path(folder, seed)
+    if path.exists():
+        return path
+    rng = np.random.default_rng([0xC04D, seed])
+    night = simulate_night(seed, hours=hours, sfreq=float(rng.choice(RATES_HZ, p=_RATE_SHARES)))
+    epochs = condition_night(rng, night.samples_uv, night.sfreq, len(night.stages))
+    save_npz(
+        path,
+        x=to_int16(epochs),
+        raw=to_int16(night.samples_uv),
+        sfreq=night.sfreq,
+        intended=night.stages,
+        uv_per_lsb=UV_PER_LSB,
+        seed=seed,
+        channel=night.channel,
+    )
+    return path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="eegvlm_train simulate", description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--nights", type=int, default=60)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--hours", type=float, default=7.5)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    seeds = range(args.first_seed, args.first_seed + args.nights)
+    work = partial(write_night, folder=args.out, hours=args.hours)
+    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
+        for done, path in enumerate(pool.imap(work, seeds), start=1):
+            print(f"{done}/{args.nights} {path.name}", flush=True)
+    return 0
