@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..night_inputs import is_journal, night_of
+from ..report import check_output
 from ..sources import read_channel
 from .console import note, out, plain
 from .staging import busy, load_stager, stage_recording
@@ -26,6 +27,7 @@ DONE, INTERRUPTED = 0, 130
 
 def run(args: argparse.Namespace) -> int:
     """Write a report. Status: 0 done, 130 interrupted: the report then covers what was staged."""
+    check_output(args.output)
     console = out()
     target = Path(args.input)
     staged = not target.is_dir() and not is_journal(target)

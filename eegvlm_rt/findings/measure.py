@@ -58,7 +58,7 @@ def measure_batch(x: ArrayLike) -> list[Findings]:
 
 
 def slow_wave_spans(x: ArrayLike) -> tuple[Span, ...]:
-    """(onset_s, duration_s) of each slow wave above 75 µV in a conditioned epoch; raises as `measure` does."""
+    """(onset_s, duration_s) of each slow wave above 75 µV in one epoch; takes what `measure` takes."""
     samples = np.asarray(x, dtype=np.float32)
     if samples.shape != (EPOCH_SAMPLES,):
         raise InputError("x", f"shape {samples.shape}", "give one conditioned epoch, 3000 samples at 100 Hz")

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .review import Review, review_of
-from .write import report_html, write_report
+from .write import check_output, report_html, write_report
 
-__all__ = ["Review", "report_html", "review_of", "write_report"]
+__all__ = ["Review", "check_output", "report_html", "review_of", "write_report"]

@@ -31,6 +31,13 @@ HEIGHT: Final = 100.0
 PAGE_PX: Final = 900.0
 """Width for which probabilities are averaged."""
 
+WIDE_PX: Final = 520.0
+PHONE_PX: Final = 230.0
+"""Width of a panel on the narrowest page that shows every label, and on a small phone."""
+
+LETTER_PX: Final = 8.5
+"""Room for a letter of a label, and some between labels."""
+
 _ROW: Final = HEIGHT / len(STAGE_ROWS)
 _TOP: Final = {stage: _ROW * row for row, stage in enumerate(STAGE_ROWS)}
 
@@ -91,25 +98,42 @@ def spectrogram_panel(epochs: int, png: str, first: float, last: float) -> str:
 
 
 def ticks_of(hypnogram: Hypnogram) -> list[dict[str, object]]:
-    """Labels of the time axis: place in epochs, text, and whether a narrow page leaves it out."""
+    """Labels of the time axis: place in epochs, text, and whether a narrow page leaves it out.
+
+    A label is left out where it would touch the one before: on every page, or on a phone alone.
+    """
     ticks = time_ticks(hypnogram.start, hypnogram.duration_s, most=12)
     n = len(hypnogram)
-    shown = []
-    for i, (place_s, label) in enumerate(ticks):
-        place = place_s / EPOCH_S
+    ends = {WIDE_PX: -1.0, PHONE_PX: -1.0}
+    shown: list[dict[str, object]] = []
+    for place_s, label in ticks:
+        share = place_s / EPOCH_S / n
         text, _, day = label.partition("\n")
+        # A label at an end of the axis stays inside the page.
+        edge = "first" if share < 0.03 else "last" if share > 0.97 else ""
+        free = {px: _begin(share, len(text) * LETTER_PX / px, edge) > ends[px] for px in ends}
+        if not free[WIDE_PX]:
+            continue
+        for px in ends:
+            if free[px]:
+                wide = len(text) * LETTER_PX / px
+                ends[px] = _begin(share, wide, edge) + wide
         shown.append(
             {
-                "epoch": round(place, 3),
-                "percent": round(100 * place / n, 3),
+                "epoch": round(share * n, 3),
+                "percent": round(100 * share, 3),
                 "text": text,
                 "day": day,
-                "minor": i % 3 != 0,
-                # A label at an end of the axis stays inside the page.
-                "edge": "first" if place / n < 0.03 else "last" if place / n > 0.97 else "",
+                "minor": not free[PHONE_PX],
+                "edge": edge,
             }
         )
     return shown
+
+
+def _begin(share: float, wide: float, edge: str) -> float:
+    """Where a label begins, as a share of the axis."""
+    return share - {"first": 0.0, "last": wide}.get(edge, wide / 2)
 
 
 def _svg(width: int, shapes: Sequence[str], label: str) -> str:
@@ -137,7 +161,7 @@ def _stretches(codes: NDArray[np.int8]) -> list[tuple[int, int]]:
 
 
 def _line(path: str, color: str, opacity: float = 1.0) -> str:
-    """A thin line. Browsers keep its width whatever the panel's (style.css); other programs take the one here."""
+    """A thin line. Browsers keep its width at every size (style.css); other programs take the one here."""
     style = 'class="line" fill="none" stroke-width="0.5"'
     return f'<path d="{path}" stroke="{color}" opacity="{opacity:g}" {style}/>'
 

@@ -90,7 +90,8 @@ def card_of(
         reason=tuple(line.strip() for line in prediction.rationale_text.strip().splitlines()),
         measured=(
             f"{findings.rhythm} background, {findings.spindles} spindles, "
-            f"{findings.k_complexes} K-complexes, slow waves in {100 * findings.slow_wave_share:.0f} %, amplitude {findings.amplitude_uv:.0f} µV"
+            f"{findings.k_complexes} K-complexes, slow waves in {100 * findings.slow_wave_share:.0f} %, "
+            f"amplitude {findings.amplitude_uv:.0f} µV"
         ),
         checks=tuple(_check(check) for check in prediction.checks),
         flags=", ".join(sorted(prediction.quality.flags)),

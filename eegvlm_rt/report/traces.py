@@ -63,8 +63,8 @@ def _part(
     for second in range(PART_S + 1):
         color = MUTED if (start_s + second) % 5 == 0 else GRID
         shapes.append(_hair(f"M{X_PER_S * second} 0V{bottom}", color))
-    for level in range(-(scale // grid) * grid, scale + 1, grid):
-        shapes.append(_hair(f"M0 {_y(level, scale):.0f}H{width}", MUTED if level == 0 else GRID))
+    levels = range(-(scale // grid) * grid, scale + 1, grid)
+    shapes += [_hair(f"M0 {_y(level, scale):.0f}H{width}", GRID if level else MUTED) for level in levels]
     samples = x_uv[start_s * SFREQ_HZ : (start_s + PART_S) * SFREQ_HZ + 1]
     shapes.append(_missing(samples))
     shapes.append(

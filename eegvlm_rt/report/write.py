@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from importlib.resources import files
 from importlib.util import find_spec
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ..sources import Recording
     from .review import Review
 
-__all__ = ["SUFFIXES", "report_html", "write_report"]
+__all__ = ["SUFFIXES", "check_output", "report_html", "write_report"]
 
 SUFFIXES: Final = (".html", ".pdf")
 SHORT_H: Final = 4.0
@@ -56,12 +57,18 @@ def write_report(
     Raises InputError for another suffix, a package that is missing, and as `report_html` does;
     RecordingError where the file cannot be written.
     """
+    suffix = check_output(path)
+    page = report_html(night, review=review, signal=signal, epochs=epochs)
+    return write_file(path, page.encode() if suffix == ".html" else _pdf(page))
+
+
+def check_output(path: str | os.PathLike[str]) -> str:
+    """The suffix of a report; raises InputError for one that is none, or whose packages are missing."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError("output", str(path), "end the name with " + " or ".join(SUFFIXES))
     _check_packages(suffix)
-    page = report_html(night, review=review, signal=signal, epochs=epochs)
-    return write_file(path, page.encode() if suffix == ".html" else _pdf(page))
+    return suffix
 
 
 def report_html(
@@ -109,7 +116,14 @@ def _pdf(page: str) -> bytes:
     from weasyprint import HTML
     from weasyprint.urls import URLFetcher
 
-    return bytes(HTML(string=page, url_fetcher=URLFetcher(allowed_protocols=["data"])).write_pdf())
+    log = logging.getLogger("weasyprint")
+    level = log.level
+    # It warns of every property of browsers that it does not know.
+    log.setLevel(logging.ERROR)
+    try:
+        return bytes(HTML(string=page, url_fetcher=URLFetcher(allowed_protocols=["data"])).write_pdf())
+    finally:
+        log.setLevel(level)
 
 
 def _content(night: Night, review: Review | None, signal: Recording | None, epochs: int) -> dict[str, Any]:
