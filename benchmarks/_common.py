@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from eegvlm_rt.bundle import Bundle
 
@@ -55,8 +55,10 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {**{f"p{p}": float(x) for p, x in zip(PERCENTILES, found, strict=True)}, "n": len(values)}
 
 
-def fresh(module: str, *arguments: str) -> dict[str, Any]:
+def fresh(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run `python -m module arguments` in a new process and return the JSON object it prints last.
+
+    `environment` is added to this process's.
 
     Raises:
         RuntimeError: the process failed; the message is what it wrote to standard error.
@@ -68,7 +70,7 @@ def fresh(module: str, *arguments: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": places},
+        env={**os.environ, **(environment or {}), "PYTHONPATH": places},
     )
     if found.returncode != 0:
         raise RuntimeError(f"{module}: {found.stderr.strip()}")

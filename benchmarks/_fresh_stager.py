@@ -19,7 +19,7 @@ def main(bundle: str, mode: str, threads: str, samples: str) -> None:
     loaded = perf_counter()
     import numpy as np
 
-    loaded_mib = _peak_mib()
+    loaded_mib = peak_mib()
     rows = stager.predict_recording(np.load(samples), sfreq=100)
     next(rows)
     first = perf_counter()
@@ -33,12 +33,12 @@ def main(bundle: str, mode: str, threads: str, samples: str) -> None:
         "epochs": epochs,
         "recording_ms_per_epoch": (finished - first) / max(1, epochs - 1) * 1e3,
         "loaded_mib": loaded_mib,
-        "peak_mib": _peak_mib(),
+        "peak_mib": peak_mib(),
     }
     print(json.dumps(facts))
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text(encoding="utf-8").splitlines():

@@ -10,6 +10,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "fit-simulator": (".sleep_edf.fit", "course and spectra of real nights, for the simulator"),
+    "band-power": (".teachers.band_power_training", "the stager of band powers, from experts' stages"),
     "simulate": (".prepare.simulate", "simulate and condition nights"),
     "prepare": (".prepare", "turn a real dataset into a training folder"),
     "label": (".teachers", "label nights by real-trained teachers"),
@@ -31,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+_EXTRAS = {"lora": ("peft", "bitsandbytes", "gguf"), "peers": ("gssc", "lightgbm", "mne", "yasa")}
+"""The extra that installs a module, "train" where none is named."""
+
+
 def _usage() -> str:
     lines = [f"  {name:<18}{what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(["usage: python -m eegvlm_train COMMAND ...", "", *lines])
@@ -50,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
         return run(rest) or 0
     except ModuleNotFoundError as error:
-        extra = "lora" if error.name in ("peft", "bitsandbytes", "gguf") else "train"
+        extra = next((name for name, parts in _EXTRAS.items() if error.name in parts), "train")
         print(f"{error.name}: not installed; pip install 'eegvlm-rt[{extra}]'", file=sys.stderr)
         return 2
     except (FileNotFoundError, ValueError) as error:

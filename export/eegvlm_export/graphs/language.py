@@ -1,7 +1,7 @@
 """The language model as one graph: embeddings and past keys and values in, logits and present ones out.
 
 The graph is traced with hollow weights, which take no memory: whatever its size, weights are filled in one by
-one from where they lie (`filling.py`).
+one from where they lie (`initializers.py`).
 """
 
 from __future__ import annotations

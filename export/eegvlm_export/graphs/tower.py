@@ -82,8 +82,8 @@ def export_tower(
     """fp32 graph: `pixel_values` [batch, 3, H, W] -> `stage_logits`, `high_level`, `visual_tokens`.
 
     The layers above `vision_feature_layer` and the class token are not in it. The batch may have any size.
-    With the pictures' `grey` spec, first convolutions read one plane where that is exact (`grey.py`). With
-    `half` everything between input and outputs is in half precision; norms sum in single all the same.
+    With the pictures' `grey` spec, first convolutions read one plane where that is exact: `gray_input.py`.
+    With `half` everything between input and outputs is in half precision; norms sum in single all the same.
     """
     graph = TowerGraph(model)
     if grey is not None:

@@ -165,6 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peer", nargs="+", default=[], choices=sorted(PEERS), help="other stagers beside it"
     )
+    parser.add_argument(
+        "--band-power", type=Path, help="trained stager of band powers, for --peer band-power"
+    )
     parser.add_argument("--robustness", action="store_true", help="disturb the raw signals (first mode)")
     parser.add_argument("--device", help="torch device of a checkpoint")
     parser.add_argument("--threads", type=int, help="CPU threads")
@@ -188,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result["peers"] = {
         way: answer_figures(data, answers)
         for name in args.peer
-        for way, answers in peer_answers(name, recordings, data).items()
+        for way, answers in peer_answers(name, recordings, data, args.band_power).items()
     }
     if args.robustness:
         mode = modes[0] if modes and modes[0] is not Mode.COT else Mode.DIRECT

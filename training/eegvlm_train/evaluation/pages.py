@@ -23,7 +23,14 @@ __all__ = ["main"]
 
 
 def _runs(
-    model: Path, sim: Path | None, real: Path | None, *, split: str, limit: int, peers: bool
+    model: Path,
+    sim: Path | None,
+    real: Path | None,
+    *,
+    split: str,
+    limit: int,
+    peers: bool,
+    band_power: Path | None,
 ) -> dict[str, list[str]]:
     base = [str(model)]
     runs = {}
@@ -34,6 +41,8 @@ def _runs(
         runs["wake"] = [*base, "--data", f"wake:{real}", "--mode", "head", "--smooth"]
         if peers:
             runs["peers"] = [*base, *data, "--mode", "--peer", "yasa", "gssc"]
+            if band_power is not None:
+                runs["peers"] += ["band-power", "--band-power", str(band_power)]
     if sim is not None:
         data = ["--data", f"sim:{sim}", "--split", split, "--limit", str(limit)]
         runs["sim"] = [*base, *data, "--mode", "head", "direct", "cot"]
@@ -58,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tables", type=Path, help="folder of tables of real nights, for the simulator")
     parser.add_argument("--limit", type=int, default=1800, help="simulated epochs at most")
     parser.add_argument("--peers", action="store_true", help="run YASA and GSSC beside it")
+    parser.add_argument(
+        "--band-power", type=Path, help="and the stager of band powers that is in this folder"
+    )
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="training runs, for learning curves")
     parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
     parser.add_argument("--docs", type=Path, nargs="*", default=[], help="documents with table marks")
@@ -70,7 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     plots = args.out / "plots"
     plots.mkdir(exist_ok=True)
     shared = [f"--{name}={getattr(args, name)}" for name in ("threads", "device") if getattr(args, name)]
-    wanted = _runs(args.model, args.sim, args.real, split=args.split, limit=args.limit, peers=args.peers)
+    wanted = _runs(
+        args.model,
+        args.sim,
+        args.real,
+        split=args.split,
+        limit=args.limit,
+        peers=args.peers,
+        band_power=args.band_power,
+    )
     for name, run in wanted.items():
         target = args.out / f"{name}.json"
         if args.force or not target.exists():

@@ -1,4 +1,4 @@
-"""Other stagers on the same epochs: YASA and GSSC, from the extra `peers`.
+"""Other stagers on the same epochs: YASA and GSSC, from the extra `peers`, and the stager of band powers.
 
 YASA (Vallat & Walker 2021) sees the whole recording, GSSC (Hanna & Floeel 2023) one epoch, or all epochs so
 far by its recurrent network. GSSC is AGPL-3.0: it is installed apart and never part of a bundle.
@@ -7,6 +7,7 @@ far by its recurrent network. GSSC is AGPL-3.0: it is installed apart and never 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from .recordings import ScoredRecording
 __all__ = ["PEERS", "peer_answers"]
 
 Votes = dict[str, NDArray[np.float32]]
+Vote = Callable[[NDArray[np.float32], float], Votes]
 
 
 def _yasa(samples_uv: NDArray[np.float32], sfreq: float) -> Votes:
@@ -27,7 +29,7 @@ def _yasa(samples_uv: NDArray[np.float32], sfreq: float) -> Votes:
     return {"YASA (whole recording)": yasa_probabilities(samples_uv, sfreq)}
 
 
-def _gssc() -> Callable[[NDArray[np.float32], float], Votes]:
+def _gssc() -> Vote:
     from ..teachers.gssc import GsscTeacher
 
     teacher = GsscTeacher.load()
@@ -39,20 +41,42 @@ def _gssc() -> Callable[[NDArray[np.float32], float], Votes]:
     return vote
 
 
-PEERS: dict[str, Callable[[], Callable[[NDArray[np.float32], float], Votes]]] = {
-    "yasa": lambda: _yasa,
-    "gssc": _gssc,
+def _band_power(folder: Path | None) -> Vote:
+    from ..teachers.band_power import CAUSAL, OFFLINE, BandPowerStager
+
+    if folder is None:
+        raise ValueError(
+            "--peer band-power: give --band-power FOLDER, as `eegvlm_train band-power` writes it"
+        )
+    stager = BandPowerStager.load(folder)
+
+    def vote(samples_uv: NDArray[np.float32], sfreq: float) -> Votes:
+        return {
+            "band powers (+-5 epochs)": stager(samples_uv, sfreq, OFFLINE),
+            "band powers (causal)": stager(samples_uv, sfreq, CAUSAL),
+        }
+
+    return vote
+
+
+PEERS: dict[str, Callable[[Path | None], Vote]] = {
+    "yasa": lambda _: _yasa,
+    "gssc": lambda _: _gssc(),
+    "band-power": _band_power,
 }
+"""By name: the trained stager's folder, which "band-power" alone needs, to a way of voting."""
 
 
-def peer_answers(name: str, recordings: Sequence[ScoredRecording], data: EvaluationSet) -> dict[str, Answers]:
+def peer_answers(
+    name: str, recordings: Sequence[ScoredRecording], data: EvaluationSet, band_power: Path | None = None
+) -> dict[str, Answers]:
     """A peer's answers about the epochs of `data`, which come from `recordings`; a name may have two ways.
 
     Epochs that do not follow one another are joined in their order. Raises ValueError where the peer is not
-    installed.
+    installed, or where "band-power" has no folder.
     """
     try:
-        vote = PEERS[name]()
+        vote = PEERS[name](band_power)
         votes = [vote(np.nan_to_num(one.samples_uv.reshape(-1)), one.sfreq) for one in recordings]
     except ModuleNotFoundError as error:
         raise ValueError(f"--peer {name}: {error.name} is missing; pip install 'eegvlm-rt[peers]'") from error

@@ -44,6 +44,7 @@ def _read_labels(path: Path) -> Labels:
 
 def label_night(path: Path, teachers: Sequence[str], device: str | None, loaded: dict[str, object]) -> bool:
     """Add the missing teachers' labels of one night; says whether anything was missing."""
+    from .band_power import OFFLINE, BandPowerStager
     from .gssc import GsscTeacher
     from .yasa import yasa_probabilities
 
@@ -62,6 +63,10 @@ def label_night(path: Path, teachers: Sequence[str], device: str | None, loaded:
         labels["gssc_epoch"], labels["gssc_context"] = single[:n], context[:n]
     if "yasa" in missing:
         labels["yasa"] = yasa_probabilities(samples, sfreq)[:n]
+    if "band_power" in missing:
+        stager = loaded["band_power"]
+        assert isinstance(stager, BandPowerStager)
+        labels["band_power"] = stager(samples, sfreq, OFFLINE)[:n]
     stored = {name: np.asarray(vote, dtype=np.float16) for name, vote in labels.items()}
     save_npz(target, **stored, teacher=consensus(labels))
     return True
@@ -82,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="eegvlm_train label", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--teachers", nargs="+", choices=("gssc", "yasa"), default=["gssc", "yasa"])
+    parser.add_argument(
+        "--band-power", type=Path, help="let the stager of band powers in this folder vote too"
+    )
     parser.add_argument("--device", default=None, help="torch device for GSSC")
     parser.add_argument("--shard", type=int, default=0, help="this process's share of --shards")
     parser.add_argument("--shards", type=int, default=1)
@@ -93,9 +101,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.merge is not None:
         print(f"merged {_merge(args.merge, args.folder)} label files")
     loaded: dict[str, object] = {}
+    teachers = list(args.teachers)
+    if args.band_power is not None:
+        from .band_power import BandPowerStager
+
+        loaded["band_power"] = BandPowerStager.load(args.band_power)
+        teachers.append("band_power")
     nights = sorted(path for path in args.folder.glob("night-*.npz") if path.name.count(".") == 1)
     for number, path in enumerate(nights[args.shard :: args.shards], start=1):
-        if label_night(path, args.teachers, args.device, loaded):
+        if label_night(path, teachers, args.device, loaded):
             print(f"{number} {path.name}", flush=True)
     if args.labels_to is not None:
         args.labels_to.mkdir(parents=True, exist_ok=True)
