@@ -21,6 +21,7 @@ from eegvlm_train.model import EegVlmConfig, preset
 from eegvlm_train.model.initialization import fan_in_initialize
 from eegvlm_train.model.modeling import VisualEnhancementModule
 from eegvlm_train.model.processing import EegVlmProcessor
+from eegvlm_train.model.untrained import ENHANCEMENT, LANGUAGE, set_untrained
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
@@ -87,9 +88,15 @@ def import_checkpoint(
     _check_rows(rows, int(shape.text["vocab_size"]), lora)
     config = _config(shape, paths.get("enhancement"), tokens, rows)
     drawn = sources.check(config)
+    set_untrained(config, [LANGUAGE, *([ENHANCEMENT] if drawn else [])])
     processor = EegVlmProcessor.for_config(config, tokens.tokenizer, tokens.prompt)
+    notes = [*shape.notes, *tokens.notes, *sources.notes]
+    try:
+        processor.check_length(config)
+    except ValueError as error:
+        notes.append(f"it cannot be trained: {error}")
     _write(target, config, processor, _finished(sources, config, tokens, drawn), shard_bytes)
-    return Imported(target, tuple(drawn), (*shape.notes, *tokens.notes, *sources.notes))
+    return Imported(target, tuple(drawn), tuple(notes))
 
 
 def _check_target(target: Path) -> None:
@@ -120,7 +127,11 @@ def _shape(folder: Path, paths: Mapping[str, Path], ignored: frozenset[str]) -> 
     shape = read_llava(read_json(folder / "config.json"), ignored)
     beside = paths["adapter"] / "config.json" if "adapter" in paths else None
     if beside is not None and beside.is_file():
-        adapted = read_llava(read_json(beside), ignored)
+        own = read_json(beside)
+        if own.get("model_type") == EegVlmConfig.model_type:
+            cure = "it was trained here: join it to its base with python -m eegvlm_train merge"
+            raise CheckpointError("adapter: config.json: model_type", own["model_type"], cure)
+        adapted = read_llava(own, ignored)
         for field, value in shape.text.items():
             if adapted.text[field] != value and field != "vocab_size":
                 raise CheckpointError(
@@ -250,11 +261,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for note in imported.notes:
         print(note, file=sys.stderr)
-    if imported.untrained:
-        print(
-            f"{len(imported.untrained)} weights of the enhancement module are untrained: "
-            "train before exporting",
-            file=sys.stderr,
-        )
+    drawn = f"{len(imported.untrained)} weights of the enhancement module are drawn at random, " * bool(
+        imported.untrained
+    )
+    print(f"untrained: {drawn}the language model knows no sleep; train before exporting", file=sys.stderr)
     print(imported.path)
     return 0

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer
 from eegvlm_rt.decoding import compile_grammar
 from eegvlm_rt.errors import CheckpointError, InputError
 from eegvlm_rt.prompt import PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, RULES, Literal
+from eegvlm_rt.rationale import NIGHT_GRAMMAR, RULES, Slot
 
 from .llava_config import SpecialTokens
 
@@ -155,12 +155,13 @@ def _add_words(tokenizer: Tokenizer, words: list[str]) -> None:
 
 def _rules_begin_apart(tokenizer: Tokenizer) -> bool:
     """Whether the first token of each rule is its own, and none of them stands in a text before the rule."""
-    place = next(i for i, part in enumerate(GRAMMAR) if not isinstance(part, Literal) and part.name == "rule")
+    parts = NIGHT_GRAMMAR
+    place = next(i for i, part in enumerate(parts) if isinstance(part, Slot) and part.name == "rule")
     firsts = [_ids(tokenizer, f" {rule.text}")[0] for rule in RULES.values()]
     before = {
         token
-        for part in GRAMMAR[:place]
-        for text in ([part.text] if isinstance(part, Literal) else part.choices)
+        for part in parts[:place]
+        for text in (part.choices if isinstance(part, Slot) else [part.text])
         for token in _ids(tokenizer, text)
     }
     return len(set(firsts)) == len(firsts) and not before & set(firsts)
@@ -174,7 +175,8 @@ def _check(tokenizer: Tokenizer, prompt: PromptSpec) -> None:
             raise CheckpointError("tokenizer", repr(text), f"it comes back as {back!r}: {_ANOTHER}")
     try:
         prompt.stage_token_ids(tokenizer)
-        compile_grammar(lambda text: _ids(tokenizer, text), prompt.token_id(tokenizer, prompt.eos))
+        eos = prompt.token_id(tokenizer, prompt.eos)
+        compile_grammar(lambda text: _ids(tokenizer, text), eos, prompt.grammar)
     except InputError as error:
         raise CheckpointError(
             "tokenizer", f"{error.field}: {error.value}", f"{error.cure}: {_ANOTHER}"
