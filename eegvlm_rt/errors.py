@@ -17,6 +17,7 @@ __all__ = [
     "RecordingError",
     "SamplingRateError",
     "SignatureError",
+    "SourceAbsentError",
     "SourceError",
     "SourceStalledError",
     "UnitError",
@@ -72,6 +73,10 @@ class RecordingError(InputError):
 
 class SourceError(InputError):
     """A live source that cannot be found, opened or understood."""
+
+
+class SourceAbsentError(SourceError):
+    """A live source that is not there now; to look for it again later may find it."""
 
 
 class SourceStalledError(SourceError):

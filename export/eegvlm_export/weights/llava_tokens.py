@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from eegvlm_train.model.assembly import NIGHT_TOKEN
 from eegvlm_train.model.tokenizer import corpus
 from tokenizers import AddedToken, Tokenizer
 
@@ -35,7 +36,9 @@ class ImportedTokens:
     notes: tuple[str, ...]
 
 
-def import_tokens(folder: Path, special: SpecialTokens, adapter: Path | None = None) -> ImportedTokens:
+def import_tokens(
+    folder: Path, special: SpecialTokens, adapter: Path | None = None, *, night: bool = False
+) -> ImportedTokens:
     """The tokenizer in `folder`, or in the folder of an adapter that added tokens to it.
 
     Every stage answer becomes one token, every rule begins with one of its own, and special tokens that the
@@ -47,7 +50,7 @@ def import_tokens(folder: Path, special: SpecialTokens, adapter: Path | None = N
     tokenizer, notes = _exact(_chosen(folder, adapter)), []
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    prompt = _prompt(tokenizer, special)
+    prompt = _prompt(tokenizer, special, NIGHT_TOKEN if night else "")
     before = tokenizer.get_vocab(with_added_tokens=True)
     missing = [token for token in prompt.special_tokens if token not in before]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in missing])
@@ -129,7 +132,7 @@ def _without(step: dict[str, Any] | None, inner: str, kind: str) -> dict[str, An
     return step
 
 
-def _prompt(tokenizer: Tokenizer, special: SpecialTokens) -> PromptSpec:
+def _prompt(tokenizer: Tokenizer, special: SpecialTokens, night: str) -> PromptSpec:
     """The prompt with the tokens that the configuration names where the tokenizer calls them special."""
     known = {
         place: token.content for place, token in tokenizer.get_added_tokens_decoder().items() if token.special
@@ -141,7 +144,7 @@ def _prompt(tokenizer: Tokenizer, special: SpecialTokens) -> PromptSpec:
 
     bos, eos = named(special.bos, usual.bos), named(special.eos, usual.eos)
     pad = named(special.pad, usual.pad)
-    return PromptSpec(bos=bos, eos=eos, pad=usual.pad if pad in (bos, eos) else pad)
+    return PromptSpec(bos=bos, eos=eos, pad=usual.pad if pad in (bos, eos) else pad, night=night)
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:

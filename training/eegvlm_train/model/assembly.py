@@ -31,6 +31,7 @@ from .untrained import ENHANCEMENT, set_untrained, untrained_parts
 __all__ = ["PROMPT_FILE", "Parts", "assemble", "eyes_of", "main"]
 
 PROMPT_FILE = "prompt.json"
+NIGHT_TOKEN = "<night>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,12 @@ def assemble(
     if "enhancement" in seen:
         others = set(untrained_parts(model.config)) - {ENHANCEMENT}
         set_untrained(model.config, others | set(untrained_parts(seen["enhancement"].config)))
+        if model.config.memory_size:
+            model.memory = seen["enhancement"].memory
     for module in (model.vision_tower, model.enhancement, model.projector):
         module.float()
-    model.config.visual_tokens = settings.visual_tokens
+    if settings.visual_tokens is not None:
+        model.config.visual_tokens = settings.visual_tokens
     return model, processor
 
 
@@ -86,7 +90,8 @@ def _new(
     """A model with the eyes of a configuration, before a given language model or one made anew."""
     given = None
     if language_model is None:
-        tokenizer, prompt = build_tokenizer(), PromptSpec()
+        prompt = PromptSpec(night=NIGHT_TOKEN if eyes.memory_size else "")
+        tokenizer = build_tokenizer(prompt)
         text = preset(settings.preset, model_vocabulary(tokenizer)).text_config
     else:
         tokenizer = Tokenizer.from_file(str(language_model / "tokenizer.json"))
@@ -99,6 +104,10 @@ def _new(
         text_config=text,
         vision_feature_layer=eyes.vision_feature_layer,
         num_stages=eyes.num_stages,
+        visual_tokens=eyes.visual_tokens,
+        patch_shape=eyes.patch_shape,
+        memory_size=eyes.memory_size,
+        memory_members=eyes.memory_members,
         image_token_id=prompt.token_id(tokenizer, prompt.image),
         render=eyes.render,
         preprocessing=eyes.preprocessing,
@@ -112,7 +121,9 @@ def _new(
 
 def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig, base: Path | None) -> None:
     """Raises ValueError where the part was trained on other pictures, or is of another shape."""
-    same = "train both with the same preset and rows" if base is None else f"train it with --base {base}"
+    cure = "train both with the same preset and rows"
+    if base is not None:
+        cure = f"train it with --base {base}, or import the base with --enhancement and it"
     for field in ("render", "preprocessing"):
         ours, theirs = getattr(whole, field) or {}, getattr(part, field) or {}
         changed = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
@@ -120,14 +131,16 @@ def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig, base: Pa
             key = changed[0]
             raise ValueError(
                 f"{name}: {field}.{key} {theirs.get(key)}; trained on other pictures, those of the whole "
-                f"have {ours.get(key)}: {same}"
+                f"have {ours.get(key)}: {cure}"
             )
+    if name == "tower" and part.patch_shape != whole.patch_shape:
+        raise ValueError(f"{name}: patches of {part.patch_size}, the other part's are {whole.patch_size}")
     kind = "vision_config" if name == "tower" else "enhancement_config"
     if getattr(part, kind).to_dict() != getattr(whole, kind).to_dict():
-        raise ValueError(f"{name}: its {kind} is not that of the whole: {same}")
+        raise ValueError(f"{name}: its {kind} is not that of the whole: {cure}")
     sizes = [config.vision_config.hidden_size for config in (part, whole)]
     if sizes[0] != sizes[1]:
-        raise ValueError(f"{name}: features of {sizes[0]}; the tower has {sizes[1]}: {same}")
+        raise ValueError(f"{name}: features of {sizes[0]}; the tower has {sizes[1]}: {cure}")
 
 
 def eyes_of(base: Path) -> EegVlmForConditionalGeneration:
