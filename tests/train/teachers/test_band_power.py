@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from eegvlm_train.cli import main
 from eegvlm_train.data.night_files import labels_path, night_path, save_npz
+from eegvlm_train.evaluation.epoch_sets import EvaluationSet
 from eegvlm_train.evaluation.peers import peer_answers
 from eegvlm_train.evaluation.recordings import ScoredRecording, stage_rows
-from eegvlm_train.evaluation.epoch_sets import EvaluationSet
 from eegvlm_train.sleep_edf.tables import TableNight
 from eegvlm_train.teachers.band_power import CAUSAL, OFFLINE, BandPowerStager, View, features_of
 from eegvlm_train.teachers.band_power_training import agreement, train_stager
