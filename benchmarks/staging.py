@@ -125,9 +125,9 @@ def summarize(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rows(results: dict[str, Any]) -> list[list[str]]:
-    """The table: one row a stager, the ratio to `head` where there is one."""
+    """The table: one row a stager, and the next night's time and processor time over those of `head`."""
     stagers = results["stagers"]
-    ours = stagers.get("head", {}).get("warm_s")
+    ours = stagers.get("head")
     table = []
     for name, one in stagers.items():
         table.append(
@@ -136,7 +136,7 @@ def rows(results: dict[str, Any]) -> list[list[str]]:
                 f"{one['first_s']:.2f}",
                 f"{one['warm_s']:.2f}",
                 f"{one['warm_cpu_s']:.2f}",
-                f"{one['warm_s'] / ours:.1f}x" if ours else "-",
+                "-" if ours is None else _ratios(one, ours),
                 f"{one['load_s']:.1f}",
                 f"{one['peak_mib']:.0f}",
                 READS_AHEAD[name] or "nothing: causal",
@@ -145,12 +145,16 @@ def rows(results: dict[str, Any]) -> list[list[str]]:
     return table
 
 
+def _ratios(one: dict[str, Any], ours: dict[str, Any]) -> str:
+    return ", ".join(f"{one[name] / ours[name]:.2f}x" for name in ("warm_s", "warm_cpu_s"))
+
+
 HEAD: Final = (
     "",
     "first night s",
     "next night s",
     "its processor s",
-    "of `head`",
+    "over `head`: time, processor",
     "load s",
     "peak MiB",
     "reads ahead",

@@ -68,7 +68,7 @@ def test_the_table_says_what_each_stager_reads_of_the_future(results: dict[str, 
     text = markdown(results)
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert "nothing: causal" in lines["`head`"]
-    assert "1.0x" in lines["`head`"]
+    assert "1.00x, 1.00x" in lines["`head`"]
     assert "2.5 min" in lines["band powers"]
     assert f"A night of {EPOCHS} epochs" in text
     assert set(READS_AHEAD) == {*OURS, *PEERS}
