@@ -8,6 +8,7 @@ __all__ = [
     "BackendError",
     "BundleError",
     "ChannelError",
+    "CheckpointError",
     "EegVlmError",
     "InputError",
     "IntegrityError",
@@ -16,6 +17,7 @@ __all__ = [
     "RecordingError",
     "SamplingRateError",
     "SignatureError",
+    "SourceAbsentError",
     "SourceError",
     "SourceStalledError",
     "UnitError",
@@ -73,12 +75,20 @@ class SourceError(InputError):
     """A live source that cannot be found, opened or understood."""
 
 
+class SourceAbsentError(SourceError):
+    """A live source that is not there now; to look for it again later may find it."""
+
+
 class SourceStalledError(SourceError):
     """A live source that went quiet; it is still open. `seconds` is how long nothing came."""
 
     def __init__(self, field: str, value: object, cure: str, seconds: float = 0.0) -> None:
         super().__init__(field, value, cure)
         self.seconds = seconds
+
+
+class CheckpointError(InputError):
+    """A checkpoint or adapter of a training program with something in it that cannot be used here."""
 
 
 class BundleError(EegVlmError):

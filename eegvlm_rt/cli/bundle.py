@@ -27,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
 
         return build(args)
     console = out()
+    if args.action in ("install", "rollback", "slots"):
+        from .slots import run as run_slots
+
+        return run_slots(args)
     if args.action not in ("verify", "inspect"):
         console.print(plain(_made(args)), soft_wrap=True)
         return 0

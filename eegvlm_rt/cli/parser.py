@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(commands)
     _stage(commands)
     _stream(commands)
+    _serve(commands)
     _render(commands)
     _bundle(commands)
     _doctor(commands)
@@ -78,6 +79,9 @@ def _model_options(command: argparse.ArgumentParser, *, reasons: str = "") -> No
         choices=BACKENDS,
         default=BACKENDS[0],
         help="tensorrt runs plans that 'bundle build-engines' built here (default: onnxruntime)",
+    )
+    command.add_argument(
+        "--no-memory", action="store_true", help="stage every epoch alone, without the memory of the night"
     )
     _trust_option(command)
 
@@ -143,6 +147,12 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "times as fast, with @max at once",
     )
     add("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
+    add(
+        "--wait",
+        type=_seconds,
+        metavar="S",
+        help="look for a source that is not there for so long, then end with status 75 (default: error)",
+    )
     add("--unit", choices=UNITS, help="unit of the samples where the source does not say, or is wrong")
     add(
         "--deadline",
@@ -156,7 +166,7 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="TIME",
         help="epoch 1 begins then: 22:30, or +90 s from now (default: first sample)",
     )
-    add("--smooth", action="store_true", help="stages given the course of the night so far")
+    add("--smooth", action="store_true", help="smooth by a hidden Markov model of the night so far too")
     add("--journal", metavar="FILE", help="write everything to this journal, fsync per epoch")
     add("--resume", action="store_true", help="go on with the night in the journal, if there is one")
     add(
@@ -189,6 +199,13 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     _format_option(command)
     _model_options(command)
+
+
+def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(commands, "serve", "serve", "Record and stage several beds, night after night.")
+    command.add_argument("--config", metavar="FILE", help="configuration (TOML); see docs/service.md")
+    command.add_argument("--check", action="store_true", help="check the configuration and start nothing")
+    command.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration")
 
 
 def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -228,6 +245,7 @@ def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
         _trust_option(chosen)
     _bundle_makers(actions)
+    _bundle_slots(actions)
     _bundle_engines(actions)
 
 
@@ -245,6 +263,43 @@ def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser])
             chosen.add_argument("--overwrite", action="store_true", help="replace an older bundle")
         if action == "keygen":
             chosen.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
+
+
+def _bundle_slots(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for action, summary in (
+        (
+            "install",
+            "Verify a bundle, rehearse it on stored epochs, and let it take over between two nights.",
+        ),
+        ("rollback", "Go back to the previous bundle."),
+        ("slots", "Print which bundles a device holds."),
+    ):
+        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        if action == "install":
+            chosen.add_argument("archive", metavar="FILE", help="packed bundle, or the folder of one")
+            chosen.add_argument(
+                "--epochs", metavar="DIR", help="folder of the service's nights to rehearse on"
+            )
+            chosen.add_argument(
+                "--mode", choices=MODES, default="cot", help="mode to rehearse (default: cot)"
+            )
+            chosen.add_argument("--threads", type=_count, metavar="N", help="threads of the model")
+            chosen.add_argument(
+                "--agreement",
+                type=float,
+                default=0.6,
+                metavar="SHARE",
+                help="of stages as before (default: 0.6)",
+            )
+            chosen.add_argument(
+                "--answer", type=_seconds, default=20.0, metavar="S", help="for one answer (default: 20)"
+            )
+            chosen.add_argument(
+                "--minimum", type=_seed, metavar="N", help="take no lower release from now on"
+            )
+            _trust_option(chosen)
+        chosen.add_argument("--slots", required=True, metavar="DIR", help="folder of the two bundles")
+        chosen.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _bundle_engines(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

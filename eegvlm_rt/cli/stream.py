@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EegVlmError
+from ..errors import EegVlmError, SourceAbsentError
 from ..night import Night
 from ..night_files import make_folder
 from ..signal.units import EPOCH_S
@@ -20,6 +20,7 @@ from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
 from ..stream_options import StreamOptions
 from ..streaming import StreamEventKind
+from .console import report_error
 from .live_screen import Screen
 from .stage import formats_of
 from .staging import load_stager
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..journal import Journal
     from ..prediction import StagePrediction
+    from ..sources import SourceSpec
     from ..stager import Stager
     from ..streaming import StreamEvent, StreamingStager
     from .stream_output import Outlet
@@ -40,14 +42,15 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-DONE, CLOSED_PIPE, LOST, SOURCE_FAILED, AT_ONCE = 0, 1, 5, 6, 130
+DONE, CLOSED_PIPE, LOST, SOURCE_FAILED, NOT_YET, AT_ONCE = 0, 1, 5, 6, 75, 130
 LIVE_DEADLINE_S = 20.0
 _CHUNK_S = 0.25
 
 
 def run(args: argparse.Namespace) -> int:
     """Stream one night. Status: 0 ended in order, 1 nobody reads and nothing is kept, 5 records or files were
-    lost, 6 the source failed for good, 130 stopped at once. Raises EegVlmError for what cannot begin.
+    lost, 6 the source failed for good, 75 the source is not there yet, 130 stopped at once. Raises
+    EegVlmError for what cannot begin.
     """
     logging.getLogger("eegvlm_rt").addHandler(logging.NullHandler())
     formats = formats_of(args)
@@ -56,7 +59,13 @@ def run(args: argparse.Namespace) -> int:
     earlier = earlier_night(args.journal, resume=args.resume)
     with ExitStack() as stack:
         chunk_s = min(1.0, _CHUNK_S * spec.speed)
-        source = open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout, chunk_s=chunk_s)
+        try:
+            source = _opened(args, spec, chunk_s)
+        except SourceAbsentError as error:
+            if args.wait is None:
+                raise
+            report_error(str(error))
+            return NOT_YET
         stack.callback(source.close)
         stager = load_stager(
             args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
@@ -70,6 +79,18 @@ def run(args: argparse.Namespace) -> int:
         status = status or LOST
     ending.tell(night.outlet, status, as_json=args.json)
     return status
+
+
+def _opened(args: argparse.Namespace, spec: SourceSpec, chunk_s: float) -> ReplaySource | LiveSource:
+    """The source; one that is not there is looked for again and again for as long as `--wait` says."""
+    until = time.monotonic() + (args.wait or 0.0)
+    while True:
+        try:
+            return open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout, chunk_s=chunk_s)
+        except SourceAbsentError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(min(1.0, max(0.0, until - time.monotonic())))
 
 
 class _StreamedNight:
@@ -108,6 +129,7 @@ class _StreamedNight:
                 deadline_s=deadline,
                 hop_s=args.hop,
                 lights_off_s=lights_off,
+                memory=not args.no_memory,
                 smooth="causal" if args.smooth else None,
                 lag_warning_s=args.lag_warning,
                 tolerance_s=args.tolerance,
@@ -215,6 +237,7 @@ def _facts(
         "mode": args.mode,
         "deadline_s": deadline,
         "hop_s": args.hop,
+        "memory": not args.no_memory,
         "smooth": args.smooth,
         "lights_off": args.lights_off,
         "recording_start": None if start is None else start.isoformat(),

@@ -29,12 +29,14 @@ from .bands import Float32, band_filter, running_squares, runs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LOOSE", "STANDARD", "STRICT", "SpindleThresholds", "find_spindles", "spindle_features"]
+__all__ = ["LOOSE", "STANDARD", "STRICT", "SpindleThresholds", "find_spindles", "spindle_candidates"]
 
 STEP: Final = 10
 STEPS_PER_WINDOW: Final = 3
 STEP_S: Final = 0.1
 WINDOW_S: Final = 0.3
+LASTING_POWER: Final = 0.9
+LASTING_COVARIANCE_Z: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,6 @@ class SpindleThresholds:
     relative_z: float = 1.6
     covariance_z: float = 1.3
     correlation: float = 0.72
-    lasting_power: float = 0.9
-    lasting_covariance_z: float = 1.0
     slow_ratio: float = 0.9
     above_muscle: float = 0.9
     shortest_s: float = 0.7
@@ -73,24 +73,37 @@ LOOSE: Final = SpindleThresholds(
 
 
 @dataclass(frozen=True, slots=True)
-class SpindleFeatures:
+class SpindleCandidates:
+    """Every run of windows above the low thresholds in a batch, and what decides whether it is a spindle.
+
+    Row, onset and duration in s; the highest power, z-scores and correlation in it; the epoch's ratio of slow
+    to fast power; sums of squares of sigma, 7.5-10.5 and 20-34 Hz.
+    """
+
+    rows: NDArray[np.intp]
+    onset_s: NDArray[np.float64]
+    duration_s: NDArray[np.float64]
     power: Float32
     relative_z: Float32
     covariance_z: Float32
     correlation: Float32
     slow_ratio: Float32
-    sigma_sums: NDArray[np.float64]
-    alpha_sums: NDArray[np.float64]
-    muscle_sums: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    alpha: NDArray[np.float64]
+    muscle: NDArray[np.float64]
 
 
-def spindle_features(
-    x: Float32, spectrum: NDArray[np.complex64], slow_ratio: Float32, broad: Float32, muscle: Float32
-) -> SpindleFeatures:
-    """The four features in (n, 298) windows of 0.3 s every 0.1 s.
+def spindle_candidates(
+    x: Float32,
+    spectrum: NDArray[np.complex64],
+    slow_ratio: Float32,
+    broad: Float32,
+    muscle_sums: NDArray[np.float64],
+) -> SpindleCandidates:
+    """Candidates of (n, 3000) epochs, from the four features in windows of 0.3 s every 0.1 s.
 
-    `slow_ratio` is that of `rhythm.slow_ratio`, (n,); `broad` and `muscle` are the signals in 4.5-30 and
-    20-34 Hz. The sums (n, 301) are running sums of squares of sigma, 7.5-10.5 and 20-34 Hz.
+    `slow_ratio` is that of `rhythm.slow_ratio`, (n,); `broad` the signal in 4.5-30 Hz; `muscle_sums` the
+    running squares of 20-34 Hz.
     """
     sigma = band_filter(spectrum, 11.0, 16.0, 1.0)
     alpha = band_filter(spectrum, 7.5, 10.5, 1.0)
@@ -102,65 +115,62 @@ def spindle_features(
     variance_sigma = sigma_power - mean_sigma * mean_sigma
     covariance = _window_sums(x * sigma) / count - mean_x * mean_sigma
     scale = np.sqrt(np.maximum(variance_x, 1e-6) * np.maximum(variance_sigma, 1e-6))
-    return SpindleFeatures(
-        power=np.log10(sigma_power + 1e-6),
-        relative_z=_robust_z(np.log10((sigma_power + 1e-6) / (broad_power + 1e-5))),
-        covariance_z=_robust_z(np.log10(np.maximum(covariance, 0.0) + 1.0)),
-        correlation=covariance / scale,
-        slow_ratio=slow_ratio[:, None],
-        sigma_sums=running_squares(sigma),
-        alpha_sums=running_squares(alpha),
-        muscle_sums=running_squares(muscle),
+    power = np.log10(sigma_power + 1e-6)
+    covariance_z = _robust_z(np.log10(np.maximum(covariance, 0.0) + 1.0))
+    relative_z = _robust_z(np.log10((sigma_power + 1e-6) / (broad_power + 1e-5)))
+
+    # Where an event begins and ends: the low thresholds.
+    lasting = (power >= LASTING_POWER) & (covariance_z >= LASTING_COVARIANCE_Z)
+    rows, starts, stops = runs(lasting)
+    last = stops + STEPS_PER_WINDOW - 1
+
+    def highest(feature: Float32) -> Float32:
+        if rows.size == 0:
+            return np.zeros(0, dtype=np.float32)
+        inside = np.where(lasting, feature, -np.inf).ravel()
+        return np.asarray(np.maximum.reduceat(inside, rows * lasting.shape[1] + starts), dtype=np.float32)
+
+    def during(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(sums[rows, last] - sums[rows, starts])
+
+    return SpindleCandidates(
+        rows=rows,
+        onset_s=np.asarray(starts * STEP_S, dtype=np.float64),
+        duration_s=np.asarray((stops - starts - 1) * STEP_S + WINDOW_S, dtype=np.float64),
+        power=highest(power),
+        relative_z=highest(relative_z),
+        covariance_z=highest(covariance_z),
+        correlation=highest(covariance / scale),
+        slow_ratio=slow_ratio[rows],
+        sigma=during(running_squares(sigma)),
+        alpha=during(running_squares(alpha)),
+        muscle=during(muscle_sums),
     )
 
 
 def find_spindles(
-    features: SpindleFeatures, thresholds: SpindleThresholds = STANDARD
+    candidates: SpindleCandidates, thresholds: SpindleThresholds = STANDARD
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Row, onset in s and duration in s of every spindle."""
-    # Where an event begins and ends: the low thresholds.
-    lasting = (features.power >= thresholds.lasting_power) & (
-        features.covariance_z >= thresholds.lasting_covariance_z
-    )
-    rows, starts, stops = runs(lasting)
-    empty = np.zeros(0, dtype=np.float64)
-    if rows.size == 0:
-        return rows, empty, empty
-    duration_s = (stops - starts - 1) * STEP_S + WINDOW_S
-    keep = (duration_s >= thresholds.shortest_s - 1e-9) & (duration_s <= thresholds.longest_s + 1e-9)
-    keep &= features.slow_ratio[rows, 0] >= thresholds.slow_ratio
+    """Row, onset in s and duration in s of every candidate that is a spindle."""
+    keep = candidates.duration_s >= thresholds.shortest_s - 1e-9
+    keep &= candidates.duration_s <= thresholds.longest_s + 1e-9
+    keep &= candidates.slow_ratio >= thresholds.slow_ratio
 
-    # Whether it is a spindle: each feature reaches its high threshold somewhere in it.
-    for feature, bound in (
-        (features.power, thresholds.power),
-        (features.relative_z, thresholds.relative_z),
-        (features.covariance_z, thresholds.covariance_z),
-        (features.correlation, thresholds.correlation),
-    ):
-        keep &= _highest(feature, lasting, rows, starts) >= bound
+    # Each feature reaches its high threshold somewhere in it.
+    keep &= candidates.power >= thresholds.power
+    keep &= candidates.relative_z >= thresholds.relative_z
+    keep &= candidates.covariance_z >= thresholds.covariance_z
+    keep &= candidates.correlation >= thresholds.correlation
 
     # Sigma against its neighbors over the whole event: alpha below, muscle activity above.
-    last = stops + STEPS_PER_WINDOW - 1
-    sigma, alpha, muscle = (
-        sums[rows, last] - sums[rows, starts]
-        for sums in (features.sigma_sums, features.alpha_sums, features.muscle_sums)
-    )
-    keep &= (sigma >= alpha) & (sigma >= 10.0**thresholds.above_muscle * muscle)
-    onset_s = np.asarray(starts[keep] * STEP_S, dtype=np.float64)
-    return rows[keep], onset_s, np.asarray(duration_s[keep], dtype=np.float64)
+    keep &= candidates.sigma >= candidates.alpha
+    keep &= candidates.sigma >= 10.0**thresholds.above_muscle * candidates.muscle
+    return candidates.rows[keep], candidates.onset_s[keep], candidates.duration_s[keep]
 
 
 def _window_sums(x: Float32) -> Float32:
     blocks = x.reshape(len(x), -1, STEP).sum(axis=2)
     return np.asarray(blocks[:, :-2] + blocks[:, 1:-1] + blocks[:, 2:])
-
-
-def _highest(
-    feature: Float32, lasting: NDArray[np.bool_], rows: NDArray[np.intp], starts: NDArray[np.intp]
-) -> Float32:
-    """Highest value of `feature` in each run of `lasting`, whose rows and starts are given in order."""
-    inside = np.where(lasting, feature, -np.inf).ravel()
-    return np.asarray(np.maximum.reduceat(inside, rows * lasting.shape[1] + starts), dtype=np.float32)
 
 
 def _robust_z(x: Float32) -> Float32:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, SourceError
+from ..errors import InputError, SourceAbsentError, SourceError
 from ..signal.conditioning import check_sfreq
 from ..signal.units import to_microvolts
 from .chunk import SourceEventKind
@@ -161,8 +161,8 @@ class BrainFlowSource(LiveSource):
                 raise SourceError("brainflow option", name, f"use one of: {known}")
         return parameters
 
-    def _refusal(self, board: str | int, error: Exception) -> SourceError:
-        return SourceError(
+    def _refusal(self, board: str | int, error: Exception) -> SourceAbsentError:
+        return SourceAbsentError(
             "brainflow board", board, f"cannot be opened: {error}; check the board and its options"
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, SourceError, UnitError
+from ..errors import InputError, SourceAbsentError, SourceError, UnitError
 from ..signal.conditioning import check_sfreq
 from .chunk import SourceEventKind
 from .edf_channel import channel_error
@@ -81,7 +81,7 @@ class LslSource(LiveSource):
         if not found:
             others = sorted({info.name for info in self._lsl.resolve_streams(timeout=1.0)})
             listed = ", ".join(repr(name) for name in others) or "none"
-            raise SourceError(
+            raise SourceAbsentError(
                 "lsl stream", stream, f"not found in {self.timeout_s:g} s; streams that are there: {listed}"
             )
         if len(found) > 1:

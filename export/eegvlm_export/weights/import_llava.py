@@ -1,36 +1,53 @@
 """`python -m eegvlm_export import LLAVA -o CHECKPOINT`: LLaVA-1.5 in any layout as a checkpoint of EEG-VLM.
 
-Weights pass one by one from the files read to the shards written: memory stays near one shard.
+What was read is held against what is used: a field of the configuration that changes the arithmetic and a
+tensor that has no place are refused by name. Weights pass one by one from the files read to the shards
+written: memory stays near one shard. The folder appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from eegvlm_train.model import EegVlmConfig, preset
 from eegvlm_train.model.initialization import fan_in_initialize
 from eegvlm_train.model.modeling import VisualEnhancementModule
 from eegvlm_train.model.processing import EegVlmProcessor
-from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
-from eegvlm_rt.prompt import PromptSpec
+from eegvlm_rt.errors import CheckpointError, EegVlmError
 
 from .adapters import Adapter
-from .layouts import clip_name, enhancement_name, llava_name
+from .config_fields import read_json
+from .layouts import enhancement_name
+from .llava_config import LlavaShape, read_clip, read_llava
+from .llava_tokens import ImportedTokens, import_tokens
 from .shards import SHARD_BYTES, TensorFiles, write_shards
+from .weight_sources import EMBEDDING, HEAD, WeightSources
 
-__all__ = ["import_checkpoint", "main"]
+__all__ = ["Imported", "import_checkpoint", "main"]
 
-_EMBEDDING: Final = ("language_model.model.embed_tokens.weight", "language_model.lm_head.weight")
 _SEED: Final = 0
+_STEP: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A checkpoint that was written: `untrained` are weights that nothing gave, drawn at random; `notes` say
+    what was left out or taken for granted."""
+
+    path: Path
+    untrained: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def import_checkpoint(
@@ -40,150 +57,136 @@ def import_checkpoint(
     clip: str | Path | None = None,
     enhancement: str | Path | None = None,
     adapter: str | Path | None = None,
+    ignored: Iterable[str] = (),
     shard_bytes: int = SHARD_BYTES,
-) -> list[str]:
-    """Write the checkpoint folder `out`; returns the names of weights that nothing gave, drawn at random.
+) -> Imported:
+    """Write the checkpoint folder `out`, which must be new or empty.
 
     `source` is LLaVA-1.5 as its authors or as transformers write it, with `tokenizer.json`; `clip` a CLIP
     model where `source` has no vision tower; `enhancement` a ConvNeXt or ResNet; `adapter` a LoRA folder
-    trained on `source`. Tokens that the prompt needs and the tokenizer lacks get the mean of all
-    embeddings.
+    trained on `source`. `ignored` names fields of their configurations that change nothing. Tokens that the
+    prompt needs and the tokenizer lacks get the mean of all embeddings.
 
-    Raises FileNotFoundError for what is missing, ValueError for weights of another model.
+    Raises CheckpointError naming what is missing, of another model, or would be forgotten.
     """
     folder, target = Path(source), Path(out)
-    fields = _config_of(folder)
-    backbone = _config_of(Path(enhancement)) if enhancement is not None else None
-    vision = _vision_config(fields, Path(clip) if clip is not None else None)
-    tokenizer, tokens = _tokenizer(folder)
-    config = _config(fields, vision, backbone, tokenizer, tokens)
-    lora = Adapter(Path(adapter)) if adapter is not None else None
-    drawn: list[str] = []
-    weights = _weights(folder, clip, enhancement, lora, config, drawn)
-    write_shards(weights, target, shard_bytes=shard_bytes)
-    if lora is not None and lora.unused:
-        raise ValueError(f"adapter: {', '.join(lora.unused[:4])}; no weight of the base has this name")
-    config.save_pretrained(target)
-    EegVlmProcessor.for_config(config, tokenizer).save_pretrained(target)
-    return drawn
-
-
-def _config_of(folder: Path) -> dict[str, Any]:
-    file = folder / "config.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"checkpoint: {folder} has no config.json")
-    return dict(json.loads(file.read_text(encoding="utf-8")))
-
-
-def _vision_config(fields: dict[str, Any], clip: Path | None) -> dict[str, Any]:
+    _check_target(target)
+    apart = {"clip": clip, "enhancement": enhancement, "adapter": adapter}
+    paths = {name: Path(path) for name, path in apart.items() if path is not None}
+    lora = Adapter(paths["adapter"], ignored) if adapter is not None else None
+    shape = _shape(folder, paths, frozenset(ignored))
+    tokens = import_tokens(folder, shape.special, paths.get("adapter"))
+    sources = WeightSources(TensorFiles(folder), lora)
     if clip is not None:
-        own = _config_of(clip)
-        return dict(own.get("vision_config", own))
-    return dict(fields.get("vision_config") or preset("paper").vision_config.to_dict())
+        sources.add_tower(paths["clip"])
+    if enhancement is not None:
+        sources.add(TensorFiles(paths["enhancement"]), enhancement_name)
+    if shape.tied:
+        sources.tie()
+    rows = sources.rows()
+    _check_rows(rows, int(shape.text["vocab_size"]), lora)
+    config = _config(shape, paths.get("enhancement"), tokens, rows)
+    drawn = sources.check(config)
+    processor = EegVlmProcessor.for_config(config, tokens.tokenizer, tokens.prompt)
+    _write(target, config, processor, _finished(sources, config, tokens, drawn), shard_bytes)
+    return Imported(target, tuple(drawn), (*shape.notes, *tokens.notes, *sources.notes))
 
 
-def _tokenizer(folder: Path) -> tuple[Tokenizer, list[str]]:
-    """The tokenizer with every token that the prompt needs, and those that it lacked."""
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"checkpoint: {folder} has no tokenizer.json; write it with "
-            "transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+def _check_target(target: Path) -> None:
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    if target.exists() or target.is_symlink():
+        raise CheckpointError(
+            "--out", str(target), "it is there already: give a new folder, or remove it yourself"
         )
-    tokenizer, prompt = Tokenizer.from_file(str(file)), PromptSpec()
-    special = [token for token in prompt.special_tokens if tokenizer.token_to_id(token) is None]
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
-    coded = [tuple(tokenizer.encode(a, add_special_tokens=False).ids) for a in prompt.stage_answers]
-    answers = [
-        answer
-        for answer, ids in zip(prompt.stage_answers, coded, strict=True)
-        if len(ids) != 1 or coded.count(ids) > 1
-    ]
-    tokenizer.add_tokens([AddedToken(answer, normalized=False) for answer in answers])
-    return tokenizer, special + answers
 
 
-def _config(
-    fields: dict[str, Any],
-    vision: dict[str, Any],
-    backbone: dict[str, Any] | None,
-    tokenizer: Tokenizer,
-    added: list[str],
-) -> EegVlmConfig:
+def _check_rows(rows: int, described: int, lora: Adapter | None) -> None:
+    """Tables have the rows that the configuration says, or those of an adapter that brings its tokenizer."""
+    if rows == described:
+        return
+    if lora is None or lora.whole(EMBEDDING) is None:
+        raise CheckpointError("vocab_size", described, f"the embedding has {rows} rows: say {rows}")
+    if not (lora.folder / "tokenizer.json").is_file():
+        raise CheckpointError(
+            "adapter",
+            f"{rows} rows",
+            f"the base has {described}: put the tokenizer.json with the new tokens beside it",
+        )
+
+
+def _shape(folder: Path, paths: Mapping[str, Path], ignored: frozenset[str]) -> LlavaShape:
+    """What the configurations of all parts together say. LLaVA saves the model's own beside an adapter."""
+    shape = read_llava(read_json(folder / "config.json"), ignored)
+    beside = paths["adapter"] / "config.json" if "adapter" in paths else None
+    if beside is not None and beside.is_file():
+        adapted = read_llava(read_json(beside), ignored)
+        for field, value in shape.text.items():
+            if adapted.text[field] != value and field != "vocab_size":
+                raise CheckpointError(
+                    f"adapter: config.json: {field}",
+                    adapted.text[field],
+                    f"the base says {value}: give its own base",
+                )
+        shape = adapted
+    if "clip" in paths:
+        return shape.with_tower(read_clip(read_json(paths["clip"] / "config.json"), ignored))
+    return shape
+
+
+def _config(shape: LlavaShape, enhancement: Path | None, tokens: ImportedTokens, rows: int) -> EegVlmConfig:
+    if shape.vision is None:
+        raise CheckpointError(
+            "checkpoint", "no vision_tower", "give --clip, the CLIP that it was trained with"
+        )
     paper = preset("paper")
-    text = dict(fields.get("text_config") or fields)
-    text["model_type"] = "llama"
-    known = set(LlamaConfig().to_dict())
-    language = LlamaConfig(**{name: value for name, value in text.items() if name in known})
-    rows = max(language.vocab_size, tokenizer.get_vocab_size())
-    language.vocab_size = -(-rows // 64) * 64 if added else rows
-    layer = fields.get("vision_feature_layer", fields.get("mm_vision_select_layer", -2))
-    image_size = int(vision.get("image_size", 336))
-    return EegVlmConfig(
-        vision_config=CLIPVisionConfig(
-            **{k: v for k, v in vision.items() if k in CLIPVisionConfig().to_dict()}
-        ),
-        enhancement_config=backbone if backbone is not None else paper.enhancement_config,
-        text_config=language,
-        vision_feature_layer=int(layer),
-        image_token_id=tokenizer.token_to_id(PromptSpec().image),
-        render=(paper.render or {}) | {"width": image_size, "height": image_size},
-        preprocessing=paper.preprocessing,
-        preset_name="paper",
-    )
+    places = tokens.tokenizer.get_vocab(with_added_tokens=True).values()
+    needed = max(places) + 1
+    text = dict(shape.text) | {"tie_word_embeddings": False}
+    text["vocab_size"] = rows if needed <= rows else -(-needed // _STEP) * _STEP
+    prompt = tokens.prompt
+    for name, token in (("bos", prompt.bos), ("eos", prompt.eos), ("pad", prompt.pad)):
+        text[f"{name}_token_id"] = prompt.token_id(tokens.tokenizer, token)
+    size = int(shape.vision["image_size"])
+    try:
+        return EegVlmConfig(
+            vision_config=CLIPVisionConfig(**shape.vision),
+            enhancement_config=read_json(enhancement / "config.json")
+            if enhancement
+            else paper.enhancement_config,
+            text_config=LlamaConfig(**text),
+            vision_feature_layer=shape.feature_layer,
+            image_token_id=prompt.token_id(tokens.tokenizer, prompt.image),
+            render=(paper.render or {}) | {"width": size, "height": size},
+            preprocessing=paper.preprocessing,
+            preset_name="paper",
+        )
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError) as error:
+        field, _, cure = str(error).partition(":")
+        raise CheckpointError(f"config: {field}", cure.strip(), "give a LLaVA-1.5") from error
 
 
-def _weights(
-    folder: Path,
-    clip: str | Path | None,
-    enhancement: str | Path | None,
-    lora: Adapter | None,
-    config: EegVlmConfig,
-    drawn: list[str],
+def _finished(
+    sources: WeightSources, config: EegVlmConfig, tokens: ImportedTokens, drawn: Sequence[str]
 ) -> Iterator[tuple[str, Tensor]]:
-    given: set[str] = set()
-    files = TensorFiles(folder)
-    seen = set(files)
-    for source in files:
-        weight = files.tensor(source)
-        weight = weight if lora is None else lora.apply(source, weight)
-        name = llava_name(source)
-        if name is not None and not (clip is not None and name.startswith("vision_tower.")):
-            given.add(name)
-            yield name, _rows(weight, config.text_config.vocab_size) if name in _EMBEDDING else weight
-    for source, weight in lora.extra(seen) if lora is not None else ():
-        name = llava_name(source)
-        if name is not None and name not in given:
-            given.add(name)
-            yield name, weight
-    for path, rename in ((clip, clip_name), (enhancement, enhancement_name)):
-        for source, weight in _all(Path(path)) if path is not None else ():
-            name = rename(source)
-            if name is not None:
-                given.add(name)
-                yield name, weight
-    for name, weight in _fresh(config).items():
-        if name not in given:
-            drawn.append(name)
-            given.add(name)
-            yield name, weight
-    parts = {name.partition(".")[0] for name in given}
-    missing = {"vision_tower", "projector", "language_model"} - parts
-    if missing:
-        cure = "give --clip" if "vision_tower" in missing else "give a whole LLaVA-1.5"
-        raise FileNotFoundError(f"checkpoint: no weights of {', '.join(sorted(missing))}; {cure}")
+    """Every weight of the network: tables with rows for all tokens, and what is drawn."""
+    for name, weight in sources.tensors():
+        if name in (EMBEDDING, HEAD):
+            weight = _with_tokens(weight, config.text_config.vocab_size, tokens.added.values())
+        yield name, weight
+    fresh = _fresh(config) if drawn else {}
+    for name in drawn:
+        yield name, fresh[name]
 
 
-def _all(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    files = TensorFiles(folder)
-    for name in files:
-        yield name, files.tensor(name)
-
-
-def _rows(table: Tensor, rows: int) -> Tensor:
-    missing = rows - len(table)
-    mean = table.float().mean(0, keepdim=True).to(table.dtype)
-    return torch.cat([table, mean.expand(missing, -1)]) if missing > 0 else table
+def _with_tokens(table: Tensor, rows: int, added: Iterable[int]) -> Tensor:
+    """The table with `rows` rows. New tokens have the mean of all, also where a row for padding was."""
+    mean = table.float().mean(0).to(table.dtype)
+    full = torch.cat([table, mean.expand(rows - len(table), -1)])
+    full[list(added)] = mean
+    return full
 
 
 def _fresh(config: EegVlmConfig) -> dict[str, Tensor]:
@@ -196,6 +199,27 @@ def _fresh(config: EegVlmConfig) -> dict[str, Tensor]:
     return {f"enhancement.{name}": weight for name, weight in module.state_dict().items()}
 
 
+def _write(
+    target: Path,
+    config: EegVlmConfig,
+    processor: EegVlmProcessor,
+    weights: Iterator[tuple[str, Tensor]],
+    shard_bytes: int,
+) -> None:
+    """Write beside the target and rename: a refusal in between leaves nothing behind."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        write_shards(weights, staging, shard_bytes=shard_bytes)
+        config.save_pretrained(staging)
+        processor.save_pretrained(staging)
+        staging.chmod(0o755)
+        staging.replace(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one import; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m eegvlm_export import", description=__doc__)
@@ -204,18 +228,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clip", type=Path, help="CLIP, where the folder has no vision tower")
     parser.add_argument("--enhancement", type=Path, help="ConvNeXt or ResNet for the enhancement module")
     parser.add_argument("--adapter", type=Path, help="LoRA adapter to merge")
+    parser.add_argument(
+        "--ignore-field",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a field of a configuration that is known to change no arithmetic",
+    )
     args = parser.parse_args(argv)
     try:
-        drawn = import_checkpoint(
-            args.source, args.out, clip=args.clip, enhancement=args.enhancement, adapter=args.adapter
+        imported = import_checkpoint(
+            args.source,
+            args.out,
+            clip=args.clip,
+            enhancement=args.enhancement,
+            adapter=args.adapter,
+            ignored=args.ignore_field,
         )
-    except (FileNotFoundError, ValueError) as error:
+    except (EegVlmError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    if drawn:
+    for note in imported.notes:
+        print(note, file=sys.stderr)
+    if imported.untrained:
         print(
-            f"{len(drawn)} weights of the enhancement module are untrained: train before exporting",
+            f"{len(imported.untrained)} weights of the enhancement module are untrained: "
+            "train before exporting",
             file=sys.stderr,
         )
-    print(args.out)
+    print(imported.path)
     return 0

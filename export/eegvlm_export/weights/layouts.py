@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["clip_name", "enhancement_name", "llava_name"]
+from eegvlm_rt.errors import CheckpointError
+
+__all__ = ["adapted_name", "clip_name", "enhancement_name", "llava_name"]
 
 _RULES: Final = (
     # Hugging Face, from transformers 4.52 on
@@ -25,28 +27,52 @@ _RULES: Final = (
     (r"model\.mm_projector\.2\.(.+)", r"projector.linear_2.\1"),
     (r"((?:model\.(?:embed_tokens|layers|norm)|lm_head)\..+)", r"language_model.\1"),
 )
-_UNUSED: Final = re.compile(r".*(position_ids|rotary_emb\.inv_freq|image_newline)$")
+_BUFFERS: Final = re.compile(r".*(position_ids|rotary_emb\.inv_freq|image_newline)$")
+_OURS: Final = ("projector.", "enhancement.")
+_TOWER: Final = re.compile(r"(?:vision_model\.)?((?:embeddings|pre_layrnorm|encoder|post_layernorm)\..+)")
+_CLIP_APART: Final = re.compile(r"text_model\..+|(?:visual|text)_projection\.weight|logit_scale")
 
 
 def llava_name(name: str) -> str | None:
-    """The name of a LLaVA-1.5 weight here; None for one that is not used. Raises ValueError for another's."""
-    if _UNUSED.match(name):
+    """The name here of a weight of LLaVA-1.5; None for a buffer, which follows from the configuration.
+
+    Raises CheckpointError for a name that no weight of LLaVA-1.5 has.
+    """
+    if _BUFFERS.match(name):
         return None
     for pattern, target in _RULES:
         match = re.fullmatch(pattern, name)
         if match:
             return match.expand(target)
-    raise ValueError(f"checkpoint: {name}; no weight of LLaVA-1.5 has this name")
+    raise CheckpointError("checkpoint", name, "no weight of LLaVA-1.5 has this name: import a LLaVA-1.5")
+
+
+def adapted_name(name: str) -> str | None:
+    """As `llava_name`, for a weight that an adapter holds or changes; it may have its name here already."""
+    if name.startswith(_OURS):
+        return name
+    try:
+        return llava_name(name)
+    except CheckpointError:
+        cure = "no weight of LLaVA-1.5 has this name: give an adapter of a LLaVA-1.5"
+        raise CheckpointError("adapter", name, cure) from None
 
 
 def clip_name(name: str) -> str | None:
-    """The name of a CLIP weight here; None for the text side, projections and buffers."""
-    found = re.fullmatch(r"(?:vision_model\.)?((?:embeddings|pre_layrnorm|encoder|post_layernorm)\..+)", name)
-    return f"vision_tower.{found[1]}" if found and not _UNUSED.match(name) else None
+    """The name here of a weight of CLIP; None for buffers and for the text side with its projections.
+
+    Raises CheckpointError for a name that no weight of CLIP has.
+    """
+    if _BUFFERS.match(name) or _CLIP_APART.fullmatch(name):
+        return None
+    tower = _TOWER.fullmatch(name)
+    if tower is None:
+        raise CheckpointError("--clip", name, "no weight of CLIP has this name: give a CLIP of transformers")
+    return f"vision_tower.{tower[1]}"
 
 
 def enhancement_name(name: str) -> str | None:
-    """The name of a ConvNeXt or ResNet weight here; None for its classifier."""
+    """The name here of a weight of a ConvNeXt or ResNet; None for its classifier."""
     if name.startswith("classifier."):
         return None
     return f"enhancement.backbone.{name.removeprefix('convnext.').removeprefix('resnet.')}"

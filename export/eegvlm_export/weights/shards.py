@@ -3,33 +3,60 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
+from zipfile import is_zipfile
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-__all__ = ["SHARD_BYTES", "TensorFiles", "write_shards"]
+from eegvlm_rt.errors import CheckpointError
 
-_SUFFIXES: Final = ("model.safetensors", "pytorch_model.bin", "model.bin")
-_SINGLES: Final = (*_SUFFIXES, "adapter_model.safetensors", "adapter_model.bin", "non_lora_trainables.bin")
+from .config_fields import read_json
+
+__all__ = ["ADAPTER_FILES", "MODEL_FILES", "SHARD_BYTES", "TensorFiles", "write_shards"]
+
+MODEL_FILES: Final = ("model.safetensors", "pytorch_model.bin", "model.bin")
+"""A model's weights in the order in which transformers looks for them, each whole or by its index."""
+
+ADAPTER_FILES: Final = ("adapter_model.safetensors", "adapter_model.bin")
 SHARD_BYTES: Final = 2 << 30
+_AGAIN: Final = "copy the file again"
 
 
 class TensorFiles:
-    """All tensors of a checkpoint folder, or of one file, by name.
+    """All tensors of a checkpoint folder, or of one file, by name; `unread` are weight files left aside.
 
-    Files of PyTorch are mapped into memory and only unpickled as tensors (`weights_only`). Raises
-    FileNotFoundError where there are no weights, or a shard that an index lists is missing.
+    Of the `names` in a folder the first that is there is read: whole before its shards, as transformers does,
+    so that an index which outlived its shards changes nothing. Files of PyTorch are mapped into memory and
+    only unpickled as tensors (`weights_only`).
+
+    Raises CheckpointError where there are no weights, a shard that an index lists is missing or holds other
+    tensors than the index says, and for a file that cannot be read or holds something else than tensors.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: Sequence[str] = MODEL_FILES) -> None:
         self._places: dict[str, Path] = {}
         self._open: dict[Path, Any] = {}
-        for file in [path] if path.is_file() else _files(path):
+        files, listed = ([path], None) if path.is_file() else _files(path, names)
+        for file in files:
+            stored = set(self._handle(file).keys())
+            expected = stored if listed is None else {name for name, at in listed.items() if at == file}
+            for name in sorted(stored ^ expected):
+                where = (
+                    "its index does not list it"
+                    if name in stored
+                    else "its index lists it, the file lacks it"
+                )
+                raise CheckpointError(f"checkpoint: {file.name}", name, f"{where}: {_AGAIN}, and the index")
             self._places.update(dict.fromkeys(self._handle(file).keys(), file))
+        others = set() if path.is_file() else {*path.glob("*.safetensors"), *path.glob("*.bin")}
+        kinds = tuple(name.partition(".")[0] for name in names)
+        self.unread = sorted(file.name for file in others - set(files) if file.name.startswith(kinds))
 
     def __contains__(self, name: object) -> bool:
         return name in self._places
@@ -41,6 +68,12 @@ class TensorFiles:
     def __len__(self) -> int:
         return len(self._places)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, without reading it."""
+        handle = self._handle(self._places[name])
+        found = handle[name].shape if isinstance(handle, dict) else handle.get_slice(name).get_shape()
+        return tuple(found)
+
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor as stored; raises KeyError for a name there is not."""
         handle = self._handle(self._places[name])
@@ -49,26 +82,63 @@ class TensorFiles:
 
     def _handle(self, file: Path) -> Any:
         if file not in self._open:
-            if file.suffix == ".safetensors":
-                self._open[file] = safe_open(str(file), framework="pt")
-            else:
-                self._open[file] = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+            try:
+                self._open[file] = _opened(file)
+            except FileNotFoundError as error:
+                raise CheckpointError("checkpoint", str(file), "there is no such file") from error
+            except UnpicklingError as error:
+                raise CheckpointError(
+                    f"checkpoint: {file.name}",
+                    "holds more than tensors",
+                    "give weights alone, best as safetensors",
+                ) from error
+            # each format has errors of its own for bytes that are not its own
+            except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
+                reason = str(error).partition("\n")[0][:100]
+                raise CheckpointError(
+                    f"checkpoint: {file.name}", f"cannot be read ({reason})", _AGAIN
+                ) from error
         return self._open[file]
 
 
-def _files(folder: Path) -> list[Path]:
-    for index in (folder / f"{name}.index.json" for name in _SINGLES):
-        if index.is_file():
-            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            files = [folder / Path(name).name for name in dict.fromkeys(named)]
-            missing = [file.name for file in files if not file.is_file()]
-            if missing:
-                raise FileNotFoundError(f"checkpoint: {folder} has no {', '.join(missing)}")
-            return files
-    for name in _SINGLES:
+def _opened(file: Path) -> Any:
+    if file.suffix == ".safetensors":
+        return safe_open(str(file), framework="pt")
+    # files from before PyTorch 1.6 are no archives and cannot be mapped
+    with warnings.catch_warnings(action="ignore"):
+        content = torch.load(file, map_location="cpu", mmap=is_zipfile(file), weights_only=True)
+    if not isinstance(content, dict):
+        raise ValueError(f"a {type(content).__name__}, no tensors by name")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise ValueError(f"{name!r} is a {type(value).__name__}, no tensor by name")
+    return content
+
+
+def _files(folder: Path, names: Sequence[str]) -> tuple[list[Path], dict[str, Path] | None]:
+    """The files to read, and where an index says that each tensor is."""
+    for name in names:
         if (folder / name).is_file():
-            return [folder / name]
-    raise FileNotFoundError(f"checkpoint: {folder} has no safetensors weights and no pytorch_model.bin")
+            return [folder / name], None
+        index = folder / f"{name}.index.json"
+        if not index.is_file():
+            continue
+        places = read_json(index).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+            raise CheckpointError(f"checkpoint: {index.name}", "weight_map", f"names no files: {_AGAIN}")
+        listed = {name: folder / Path(file).name for name, file in places.items()}
+        files = list(dict.fromkeys(listed.values()))
+        missing = [file.name for file in files if not file.is_file()]
+        if missing:
+            raise CheckpointError(
+                "checkpoint", f"{folder} has no {', '.join(missing)}", "copy it beside the index"
+            )
+        return files, listed
+    raise CheckpointError(
+        "checkpoint",
+        f"{folder} has no {names[0]} and no {names[1]}",
+        "give the folder that holds the weights",
+    )
 
 
 def write_shards(

@@ -171,7 +171,7 @@ def test_the_hugging_face_layouts(
         assert len(list(source.glob("*.safetensors"))) > 2
     else:
         relaid(llava, source, layout)
-    drawn = import_checkpoint(source, tmp_path / "out")
+    drawn = import_checkpoint(source, tmp_path / "out").untrained
     assert all(name.startswith("enhancement.") for name in drawn)
     equal(llava, tmp_path / "out")
 
@@ -184,7 +184,7 @@ def test_the_original_layout_with_clip_and_convnext_apart(
     convnext, enhancement = convnext_folder(tmp_path / "convnext")
     drawn = import_checkpoint(
         source, tmp_path / "out", clip=clip, enhancement=enhancement, shard_bytes=100_000
-    )
+    ).untrained
     equal(llava, tmp_path / "out")
     assert {name.split(".")[1] for name in drawn} == {"to_high", "stage_head"}
     assert len(list((tmp_path / "out").glob("*.safetensors"))) > 2
@@ -226,18 +226,6 @@ def test_a_lora_adapter_is_merged_as_peft_merges_it(
     torch.testing.assert_close(found, expected)
     wanted = trained["base_model.model.model.mm_projector.2.bias"]
     torch.testing.assert_close(ours.projector.linear_2.bias.detach(), wanted)
-
-
-def test_a_tokenizer_without_the_stages_gets_them(
-    llava: transformers.LlavaForConditionalGeneration, tmp_path: Path
-) -> None:
-    from tokenizers import Tokenizer, models
-
-    source = relaid(llava, tmp_path / "source", "old")
-    plain_words = {"<s>": 1, "</s>": 2, "<unk>": 0, "a": 3}
-    Tokenizer(models.WordLevel(plain_words, unk_token="<unk>")).save(str(source / "tokenizer.json"))
-    import_checkpoint(source, tmp_path / "out")
-    assert len(set(Checkpoint.load(tmp_path / "out").stage_tokens.values())) == 5
 
 
 def test_weights_of_another_model_are_named() -> None:

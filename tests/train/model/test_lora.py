@@ -111,9 +111,10 @@ def test_the_exporter_merges_it_alike(folders: tuple[Path, Path], tmp_path: Path
     merge(base, folder, tmp_path)
     merged = EegVlmForConditionalGeneration.from_pretrained(tmp_path).state_dict()
     adapter = Adapter(folder)
-    for name, weight in EegVlmForConditionalGeneration.from_pretrained(base).state_dict().items():
+    weights = EegVlmForConditionalGeneration.from_pretrained(base).state_dict()
+    for name, weight in weights.items():
         torch.testing.assert_close(adapter.apply(name, weight), merged[name], atol=1e-6, rtol=1e-5)
-    assert adapter.unused == []
+    assert adapter.names <= set(weights)
 
 
 def test_an_adapter_of_another_model_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:

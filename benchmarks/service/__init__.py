@@ -1,0 +1,1 @@
+"""What the bedside service costs, and what it survives."""

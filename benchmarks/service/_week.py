@@ -1,0 +1,137 @@
+"""Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS`.
+
+The schedule's clock runs at SPEED from lights-off to lights-on, and faster between; each bed plays a file
+of a whole night at SPEED. Memory, files and threads of every process are read after each night; one JSON
+object on stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from eegvlm_rt.journal import read
+from eegvlm_rt.service import Service, parse_configuration, read_frames
+from eegvlm_rt.service.bed import Clock
+from eegvlm_rt.simulator import simulate_night, write_edf
+
+SFREQ_HZ = 256.0
+HOURS = 7.9
+EVENING = datetime(2026, 11, 1, 21, 59, tzinfo=UTC).timestamp()
+DAY_SPEED = 20.0
+CONFIG = """
+data = "{data}"
+timezone = "UTC"
+[model]
+mode = "head"
+threads = 1
+deadline_s = 5
+[page]
+port = 0
+[storage]
+floor_mb = 0
+results_every_s = 5
+"""
+BED = '[[beds]]\nid = "bed{n}"\nsource = "edf:{file}@{speed:g}x"\nlights_off = "22:00"\nlights_on = "06:00"\n'
+
+
+class FastClock(Clock):
+    """Host time at `speed` times real time; by day faster still."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self.by_day = False
+        self._at, self._passed = time.monotonic(), 0.0
+        self._lock = threading.Lock()
+
+    def monotonic(self) -> float:
+        """Seconds that have passed for the schedule."""
+        with self._lock:
+            now = time.monotonic()
+            factor = self.speed * (DAY_SPEED if self.by_day else 1.0)
+            self._passed += factor * (now - self._at)
+            self._at = now
+            return self._passed
+
+    def wall(self) -> float:
+        """Seconds since 1970; the first evening is that of 2026-11-01."""
+        return EVENING + self.monotonic()
+
+    def both(self) -> tuple[float, float]:
+        """Both clocks at one moment."""
+        now = self.monotonic()
+        return EVENING + now, now
+
+
+def main() -> int:
+    """Run the nights."""
+    folder, beds, speed, nights = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    file = write_edf(simulate_night(seed=9, hours=HOURS, sfreq=SFREQ_HZ), folder / "night.edf")
+    text = CONFIG.format(data=folder / "data")
+    text += "".join(BED.format(n=n + 1, file=file, speed=speed) for n in range(beds))
+    clock = FastClock(speed)
+    service = Service(parse_configuration(text.encode()), clock=clock)
+    began_s = time.monotonic()
+    service.start()
+    rows: list[dict[str, Any]] = []
+    recording = False
+    while len(rows) < nights:
+        time.sleep(0.25)
+        service.tick()
+        active = bool(service.nights()) or any(view.bed.night for view in service.views.values())
+        clock.by_day = not active and not any(view.bed.wanted for view in service.views.values())
+        if recording and not active:
+            time.sleep(2.0)
+            rows.append(facts(service, len(rows) + 1))
+        recording = active
+    seconds = time.monotonic() - began_s
+    cpu_s = {name: sum(process.cpu_times()[:2]) for name, process in processes(service).items()}
+    service.stop()
+    print(json.dumps({"nights": rows, "seconds": seconds, "cpu_s": cpu_s, **accounts(folder / "data", file)}))
+    return 0
+
+
+def processes(service: Service) -> dict[str, psutil.Process]:
+    """The three processes by name."""
+    found = {"recorder": psutil.Process()}
+    for name, child in (("model", service.model.process), ("page", service.page.process)):
+        if child is not None:
+            found[name] = psutil.Process(child.pid)
+    return found
+
+
+def facts(service: Service, night: int) -> dict[str, Any]:
+    """Memory in MiB, files and threads of every process."""
+    row: dict[str, Any] = {"night": night}
+    for name, process in processes(service).items():
+        row[name] = {
+            "rss_mib": round(process.memory_info().rss / (1 << 20), 2),
+            "files": process.num_fds(),
+            "threads": process.num_threads(),
+        }
+    return row
+
+
+def accounts(data: Path, file: Path) -> dict[str, Any]:
+    """Samples lost and epochs of all nights."""
+    from eegvlm_rt.sources import read_channel
+
+    expected = len(read_channel(file).samples_uv)
+    lost, epochs, folders = 0, 0, 0
+    for folder in sorted(data.glob("*/*")):
+        if folder.is_dir():
+            folders += 1
+            lost += expected - sum(len(frame.samples) for frame in read_frames(folder))
+            epochs += sum(record.kind == "prediction" for record in read(folder / "night.journal").records)
+    return {"samples_lost": lost, "epochs": epochs, "folders": folders}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Result files of all nights, brought up to date while the nights go on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..errors import EegVlmError
+from ..files import write_file
+from .fhir import observations
+from .signal_log import segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .config import StorageSettings
+    from .night import BedNight
+
+__all__ = ["ResultWriter"]
+
+_log = logging.getLogger("eegvlm_rt.service")
+
+
+class ResultWriter:
+    """A thread that writes results every `storage.results_every_s`, so that nothing else waits for a disk."""
+
+    def __init__(self, nights: Callable[[], list[BedNight]], storage: StorageSettings) -> None:
+        self.storage = storage
+        self._nights = nights
+        self._stop = threading.Event()
+        self._finished: list[BedNight] = []
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="results", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is due, and end."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(10.0)
+
+    def finished(self, night: BedNight) -> None:
+        """A night is over: write what belongs to a whole night, and make room where that is asked for."""
+        self._finished.append(night)
+        self._wake.set()
+
+    def _run(self) -> None:
+        due = time.monotonic() + self.storage.results_every_s
+        while not self._stop.is_set():
+            self._wake.wait(max(0.1, min(5.0, due - time.monotonic())))
+            self._wake.clear()
+            self._close_finished()
+            if time.monotonic() >= due or any(night.results_error for night in self._nights()):
+                due = time.monotonic() + self.storage.results_every_s
+                for night in self._nights():
+                    night.write_results(status="in progress")
+        self._close_finished()
+
+    def _close_finished(self) -> None:
+        while self._finished:
+            night = self._finished.pop(0)
+            try:
+                bundle = observations(night.hypnogram(), subject=night.bed.subject, device=night.bed.id)
+                if bundle is not None:
+                    text = json.dumps(bundle, indent=1, allow_nan=False) + "\n"
+                    write_file(night.folder / "fhir.json", text.encode())
+            except (EegVlmError, OSError) as error:
+                _log.warning("%s: fhir.json: %s", night.key, error)
+            if self.storage.keep_signal_nights is not None:
+                drop_signal(night.folder.parent, self.storage.keep_signal_nights)
+
+
+def drop_signal(bed: Path, keep: int) -> list[Path]:
+    """Remove the raw signal of all but the `keep` latest nights of a bed; returns what was removed. Journals
+    and results stay.
+    """
+    removed: list[Path] = []
+    folders = sorted(folder for folder in bed.iterdir() if folder.is_dir() and segments(folder))
+    for folder in folders[:-keep]:
+        for path in segments(folder):
+            with suppress(OSError):
+                path.unlink()
+                removed.append(path)
+    return removed
