@@ -122,7 +122,7 @@ def test_the_bundle_is_published_and_stages_a_night_with_reasons(
     folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = folder / "bundle"
-    given = ["--recipe", str(folder / "recipe.yaml"), "--threads", "1"]
+    given = ["--recipe", str(folder / "recipe.yaml"), "--threads", "1", "--parity", str(folder / "nights")]
     assert export_main([str(trained), "-o", str(bundle), *given]) == 0
     assert Bundle.open(bundle).manifest.model_id == "paper"
     capsys.readouterr()
@@ -141,7 +141,7 @@ def test_the_bundle_is_published_and_stages_a_night_with_reasons(
 def test_an_untrained_import_is_not_published(
     folder: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--recipe", str(folder / "recipe.yaml"), "--threads", "1"]
+    given = ["--recipe", str(folder / "recipe.yaml"), "--threads", "1", "--parity", str(folder / "nights")]
     assert export_main([str(base), "-o", str(folder / "untrained"), *given]) == 3
     told = capsys.readouterr().err
     assert "untrained: enhancement, language_model" in told
