@@ -10,6 +10,7 @@ import torch
 from eegvlm_train.model import EegVlmForConditionalGeneration, preset
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import ConvNextConfig
 
 from ._common import percentiles
 
@@ -46,10 +47,18 @@ def _seven_billion() -> EegVlmConfig:
     return config
 
 
+def _nano() -> EegVlmConfig:
+    """nano's CLIP and Llama arranged as in the paper: square patches, one high-level vector for all."""
+    config = preset("nano")
+    config.patch_shape, config.visual_tokens, config.memory_size = None, "both", 0
+    config.enhancement_config = ConvNextConfig(hidden_sizes=[40, 80, 112, 192], depths=[1, 2, 5, 2])
+    return config
+
+
 SIZES: Final[dict[str, Callable[[], EegVlmConfig]]] = {
     "7b": _seven_billion,
     "13b": lambda: preset("paper"),
-    "nano": lambda: preset("nano"),
+    "nano": _nano,
 }
 
 
@@ -119,21 +128,22 @@ def merged(model: EegVlmForConditionalGeneration, pixels: Tensor, merge: int) ->
     The mean of `MERGES[merge]` neighbouring patch vectors of the CLIP tower goes through the projector in
     their place: 2 joins a patch and the one below it, which show the same time, 4 also those beside them.
     """
-    logits, high = model.enhancement(pixels)
+    seen = model.enhancement(pixels)
     low = model.low_level(pixels)
     if merge > 1:
         side = round(low.shape[1] ** 0.5)
         grid = low.transpose(1, 2).reshape(1, -1, side, side)
         low = F.avg_pool2d(grid, MERGES[merge]).flatten(2).transpose(1, 2)
-    return logits, model.fuse(low, high)
+    patches = model.projector(low)
+    return seen.stage_logits, torch.cat([patches, patches + model.projector(seen.high)], dim=1)
 
 
 def clip_twice(model: EegVlmForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """The same tokens with the tower run again for the second half, as the paper's own code does."""
-    logits, high = model.enhancement(pixels)
+    seen = model.enhancement(pixels)
     first = model.projector(model.low_level(pixels))
-    second = model.projector(model.low_level(pixels)) + model.projector(high)[:, None]
-    return logits, torch.cat([first, second], dim=1)
+    second = model.projector(model.low_level(pixels)) + model.projector(seen.high)
+    return seen.stage_logits, torch.cat([first, second], dim=1)
 
 
 def captured(step: Callable[[], Any]) -> Callable[[], Any]:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from .backends import load_language_model, load_tower
+from .backends import load_head, load_language_model, load_memory, load_tower
 from .calibration import Scoring, tempered
 from .decoding import Decoded, Decoder, Finish, compile_grammar, prompt_tokens
 from .decoding.stopping import Stop, never
 from .errors import BundleError, InputError
 from .findings import Findings, measure_batch
-from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, outcome_of
+from .memory import NightMemory
+from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, Unmeasured, outcome_of
 from .prompt import Mode, PromptSpec
-from .rationale import NightContext, check, grammar_of
+from .rationale import check, grammar_of
 from .rendering.renderer import RenderSpec, render_batch
 from .signal.conditioning import Preprocessing
 from .signal.units import array_of
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from .backends.base import VisionTower
     from .bundle import Bundle
+    from .memory import MemoryState, Remembered
+    from .rationale import ClaimCheck
     from .signal.epochs import GridEpoch
     from .tensorrt.accelerator import Accelerator
 
@@ -46,24 +50,35 @@ Probabilities = dict[Stage, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenEpoch:
-    """An epoch after the tower. `head` and `visual_tokens` (V, D) are None where it has no sample at all.
+    """An epoch after the vision networks. `head`, `stage_logits` (5,) and `high_level` (F,) are None where
+    it has no sample at all; `visual_tokens` (V, D) also where no language model is to be asked.
 
-    `head` is as the model answers, without a temperature; `ood_score` is None where the bundle cannot tell.
+    `head` is as the model answers, without a temperature; `findings` are not measured yet where nothing asked
+    for them; `ood_score` is None where the bundle cannot tell.
     """
 
     row: GridEpoch
-    findings: Findings
+    findings: Findings | Unmeasured
     head: Probabilities | None
     visual_tokens: NDArray[np.float32] | None
     measure_ms: float
     render_ms: float
     tower_ms: float
     ood_score: float | None = None
+    stage_logits: NDArray[np.float32] | None = None
+    high_level: NDArray[np.float32] | None = None
 
     @property
     def seen_ms(self) -> float:
         """Time spent on the epoch so far."""
         return self.measure_ms + self.render_ms + self.tower_ms
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the epoch, as far as its signal says."""
+        outcome = outcome_of(self.row.quality)
+        foreign = self.ood_score is not None and self.ood_score > 1.0
+        return Outcome.UNSCORABLE if foreign and outcome is Outcome.SCORED else outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +93,18 @@ class _Answer:
     steps: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """What the vision networks say of one picture."""
+
+    stage_logits: NDArray[np.float32]
+    high_level: NDArray[np.float32] | None
+    visual_tokens: NDArray[np.float32] | None
+
+
 class Pipeline:
-    """A bundle's models, loaded. The tower is loaded at once, the decoder when it is first needed.
+    """A bundle's models, loaded. Head and night memory are loaded at once, tower and decoder when they are
+    first needed; the tower at once too where a bundle has no head of its own.
 
     A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
     large one on a single epoch with all threads, and so does one on an `accelerator`.
@@ -118,18 +143,37 @@ class Pipeline:
         alone = wide or accelerator is not None
         self.workers = 1 if alone else threads
         self._run_threads = threads if wide else 1
-        self._tower = load_tower(
-            bundle,
-            threads=self._run_threads,
-            precision=precision.get("tower"),
-            accelerator=accelerator,
-        )
+        self._head = load_head(bundle, threads=self._run_threads)
+        network = None if self._head is None else load_memory(bundle, self._head.features)
+        self.memory = None if network is None else NightMemory(network)
+        self._tower: VisionTower | None = None
         self._decoder: Decoder | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
+        if self._head is None:
+            self._load_tower()
+
+    def _load_tower(self) -> VisionTower:
+        """The vision tower, loaded at the first call; a bundle with a head of its own needs it for the
+        language model only."""
+        with self._lock:
+            if self._tower is None:
+                self._tower = load_tower(
+                    self.bundle,
+                    threads=self._run_threads,
+                    precision=self._precision.get("tower"),
+                    accelerator=self._accelerator,
+                )
+            return self._tower
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the stage head is a graph of its own, whose answers do not depend on the batch."""
+        return self._head is not None
 
     def load_decoder(self) -> Decoder:
-        """The decoder, loaded at the first call."""
+        """The decoder, and the tower whose tokens it reads, loaded at the first call."""
+        self._load_tower()
         with self._lock:
             if self._decoder is None:
                 self._decoder = self._make_decoder()
@@ -142,48 +186,97 @@ class Pipeline:
             raise InputError("x", f"{samples.dtype} {samples.shape}", "give (3000,) µV at 100 Hz")
         return samples.astype(np.float32, copy=False)
 
-    def see(self, rows: Sequence[GridEpoch]) -> list[SeenEpoch]:
-        """Measure, draw and look at some epochs together."""
+    def see(self, rows: Sequence[GridEpoch], mode: Mode = Mode.COT) -> list[SeenEpoch]:
+        """Draw and look at some epochs together, as far as `mode` needs it, and measure them.
+
+        For `head` nothing is measured yet: what nothing is held against is measured when it is asked for.
+        """
         started = perf_counter()
         epochs = np.stack([row.x for row in rows])
-        findings = measure_batch(epochs)
+        later: Sequence[Findings | Unmeasured] = [Unmeasured(row.x) for row in rows]
+        findings = later if mode is Mode.HEAD else measure_batch(epochs)
         outliers = self.scoring.outliers
         foreign = None if outliers is None else outliers.scores(epochs)
-        measured = perf_counter()
+        measured_at = perf_counter()
         present = [i for i, row in enumerate(rows) if np.isfinite(row.x).any()]
-        heads: list[Probabilities | None] = [None] * len(rows)
-        tokens: list[NDArray[np.float32] | None] = [None] * len(rows)
-        drawn = measured
+        looks: dict[int, _Look] = {}
+        drawing_s = 0.0
         if present:
-            signals = np.stack([rows[i].x for i in present])
-            pictures = render_batch(signals, self.render_spec, output="f32", out=self._canvas(len(present)))
-            drawn = perf_counter()
-            output = self._tower(pictures)
-            for place, i in enumerate(present):
-                heads[i] = _softmax(output.stage_logits[place])
-                tokens[i] = output.visual_tokens[place]
+            drawing_s, found = self._look(np.stack([rows[i].x for i in present]), mode)
+            looks = dict(zip(present, found, strict=True))
         finished = perf_counter()
-        each = 1e3 / len(rows)
-        drawn_each = 1e3 / max(1, len(present))
-        return [
-            SeenEpoch(
-                row,
-                findings[i],
-                heads[i],
-                tokens[i],
-                (measured - started) * each,
-                (drawn - measured) * drawn_each if tokens[i] is not None else 0.0,
-                (finished - drawn) * drawn_each if tokens[i] is not None else 0.0,
-                None if foreign is None or tokens[i] is None else float(foreign[i]),
+        each, each_look = 1e3 / len(rows), 1e3 / max(1, len(present))
+        tower_s = finished - measured_at - drawing_s
+        seen = []
+        for i, row in enumerate(rows):
+            look = looks.get(i)
+            seen.append(
+                SeenEpoch(
+                    row,
+                    findings[i],
+                    None if look is None else _softmax(look.stage_logits),
+                    None if look is None else look.visual_tokens,
+                    (measured_at - started) * each,
+                    0.0 if look is None else drawing_s * each_look,
+                    0.0 if look is None else tower_s * each_look,
+                    None if foreign is None or look is None else float(foreign[i]),
+                    None if look is None else look.stage_logits,
+                    None if look is None else look.high_level,
+                )
             )
-            for i, row in enumerate(rows)
+        return seen
+
+    def _look(self, signals: NDArray[np.float32], mode: Mode) -> tuple[float, list[_Look]]:
+        """Seconds of drawing, and what the vision networks say of each of (n, 3000) signals.
+
+        A head of its own always gives the stage, so that it is the same in every mode.
+        """
+        drawing_s = 0.0
+        n = len(signals)
+        head = tower = None
+        if self._head is not None:
+            began = perf_counter()
+            planes = self._head.planes
+            output: Literal["gray_f32", "f32"] = "gray_f32" if planes == 1 else "f32"
+            canvas = render_batch(signals, self.render_spec, output=output, out=self._canvas(output, n))
+            drawing_s += perf_counter() - began
+            head = self._head(canvas[:, None] if planes == 1 else canvas)
+        if self._head is None or mode is not Mode.HEAD:
+            began = perf_counter()
+            pictures = render_batch(signals, self.render_spec, output="f32", out=self._canvas("f32", n))
+            drawing_s += perf_counter() - began
+            tower = self._load_tower()(pictures)
+        stages = head or tower
+        assert stages is not None
+        return drawing_s, [
+            _Look(
+                stages.stage_logits[i],
+                None if head is None else head.high_level[i],
+                None if tower is None else tower.visual_tokens[i],
+            )
+            for i in range(n)
         ]
 
-    def _canvas(self, n: int) -> NDArray[np.float32]:
-        kept: NDArray[np.float32] | None = getattr(self._local, "canvas", None)
-        if kept is None or len(kept) < n:
-            kept = self._local.canvas = np.empty((n, *self.render_spec.shape("f32")), dtype=np.float32)
-        return kept[:n]
+    def _canvas(self, output: Literal["gray_f32", "f32"], n: int) -> NDArray[np.float32]:
+        """Room for n pictures, kept by thread: fresh pages would cost more than the drawing."""
+        rooms: dict[str, NDArray[np.float32]] = self._local.__dict__.setdefault("rooms", {})
+        room = rooms.get(output)
+        if room is None or len(room) < n:
+            room = rooms[output] = np.empty((n, *self.render_spec.shape(output)), dtype=np.float32)
+        return room[:n]
+
+    def remember(self, seen: SeenEpoch, state: MemoryState) -> Remembered:
+        """The epoch with its night in mind, `state` being the memory after the epoch before.
+
+        An epoch without a usable signal is passed over. Raises BackendError where the network fails,
+        InputError for a bundle without a memory.
+        """
+        if self.memory is None:
+            raise InputError("memory", "none", "this bundle has no night memory; stage without one")
+        if seen.outcome is not Outcome.SCORED or seen.stage_logits is None or seen.high_level is None:
+            return self.memory.pass_over(state)
+        findings = None if isinstance(seen.findings, Unmeasured) else seen.findings
+        return self.memory.read(state, seen.high_level, seen.stage_logits, findings)
 
     def answer(
         self,
@@ -194,31 +287,43 @@ class Pipeline:
         on_text: Callable[[str], None] | None = None,
         stop: Stop = never,
         stage_first: bool = False,
-        context: NightContext | None = None,
+        remembered: Remembered | None = None,
     ) -> StagePrediction:
         """The prediction for an epoch that was looked at. `stage_first` asks the direct question before
-        reasoning; `context` is what the night's record says of the epochs before, which the reasons then
-        state and are held against.
+        reasoning. `remembered` is the epoch with its night in mind: then the language model knows the night,
+        and the reasons state what the record says of the epochs before.
         """
-        if seen.head is None or seen.visual_tokens is None:
-            outcome = outcome_of(seen.row.quality)
-            return StagePrediction.unanswered(
-                seen.row, mode, outcome, findings=seen.findings, total_ms=seen.seen_ms
+        if seen.head is None:
+            findings = measure_batch(seen.row.x[None])[0]
+            unanswered = StagePrediction.unanswered(
+                seen.row, mode, outcome_of(seen.row.quality), findings=findings, total_ms=seen.seen_ms
             )
+            return unanswered if remembered is None else replace(unanswered, memory=remembered.state)
         started = perf_counter()
+        night = remembered if remembered is not None and remembered.probabilities is not None else None
         if mode is Mode.HEAD or stop() is not None:
-            answer = _Answer(seen.head, AnsweredBy.HEAD, _unstarted(mode, stop), stage_ms=seen.seen_ms)
+            answer = self._without_language(seen, night, _unstarted(mode, stop))
         elif mode is Mode.DIRECT:
-            answer = self._direct(seen)
+            answer = self._direct(seen, night)
         else:
-            answer = self._reason(seen, constrained, on_text, stop, stage_first, context)
-        return _prediction(seen, mode, answer, seen.seen_ms + _ms(started), self.scoring, context)
+            answer = self._reason(seen, constrained, on_text, stop, stage_first, night)
+        total_ms = seen.seen_ms + _ms(started)
+        return _prediction(seen, mode, answer, total_ms, self.scoring, remembered)
 
-    def _direct(self, seen: SeenEpoch) -> _Answer:
+    def _without_language(
+        self, seen: SeenEpoch, night: Remembered | None, decoded: Decoded | None = None
+    ) -> _Answer:
+        """The memory's answer, or the head's where there is no night."""
+        assert seen.head is not None
+        if night is None or night.probabilities is None:
+            return _Answer(seen.head, AnsweredBy.HEAD, decoded, stage_ms=seen.seen_ms)
+        return _Answer(night.probabilities, AnsweredBy.MEMORY, decoded, stage_ms=seen.seen_ms)
+
+    def _direct(self, seen: SeenEpoch, night: Remembered | None) -> _Answer:
         decoder = self.load_decoder()
         assert seen.visual_tokens is not None
         started = perf_counter()
-        prefix = decoder.prefix(seen.visual_tokens)
+        prefix = decoder.prefix(seen.visual_tokens, None if night is None else night.token)
         prefill_ms = _ms(started)
         probabilities = decoder.score_stages(prefix)
         total_ms = _ms(started)
@@ -238,13 +343,13 @@ class Pipeline:
         on_text: Callable[[str], None] | None,
         stop: Stop,
         stage_first: bool,
-        context: NightContext | None,
+        night: Remembered | None,
     ) -> _Answer:
         decoder = self.load_decoder()
-        assert seen.head is not None
         assert seen.visual_tokens is not None
         started = perf_counter()
-        prefix = decoder.prefix(seen.visual_tokens)
+        prefix = decoder.prefix(seen.visual_tokens, None if night is None else night.token)
+        context = None if night is None else night.context
         prefill_ms = _ms(started)
         direct, direct_ms = None, 0.0
         if stage_first:
@@ -272,7 +377,8 @@ class Pipeline:
         elif direct is not None:
             found, source, stage_ms = direct, AnsweredBy.DIRECT, seen.seen_ms + direct_ms
         else:
-            found, source, stage_ms = seen.head, AnsweredBy.HEAD, seen.seen_ms
+            cheap = self._without_language(seen, night)
+            found, source, stage_ms = cheap.probabilities, cheap.source, seen.seen_ms
         return _Answer(
             found,
             source,
@@ -322,7 +428,12 @@ def default_threads() -> int:
     return min(MAX_DEFAULT_THREADS, usable)
 
 
-_MODE_OF: Final = {AnsweredBy.HEAD: Mode.HEAD, AnsweredBy.DIRECT: Mode.DIRECT, AnsweredBy.RULE: Mode.COT}
+_MODE_OF: Final = {
+    AnsweredBy.HEAD: Mode.HEAD,
+    AnsweredBy.MEMORY: Mode.HEAD,
+    AnsweredBy.DIRECT: Mode.DIRECT,
+    AnsweredBy.RULE: Mode.COT,
+}
 
 
 def _prediction(
@@ -331,27 +442,36 @@ def _prediction(
     answer: _Answer,
     total_ms: float,
     scoring: Scoring,
-    context: NightContext | None,
+    remembered: Remembered | None,
 ) -> StagePrediction:
     assert seen.head is not None
     stage = _most_probable(answer.probabilities)
-    head = HeadOpinion(_most_probable(seen.head), tempered(seen.head, scoring.temperature_of(Mode.HEAD)))
+    head = _opinion(seen.head, scoring.temperature_of(Mode.HEAD))
+    night = context = None
+    if remembered is not None and remembered.probabilities is not None:
+        night = _opinion(remembered.probabilities, scoring.temperature_of(Mode.HEAD, night=True))
+        context = remembered.context
+    by_night = night is not None and answer.source is not AnsweredBy.HEAD
+    temperature = scoring.temperature_of(_MODE_OF[answer.source], night=by_night)
     decoded = answer.decoded
     rationale = decoded.rationale if decoded else None
+    checks: tuple[ClaimCheck, ...] = ()
+    if rationale is not None and not isinstance(seen.findings, Unmeasured):
+        checks = check(rationale, seen.findings, context)
     return StagePrediction(
         index=seen.row.index,
         start_s=seen.row.start_s,
         stage=stage,
-        probabilities=tempered(answer.probabilities, scoring.temperature_of(_MODE_OF[answer.source])),
+        probabilities=tempered(answer.probabilities, temperature),
         mode=mode,
         source=answer.source,
         head=head,
-        agrees=head.stage is stage,
+        agrees=(night or head).stage is stage,
         rationale=rationale,
         rationale_text=decoded.text if decoded else "",
         finish=decoded.finish if decoded else Finish.NONE,
-        findings=seen.findings,
-        checks=check(rationale, seen.findings, context) if rationale else (),
+        findings=seen.findings,  # type: ignore[arg-type]
+        checks=checks,
         timing=Timing(
             render_ms=seen.render_ms,
             tower_ms=seen.tower_ms,
@@ -365,15 +485,15 @@ def _prediction(
         ),
         quality=seen.row.quality,
         channel=seen.row.channel,
-        outcome=_outcome(seen),
+        outcome=seen.outcome,
         ood_score=seen.ood_score,
+        night=night,
+        memory=None if remembered is None else remembered.state,
     )
 
 
-def _outcome(seen: SeenEpoch) -> Outcome:
-    outcome = outcome_of(seen.row.quality)
-    foreign = seen.ood_score is not None and seen.ood_score > 1.0
-    return Outcome.UNSCORABLE if foreign and outcome is Outcome.SCORED else outcome
+def _opinion(probabilities: Probabilities, temperature: float) -> HeadOpinion:
+    return HeadOpinion(_most_probable(probabilities), tempered(probabilities, temperature))
 
 
 def _unstarted(mode: Mode, stop: Stop) -> Decoded | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from .decoding.result import Finish
+from .findings.measure import measure
 from .findings.model import NO_FINDINGS, Findings
 from .stages import STAGES, Stage, StageProbabilities
 
@@ -18,11 +19,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .memory import MemoryState
     from .prompt import Mode
     from .rationale import ClaimCheck, Rationale
     from .signal.quality import Quality
 
-__all__ = ["AnsweredBy", "HeadOpinion", "Outcome", "StagePrediction", "Timing", "outcome_of"]
+__all__ = [
+    "AnsweredBy",
+    "HeadOpinion",
+    "Outcome",
+    "StagePrediction",
+    "Timing",
+    "Unmeasured",
+    "outcome_of",
+]
 
 _MOSTLY = 0.5
 
@@ -58,11 +68,13 @@ def outcome_of(quality: Quality) -> Outcome:
 class AnsweredBy(StrEnum):
     """What the probabilities of a prediction were read from.
 
-    HEAD: the stage head. DIRECT: the stage tokens after the direct question. RULE: the scoring rules at the
-    slot `rule` of the reasoning. NONE: there was no signal to look at; the probabilities are equal.
+    HEAD: the stage head. MEMORY: the night memory, which reads what the head read and knows the night so far.
+    DIRECT: the stage tokens after the direct question. RULE: the scoring rules at the slot `rule` of the
+    reasoning. NONE: there was no signal to look at; the probabilities are equal.
     """
 
     HEAD = "head"
+    MEMORY = "memory"
     DIRECT = "direct"
     RULE = "rule"
     NONE = "none"
@@ -70,7 +82,7 @@ class AnsweredBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HeadOpinion:
-    """The stage head's answer, given beside every other one as a second opinion."""
+    """An opinion beside the answer: the stage head's on the epoch alone, or the night memory's."""
 
     stage: Stage
     probabilities: Mapping[Stage, float]
@@ -117,7 +129,32 @@ class EpochPlace(Protocol):
     def channel(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+class Unmeasured:
+    """Findings of a conditioned epoch (3000,), to be measured when they are asked for."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: NDArray[np.float32]) -> None:
+        self.x = x
+
+
+class _MeasuredField:
+    """The field `findings`: what was measured, or is measured at the first look at it."""
+
+    def __get__(self, prediction: StagePrediction | None, owner: type | None = None) -> Findings:
+        if prediction is None:
+            # To a dataclass this says that the field has no default.
+            raise AttributeError("findings")
+        value = prediction.__dict__["_findings"]
+        if isinstance(value, Unmeasured):
+            value = prediction.__dict__["_findings"] = measure(value.x)
+        return value  # type: ignore[no-any-return]
+
+    def __set__(self, prediction: StagePrediction, value: Findings | Unmeasured) -> None:
+        prediction.__dict__["_findings"] = value
+
+
+@dataclass(frozen=True, repr=False)
 class StagePrediction:
     """One row of a night.
 
@@ -132,12 +169,14 @@ class StagePrediction:
         source: what the probabilities were read from. It differs from `mode` where the reasoning was cut
             before its rule or is not valid: then they are those of the direct question, or of the head where
             time was up.
-        head: the stage head's opinion, None where `stage` is None.
-        agrees: whether the head says the same stage.
+        head: the stage head's opinion on the epoch alone, None where `stage` is None.
+        agrees: whether the second opinion says the same stage: the night memory's where there is one, else
+        the
+            head's.
         rationale: the parsed reasoning; None in other modes, where it was cut, or where it is not valid.
         rationale_text: the text as decoded. A cut text ends with its last whole sentence.
         finish: why the text ended; `Finish.NONE` in other modes.
-        findings: what was measured in the signal, whatever the model says.
+        findings: what was measured in the signal, whatever the model says; in mode head, at the first look.
         checks: every claim of the rationale against `findings`.
         timing: where the time went.
         quality: signal quality of the raw epoch.
@@ -148,6 +187,8 @@ class StagePrediction:
         ood_score: how unlike the training signals the epoch is, where the bundle can tell.
         smoothed: probabilities given the epochs before, where a smoother was asked for; they sum to 1.
         error: text of the model's error where `outcome` is FAILED, else empty.
+        night: the night memory's opinion, None without one or without a usable signal.
+        memory: the memory after this epoch, for the next one; None without one.
     """
 
     index: int
@@ -161,7 +202,10 @@ class StagePrediction:
     rationale: Rationale | None
     rationale_text: str
     finish: Finish
-    findings: Findings
+    if TYPE_CHECKING:
+        findings: Findings
+    else:
+        findings: Findings = _MeasuredField()
     checks: tuple[ClaimCheck, ...]
     timing: Timing
     quality: Quality
@@ -172,6 +216,8 @@ class StagePrediction:
     ood_score: float | None = None
     smoothed: Mapping[Stage, float] | None = None
     error: str = ""
+    night: HeadOpinion | None = None
+    memory: MemoryState | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", StageProbabilities(self.probabilities))
@@ -244,9 +290,8 @@ class StagePrediction:
             "probabilities": _by_name(self.probabilities),
             "mode": str(self.mode),
             "source": str(self.source),
-            "head": None
-            if self.head is None
-            else {"stage": self.head.stage.name, "probabilities": _by_name(self.head.probabilities)},
+            "head": _opinion(self.head),
+            "night": _opinion(self.night),
             "agrees": self.agrees,
             "rationale": None if self.rationale is None else _rationale(self.rationale),
             "rationale_text": self.rationale_text,
@@ -263,6 +308,12 @@ class StagePrediction:
             "smoothed": None if self.smoothed is None else _by_name(self.smoothed),
             "error": self.error,
         }
+
+
+def _opinion(opinion: HeadOpinion | None) -> dict[str, Any] | None:
+    if opinion is None:
+        return None
+    return {"stage": opinion.stage.name, "probabilities": _by_name(opinion.probabilities)}
 
 
 def _by_name(probabilities: Mapping[Stage, float]) -> dict[str, float]:

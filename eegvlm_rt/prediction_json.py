@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .decoding.result import Finish
 from .errors import InputError, RationaleError
 from .findings.model import Findings, Rhythm
+from .memory import MemoryState
 from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing
 from .prompt import Mode
 from .rationale import Claim, ClaimCheck, Verdict, parse
@@ -30,7 +31,6 @@ def prediction_from_dict(record: Mapping[str, Any]) -> StagePrediction:
     Raises InputError for fields that no prediction has.
     """
     try:
-        head = record["head"]
         smoothed = record["smoothed"]
         return StagePrediction(
             index=int(record["index"]),
@@ -39,9 +39,7 @@ def prediction_from_dict(record: Mapping[str, Any]) -> StagePrediction:
             probabilities=_probabilities(record["probabilities"]),
             mode=Mode(record["mode"]),
             source=AnsweredBy(record["source"]),
-            head=None
-            if head is None
-            else HeadOpinion(Stage[head["stage"]], _probabilities(head["probabilities"])),
+            head=_opinion(record["head"]),
             agrees=bool(record["agrees"]),
             rationale=_rationale(record),
             rationale_text=str(record["rationale_text"]),
@@ -57,10 +55,23 @@ def prediction_from_dict(record: Mapping[str, Any]) -> StagePrediction:
             ood_score=None if record["ood_score"] is None else float(record["ood_score"]),
             smoothed=None if smoothed is None else _probabilities(smoothed),
             error=str(record["error"]),
+            night=_opinion(record.get("night")),
+            memory=_memory(record.get("memory")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"{type(error).__name__}: {error}"
         raise InputError("prediction", why, "give what StagePrediction.to_dict gives") from error
+
+
+def _opinion(values: Mapping[str, Any] | None) -> HeadOpinion | None:
+    if values is None:
+        return None
+    return HeadOpinion(Stage[values["stage"]], _probabilities(values["probabilities"]))
+
+
+def _memory(values: Mapping[str, Any] | None) -> MemoryState | None:
+    """The memory that a journal holds beside its predictions; records of older releases have none."""
+    return None if values is None else MemoryState.from_dict(values)
 
 
 def _probabilities(values: Mapping[str, float]) -> dict[Stage, float]:

@@ -51,24 +51,32 @@ class TextTokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PromptSpec:
-    """Special tokens, system text and questions. `{bos}{system}{visual tokens}{question}` is the prompt.
+    """Special tokens, system text and questions. `{bos}{system}{visual tokens}{night}{question}` is the
+    prompt.
 
-    `grammar` is the version of the rationale that the model writes.
+    `night` is the token that stands for the night memory: its own embedding where an epoch is alone, the
+    memory's token where there is one. A model without a memory has none (""). `grammar` is the version of the
+    rationale that the model writes.
     """
 
     bos: str = "<s>"
     eos: str = "</s>"
     pad: str = "<pad>"
     image: str = "<image>"
+    night: str = ""
     system: str = ""
     direct_question: str = "Which sleep stage is this epoch? Answer with one of W, N1, N2, N3, R.\nStage:"
     cot_question: str = "Explain step by step, then give the sleep stage.\n"
     grammar: str = GRAMMAR_VERSION
 
     @property
-    def special_tokens(self) -> tuple[str, str, str, str]:
-        """The four special tokens, in the order of their ids in a tokenizer trained here."""
-        return (self.pad, self.bos, self.eos, self.image)
+    def special_tokens(self) -> tuple[str, ...]:
+        """The special tokens, in the order of their ids in a tokenizer trained here."""
+        return (self.pad, self.bos, self.eos, self.image, *self.night_segments())
+
+    def night_segments(self) -> list[str]:
+        """The segment between the visual tokens and the question, where the model has a memory."""
+        return [self.night] if self.night else []
 
     @property
     def stage_answers(self) -> tuple[str, ...]:
@@ -108,7 +116,8 @@ class PromptSpec:
         self, mode: Mode, answer: Stage | Mapping[str, str] | None = None, *, visual_tokens: int = 1
     ) -> list[str]:
         """Every segment of a sample: prefix, image placeholders, question, and the answer if given."""
-        asked = [*self.prefix_segments(), *[self.image] * visual_tokens, self.question(mode)]
+        image = [self.image] * visual_tokens
+        asked = [*self.prefix_segments(), *image, *self.night_segments(), self.question(mode)]
         return asked if answer is None else asked + self.answer_segments(mode, answer)
 
     def encode(self, tokenizer: TextTokenizer, segments: Sequence[str]) -> list[int]:
@@ -150,10 +159,11 @@ class PromptSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> PromptSpec:
         """Inverse of `to_dict`; raises InputError for a missing, unknown or non-text field.
 
-        A prompt without `grammar` is older than that field and has the first version.
+        A prompt without `night` is of a model without a memory; one without `grammar` is older than that
+        field and has the first version.
         """
         names = {field.name for field in fields(cls)}
-        values = {"grammar": "1", **values}
+        values = {"grammar": "1", "night": "", **values}
         if set(values) != names:
             raise InputError("prompt", sorted(values), f"give exactly the fields {sorted(names)}")
         for name, value in values.items():

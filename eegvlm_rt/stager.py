@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .bundle import Bundle, find_bundle
 from .calibration.recording import smoothed
 from .decoding import stop_when
 from .errors import BackendError, InputError
+from .memory import Course
 from .night import Night, NightInfo
 from .pipeline import Pipeline, default_threads
 from .prompt import Mode
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from .bundle import TrustPolicy
     from .journal import Journal, NightState
+    from .memory import MemoryState, Remembered
+    from .pipeline import SeenEpoch
     from .prediction import StagePrediction
     from .signal.quality import Quality
     from .streaming import StreamEvent, StreamingStager
@@ -116,6 +119,7 @@ class Stager:
         on_text: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
+        memory: MemoryState | None = None,
     ) -> StagePrediction:
         """Stage one epoch.
 
@@ -131,6 +135,9 @@ class Stager:
             cancelled: asked before every run of the language model; true ends the reasoning early.
             deadline_s: seconds from now after which the reasoning ends early. The direct question is then
                 asked first, so that a stage is known however soon the reasoning ends.
+            memory: the night memory after the epoch before, from `new_memory` or from that epoch's
+            prediction;
+                the next one is the prediction's `memory`. None stages the epoch alone.
 
         Raises:
             InputError: not one channel of 30 s (field `n_samples`), or an unknown mode. UnitError: an
@@ -141,7 +148,17 @@ class Stager:
         row = epoch_of_samples(
             x, sfreq, unit, self._pipeline.preprocessing, channel=channel, index=index, start_s=start_s
         )
-        return self._one(row, chosen, on_text, cancelled, deadline_s)
+        return self._one(row, chosen, on_text, cancelled, deadline_s, memory)
+
+    def new_memory(self) -> MemoryState:
+        """The night memory before the first epoch of a night.
+
+        Raises:
+            InputError: this bundle has no night memory.
+        """
+        if self._pipeline.memory is None:
+            raise InputError("memory", "none", "this bundle has no night memory; stage without one")
+        return self._pipeline.memory.start()
 
     def predict_conditioned(
         self,
@@ -155,6 +172,7 @@ class Stager:
         on_text: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
+        memory: MemoryState | None = None,
     ) -> StagePrediction:
         """Stage an epoch that is conditioned already: (3000,) µV at 100 Hz, with the quality of its raw
         samples.
@@ -165,7 +183,7 @@ class Stager:
             InputError: another shape, or an unknown mode.
         """
         row = GridEpoch(index, start_s, self._pipeline.check_conditioned(x), quality, channel)
-        return self._one(row, self._mode(mode), on_text, cancelled, deadline_s)
+        return self._one(row, self._mode(mode), on_text, cancelled, deadline_s, memory)
 
     def predict_recording(
         self,
@@ -178,6 +196,7 @@ class Stager:
         cancelled: Callable[[], bool] | None = None,
         batch: int = 1,
         smooth: str | None = None,
+        memory: bool = True,
     ) -> Iterator[StagePrediction]:
         """Stage a recording, one prediction per 30 s, in order.
 
@@ -198,7 +217,9 @@ class Stager:
                 `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
             smooth: "causal" or "viterbi" fills `smoothed` from the course of the night: of the epochs so
                 far, or of the whole recording, whose predictions then come all at its end. `stage` and
-                `probabilities` stay those of the epoch alone.
+                `probabilities` stay as they are without it.
+            memory: the night memory, where the bundle has one; False stages every epoch alone. Time between
+                epochs that do not follow each other passes for it too.
 
         Returns:
             An iterator; reading and checking is done before it is returned. It belongs to the process that
@@ -212,7 +233,7 @@ class Stager:
         if not isinstance(batch, int) or not 1 <= batch <= 64:
             raise InputError("batch", batch, "give an integer from 1 to 64")
         rows = rows_of(source, self._pipeline.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
-        predictions = self._recording(rows, chosen, batch, cancelled)
+        predictions = self._recording(rows, chosen, batch, cancelled, memory)
         return predictions if smooth is None else smoothed(predictions, self._pipeline.scoring, smooth)
 
     def predict_night(
@@ -226,6 +247,7 @@ class Stager:
         cancelled: Callable[[], bool] | None = None,
         batch: int = 1,
         smooth: str | None = None,
+        memory: bool = True,
     ) -> Night:
         """Stage a recording as one night: iterate over it for predictions as they come, or ask it for its
         hypnogram, table, statistics and files, which stages what is left.
@@ -236,7 +258,7 @@ class Stager:
         recording = recording_of(source, channel=channel, sfreq=sfreq, unit=unit)
         chosen = self._mode(mode)
         predictions = self.predict_recording(
-            recording, mode=chosen, cancelled=cancelled, batch=batch, smooth=smooth
+            recording, mode=chosen, cancelled=cancelled, batch=batch, smooth=smooth, memory=memory
         )
         lights_off_s, lights_on_s = (None, None) if recording.path is None else read_lights(recording.path)
         info = NightInfo(
@@ -309,30 +331,52 @@ class Stager:
         )
 
     def _recording(
-        self, rows: Iterator[GridEpoch], mode: Mode, batch: int, cancelled: Callable[[], bool] | None
+        self,
+        rows: Iterator[GridEpoch],
+        mode: Mode,
+        batch: int,
+        cancelled: Callable[[], bool] | None,
+        remembering: bool,
     ) -> Iterator[StagePrediction]:
+        """Three steps an epoch: look at it (side by side), remember it (in order), answer (side by side)."""
         stop = stop_when(cancelled)
+        pipeline = self._pipeline
+        if mode is Mode.HEAD and pipeline.has_head:
+            batch = max(batch, _HEAD_BATCH)
         batches = iter(lambda: list(islice(rows, batch)), [])
+        course = Course(pipeline.memory if remembering else None, pipeline.remember)
 
-        def stage(some: list[GridEpoch]) -> list[StagePrediction]:
-            seen = self._pipeline.see(some)
-            return [
-                self._pipeline.answer(epoch, mode, constrained=self.constrained, stop=stop) for epoch in seen
-            ]
+        def answer(seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
+            return pipeline.answer(seen, mode, constrained=self.constrained, stop=stop, remembered=remembered)
 
         began_in = os.getpid()
-        pool = ThreadPoolExecutor(self._pipeline.workers, thread_name_prefix="eegvlm")
+        pool = ThreadPoolExecutor(pipeline.workers, thread_name_prefix="eegvlm")
+        ahead = 0 if mode is Mode.HEAD else pipeline.workers
+        answers: deque[StagePrediction | Future[StagePrediction]] = deque()
         try:
-            work = deque(pool.submit(stage, some) for some in islice(batches, self._pipeline.workers + 1))
-            while work:
+            looks = deque(
+                pool.submit(pipeline.see, some, mode) for some in islice(batches, pipeline.workers + 1)
+            )
+            while looks or answers:
                 if os.getpid() != began_in:
                     cure = "a forked process has none of its threads; begin an iteration of its own"
                     raise BackendError("process", os.getpid(), cure)
-                for prediction in work.popleft().result():
+                if looks:
+                    for seen in looks.popleft().result():
+                        remembered = course.remember(seen)
+                        # The stage head has answered already; a language model is asked in a thread.
+                        answers.append(
+                            answer(seen, remembered)
+                            if mode is Mode.HEAD
+                            else pool.submit(answer, seen, remembered)
+                        )
+                    looks.extend(pool.submit(pipeline.see, some, mode) for some in islice(batches, 1))
+                while len(answers) > (ahead if looks else 0):
+                    first = answers.popleft()
+                    prediction = first.result() if isinstance(first, Future) else first
                     if stop() is not None:
                         return
                     yield prediction
-                work.extend(pool.submit(stage, some) for some in islice(batches, 1))
         finally:
             if os.getpid() == began_in:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -344,22 +388,30 @@ class Stager:
         on_text: Callable[[str], None] | None,
         cancelled: Callable[[], bool] | None,
         deadline_s: float | None,
+        memory: MemoryState | None,
     ) -> StagePrediction:
         if deadline_s is not None and not (is_real(deadline_s) and deadline_s >= 0):
             raise InputError("deadline_s", deadline_s, "give seconds from now, 0 or more")
         deadline = None if deadline_s is None else perf_counter() + deadline_s
+        if memory is not None and self._pipeline.memory is not None:
+            memory = self._pipeline.memory.check(memory)
+        seen = self._pipeline.see([row], mode)[0]
         return self._pipeline.answer(
-            self._pipeline.see([row])[0],
+            seen,
             mode,
             constrained=self.constrained,
             on_text=on_text,
             stop=stop_when(cancelled, deadline),
             stage_first=deadline is not None,
+            remembered=None if memory is None else self._pipeline.remember(seen, memory),
         )
 
     def _mode(self, mode: str | None) -> Mode:
         return self.mode if mode is None else Mode.parse(mode)
 
+
+_HEAD_BATCH: Final = 4
+"""Epochs that the head reads together: their pictures fit into a processor's second-level cache."""
 
 _default: Stager | None = None
 _lock = threading.Lock()

@@ -43,6 +43,7 @@ class StreamOptions:
         hop_s: seconds (0.1 to 30) between provisional predictions of the latest 30 s by the head; None for
             none.
         lights_off_s: device time at which epoch 0 begins; None is the first sample.
+        memory: the night memory, where the bundle has one; False stages every epoch alone.
         smooth: "causal" fills `smoothed` from the epochs so far; None does not.
         lag_warning_s: an answer that stands further behind the wire gives a `lag` event.
         tolerance_s: timestamps may be off by this, at most 1 s, before anything is done.
@@ -54,6 +55,7 @@ class StreamOptions:
     deadline_s: float | None = None
     hop_s: float | None = None
     lights_off_s: float | None = None
+    memory: bool = True
     smooth: str | None = None
     lag_warning_s: float = LAG_WARNING_S
     tolerance_s: float = TOLERANCE_S

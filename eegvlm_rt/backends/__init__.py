@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .base import KVCache, LanguageModel, TowerOutput, VisionTower
-from .loading import load_language_model, load_tower
+from .base import HeadOutput, KVCache, LanguageModel, MemoryNetwork, StageHead, TowerOutput, VisionTower
+from .loading import load_head, load_language_model, load_memory, load_tower
 
-__all__ = ["KVCache", "LanguageModel", "TowerOutput", "VisionTower", "load_language_model", "load_tower"]
+__all__ = [
+    "HeadOutput",
+    "KVCache",
+    "LanguageModel",
+    "MemoryNetwork",
+    "StageHead",
+    "TowerOutput",
+    "VisionTower",
+    "load_head",
+    "load_language_model",
+    "load_memory",
+    "load_tower",
+]

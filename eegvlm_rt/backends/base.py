@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["KVCache", "LanguageModel", "TowerOutput", "VisionTower"]
+__all__ = [
+    "HeadOutput",
+    "KVCache",
+    "LanguageModel",
+    "MemoryNetwork",
+    "MemoryOutput",
+    "StageHead",
+    "TowerOutput",
+    "VisionTower",
+]
 
 Float32 = NDArray[np.float32]
 
@@ -32,6 +41,25 @@ class TowerOutput:
         return len(self.stage_logits)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadOutput:
+    """What the enhancement module alone gives of n pictures, float32: `stage_logits` (n, 5), `high_level`
+    (n, F) its pooled high-level features, which the night memory reads."""
+
+    stage_logits: Float32
+    high_level: Float32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryOutput:
+    """One step of the night memory, float32: `night_logits` (5,) log-probabilities of the stages with the
+    night in mind, `night_token` (D,) for the language model, `next_state` (S,)."""
+
+    night_logits: Float32
+    night_token: Float32
+    next_state: Float32
+
+
 class KVCache(Protocol):
     """Keys and values of the tokens read so far. It never changes: a step makes a new one, so it can be
     shared.
@@ -40,6 +68,40 @@ class KVCache(Protocol):
     @property
     def length(self) -> int:
         """Number of tokens held."""
+        ...
+
+
+class StageHead(Protocol):
+    """Pictures to stage logits and pooled high-level features."""
+
+    @property
+    def planes(self) -> int:
+        """Planes of a picture that are read: 1 of a gray one, or 3."""
+        ...
+
+    @property
+    def features(self) -> int:
+        """F: length of the pooled features."""
+        ...
+
+    def __call__(self, pixel_values: Float32) -> HeadOutput:
+        """`pixel_values` (n, planes, H, W) float32, normalised as the render spec says. Raises
+        BackendError."""
+        ...
+
+
+class MemoryNetwork(Protocol):
+    """The night memory's network."""
+
+    @property
+    def state_size(self) -> int:
+        """S: numbers in a state."""
+        ...
+
+    def __call__(
+        self, high_level: Float32 | None, stage_logits: Float32 | None, state: Float32
+    ) -> MemoryOutput:
+        """One epoch after `state` (S,); None for both where it had no usable signal. Raises BackendError."""
         ...
 
 

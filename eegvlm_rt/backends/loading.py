@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from ..bundle import Bundle, BundleFile
     from ..tensorrt.accelerator import Accelerator
-    from .base import LanguageModel, VisionTower
+    from .base import LanguageModel, MemoryNetwork, StageHead, VisionTower
 
-__all__ = ["FUSED", "HALF", "load_language_model", "load_tower"]
+__all__ = ["FUSED", "HALF", "load_head", "load_language_model", "load_memory", "load_tower"]
 
 FUSED: Final = "_fused"
 """How the precision of a language model with ONNX Runtime's fused attention ends ("int4_fused")."""
@@ -55,6 +55,35 @@ def load_tower(
         threads=threads,
         data=_data(bundle, file),
     )
+
+
+def load_head(bundle: Bundle, *, threads: int = 1) -> StageHead | None:
+    """The enhancement module alone, on the CPU; None where the bundle has no graph of it.
+
+    Raises:
+        IntegrityError: a file changed. BackendError: no fit.
+    """
+    if "head" not in bundle.manifest.components:
+        return None
+    from .onnx_head import OnnxHead
+
+    file = bundle.component("head").at(None)
+    return OnnxHead(bundle.read(file), threads=threads, data=_data(bundle, file))
+
+
+def load_memory(bundle: Bundle, features: int) -> MemoryNetwork | None:
+    """The night memory's network for a head of so many features; None where the bundle has none.
+
+    Raises:
+        IntegrityError: a file changed. BackendError: no fit.
+    """
+    if "memory" not in bundle.manifest.components:
+        return None
+    from .onnx_memory import OnnxMemory
+
+    file = bundle.component("memory").at(None)
+    hidden_size = bundle.manifest.hidden_size
+    return OnnxMemory(bundle.read(file), features=features, hidden_size=hidden_size, data=_data(bundle, file))
 
 
 def load_language_model(

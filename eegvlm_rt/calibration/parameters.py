@@ -15,40 +15,42 @@ from .smoothing import Smoother
 
 __all__ = ["Scoring"]
 
-_FIELDS: Final = ("temperature", "smoother", "ood")
+_FIELDS: Final = ("temperature", "night_temperature", "smoother", "ood")
 _SUM_TOLERANCE: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """Temperatures by mode (1 where none is given), smoother and test for foreign signals, or None."""
+    """Temperatures by mode (1 where none is given), smoother and test for foreign signals, or None.
+
+    `temperature` is that of an epoch alone, `night_temperature` that of an epoch with the night memory.
+    """
 
     temperature: Mapping[Mode, float] = field(default_factory=dict)
     smoother: Smoother | None = None
     outliers: OutlierModel | None = None
+    night_temperature: Mapping[Mode, float] = field(default_factory=dict)
 
-    def temperature_of(self, mode: Mode) -> float:
-        """Temperature of the probabilities of one mode."""
-        return self.temperature.get(mode, 1.0)
+    def temperature_of(self, mode: Mode, *, night: bool = False) -> float:
+        """Temperature of the probabilities of one mode, alone or with the night memory."""
+        return (self.night_temperature if night else self.temperature).get(mode, 1.0)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Scoring:
         """Inverse of `to_dict`; raises BundleError for unknown fields and numbers that make no sense."""
         _known(fields, _FIELDS, "scoring")
-        temperature = _object(fields.get("temperature", {}), "scoring.temperature")
-        _known(temperature, tuple(mode.value for mode in Mode), "scoring.temperature")
         return cls(
-            {
-                Mode(name): _number(value, f"scoring.temperature.{name}", 0.05, 20.0)
-                for name, value in temperature.items()
-            },
+            _temperatures(fields, "temperature"),
             _smoother(_object(fields["smoother"], "scoring.smoother")) if fields.get("smoother") else None,
             _outliers(_object(fields["ood"], "scoring.ood")) if fields.get("ood") else None,
+            _temperatures(fields, "night_temperature"),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists only, as they stand in a manifest or in `scoring.json`."""
         found: dict[str, Any] = {"temperature": {mode.value: t for mode, t in self.temperature.items()}}
+        if self.night_temperature:
+            found["night_temperature"] = {mode.value: t for mode, t in self.night_temperature.items()}
         if self.smoother is not None:
             found["smoother"] = {
                 "transitions": [list(row) for row in self.smoother.transitions],
@@ -59,6 +61,14 @@ class Scoring:
         if self.outliers is not None:
             found["ood"] = {name: list(bounds) for name, bounds in self.outliers.ranges.items()}
         return found
+
+
+def _temperatures(fields: Mapping[str, Any], name: str) -> dict[Mode, float]:
+    values = _object(fields.get(name, {}), f"scoring.{name}")
+    _known(values, tuple(mode.value for mode in Mode), f"scoring.{name}")
+    return {
+        Mode(mode): _number(value, f"scoring.{name}.{mode}", 0.05, 20.0) for mode, value in values.items()
+    }
 
 
 def _smoother(fields: Mapping[str, Any]) -> Smoother:

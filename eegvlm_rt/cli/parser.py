@@ -80,6 +80,9 @@ def _model_options(command: argparse.ArgumentParser, *, reasons: str = "") -> No
         default=BACKENDS[0],
         help="tensorrt runs plans that 'bundle build-engines' built here (default: onnxruntime)",
     )
+    command.add_argument(
+        "--no-memory", action="store_true", help="stage every epoch alone, without the memory of the night"
+    )
     _trust_option(command)
 
 
@@ -163,7 +166,7 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="TIME",
         help="epoch 1 begins then: 22:30, or +90 s from now (default: first sample)",
     )
-    add("--smooth", action="store_true", help="stages given the course of the night so far")
+    add("--smooth", action="store_true", help="smooth by a hidden Markov model of the night so far too")
     add("--journal", metavar="FILE", help="write everything to this journal, fsync per epoch")
     add("--resume", action="store_true", help="go on with the night in the journal, if there is one")
     add(

@@ -102,7 +102,12 @@ def stage_file(
     _title(console, recording, stager.bundle.manifest.model_id, args.mode)
     console.print(header(console.width))
     night = stage_recording(
-        stager, recording, args.mode, lambda p: console.print(row(p, recording.start, console.width)), console
+        stager,
+        recording,
+        args.mode,
+        lambda p: console.print(row(p, recording.start, console.width)),
+        console,
+        memory=not args.no_memory,
     )
     if not night.predictions:
         console.print("\nInterrupted before the first epoch; nothing was written.")
@@ -154,7 +159,13 @@ def _json(
     stager = load_stager(
         args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
     )
-    night = stage_recording(stager, recording, args.mode, lambda p: _line({"type": "epoch", **p.to_dict()}))
+    night = stage_recording(
+        stager,
+        recording,
+        args.mode,
+        lambda p: _line({"type": "epoch", **p.to_dict()}),
+        memory=not args.no_memory,
+    )
     reference = found = None
     if night.predictions:
         hypnogram = night.hypnogram

@@ -60,6 +60,7 @@ def stage_recording(
     console: Console | None = None,
     *,
     smooth: str | None = None,
+    memory: bool = True,
 ) -> Night:
     """Stage every epoch, hand each prediction to `on_prediction`, show progress on a terminal.
 
@@ -73,7 +74,9 @@ def stage_recording(
         _progress(total, recording.channel, console) as advance,
         _stop() as stop,
     ):
-        night = stager.predict_night(recording, mode=mode, smooth=smooth, cancelled=stop.is_set)
+        night = stager.predict_night(
+            recording, mode=mode, smooth=smooth, memory=memory, cancelled=stop.is_set
+        )
         for prediction in night:
             on_prediction(prediction)
             advance()

@@ -51,16 +51,31 @@ class Decoder:
         self._detokenize = detokenize
         self._stage_tokens = [stage_tokens[stage] for stage in STAGES]
         self._before = lm.embed(prompt.before_image)
+        empty = np.zeros((1, 0, lm.hidden_size), np.float32)
+        self._behind = lm.embed(prompt.behind_image) if prompt.behind_image else empty
 
-    def prefix(self, visual_tokens: NDArray[np.float32]) -> KVCache:
-        """Read the visual tokens (V, D) of one picture, after what the prompt puts before them.
+    def prefix(
+        self, visual_tokens: NDArray[np.float32], night_token: NDArray[np.float32] | None = None
+    ) -> KVCache:
+        """Read the visual tokens (V, D) of one picture, between what the prompt puts before and behind them.
+
+        A model with a night memory reads `night_token` (D,) behind them; without one, the embedding of its
+        prompt's own token, which stands for an epoch alone.
 
         Raises:
-            InputError: another shape. BackendError: the run failed.
+            InputError: another shape, or a night token for a model without a memory. BackendError: the run
+            failed.
         """
-        if visual_tokens.ndim != 2 or visual_tokens.shape[1] != self._lm.hidden_size:
-            raise InputError("visual_tokens", visual_tokens.shape, f"give shape (V, {self._lm.hidden_size})")
-        return self._lm.extend(np.concatenate([self._before, visual_tokens[None]], axis=1))
+        size = self._lm.hidden_size
+        if visual_tokens.ndim != 2 or visual_tokens.shape[1] != size:
+            raise InputError("visual_tokens", visual_tokens.shape, f"give shape (V, {size})")
+        behind = self._behind
+        if night_token is not None:
+            if behind.shape[1] != 1 or night_token.shape != (size,):
+                cure = f"give shape ({size},), to a model whose prompt has a night token"
+                raise InputError("night_token", night_token.shape, cure)
+            behind = night_token[None, None]
+        return self._lm.extend(np.concatenate([self._before, visual_tokens[None], behind], axis=1))
 
     def score_stages(self, prefix: KVCache) -> dict[Stage, float]:
         """Probabilities of the stages: the softmax over the five stage tokens after the direct question."""

@@ -196,6 +196,7 @@ class PromptTokens:
     """Token ids of a prompt's parts; `eos` ends an answer."""
 
     before_image: tuple[int, ...]
+    behind_image: tuple[int, ...]
     direct: tuple[int, ...]
     reasoning: tuple[int, ...]
     eos: int
@@ -209,6 +210,7 @@ def prompt_tokens(prompt: PromptSpec, tokenizer: TextTokenizer) -> PromptTokens:
 
     return PromptTokens(
         before_image=ids(prompt.prefix_segments()),
+        behind_image=ids(prompt.night_segments()),
         direct=ids([prompt.question(Mode.DIRECT)]),
         reasoning=ids([prompt.question(Mode.COT)]),
         eos=prompt.token_id(tokenizer, prompt.eos),

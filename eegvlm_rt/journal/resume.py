@@ -35,6 +35,7 @@ class NightState:
         finished: whether the night was ended in order.
         lost_records: records that `loss` records tell of.
         smoothed: the smoothed probabilities of the last prediction, by the stage's name; None without.
+        memory: the night memory after the last prediction, as `MemoryState.to_dict` wrote it; None without.
     """
 
     header: Mapping[str, Any]
@@ -48,6 +49,7 @@ class NightState:
     finished: bool = False
     lost_records: int = 0
     smoothed: Mapping[str, float] | None = None
+    memory: Mapping[str, Any] | None = None
 
     @property
     def start(self) -> datetime | None:
@@ -79,6 +81,7 @@ def night_state(records: Iterable[Record]) -> NightState:
     last: float | None = None
     count, kind, lost = 0, "", 0
     smoothed: Mapping[str, float] | None = None
+    memory: Mapping[str, Any] | None = None
     for record in records:
         body, kind = record.body, record.kind
         count += 1
@@ -95,6 +98,8 @@ def night_state(records: Iterable[Record]) -> NightState:
             last = value
         if kind == RecordKind.PREDICTION:
             smoothed = _distribution(body.get("smoothed"))
+            written = body.get("memory")
+            memory = written if isinstance(written, dict) else None
         if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
             lost += max(0, int(value))
     outcomes = {**early, **outcomes}
@@ -111,6 +116,7 @@ def night_state(records: Iterable[Record]) -> NightState:
         finished=kind == RecordKind.SHUTDOWN,
         lost_records=lost,
         smoothed=smoothed,
+        memory=memory,
     )
 
 

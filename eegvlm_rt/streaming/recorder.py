@@ -52,7 +52,8 @@ class Notes:
         """A prediction for an epoch of the grid, final or not yet, and the raw samples it is for."""
         if self._journal is not None:
             raw = {"samples": cut.samples, "samples_sha256": cut.digest, "last_timestamp_s": last_timestamp_s}
-            body = {**prediction.to_dict(), **raw, "wall_s": time.time()}
+            memory = None if prediction.memory is None else prediction.memory.to_dict()
+            body = {**prediction.to_dict(), **raw, "wall_s": time.time(), "memory": memory}
             before = self._journal.losses
             self._journal.append(RecordKind.STAGE if prediction.provisional else RecordKind.PREDICTION, body)
             self._written = self._journal.losses == before

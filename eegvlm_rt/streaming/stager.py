@@ -16,6 +16,7 @@ import numpy as np
 from ..calibration import CausalSmoother
 from ..calibration.recording import evidence_of
 from ..errors import BundleError, InputError, UnitError
+from ..memory import MemoryState
 from ..prediction import Outcome
 from ..signal.conditioning import check_sfreq, lookahead_s
 from ..signal.cutter import Cutter
@@ -92,7 +93,12 @@ class StreamingStager:
             max_gap_s=options.max_gap_s,
         )
         self._answerer = Answerer(
-            pipeline, mode, constrained=constrained, deadline_s=options.deadline_s, on_text=on_text
+            pipeline,
+            mode,
+            constrained=constrained,
+            deadline_s=options.deadline_s,
+            on_text=on_text,
+            memory=_memory(pipeline, options, resume),
         )
         self._smoother = None
         if options.smooth and smoother is not None:
@@ -356,6 +362,22 @@ class StreamingStager:
         _log.log(level, "%s: %s", kind, detail)
         if self._on_event is not None:
             self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
+
+
+def _memory(pipeline: Pipeline, options: StreamOptions, resume: NightState | None) -> MemoryState | None:
+    """The night memory at the first epoch to come: as the journal left it, or that of a new night.
+
+    A journal whose memory is of another model, or was off, begins anew.
+    """
+    memory = pipeline.memory
+    if memory is None or not options.memory:
+        return None
+    if resume is None or resume.memory is None:
+        return memory.start()
+    try:
+        return memory.check(MemoryState.from_dict(resume.memory))
+    except InputError:
+        return memory.start()
 
 
 def _stages(smoothed: Mapping[str, float] | None) -> dict[Stage, float] | None:

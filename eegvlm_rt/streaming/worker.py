@@ -18,6 +18,7 @@ from ..prompt import Mode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..memory import MemoryState, Remembered
     from ..pipeline import Pipeline, SeenEpoch
     from ..signal.cutter import Cut
 
@@ -40,6 +41,7 @@ class _Pending:
     due: float
     work: Future[StagePrediction] | None
     seen: SeenEpoch | None
+    remembered: Remembered | None
     answer: StagePrediction | None
 
 
@@ -48,6 +50,9 @@ class Answerer:
 
     Without a deadline every cut is answered before `answer` returns. With one, `answer` gives the stage of
     the head at once, and the reasoning goes on in a thread until it is done or due; `finished` gives what is.
+
+    `memory` is the night memory before the first cut; None stages every epoch alone. It takes one step an
+    epoch, in order, before anything is asked of the language model; an opinion off the grid takes none.
     """
 
     def __init__(
@@ -58,8 +63,10 @@ class Answerer:
         constrained: bool,
         deadline_s: float | None,
         on_text: Callable[[int, str], None] | None,
+        memory: MemoryState | None = None,
     ) -> None:
         self._pipeline, self._mode, self._constrained = pipeline, mode, constrained
+        self._memory = memory
         self._deadline_s, self._on_text = deadline_s, on_text
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[_Pending] = deque()
@@ -106,21 +113,63 @@ class Answerer:
             self._pool = None
 
     def _at_once(self, cuts: Sequence[Cut]) -> list[StagePrediction]:
-        if len(cuts) > 1 and self._pipeline.workers > 1 and self._on_text is None:
-            return list(self._threads(self._pipeline.workers).map(self._whole, cuts))
-        return [self._whole(cut) for cut in cuts]
+        """Look at the cuts, side by side where that helps; remember them in order; then answer them."""
+        several = len(cuts) > 1 and self._pipeline.workers > 1 and self._on_text is None
+        work = list(self._threads(self._pipeline.workers).map(self._seen, cuts)) if several else None
+        answers: list[StagePrediction | Future[StagePrediction]] = []
+        for place, cut in enumerate(cuts):
+            seen = work[place] if work is not None else self._seen(cut)
+            try:
+                remembered = self._remembered(cut, None if isinstance(seen, StagePrediction) else seen)
+            except Exception as error:
+                seen, remembered = self._failed(cut, error), None
+            if isinstance(seen, StagePrediction):
+                state = None if remembered is None else remembered.state
+                answers.append(seen if state is None else replace(seen, memory=state))
+            elif several:
+                answers.append(self._threads(1).submit(self._whole, cut, seen, remembered))
+            else:
+                answers.append(self._whole(cut, seen, remembered))
+        return [one.result() if isinstance(one, Future) else one for one in answers]
 
-    def _whole(self, cut: Cut) -> StagePrediction:
-        mode = self._mode if cut.final else Mode.HEAD
+    def _mode_of(self, cut: Cut) -> Mode:
+        return self._mode if cut.final else Mode.HEAD
+
+    def _failed(self, cut: Cut, error: Exception) -> StagePrediction:
+        mode = self._mode_of(cut)
+        return StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
+
+    def _seen(self, cut: Cut) -> SeenEpoch | StagePrediction:
+        """What the vision networks say of a cut, or the prediction of one that cannot be looked at."""
         if not np.isfinite(cut.row.x).any():
-            return StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
+            return StagePrediction.unanswered(cut.row, self._mode_of(cut), Outcome.GAP)
         try:
-            seen = self._pipeline.see([cut.row])[0]
-            return self._reasoned(seen, mode, None)
+            return self._pipeline.see([cut.row], self._mode_of(cut))[0]
         except Exception as error:
-            return StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
+            return self._failed(cut, error)
 
-    def _reasoned(self, seen: SeenEpoch, mode: Mode, due: float | None) -> StagePrediction:
+    def _remembered(self, cut: Cut, seen: SeenEpoch | None) -> Remembered | None:
+        """The cut with its night in mind; only an epoch of the grid moves the night on."""
+        memory = self._pipeline.memory
+        if self._memory is None or memory is None:
+            return None
+        remembered = (
+            memory.pass_over(self._memory) if seen is None else self._pipeline.remember(seen, self._memory)
+        )
+        if cut.final:
+            self._memory = remembered.state
+        return remembered
+
+    def _whole(self, cut: Cut, seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
+        try:
+            return self._reasoned(seen, self._mode_of(cut), None, remembered)
+        except Exception as error:
+            failed = self._failed(cut, error)
+            return failed if remembered is None else replace(failed, memory=remembered.state)
+
+    def _reasoned(
+        self, seen: SeenEpoch, mode: Mode, due: float | None, remembered: Remembered | None
+    ) -> StagePrediction:
         index, on_text = seen.row.index, self._on_text
         self._cancelled.clear()
         return self._pipeline.answer(
@@ -130,33 +179,37 @@ class Answerer:
             on_text=None if on_text is None else lambda text: on_text(index, text),
             stop=stop_when(lambda: self._given_up or self._cancelled.is_set(), due),
             stage_first=due is not None,
+            remembered=remembered,
         )
 
     def _in_time(self, cut: Cut, arrived: float) -> StagePrediction | None:
         """The provisional answer to a cut, if there is one; a final one is put among the pending."""
         assert self._deadline_s is not None
-        due, mode = arrived + self._deadline_s, self._mode if cut.final else Mode.HEAD
-        made: StagePrediction | None = None
-        seen: SeenEpoch | None = None
+        due, mode = arrived + self._deadline_s, self._mode_of(cut)
+        seen: SeenEpoch | StagePrediction
+        if perf_counter() >= due and np.isfinite(cut.row.x).any():
+            seen = StagePrediction.unanswered(cut.row, mode, Outcome.LATE)
+        else:
+            seen = self._seen(cut)
         try:
-            if not np.isfinite(cut.row.x).any():
-                made = StagePrediction.unanswered(cut.row, mode, Outcome.GAP)
-            elif perf_counter() >= due:
-                made = StagePrediction.unanswered(cut.row, mode, Outcome.LATE)
+            remembered = self._remembered(cut, None if isinstance(seen, StagePrediction) else seen)
+            if isinstance(seen, StagePrediction):
+                made = seen if remembered is None else replace(seen, memory=remembered.state)
             else:
-                seen = self._pipeline.see([cut.row])[0]
-                made = self._pipeline.answer(seen, Mode.HEAD)
+                made = self._pipeline.answer(seen, Mode.HEAD, remembered=remembered)
                 if perf_counter() >= due:
                     made = replace(made, outcome=Outcome.LATE, mode=mode)
         except Exception as error:
-            made = StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
+            made, remembered = self._failed(cut, error), None
         if not cut.final:
             return made
-        if seen is None or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
-            self._pending.append(_Pending(cut, arrived, due, None, None, made))
+        unseen = isinstance(seen, StagePrediction)
+        if unseen or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
+            self._pending.append(_Pending(cut, arrived, due, None, None, None, made))
             return None
-        work = self._threads(1).submit(self._reasoned, seen, mode, due)
-        self._pending.append(_Pending(cut, arrived, due, work, seen, None))
+        assert not isinstance(seen, StagePrediction)
+        work = self._threads(1).submit(self._reasoned, seen, mode, due, remembered)
+        self._pending.append(_Pending(cut, arrived, due, work, seen, remembered, None))
         return replace(made, provisional=True)
 
     def _await(self, pending: _Pending) -> None:
@@ -171,7 +224,9 @@ class Answerer:
         assert pending.seen is not None
         if not pending.work.done():
             pending.work.cancel()
-            return self._pipeline.answer(pending.seen, self._mode, stop=lambda: Finish.DEADLINE)
+            return self._pipeline.answer(
+                pending.seen, self._mode, stop=lambda: Finish.DEADLINE, remembered=pending.remembered
+            )
         try:
             return pending.work.result()
         except Exception as error:

@@ -19,7 +19,7 @@ from eegvlm_rt.bundle import ComponentSource
 from .graphs.initializers import FUSED_OPERATORS, ExternalData, Packed, fill
 from .graphs.language import language_skeleton, weight_slots
 from .graphs.onnx_files import INLINE_BYTES, data_path, save
-from .graphs.tower import export_tower
+from .graphs.tower import export_head, export_memory, export_tower
 from .quantize.blockwise import Bits, store_half
 from .quantize.calibrate import calibrator
 from .quantize.four_bits import CALIBRATED
@@ -44,7 +44,8 @@ def make_components(
     work: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, ComponentSource], dict[str, float]]:
-    """Write tower, language model and embedding table below `folder`, at every precision of `recipe`.
+    """Write head, memory, tower, language model and embedding table below `folder`, at every precision of
+    `recipe`.
 
     `calibration` gives batches of `pixel_values`, and is called only where an int8 tower is asked for.
     Quantised weights are kept in `work`, where an interrupted export is gone on with. Returns the components,
@@ -79,8 +80,13 @@ def make_components(
     table = embedding_table(weights, half=not recipe.llm.startswith("fp32"))
     embed = folder / "embed_tokens.npy"
     np.save(embed, table, allow_pickle=False)
+    # The head and the memory are small, and every stage of a night hangs on them: single precision.
+    alone = {"head": _write(export_head(checkpoint.model, grey=grey), folder / "head.onnx")}
+    if checkpoint.config.memory_size:
+        alone["memory"] = _write(export_memory(checkpoint.model), folder / "memory.onnx")
     components = {
         "tower": _component(towers, recipe.tower),
+        **{name: _component({"fp32": written}, "fp32") for name, written in alone.items()},
         "llm": _component(models, recipe.llm),
         "embed_tokens": ComponentSource(embed, "fp16" if table.dtype == np.float16 else "fp32"),
         "tokenizer": ComponentSource(checkpoint.tokenizer_path, "none", file="tokenizer.json"),

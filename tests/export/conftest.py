@@ -11,6 +11,7 @@ import transformers
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration
 from eegvlm_train.model.processing import EegVlmProcessor
 from eegvlm_train.model.tokenizer import build_tokenizer, model_vocabulary
+from eegvlm_train.model.trace import TraceConfig
 
 from eegvlm_rt.rendering.renderer import RenderSpec
 
@@ -45,7 +46,7 @@ def _text(hidden: int, heads: int, kv_heads: int, **more: object) -> object:
 
 
 def tiny_config() -> EegVlmConfig:
-    """nano's kinds of layers, grouped key and value heads."""
+    """ConvNeXt enhancement, one high-level vector a picture, grouped key and value heads."""
     return EegVlmConfig(
         vision_config=_vision(32, 3),
         enhancement_config=transformers.ConvNextConfig(hidden_sizes=[8, 16], depths=[1, 1], num_stages=2),
@@ -69,7 +70,28 @@ def edge_like_config() -> EegVlmConfig:
     )
 
 
-CONFIGS: dict[str, Callable[[], EegVlmConfig]] = {"tiny": tiny_config, "edge-like": edge_like_config}
+def traced_config() -> EegVlmConfig:
+    """nano's kinds of layers: a trace reader, patches as tall as a row, fused tokens, a night memory."""
+    return EegVlmConfig(
+        vision_config=_vision(32, 3),
+        patch_shape=(56, 28),
+        enhancement_config=TraceConfig(
+            rows=2, image_size=112, stem_size=8, hidden_sizes=(8, 12), strides=(2, 7), depths=(1, 2)
+        ),
+        text_config=_text(64, 4, 2),
+        visual_tokens="fused",
+        memory_size=6,
+        memory_members=2,
+        render=RenderSpec(width=112, height=112, rows=2).to_dict(),
+        preset_name="traced",
+    )
+
+
+CONFIGS: dict[str, Callable[[], EegVlmConfig]] = {
+    "tiny": tiny_config,
+    "edge-like": edge_like_config,
+    "traced": traced_config,
+}
 
 
 def random_model(name: str) -> EegVlmForConditionalGeneration:

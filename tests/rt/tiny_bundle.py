@@ -15,7 +15,7 @@ from eegvlm_rt.rationale import GRAMMAR, Literal
 from eegvlm_rt.rendering.renderer import RenderSpec
 from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.stages import STAGES
-from tests.rt.backends.tiny_graphs import llm_graph, tower_graph
+from tests.rt.backends.tiny_graphs import head_graph, llm_graph, memory_graph, tower_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,11 +64,15 @@ def train_tokenizer(prompt: PromptSpec, vocab: int) -> Tokenizer:
     return tokenizer
 
 
-def write_tiny_bundle(folder: Path, size: Size = TINY, *, seed: int = 0, model_id: str = "tiny") -> Bundle:
-    """Build the parts in a folder beside `folder` and publish them there."""
+def write_tiny_bundle(
+    folder: Path, size: Size = TINY, *, seed: int = 0, model_id: str = "tiny", memory: int = 0
+) -> Bundle:
+    """Build the parts in a folder beside `folder` and publish them there; with `memory` numbers in the state
+    of a night memory, and a head of its own beside it.
+    """
     parts = folder.parent / f"{folder.name}-parts"
     parts.mkdir()
-    prompt = PromptSpec()
+    prompt = PromptSpec(night="<night>" if memory else "")
     tokenizer = train_tokenizer(prompt, size.vocab)
     vocab = tokenizer.get_vocab_size()
     tokenizer.save(str(parts / "tokenizer.json"))
@@ -87,6 +91,15 @@ def write_tiny_bundle(folder: Path, size: Size = TINY, *, seed: int = 0, model_i
     )
     onnx.save(tower, parts / "tower.onnx")
     onnx.save(llm, parts / "llm.onnx")
+    of_night: dict[str, ComponentSource] = {}
+    if memory:
+        graphs = {
+            "head": head_graph(side=size.side, high=size.high, seed=seed + 3),
+            "memory": memory_graph(high=size.high, state=memory, hidden=size.hidden, seed=seed + 4),
+        }
+        for name, graph in graphs.items():
+            onnx.save(graph, parts / f"{name}.onnx")
+            of_night[name] = ComponentSource(parts / f"{name}.onnx", "fp32")
     (parts / "README.md").write_text("# Random weights\n", encoding="utf-8")
     return write_bundle(
         folder,
@@ -101,6 +114,7 @@ def write_tiny_bundle(folder: Path, size: Size = TINY, *, seed: int = 0, model_i
         hidden_size=size.hidden,
         lm=LanguageModelShape(size.layers, size.heads, size.head_dim, vocab),
         components={
+            **of_night,
             "tower": ComponentSource(parts / "tower.onnx", "fp32"),
             "llm": ComponentSource(parts / "llm.onnx", "fp32"),
             "embed_tokens": ComponentSource(parts / "embed_tokens.npy", "fp16"),

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-enhancement": (".steps.enhancement", "step 1: the enhancement module"),
     "train-tower": (".steps.tower", "step 2: the CLIP tower"),
     "train-vision": (".steps.vision", "steps 1 and 2 in one run"),
+    "train-memory": (".steps.memory", "the night memory, on what the enhancement module reads"),
     "language-model": (".model.language_models", "make a chat model the language model"),
     "train-language": (".steps.language", "step 3: projector and language model"),
     "assemble": (".model.assembly", "the model that step 3 starts from"),
@@ -26,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ablate": (".steps.ablate", "what each part is worth: the variants of a recipe"),
     "calibrate": (".evaluation.calibrate", "temperatures, smoother, test for foreign signals"),
     "evaluate": (".evaluation.evaluate", "agreement, calibration, faithfulness"),
+    "evaluate-nights": (
+        ".evaluation.nights",
+        "agreement of a bundle over whole nights, with and without memory",
+    ),
     "report": (".evaluation.pages", "every evaluation, and the tables of the documentation"),
     "reproduce": (".reproduce", "from a dataset of scored nights to the tables, in one command"),
     "realism": (".evaluation.realism", "simulated against real recordings"),

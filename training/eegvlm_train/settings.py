@@ -16,6 +16,7 @@ __all__ = [
     "TUNING",
     "VISUAL_TOKENS",
     "LanguageSettings",
+    "MemorySettings",
     "RunSettings",
     "VisionSettings",
     "load_settings",
@@ -24,7 +25,7 @@ __all__ = [
 
 LABELS = ("teacher", "intended")
 TUNING = ("full", "lora", "qlora")
-VISUAL_TOKENS = ("both", "low", "high")
+VISUAL_TOKENS = ("both", "fused", "low", "high")
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:
@@ -75,18 +76,43 @@ class RunSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionSettings(RunSettings):
     """Steps 1 and 2. `gain_share` of the pictures get a log-uniform gain; weights are those of the loss
-    terms. `rows` replaces the number of rows that the preset folds its picture into.
+    terms: `findings_weight` and `local_weight` for the CLIP tower, `head_...` for the enhancement module,
+    whose stages agree less with the teacher the more it must say beside them. `rows` replaces the number of
+    rows that the preset folds its picture into.
     """
 
     rows: int | None = None
 
-    gain_low: float = 0.7
-    gain_high: float = 1.4
-    gain_share: float = 0.5
+    gain_low: float = 0.4
+    gain_high: float = 2.5
+    gain_share: float = 0.7
     flip_share: float = 0.0
     findings_weight: float = 0.5
     tower_weight: float = 0.5
     local_weight: float = 0.5
+    head_findings_weight: float = 0.0
+    head_local_weight: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySettings(RunSettings):
+    """The night memory: courses of `window` epochs, of which `absent_share` lose some; `dropout` of what was
+    read of each epoch; `rearranged_share` and `noise` as in `MemoryBatches`. Every night is read
+    `gain_copies` times more, each time with a gain drawn log-uniformly."""
+
+    batch_size: int = 64
+    steps: int = 3000
+    learning_rate: float = 2e-3
+    balance: float = 0.0
+    warmup_steps: int = 100
+    window: int = 160
+    absent_share: float = 0.3
+    rearranged_share: float = 1.0
+    noise: float = 0.3
+    dropout: float = 0.2
+    gain_copies: int = 2
+    gain_low: float = 0.35
+    gain_high: float = 2.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +120,9 @@ class LanguageSettings(RunSettings):
     """Step 3. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
     `stage_weight` in the slots that settle the stage. `sharpen` is the power put on the teacher's
     probabilities. `findings_noise` is the share of texts that state some findings wrongly and go on from
-    there. `cot_weight` 0 trains without a chain of thought.
+    there. `cot_weight` 0 trains without a chain of thought. `visual_tokens` replaces the preset's.
+    `memory_share` of the samples know their night by the memory's token, and learn the stages of who knows it
+    too.
 
     `tuning`: every weight of the language model ("full"), adapters of rank `lora_rank` beside it ("lora"),
     or the same beside layers held in 4 bits ("qlora"). `learning_rate` is that of what is tuned,
@@ -102,7 +130,8 @@ class LanguageSettings(RunSettings):
     as it is. The adapters' defaults are those of EEG-VLM (arXiv 2511.19155): rank 128, alpha 256.
     """
 
-    visual_tokens: str = "both"
+    visual_tokens: str | None = None
+    memory_share: float = 0.5
     tower_rate_share: float = 0.1
     train_enhancement: bool = False
     tuning: str = "full"
@@ -121,7 +150,8 @@ class LanguageSettings(RunSettings):
     def __post_init__(self) -> None:
         RunSettings.__post_init__(self)
         _one_of("tuning", self.tuning, TUNING)
-        _one_of("visual_tokens", self.visual_tokens, VISUAL_TOKENS)
+        if self.visual_tokens is not None:
+            _one_of("visual_tokens", self.visual_tokens, VISUAL_TOKENS)
         if self.lora_rank < 1:
             raise ValueError(f"lora_rank: {self.lora_rank}; give 1 or more")
         if self.tuning == "qlora" and self.ema_decay:

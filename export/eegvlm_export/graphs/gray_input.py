@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from eegvlm_rt.rendering.renderer import RenderSpec
 
-__all__ = ["fold_planes"]
+__all__ = ["fold_planes", "reads_planes"]
 
 
 class _GreyConvolution(nn.Module):
@@ -46,3 +46,8 @@ def fold_planes(tower: nn.Module, spec: RenderSpec) -> nn.Module:
             if plain and child.in_channels == len(spec.mean) and child.padding in ((0, 0), "valid", 0):
                 setattr(parent, name, _GreyConvolution(child, spec))
     return tower
+
+
+def reads_planes(tower: nn.Module, planes: int) -> bool:
+    """Whether a convolution of the tower still reads all `planes` of a picture."""
+    return any(isinstance(child, nn.Conv2d) and child.in_channels == planes for child in tower.modules())

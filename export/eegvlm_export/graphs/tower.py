@@ -9,16 +9,31 @@ import onnx
 import torch
 from eegvlm_train.model import EegVlmForConditionalGeneration
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from eegvlm_rt.rendering.renderer import RenderSpec
 
-from .gray_input import fold_planes
+from .gray_input import fold_planes, reads_planes
 from .layers import joined
 from .onnx_files import trace
 
-__all__ = ["TOWER_OUTPUTS", "TowerGraph", "export_tower"]
+__all__ = [
+    "HEAD_OUTPUTS",
+    "MEMORY_INPUTS",
+    "MEMORY_OUTPUTS",
+    "TOWER_OUTPUTS",
+    "HeadGraph",
+    "MemoryGraph",
+    "TowerGraph",
+    "export_head",
+    "export_memory",
+    "export_tower",
+]
 
 TOWER_OUTPUTS: Final = ("stage_logits", "high_level", "visual_tokens")
+HEAD_OUTPUTS: Final = ("stage_logits", "high_level")
+MEMORY_INPUTS: Final = ("high_level", "stage_logits", "present", "state")
+MEMORY_OUTPUTS: Final = ("night_logits", "night_token", "next_state")
 _MAX_BATCH: Final = 4096
 
 
@@ -50,19 +65,65 @@ class TowerGraph(nn.Module):
         super().__init__()
         clip = model.vision_tower
         used = clip.encoder.layers[: model.config.vision_layers_used]
-        self.enhancement, self.projector = model.enhancement, model.projector
+        self.enhancement, self.projector = folded_normalization(model.enhancement), model.projector
         self.embeddings, self.first_norm = clip.embeddings, clip.pre_layrnorm
         self.layers = nn.Sequential(
             *(_ClipLayer(layer, model.config.vision_config.num_attention_heads) for layer in used)
         )
+        self.patches, self.fused_alone = model.config.num_patches, model.config.visual_tokens == "fused"
+        self.align = model.align
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, 3, H, W) -> stage logits (n, 5), high-level vectors (n, Dv), visual tokens (n, 2P, D)."""
-        stage_logits, high = self.enhancement(pixel_values)
+        """(n, 3, H, W) -> stage logits (n, 5), pooled high-level features (n, F), visual tokens (n, V, D)."""
+        seen = self.enhancement(pixel_values)
         low = self.layers(self.first_norm(self.embeddings(pixel_values)))[:, 1:]
-        projected = self.projector(torch.cat([low, high[:, None]], dim=1))
-        patches, shift = projected[:, :-1], projected[:, -1:]
-        return stage_logits, high, torch.cat([patches, patches + shift], dim=1)
+        projected = self.projector(torch.cat([low, seen.high], dim=1))
+        patches = projected[:, : self.patches]
+        fused = patches + self.align(projected[:, self.patches :])
+        tokens = fused if self.fused_alone else torch.cat([patches, fused], dim=1)
+        return seen.stage_logits, seen.pooled, tokens
+
+
+class HeadGraph(nn.Module):
+    """The enhancement module alone: what `head` and the night memory read."""
+
+    def __init__(self, model: EegVlmForConditionalGeneration) -> None:
+        super().__init__()
+        self.enhancement = folded_normalization(model.enhancement)
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 3, H, W) -> stage logits (n, 5), pooled high-level features (n, F)."""
+        seen = self.enhancement(pixel_values)
+        return seen.stage_logits, seen.pooled
+
+
+class MemoryGraph(nn.Module):
+    """`EegVlmForConditionalGeneration.remember`, one epoch at a time."""
+
+    def __init__(self, model: EegVlmForConditionalGeneration) -> None:
+        super().__init__()
+        self.memory, self.memory_token, self.night_token = model.memory, model.memory_token, model.night_token
+
+    def forward(
+        self, high_level: Tensor, stage_logits: Tensor, present: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(1, F), (1, 5), (1, 1), (1, S) -> log-probabilities (1, 5), memory token (1, D), next state (1,
+        S)."""
+        logits, state = self.memory(high_level, stage_logits, present, state)
+        return logits, self.night_token(state, logits), state
+
+
+def folded_normalization(module: nn.Module) -> nn.Module:
+    """A copy in which every batch normalization behind a convolution is part of its weights."""
+    module = copy.deepcopy(module).eval()
+    for parent in list(module.modules()):
+        if not isinstance(parent, nn.Sequential) or len(parent) != 2:
+            continue
+        convolution, normalization = parent
+        if isinstance(convolution, nn.Conv2d) and isinstance(normalization, nn.BatchNorm2d):
+            parent[0] = fuse_conv_bn_eval(convolution, normalization)
+            parent[1] = nn.Identity()
+    return module
 
 
 class _HalfTower(nn.Module):
@@ -99,4 +160,40 @@ def export_tower(
         input_names=("pixel_values",),
         output_names=TOWER_OUTPUTS,
         dynamic_shapes=({0: batch},),
+    )
+
+
+def export_head(model: EegVlmForConditionalGeneration, *, grey: RenderSpec | None = None) -> onnx.ModelProto:
+    """fp32 graph of the enhancement module: `pixel_values` -> `stage_logits`, `high_level`.
+
+    With the pictures' `grey` spec it reads one plane, [batch, 1, H, W], where that is exact for every
+    convolution that reads a picture; else all three.
+    """
+    graph: nn.Module = HeadGraph(model)
+    planes = model.config.vision_config.num_channels
+    if grey is not None:
+        graph = fold_planes(graph, grey)
+        if not reads_planes(graph, planes):
+            planes = 1
+    size = model.config.vision_config.image_size
+    batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
+    return trace(
+        graph,
+        (torch.zeros(2, planes, size, size),),
+        input_names=("pixel_values",),
+        output_names=HEAD_OUTPUTS,
+        dynamic_shapes=({0: batch},),
+    )
+
+
+def export_memory(model: EegVlmForConditionalGeneration) -> onnx.ModelProto:
+    """fp32 graph of the night memory for one epoch of one night; see `MemoryGraph`."""
+    config = model.config
+    sizes = (config.pooled_size, config.num_stages, 1, model.memory.state_size)
+    return trace(
+        MemoryGraph(model),
+        tuple(torch.zeros(1, size) for size in sizes),
+        input_names=MEMORY_INPUTS,
+        output_names=MEMORY_OUTPUTS,
+        dynamic_shapes=({}, {}, {}, {}),
     )

@@ -63,7 +63,7 @@ def test_the_tower_has_the_inputs_and_outputs_of_a_bundle(
     assert shapes(tower.graph.input) == {"pixel_values": ["batch", 3, 112, 112]}
     assert shapes(tower.graph.output) == {
         "stage_logits": ["batch", 5],
-        "high_level": ["batch", config.vision_config.hidden_size],
+        "high_level": ["batch", config.pooled_size],
         "visual_tokens": ["batch", config.num_visual_tokens, config.text_config.hidden_size],
     }
 

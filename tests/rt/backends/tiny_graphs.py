@@ -77,6 +77,38 @@ def tower_graph(*, side: int, grid: int, high: int, hidden: int, seed: int = 1) 
     )
 
 
+def head_graph(*, side: int, high: int, seed: int = 3) -> onnx.ModelProto:
+    """One gray plane to pooled features, convolutions alone: a picture does not see those beside it."""
+    g = Graph(seed)
+    columns = g.op("Conv", "pixel_values", g.weight(high, 1, side, 2, gain=4.0), strides=[side, 2])
+    pooled = g.op("GlobalAveragePool", g.op("Tanh", columns))
+    g.op("Squeeze", pooled, g.ints(2, 3), out="high_level")
+    logits = g.op("Conv", pooled, g.weight(5, high, 1, 1, gain=9.0))
+    g.op("Squeeze", logits, g.ints(2, 3), out="stage_logits")
+    return g.model(
+        {"pixel_values": ["batch", 1, side, side]},
+        {"stage_logits": ["batch", 5], "high_level": ["batch", high]},
+        set(),
+    )
+
+
+def memory_graph(*, high: int, state: int, hidden: int, seed: int = 4) -> onnx.ModelProto:
+    """A state that half forgets, moved by what was read where something was."""
+    g = Graph(seed)
+    read = g.op("Concat", "high_level", "stage_logits", axis=1)
+    moved = g.op("Mul", g.op("MatMul", read, g.weight(high + 5, state, gain=2.0)), "present")
+    kept = g.op("MatMul", "state", g.weight(state, state, gain=0.7))
+    g.op("Tanh", g.op("Add", moved, g.op("Add", kept, g.const(0.1))), out="next_state")
+    opinion = g.op("Add", "stage_logits", g.op("MatMul", "next_state", g.weight(state, 5, gain=4.0)))
+    g.op("LogSoftmax", opinion, axis=-1, out="night_logits")
+    g.op("MatMul", "next_state", g.weight(state, hidden), out="night_token")
+    return g.model(
+        {"high_level": [1, high], "stage_logits": [1, 5], "present": [1, 1], "state": [1, state]},
+        {"night_logits": [1, 5], "night_token": [1, hidden], "next_state": [1, state]},
+        set(),
+    )
+
+
 def llm_graph(
     *,
     hidden: int,

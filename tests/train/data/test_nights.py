@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eegvlm_train.data.findings import FindingsTable
-from eegvlm_train.data.nightset import list_nights, load_nights, split_nights
+from eegvlm_train.data.night_files import labels_path, save_npz
+from eegvlm_train.data.nightset import EPOCH_OPINION, list_nights, load_nights, split_nights
 
 from eegvlm_rt.findings import measure_batch
 from tests.train.conftest import EPOCHS_PER_NIGHT, noise_night
@@ -44,6 +45,26 @@ def test_epochs_come_back_in_microvolts_with_their_labels(nights_folder: Path) -
     assert nights.names[nights.night[row]] == "night-00001.npz"
     np.testing.assert_allclose(nights.microvolts(np.array([row]))[0], stored, rtol=1e-6)
     np.testing.assert_allclose(nights.teacher[row], label / label.sum(), atol=1e-6)
+
+
+def test_an_epoch_has_the_opinion_of_who_saw_it_alone_and_of_who_knows_its_night(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for seed in range(2):
+        night = noise_night(tmp_path, seed)
+        alone = rng.dirichlet(np.ones(5), EPOCHS_PER_NIGHT).astype(np.float16)
+        # The second night has no opinion of one epoch alone: what the teachers say together stands in.
+        extra = {EPOCH_OPINION: alone} if seed == 0 else {}
+        with np.load(labels_path(night)) as file:
+            consensus = file["teacher"]
+        save_npz(labels_path(night), teacher=consensus, **extra)
+        nights = load_nights(tmp_path, "all")
+        rows = slice(seed * EPOCHS_PER_NIGHT, (seed + 1) * EPOCHS_PER_NIGHT)
+        expected = (alone if seed == 0 else consensus).astype(np.float64)
+        known = consensus.astype(np.float64)
+        np.testing.assert_allclose(nights.teacher[rows], expected / expected.sum(1, keepdims=True), atol=1e-6)
+        np.testing.assert_allclose(nights.context[rows], known / known.sum(1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(nights.teacher.sum(1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(nights.context.sum(1), 1.0, rtol=1e-5)
 
 
 def test_findings_are_those_the_runtime_measures(nights_folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from eegvlm_train.data.contexts import contexts_of
 from eegvlm_train.data.findings import findings_path, is_measured, measure_night
-from eegvlm_train.data.language import BranchLayout, LanguageBatch, LanguageBatches
+from eegvlm_train.data.language import BranchLayout, LanguageBatch, LanguageBatches, NightStates
 from eegvlm_train.data.nightset import load_nights
 from eegvlm_train.data.plausible_errors import SLIPPING, slipped
 from eegvlm_train.data.texts import RULE_STAGES, AnswerTexts, TokenWeights, branching, sample_stages
@@ -223,10 +223,14 @@ def test_a_share_of_the_texts_has_a_context(texts: AnswerTexts, nights_folder: P
     nights = load_nights(nights_folder, "train")
     index = np.arange(len(nights))
     word = texts.tokenizer.encode("Context:", add_special_tokens=False).ids[-1]
+    states = NightStates(np.zeros((len(nights), 8), np.float16), np.log(nights.context))
     for share in (0.0, 1.0):
-        batch = LanguageBatches(nights, RenderSpec(), texts, context_share=share)(
+        batch = LanguageBatches(nights, RenderSpec(), texts, memory=states, memory_share=share)(
             index, np.random.default_rng(0)
         )
+        assert batch.remembered.float().mean() == share
+        expected = nights.context if share else nights.teacher
+        np.testing.assert_array_equal(batch.teacher.numpy(), expected)
         assert ((batch.ids == word).any(dim=1)).float().mean() == share
 
 

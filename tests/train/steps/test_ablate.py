@@ -57,7 +57,7 @@ def test_variants_are_trained_once_and_land_in_one_table(
     assert set(result["variants"]["intended"]["sim"]) == {"direct"}
     assert sorted(path.name for path in out.glob("vision-*")) == ["vision-both", "vision-intended"]
     model = EegVlmForConditionalGeneration.from_pretrained(out / "high")
-    assert model.config.num_visual_tokens == 1
+    assert model.config.num_visual_tokens == model.config.high_level_steps
     rows = EegVlmForConditionalGeneration.from_pretrained(out / "intended").config.render
     assert rows is not None
     assert rows["rows"] == 1

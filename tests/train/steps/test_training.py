@@ -180,7 +180,8 @@ def test_each_branch_is_what_decoding_meets(nights_folder: Path, language: Path)
     make = LanguageBatches(nights, processor.render, step.texts)
     batch = make(np.arange(2), np.random.default_rng(0))
     pixels = processor.pixel_values(nights.microvolts(np.arange(2)))
-    prefix = torch.tensor([step.texts.prefix() + [3] * model.config.num_visual_tokens] * 2)
+    before = step.texts.prefix() + [3] * model.config.num_visual_tokens + step.texts.night()
+    prefix = torch.tensor([before] * 2)
     direct = make.direct_length
     with torch.no_grad():
         both = step.text_logits(batch)

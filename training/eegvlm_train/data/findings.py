@@ -16,7 +16,10 @@ from eegvlm_rt.findings import Findings, Rhythm, measure_batch
 
 from .night_files import save_npz
 
-__all__ = ["RHYTHMS", "FindingsTable", "findings_path", "main", "measure_night"]
+__all__ = ["HALVES", "RHYTHMS", "FindingsTable", "findings_path", "main", "measure_night"]
+
+HALVES = 60
+"""Half seconds of an epoch."""
 
 RHYTHMS: tuple[Rhythm, ...] = tuple(Rhythm)
 
@@ -25,7 +28,8 @@ RHYTHMS: tuple[Rhythm, ...] = tuple(Rhythm)
 class FindingsTable:
     """Columns of n epochs. `rhythm` indexes `RHYTHMS`; shares are 0..1; `amplitude_uv` is peak to peak in µV;
     `relative_powers` is (n, 4); `event_ranges` is (n, 4): clear and possible spindles, clear and possible
-    K-complexes. Spans and alternatives are not kept.
+    K-complexes; `event_halves` is (n, 2): for spindles and K-complexes, one bit for each half second that one
+    covers. Alternatives are not kept.
     """
 
     rhythm: NDArray[np.int8]
@@ -40,6 +44,7 @@ class FindingsTable:
     muscle_share: NDArray[np.float32]
     arousals: NDArray[np.int16]
     early_events: NDArray[np.int16]
+    event_halves: NDArray[np.uint64]
 
     @classmethod
     def from_findings(cls, rows: Sequence[Findings]) -> FindingsTable:
@@ -67,6 +72,9 @@ class FindingsTable:
             muscle_share=np.array([row.muscle_share for row in rows], dtype=np.float32),
             arousals=np.array([row.arousals for row in rows], dtype=np.int16),
             early_events=np.array([row.early_events for row in rows], dtype=np.int16),
+            event_halves=np.array(
+                [(halves(row.spindle_spans), halves(row.k_complex_spans)) for row in rows], dtype=np.uint64
+            ).reshape(-1, 2),
         )
 
     @classmethod
@@ -95,6 +103,16 @@ class FindingsTable:
             arousals=int(self.arousals[index]),
             early_events=int(self.early_events[index]),
         )
+
+
+def halves(spans: Iterable[tuple[float, float]]) -> int:
+    """The half seconds of an epoch that (onset_s, duration_s) cover, as bits, the first half second
+    lowest."""
+    covered = 0
+    for onset_s, duration_s in spans:
+        first, last = int(2.0 * onset_s), min(HALVES - 1, int(2.0 * (onset_s + duration_s)))
+        covered |= (1 << (last + 1)) - (1 << first)
+    return covered
 
 
 def findings_path(night: Path) -> Path:

@@ -37,4 +37,5 @@ def with_intended(nights: NightSet, folder: Path) -> NightSet:
         if (stages < 0).any() or (stages > 4).any():
             raise ValueError(f"{name}: no intended stages; use labels=teacher")
         parts.append(np.eye(5, dtype=np.float32)[stages])
-    return dataclasses.replace(nights, teacher=np.concatenate(parts))
+    intended = np.concatenate(parts)
+    return dataclasses.replace(nights, teacher=intended, context=intended)

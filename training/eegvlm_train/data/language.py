@@ -23,28 +23,41 @@ from eegvlm_rt.stages import STAGES
 
 from .contexts import contexts_of
 from .findings import FindingsTable
-from .loading import Batch, Index, draw_grey
+from .loading import Index, PictureBatch, draw_grey
 from .nightset import NightSet
 from .plausible_errors import slipped
 from .texts import AnswerTexts, sample_stages
 
-__all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches"]
+__all__ = ["BranchLayout", "LanguageBatch", "LanguageBatches", "NightStates"]
 
 _OTHER_CONTEXT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class LanguageBatch(Batch):
+class LanguageBatch(PictureBatch):
     """`ids` int64 (n, T) text behind the visual tokens; `weights` float32 (n, T) of each as a target.
 
     `stage_place` int64 (n,): where in `ids` the rule begins, which settles the stage. `rule_shares` float32
-    (n, rules): the teacher's probabilities there, of which the text follows a draw.
+    (n, rules): the teacher's probabilities there, of which the text follows a draw. `remembered` bool (n,):
+    the sample knows its night, by the memory's `states` float16 (n, S) and `night_logits` float32 (n, 5).
     """
 
     ids: Tensor
     weights: Tensor
     stage_place: Tensor
     rule_shares: Tensor
+    remembered: Tensor
+    states: Tensor
+    night_logits: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class NightStates:
+    """What the night memory holds after each of n epochs: `states` float16 (n, S), `logits` float32 (n,
+    5)."""
+
+    states: NDArray[np.float16]
+    logits: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +88,9 @@ class BranchLayout:
 class LanguageBatches:
     """Makes language batches; the stage of a text is drawn from the teacher's probabilities.
 
-    `findings_noise` is the share of texts that state some findings wrongly (`slips`). `context_share` of the
-    texts have the step of context; a tenth of those have that of another epoch, so that a model does not
-    trust the record alone.
+    `findings_noise` is the share of texts that state some findings wrongly (`slips`). With a `memory`,
+    `memory_share` of the samples know their night: by the memory's state, and by the step of context in their
+    text; a tenth of those have the context of another epoch, so that a model does not trust the record alone.
     """
 
     nights: NightSet
@@ -86,7 +99,8 @@ class LanguageBatches:
     sharpen: float = 1.0
     most_probable: bool = False
     findings_noise: float = 0.0
-    context_share: float = 0.0
+    memory: NightStates | None = None
+    memory_share: float = 0.5
 
     @property
     def direct_length(self) -> int:
@@ -97,13 +111,17 @@ class LanguageBatches:
         table = self.nights.findings
         if table is None:
             raise ValueError("findings: none; load the nights with findings")
-        teacher = self.nights.teacher[index]
+        remembered = rng.random(len(index)) < (self.memory_share if self.memory is not None else 0.0)
+        teacher = np.where(remembered[:, None], self.nights.context[index], self.nights.teacher[index])
         stages, runners_up = sample_stages(teacher, self.sharpen, rng)
         if self.most_probable:
             order = np.argsort(teacher, axis=1)
             stages, runners_up = order[:, -1], order[:, -2]
         stated = [self._findings(table, index, stages, row, rng) for row in range(len(index))]
-        contexts = [self._context(int(place), rng) for place in index]
+        contexts = [
+            self._context(int(place), bool(knows), rng)
+            for place, knows in zip(index, remembered, strict=True)
+        ]
         answers = [
             self.texts.stated(found, STAGES[stage], STAGES[other], slips, context)
             for (found, slips), stage, other, context in zip(
@@ -139,15 +157,26 @@ class LanguageBatches:
             weights=torch.from_numpy(weights),
             stage_place=torch.from_numpy(places),
             rule_shares=torch.from_numpy(np.stack(rules)),
+            remembered=torch.from_numpy(remembered),
+            states=torch.from_numpy(self._states(index)),
+            night_logits=torch.from_numpy(self._night_logits(index)),
         )
+
+    def _states(self, index: Index) -> NDArray[np.float16]:
+        return np.zeros((len(index), 0), np.float16) if self.memory is None else self.memory.states[index]
+
+    def _night_logits(self, index: Index) -> NDArray[np.float32]:
+        return np.zeros((len(index), 5), np.float32) if self.memory is None else self.memory.logits[index]
 
     @cached_property
     def _contexts(self) -> list[NightContext]:
+        """The record before every epoch, with the stages that the memory gave."""
         assert self.nights.findings is not None
-        return contexts_of(self.nights.findings, self.nights.teacher, self.nights.night)
+        assert self.memory is not None
+        return contexts_of(self.nights.findings, self.memory.logits, self.nights.night)
 
-    def _context(self, place: int, rng: np.random.Generator) -> NightContext | None:
-        if self.context_share == 0.0 or rng.random() >= self.context_share:
+    def _context(self, place: int, remembered: bool, rng: np.random.Generator) -> NightContext | None:
+        if not remembered:
             return None
         other = rng.random() < _OTHER_CONTEXT_SHARE
         return self._contexts[int(rng.integers(len(self._contexts))) if other else place]

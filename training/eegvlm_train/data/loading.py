@@ -18,14 +18,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eegvlm_rt.rationale.values import k_complex_class, spindle_class
 from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
 
+from .findings import HALVES
 from .nightset import NightSet
 
 __all__ = [
     "Batch",
     "BatchMaker",
     "Loader",
+    "PictureBatch",
+    "PictureBatches",
     "VisionBatches",
     "draw_batches",
     "draw_grey",
@@ -40,10 +44,19 @@ MadeOut = TypeVar("MadeOut", bound="Batch", covariant=True)
 
 @dataclass(frozen=True)
 class Batch:
-    """`grey` uint8 (n, H, W) pictures; `teacher` float32 (n, 5) probabilities."""
+    """`teacher` float32 (n, ..., 5) probabilities of n samples."""
+
+    teacher: Tensor
+
+    def __len__(self) -> int:
+        return len(self.teacher)
+
+
+@dataclass(frozen=True)
+class PictureBatch(Batch):
+    """`grey` uint8 (n, H, W) pictures."""
 
     grey: Tensor
-    teacher: Tensor
 
 
 def moved(batch: Made, device: torch.device) -> Made:
@@ -57,9 +70,28 @@ def moved(batch: Made, device: torch.device) -> Made:
 
 
 def draw_grey(signal_uv: NDArray[np.float32], spec: RenderSpec) -> NDArray[np.uint8]:
-    """(n, samples) µV -> (n, H, W) uint8: one plane of what `render` shows; its three planes are equal."""
-    pictures = render_batch(signal_uv, spec, output="u8")
-    return np.ascontiguousarray(pictures[..., 0])
+    """(n, samples) µV -> (n, H, W) uint8: one plane of what `render` shows; its three planes are
+    equal."""
+    return render_batch(signal_uv, spec, output="gray")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureBatches:
+    """Batches of plain pictures; `gain` (n,) of every epoch, where there is one."""
+
+    nights: NightSet
+    spec: RenderSpec
+    gain: NDArray[np.float32] | None = None
+
+    def __call__(self, index: Index, rng: np.random.Generator) -> PictureBatch:
+        del rng  # nothing is drawn by lot
+        signal = self.nights.microvolts(index)
+        if self.gain is not None:
+            signal = signal * self.gain[index][:, None]
+        return PictureBatch(
+            teacher=torch.from_numpy(self.nights.teacher[index]),
+            grey=torch.from_numpy(draw_grey(signal, self.spec)),
+        )
 
 
 class BatchMaker(Protocol[MadeOut]):
@@ -69,24 +101,40 @@ class BatchMaker(Protocol[MadeOut]):
 
 
 @dataclass(frozen=True)
-class VisionBatch(Batch):
-    """`signal_uv` float32 (n, 3000); `findings` float32 (n, 6) as in `findings_columns`; `absolute` bool
-    (n,): no gain was applied."""
+class VisionBatch(PictureBatch):
+    """`signal_uv` float32 (n, 3000); `findings` float32 (n, 6) as in `findings_columns`; `events` float32
+    (n, 2, 60) as in `event_rows`; `absolute` bool (n,): no gain was applied."""
 
     signal_uv: Tensor
     findings: Tensor
+    events: Tensor
     absolute: Tensor
 
 
 def findings_columns(nights: NightSet, index: Index, gain: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 6): rhythm index, alpha share, spindles, K-complexes, slow-wave share, log10 amplitude after the
-    gain."""
+    """(n, 6): rhythm index, alpha share, classes of spindles and of K-complexes, slow-wave share, log10
+    amplitude after the gain."""
     table = nights.findings
     if table is None:
         raise ValueError("findings: none; load the nights with findings")
+    rows = [table.row(int(place)) for place in index]
+    classes = np.array([(spindle_class(row), k_complex_class(row)) for row in rows], dtype=np.float32)
     amplitude = np.log10(np.maximum(table.amplitude_uv[index] * gain, 1.0))
-    columns = (table.rhythm, table.alpha_share, table.spindles, table.k_complexes, table.slow_wave_share)
-    return np.stack([*(column[index].astype(np.float32) for column in columns), amplitude], axis=1)
+    columns = (
+        table.rhythm[index],
+        table.alpha_share[index],
+        *classes.T,
+        table.slow_wave_share[index],
+        amplitude,
+    )
+    return np.stack([column.astype(np.float32) for column in columns], axis=1)
+
+
+def event_rows(nights: NightSet, index: Index) -> NDArray[np.float32]:
+    """(n, 2, 60): for spindles and K-complexes, 1 in each half second that one covers."""
+    assert nights.findings is not None
+    bits = nights.findings.event_halves[index][..., None] >> np.arange(HALVES, dtype=np.uint64)
+    return np.asarray(bits & np.uint64(1), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +160,7 @@ class VisionBatches:
             signal_uv=torch.from_numpy(signal),
             teacher=torch.from_numpy(self.nights.teacher[index]),
             findings=torch.from_numpy(findings_columns(self.nights, index, gain)),
+            events=torch.from_numpy(event_rows(self.nights, index)),
             absolute=torch.from_numpy(~gained),
         )
 

@@ -20,16 +20,27 @@ Split = Literal["train", "validation", "test", "all"]
 _NIGHT = re.compile(r"night-\d+\.npz")
 _VALIDATION_SHARE = 0.1
 
+EPOCH_OPINION = "gssc_epoch"
+"""The teacher's label that comes from the epoch alone; the consensus stands in where a night has none."""
+
+NIGHT_OPINION = "gssc_context"
+"""The label of the teacher who knows the night: of those tried, the one that also stages half an hour of a
+night, or a day awake, as well as a whole night."""
+
 
 @dataclass(frozen=True, slots=True)
 class NightSet:
-    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `teacher` float32 (n, 5), rows
-    sum to 1; `night` int32 (n,) index into `names`; `findings` or None.
+    """n epochs: `x` int16 (n, 3000) in steps of `uv_per_lsb` µV at 100 Hz; `night` int32 (n,) index into
+    `names`; `findings` or None.
+
+    Two opinions on each epoch, float32 (n, 5), rows sum to 1: `teacher` of who saw the epoch alone, which the
+    networks that see it alone learn from, and `context` of who knows its night, for the memory.
     """
 
     x: NDArray[np.int16]
     uv_per_lsb: float
     teacher: NDArray[np.float32]
+    context: NDArray[np.float32]
     night: NDArray[np.int32]
     names: tuple[str, ...]
     findings: FindingsTable | None
@@ -98,27 +109,35 @@ def load_nights(
         )
     counts = [_count(path) for path in chosen]
     x = np.empty((sum(counts), 3000), dtype=np.int16)
-    teacher, tables, scale = [], [], set()
+    teacher, context, tables, scale = [], [], [], set()
     for path, end in zip(chosen, np.cumsum(counts), strict=True):
         with np.load(path) as file:
             signal = file["x"]
             scale.add(float(file["uv_per_lsb"]))
         x[end - len(signal) : end] = signal
         with np.load(labels_path(path)) as file:
-            teacher.append(file["teacher"].astype(np.float32))
+            consensus = normalized(file["teacher"])
+            context.append(normalized(file[NIGHT_OPINION]) if NIGHT_OPINION in file.files else consensus)
+            teacher.append(normalized(file[EPOCH_OPINION]) if EPOCH_OPINION in file.files else consensus)
         if with_findings:
             tables.append(read_findings(path))
     if len(scale) != 1:
         raise ValueError(f"{folder}: nights have different steps {sorted(scale)} µV")
-    probabilities = np.concatenate(teacher)
     return NightSet(
         x=x,
         uv_per_lsb=scale.pop(),
-        teacher=probabilities / probabilities.sum(axis=1, keepdims=True),
+        teacher=np.concatenate(teacher),
+        context=np.concatenate(context),
         night=np.repeat(np.arange(len(chosen), dtype=np.int32), counts),
         names=tuple(path.name for path in chosen),
         findings=FindingsTable.concatenate(tables) if with_findings else None,
     )
+
+
+def normalized(votes: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(n, 5) votes as float32 probabilities."""
+    wide = np.asarray(votes, dtype=np.float32)
+    return np.asarray(wide / wide.sum(axis=1, keepdims=True))
 
 
 def _count(night: Path) -> int:

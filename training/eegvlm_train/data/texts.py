@@ -126,6 +126,10 @@ class AnswerTexts:
         """What stands before the visual tokens."""
         return self.prompt.encode(self.tokenizer, self.prompt.prefix_segments())
 
+    def night(self) -> list[int]:
+        """What stands for the night memory, between the visual tokens and the question."""
+        return self.prompt.encode(self.tokenizer, self.prompt.night_segments())
+
     def rationale(self, table: FindingsTable, index: int, stage: Stage, runner_up: Stage) -> Weighted:
         """The rationale of one epoch for `stage`, its end token included."""
         return self.stated(table.row(index), stage, runner_up)

@@ -28,6 +28,7 @@ from .tokenizer import build_tokenizer, model_vocabulary
 __all__ = ["PROMPT_FILE", "Parts", "assemble", "main"]
 
 PROMPT_FILE = "prompt.json"
+NIGHT_TOKEN = "<night>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,12 @@ def assemble(
         _check_pictures(name, source.config, model.config)
         attribute = "vision_tower" if name == "tower" else name
         setattr(model, attribute, getattr(source, attribute))
+    if "enhancement" in seen and model.config.memory_size:
+        model.memory = seen["enhancement"].memory
     for module in (model.vision_tower, model.enhancement, model.projector):
         module.float()
-    model.config.visual_tokens = settings.visual_tokens
+    if settings.visual_tokens is not None:
+        model.config.visual_tokens = settings.visual_tokens
     return model, processor
 
 
@@ -80,7 +84,8 @@ def _new(
     """A model with the eyes of a configuration, before a given language model or one made anew."""
     given = None
     if language_model is None:
-        tokenizer, prompt = build_tokenizer(), PromptSpec()
+        prompt = PromptSpec(night=NIGHT_TOKEN if eyes.memory_size else "")
+        tokenizer = build_tokenizer(prompt)
         text = preset(settings.preset, model_vocabulary(tokenizer)).text_config
     else:
         tokenizer = Tokenizer.from_file(str(language_model / "tokenizer.json"))
@@ -93,6 +98,10 @@ def _new(
         text_config=text,
         vision_feature_layer=eyes.vision_feature_layer,
         num_stages=eyes.num_stages,
+        visual_tokens=eyes.visual_tokens,
+        patch_shape=eyes.patch_shape,
+        memory_size=eyes.memory_size,
+        memory_members=eyes.memory_members,
         image_token_id=prompt.token_id(tokenizer, prompt.image),
         render=eyes.render,
         preprocessing=eyes.preprocessing,
@@ -108,6 +117,8 @@ def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig) -> None:
     """Raises ValueError where the part was trained on other pictures, or is of another shape."""
     if part.render != whole.render or part.preprocessing != whole.preprocessing:
         raise ValueError(f"{name}: trained on other pictures; train both networks with the same rows")
+    if name == "tower" and part.patch_shape != whole.patch_shape:
+        raise ValueError(f"{name}: patches of {part.patch_size}, the other part's are {whole.patch_size}")
     kind = "vision_config" if name == "tower" else "enhancement_config"
     if getattr(part, kind).to_dict() != getattr(whole, kind).to_dict():
         raise ValueError(f"{name}: its {kind} is not the other part's; train both with the same preset")

@@ -12,18 +12,36 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .cache import CACHE_ARGUMENT
 from .configuration import EegVlmConfig
+from .memory import NightMemory
+from .patches import RowPatchEmbeddings
+from .trace import TraceConfig, TraceReader
 
 __all__ = [
     "EegVlmForConditionalGeneration",
+    "Perception",
     "TowerOutputs",
     "VisualEnhancementModule",
     "low_level_features",
 ]
 
 
+class Perception(NamedTuple):
+    """What the enhancement module reads of n pictures: `stage_logits` (n, 5), `pooled` (n, F), `high` (n, T,
+    Dv).
+
+    `high` are the high-level features, T of them in time or one for the whole picture; `local` (n, C, ...) is
+    the map that they come from, of the network's own size.
+    """
+
+    stage_logits: Tensor
+    pooled: Tensor
+    high: Tensor
+    local: Tensor
+
+
 class TowerOutputs(NamedTuple):
-    """What one picture becomes: `stage_logits` (n, 5), `high_level` (n, Dv), `visual_tokens` (n, V, D) with
-    V = `config.num_visual_tokens`."""
+    """What one picture becomes: `stage_logits` (n, 5), `high_level` (n, F) its pooled high-level feature,
+    `visual_tokens` (n, V, D) with V = `config.num_visual_tokens`."""
 
     stage_logits: Tensor
     high_level: Tensor
@@ -31,28 +49,36 @@ class TowerOutputs(NamedTuple):
 
 
 class VisualEnhancementModule(nn.Module):
-    """Convolutional network whose pooled feature is the picture's high-level vector and its stage opinion."""
+    """Convolutional network whose pooled feature gives the picture's stage opinion.
+
+    A trace reader keeps its features in time; other networks have one high-level vector a picture.
+    """
 
     def __init__(self, config: PretrainedConfig, high_size: int, num_stages: int) -> None:
         super().__init__()
-        self.backbone = AutoModel.from_config(config)
+        self.in_time = config.model_type == TraceConfig.model_type
+        self.backbone = TraceReader(config) if self.in_time else AutoModel.from_config(config)
         self.to_high = nn.Linear(config.hidden_sizes[-1], high_size)
-        self.stage_head = nn.Linear(high_size, num_stages)
+        self.stage_head = nn.Linear(config.pooled_size if self.in_time else high_size, num_stages)
 
-    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, 3, H, W) -> stage logits (n, 5), high-level vectors (n, Dv)."""
-        stage_logits, high, _ = self.look(pixel_values)
-        return stage_logits, high
-
-    def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, and the backbone's last feature map (n, C, h, w)."""
+    def forward(self, pixel_values: Tensor) -> Perception:
+        """(n, 3, H, W) -> what is read of the pictures."""
+        if self.in_time:
+            local = self.backbone(pixel_values)
+            pooled = torch.cat([local.mean(-1), local.amax(-1)], dim=-1)
+            return Perception(self.stage_head(pooled), pooled, self.to_high(local.transpose(1, 2)), local)
         output = self.backbone(pixel_values)
-        high = self.to_high(output.pooler_output.flatten(1))
-        return self.stage_head(high), high, output.last_hidden_state
+        pooled = self.to_high(output.pooler_output.flatten(1))
+        return Perception(self.stage_head(pooled), pooled, pooled[:, None], output.last_hidden_state)
+
+    def high_of(self, seen: Perception) -> Tensor:
+        """The high-level features (n, T, Dv) of what was read, computed anew: where they are in time, no
+        stage depends on them, and they may learn while the module stays as it is."""
+        return self.to_high(seen.local.transpose(1, 2)) if self.in_time else seen.high
 
 
 class AlignmentProjector(nn.Module):
-    """LLaVA-1.5's `mlp2x_gelu`, shared by low-level patches and the high-level vector."""
+    """LLaVA-1.5's `mlp2x_gelu`, shared by low-level patches and high-level features."""
 
     def __init__(self, vision_size: int, text_size: int) -> None:
         super().__init__()
@@ -91,8 +117,19 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
         super().__init__(config)
         vision_size = config.vision_config.hidden_size
         self.vision_tower = CLIPVisionModel(config.vision_config)
+        if config.patch_shape is not None:
+            self.vision_tower.embeddings = RowPatchEmbeddings(
+                config.vision_config, config.patch_size, config.num_patches
+            )
         self.enhancement = VisualEnhancementModule(config.enhancement_config, vision_size, config.num_stages)
         self.projector = AlignmentProjector(vision_size, config.text_config.hidden_size)
+        if config.memory_size:
+            self.memory = NightMemory(
+                config.pooled_size, config.num_stages, config.memory_size, config.memory_members
+            )
+            self.memory_token = nn.Linear(
+                self.memory.state_size + config.num_stages, config.text_config.hidden_size
+            )
         self.language_model = LlamaForCausalLM(config.text_config)
         self.post_init()
 
@@ -109,23 +146,58 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
         """Patch features of `vision_feature_layer` without the class token, (n, P, Dv)."""
         return low_level_features(self.vision_tower, pixel_values, self.config.vision_layers_used)
 
+    def align(self, high: Tensor) -> Tensor:
+        """High-level features (n, T, D) -> one for each patch (n, P, D), of the patch's own time.
+
+        One vector for the whole picture goes to every patch, as in the paper.
+        """
+        steps, patches, segments = high.shape[1], self.config.num_patches, self.config.patch_segments
+        if steps == 1:
+            return high.expand(-1, patches, -1)
+        if steps > segments:
+            high = high.unflatten(1, (segments, steps // segments)).mean(2)
+        else:
+            high = high.repeat_interleave(segments // steps, dim=1)
+        # Patches that stand above one another in a row of the trace show the same time.
+        above = patches // segments
+        if above == 1:
+            return high
+        by_row = high.unflatten(1, (-1, 1, self.config.patch_grid[1]))
+        return by_row.expand(-1, -1, above, -1, -1).flatten(1, 3)
+
     def fuse(self, low: Tensor, high: Tensor) -> Tensor:
-        """Low (n, P, Dv) and high (n, Dv) -> visual tokens (n, 2P, D): p, then p + projected high."""
+        """Low (n, P, Dv) and high (n, T, Dv) -> visual tokens: p, then p + projected high of its time (n, 2P,
+        D); the second half alone where `visual_tokens` are "fused"."""
         patches = self.projector(low)
-        return torch.cat([patches, patches + self.projector(high)[:, None]], dim=1)
+        fused = patches + self.align(self.projector(high))
+        return fused if self.config.visual_tokens == "fused" else torch.cat([patches, fused], dim=1)
 
     def tokens(self, pixel_values: Tensor, high: Tensor) -> Tensor:
-        """Visual tokens (n, V, D) of pictures (n, 3, H, W) whose high-level vectors are `high` (n, Dv)."""
+        """Visual tokens (n, V, D) of pictures (n, 3, H, W) whose high-level features are `high` (n, T,
+        Dv)."""
         if self.config.visual_tokens == "high":
-            projected: Tensor = self.projector(high)[:, None]
+            projected: Tensor = self.projector(high)
             return projected
         low = self.low_level(pixel_values)
         return self.projector(low) if self.config.visual_tokens == "low" else self.fuse(low, high)
 
     def visual(self, pixel_values: Tensor) -> TowerOutputs:
         """One picture (n, 3, H, W), normalized as `config.render` says, through both networks once."""
-        stage_logits, high = self.enhancement(pixel_values)
-        return TowerOutputs(stage_logits, high, self.tokens(pixel_values, high))
+        seen = self.enhancement(pixel_values)
+        return TowerOutputs(seen.stage_logits, seen.pooled, self.tokens(pixel_values, seen.high))
+
+    def remember(
+        self, features: Tensor, stage_logits: Tensor, present: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One epoch of n nights in the night memory: log-probabilities of the stages with the night in mind
+        (n, 5), the memory token (n, D) and the next state (n, S)."""
+        logits, state = self.memory(features, stage_logits, present, state)
+        return logits, self.night_token(state, logits), state
+
+    def night_token(self, states: Tensor, logits: Tensor) -> Tensor:
+        """The language model's token (..., D) of memory states (..., S) and their stage logits (..., 5)."""
+        token: Tensor = self.memory_token(torch.cat([states, logits.softmax(-1)], dim=-1))
+        return token
 
     def embed(self, input_ids: Tensor, visual_tokens: Tensor | None) -> Tensor:
         """Token embeddings (n, T, D) with the V `<image>` places of each row filled by its visual tokens.

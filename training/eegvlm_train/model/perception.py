@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .configuration import EegVlmConfig
+from .modeling import Perception
 
 __all__ = [
     "LOCAL_TARGETS",
@@ -21,14 +22,15 @@ __all__ = [
     "soft_cross_entropy",
 ]
 
-_RHYTHMS, _SPINDLES, _K_COMPLEXES = 5, 5, 3
+_RHYTHMS, _SPINDLES, _K_COMPLEXES = 5, 4, 3
 _SPLIT = (_RHYTHMS, 1, _SPINDLES, _K_COMPLEXES, 1, 1)
 _BANDS_HZ = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 12.0), (11.0, 16.0), (16.0, 35.0))
-LOCAL_TARGETS = len(_BANDS_HZ) + 1
+_LOCAL_VALUES = len(_BANDS_HZ) + 1
+LOCAL_TARGETS = _LOCAL_VALUES + 2
 
 
 class Opinion(NamedTuple):
-    """What is read off one network: stage logits (n, 5), findings (n, 16) and local values (n, segments, 7),
+    """What is read off one network: stage logits (n, 5), findings (n, 15) and local values (n, segments, 9),
     with segments of a length of the network's own."""
 
     stage_logits: Tensor
@@ -37,51 +39,51 @@ class Opinion(NamedTuple):
 
 
 class EnhancementHeads(nn.Module):
-    """Findings from the high-level vector, local band powers from the last feature map.
+    """Findings from the pooled feature, local band powers from the features in time.
 
-    The map, of w columns, is pooled to R * w segments for a picture of R rows.
+    A trace reader's features are in time as they are. Of another network's map, of w columns, R * w segments
+    are pooled for a picture of R rows.
     """
 
     def __init__(self, config: EegVlmConfig, rows: int) -> None:
         super().__init__()
         self.rows = rows
-        self.findings = nn.Sequential(nn.GELU(), nn.Linear(config.vision_config.hidden_size, sum(_SPLIT)))
+        self.findings = nn.Sequential(nn.GELU(), nn.Linear(config.pooled_size, sum(_SPLIT)))
         self.local = nn.Linear(config.enhancement_config.hidden_sizes[-1], LOCAL_TARGETS)
 
-    def forward(self, stage_logits: Tensor, high: Tensor, feature_map: Tensor) -> Opinion:
-        """Stage logits (n, 5), high-level vectors (n, Dv), feature map (n, C, h, w)."""
-        pooled = F.adaptive_avg_pool2d(feature_map, (self.rows, feature_map.shape[3]))
-        local = self.local(pooled.permute(0, 2, 3, 1)).flatten(1, 2)
-        return Opinion(stage_logits, self.findings(high), local)
+    def forward(self, seen: Perception) -> Opinion:
+        """What the enhancement module read of n pictures."""
+        local = seen.local
+        if local.ndim == 4:
+            local = F.adaptive_avg_pool2d(local, (self.rows, local.shape[3])).flatten(2)
+        return Opinion(seen.stage_logits, self.findings(seen.pooled), self.local(local.transpose(1, 2)))
 
 
 class TowerHeads(nn.Module):
     """Stage and findings from the mean of the CLIP patches, local band powers from the patches themselves.
 
-    A segment is what one column of one row shows: with a G x G grid of patches and R rows, R * G segments of
-    30 / (R * G) seconds, each seen by G / R patches one above the other.
+    A segment is what one column of patches of one row shows: with A patches across and R rows, R * A segments
+    of 30 / (R * A) seconds, each covered by the patches of the row that stand one above the other.
     """
 
     def __init__(self, config: EegVlmConfig, rows: int) -> None:
         super().__init__()
         size = config.vision_config.hidden_size
-        self.grid = round(config.num_patches**0.5)
-        if self.grid % rows:
-            raise ValueError(
-                f"rows: {rows}; the grid of {self.grid} x {self.grid} patches does not divide by it"
-            )
+        self.down, self.across = config.patch_grid
+        if self.down % rows:
+            raise ValueError(f"rows: {rows}; {self.down} patches from top to bottom do not divide by it")
         self.rows = rows
         self.norm = nn.LayerNorm(size)
         self.mean = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 5 + sum(_SPLIT)))
         self.local_norm = nn.LayerNorm(size)
-        self.local = nn.Linear(size * (self.grid // rows), LOCAL_TARGETS)
+        self.local = nn.Linear(size * (self.down // rows), LOCAL_TARGETS)
 
     def forward(self, low: Tensor) -> Opinion:
         """Patches (n, P, Dv)."""
         n, _, size = low.shape
         stage, findings = self.mean(self.norm(low.mean(1))).split((5, sum(_SPLIT)), dim=-1)
-        stacked = self.local_norm(low).view(n, self.rows, self.grid // self.rows, self.grid, size)
-        columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.rows * self.grid, -1)
+        stacked = self.local_norm(low).view(n, self.rows, self.down // self.rows, self.across, size)
+        columns = stacked.permute(0, 1, 3, 2, 4).reshape(n, self.rows * self.across, -1)
         return Opinion(stage, findings, self.local(columns))
 
 
@@ -91,7 +93,7 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor:
-    """Loss of findings (n, 16) against measured columns (n, 6).
+    """Loss of findings (n, 15) against measured columns (n, 6).
 
     Spindles, K-complexes and slow waves are defined by thresholds in µV: they count only where `absolute`
     (n,) says that the signal kept its gain.
@@ -111,9 +113,20 @@ def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor
     return relative + (thresholded * kept).sum() / kept.sum().clamp(min=1.0)
 
 
-def local_loss(outputs: Tensor, signal_uv: Tensor) -> Tensor:
-    """Loss of local values (n, segments, 7) against those of the signal (n, T)."""
-    return F.smooth_l1_loss(outputs.float(), local_targets(signal_uv, outputs.shape[1]))
+def local_loss(outputs: Tensor, signal_uv: Tensor, events: Tensor, absolute: Tensor) -> Tensor:
+    """Loss of local values (n, segments, 9) against those of the signal (n, T) and its spindles and
+    K-complexes, `events` (n, 2, halves), which are defined in µV and count only where `absolute` (n,) says
+    that the signal kept its gain."""
+    values, opinions = outputs.float().split((_LOCAL_VALUES, 2), dim=-1)
+    segments = outputs.shape[1]
+    smooth = F.smooth_l1_loss(values, local_targets(signal_uv, segments))
+    if segments <= events.shape[2]:
+        covered = F.adaptive_max_pool1d(events, segments)
+    else:
+        covered = F.interpolate(events, segments)
+    each = F.binary_cross_entropy_with_logits(opinions, covered.transpose(1, 2), reduction="none")
+    unchanged = absolute.float()
+    return smooth + (each.mean((1, 2)) * unchanged).sum() / unchanged.sum().clamp(min=1.0)
 
 
 def local_targets(signal_uv: Tensor, segments: int) -> Tensor:

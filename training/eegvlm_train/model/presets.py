@@ -12,6 +12,7 @@ from eegvlm_rt.rendering.renderer import RenderSpec
 from eegvlm_rt.signal.conditioning import Preprocessing
 
 from .configuration import EegVlmConfig
+from .trace import TraceConfig
 
 __all__ = ["PRESETS", "edge", "nano", "paper", "preset", "small", "vision_preset"]
 
@@ -40,9 +41,10 @@ _LLAMA_TOKENS: dict[str, Any] = {
 
 
 def nano(vocab_size: int = 1024) -> EegVlmConfig:
-    """About 6 M parameters; trained from scratch, shipped in the wheel. P = 144, Dv = 128, 288 visual tokens.
+    """5.7 M parameters; trained from scratch, shipped in the wheel. P = 42, Dv = 128, T = 42, 42 visual
+    tokens and one of the night memory.
 
-    ConvNeXt's 7 x 6 pixel patches keep the six rows apart in every stage: 48 x 56, 24 x 28, 12 x 14, 6 x 7.
+    A CLIP patch is as tall as a row and 48 pixels (0.71 s) wide; so is what a high-level feature stands for.
     """
     return EegVlmConfig(
         vision_config=CLIPVisionConfig(
@@ -55,13 +57,11 @@ def nano(vocab_size: int = 1024) -> EegVlmConfig:
             projection_dim=128,
             hidden_act="gelu",
         ),
-        enhancement_config=ConvNextConfig(
-            hidden_sizes=[40, 80, 112, 192],
-            depths=[1, 2, 5, 2],
-            patch_size=[7, 6],
-            image_size=336,
-            layer_scale_init_value=0.5,
-        ),
+        patch_shape=(56, 48),
+        enhancement_config=TraceConfig(),
+        visual_tokens="fused",
+        memory_size=64,
+        memory_members=4,
         text_config=LlamaConfig(
             vocab_size=vocab_size,
             hidden_size=192,
@@ -178,6 +178,10 @@ def vision_preset(name: str, rows: int | None = None) -> EegVlmConfig:
     config = preset(name)
     if rows is not None:
         config.render = replace(RenderSpec.from_dict(config.render or {}), rows=rows).to_dict()
+        if isinstance(config.enhancement_config, TraceConfig):
+            shape = config.enhancement_config.to_dict() | {"rows": rows}
+            shape.pop("model_type", None)
+            config.enhancement_config = TraceConfig(**shape)
     config.text_config = LlamaConfig(
         vocab_size=64,
         hidden_size=64,

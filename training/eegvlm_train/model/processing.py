@@ -21,10 +21,11 @@ from eegvlm_rt.stages import Stage
 
 from .configuration import EegVlmConfig
 
-__all__ = ["EegVlmProcessor"]
+__all__ = ["PROCESSOR_FILES", "EegVlmProcessor"]
 
 _TOKENIZER = "tokenizer.json"
 _PROCESSOR = "processor.json"
+PROCESSOR_FILES = (_TOKENIZER, _PROCESSOR)
 
 
 @dataclass(frozen=True)

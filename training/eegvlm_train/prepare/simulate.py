@@ -15,6 +15,7 @@ from eegvlm_rt.signal.conditioning import condition_epochs, condition_recording
 from eegvlm_rt.simulator import simulate_night
 
 from ..data.night_files import UV_PER_LSB, night_path, save_npz
+from ..data.varying import vary_night
 
 __all__ = ["main", "write_night"]
 
@@ -42,18 +43,22 @@ def condition_night(
     return epochs
 
 
-def write_night(seed: int, folder: Path, hours: float) -> Path:
-    """Simulate, condition and write one night; an existing file is left as it is."""
+def write_night(seed: int, folder: Path, hours: float, varied_share: float = 0.0) -> Path:
+    """Simulate, condition and write one night; an existing file is left as it is. `varied_share` is the
+    chance that the night is varied (`data.varying`) before anything else sees it."""
     path = night_path(folder, seed)
     if path.exists():
         return path
     rng = np.random.default_rng([0xC04D, seed])
     night = simulate_night(seed, hours=hours, sfreq=float(rng.choice(RATES_HZ, p=_RATE_SHARES)))
-    epochs = condition_night(rng, night.samples_uv, night.sfreq, len(night.stages))
+    signal = night.samples_uv
+    if rng.random() < varied_share:
+        signal = vary_night(rng, signal, night.sfreq)
+    epochs = condition_night(rng, signal, night.sfreq, len(night.stages))
     save_npz(
         path,
         x=to_int16(epochs),
-        raw=to_int16(night.samples_uv),
+        raw=to_int16(signal),
         sfreq=night.sfreq,
         intended=night.stages,
         uv_per_lsb=UV_PER_LSB,
@@ -69,11 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--nights", type=int, default=60)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--hours", type=float, default=7.5)
+    parser.add_argument("--varied", type=float, default=0.0, help="share of the nights that are varied")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     seeds = range(args.first_seed, args.first_seed + args.nights)
-    work = partial(write_night, folder=args.out, hours=args.hours)
+    work = partial(write_night, folder=args.out, hours=args.hours, varied_share=args.varied)
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
         for done, path in enumerate(pool.imap(work, seeds), start=1):
             print(f"{done}/{args.nights} {path.name}", flush=True)

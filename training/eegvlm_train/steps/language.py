@@ -21,7 +21,7 @@ from transformers import LlamaForCausalLM
 
 from ..data.imaging import Normalize
 from ..data.labels import load_split
-from ..data.language import BranchLayout, LanguageBatch, LanguageBatches
+from ..data.language import BranchLayout, LanguageBatch, LanguageBatches, NightStates
 from ..data.loading import Loader, draw_batches, moved, sweep_batches
 from ..data.nightset import NightSet
 from ..data.texts import RULE_STAGES, AnswerTexts, TokenWeights
@@ -34,11 +34,9 @@ from ..model.processing import EegVlmProcessor
 from ..settings import LanguageSettings
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .loop import Task, fit, parameter_groups
+from .memory import courses_of, remember
 
 __all__ = ["LanguageStep", "main", "train_language", "validate_language"]
-
-CONTEXT_SHARE = 0.5
-"""Share of the texts with the step of context: a device asks about epochs alone and in nights."""
 
 
 class LanguageStep(nn.Module):
@@ -46,6 +44,7 @@ class LanguageStep(nn.Module):
     tokens."""
 
     prefix_ids: Tensor
+    night_ids: Tensor
     stage_ids: Tensor
     rule_ids: Tensor
 
@@ -58,10 +57,11 @@ class LanguageStep(nn.Module):
         self.normalize = Normalize(processor.render)
         weights = TokenWeights(settings.literal_weight, 1.0, settings.stage_weight)
         self.texts = AnswerTexts(processor.tokenizer, processor.prompt, weights)
-        prefix = self.texts.prefix()
+        prefix, night = self.texts.prefix(), self.texts.night()
         direct = len(self.texts.direct_question) + 2
-        self.layout = BranchLayout(len(prefix) + model.config.num_visual_tokens, direct)
+        self.layout = BranchLayout(len(prefix) + model.config.num_visual_tokens + len(night), direct)
         self.register_buffer("prefix_ids", torch.tensor([prefix]), persistent=False)
+        self.register_buffer("night_ids", torch.tensor([night], dtype=torch.long), persistent=False)
         self.register_buffer("stage_ids", torch.from_numpy(self.texts.stage_tokens), persistent=False)
         self.register_buffer("rule_ids", torch.from_numpy(self.texts.rule_tokens), persistent=False)
 
@@ -71,15 +71,26 @@ class LanguageStep(nn.Module):
             self.model.enhancement.eval()
         return self
 
+    def night_tokens(self, batch: LanguageBatch) -> Tensor:
+        """(n, 1, D): the memory's token where a sample knows its night, else the night token's own embedding;
+        (n, 0, D) for a model without a memory."""
+        alone = self.model.get_input_embeddings()(self.night_ids).expand(len(batch), -1, -1)
+        if not self.model.config.memory_size:
+            return alone
+        token = self.model.night_token(batch.states.to(alone.dtype), batch.night_logits.to(alone.dtype))
+        return torch.where(batch.remembered[:, None, None], token[:, None].to(alone.dtype), alone)
+
     def text_logits(self, batch: LanguageBatch) -> Tensor:
         """Logits (n, T, V): at place t those of the token after text token t."""
         pixels = self.normalize(batch.grey)
         with torch.set_grad_enabled(self.settings.train_enhancement and torch.is_grad_enabled()):
-            _, high = self.model.enhancement(pixels)
+            seen = self.model.enhancement(pixels)
+        high = self.model.enhancement.high_of(seen)
         tokens = self.model.tokens(pixels, high)
         embed = self.model.get_input_embeddings()
         before = embed(self.prefix_ids).expand(len(tokens), -1, -1)
-        inputs = torch.cat([before, tokens.to(before.dtype), embed(batch.ids)], dim=1)
+        night = self.night_tokens(batch)
+        inputs = torch.cat([before, tokens.to(before.dtype), night, embed(batch.ids)], dim=1)
         length = batch.ids.shape[1]
         logits: Tensor = self.model.language_model(
             inputs_embeds=inputs,
@@ -120,14 +131,22 @@ class LanguageStep(nn.Module):
 
 @torch.no_grad()
 def validate_language(
-    module: nn.Module, nights: NightSet, index: NDArray[np.int64], batch_size: int, workers: int
+    module: nn.Module,
+    nights: NightSet,
+    index: NDArray[np.int64],
+    batch_size: int,
+    workers: int,
+    memory: NightStates | None = None,
 ) -> dict[str, float]:
     """Losses, and agreement with the teacher's stages: of the direct answer, and of the rule's stage after
-    the measured findings as they should be stated ("cot_given_findings")."""
+    the measured findings as they should be stated ("cot_given_findings"). Where there is a memory, every
+    sample knows its night, and is held against who knows it too."""
     assert isinstance(module, LanguageStep)
     module.eval()
     device = module.prefix_ids.device
-    make = LanguageBatches(nights, module.normalize.spec, module.texts, most_probable=True)
+    make = LanguageBatches(
+        nights, module.normalize.spec, module.texts, most_probable=True, memory=memory, memory_share=1.0
+    )
     sums: dict[str, float] = {}
     direct, cot = [], []
     rule_stages = torch.from_numpy(RULE_STAGES).to(device)
@@ -142,7 +161,7 @@ def validate_language(
         by_stage = torch.zeros(len(rules), 5, device=device).index_add_(1, rule_stages, rules)
         cot.append(by_stage.cpu().numpy())
     figures = {name: value / len(index) for name, value in sums.items()}
-    truth = nights.teacher[index].argmax(1)
+    truth = (nights.teacher if memory is None else nights.context)[index].argmax(1)
     for name, parts in (("direct", direct), ("cot_given_findings", cot)):
         probabilities = np.concatenate(parts)
         result = score(truth, probabilities.argmax(1), probabilities)
@@ -160,6 +179,9 @@ def prepare_model(
         add_adapters(model, settings)
     model.freeze_unused()
     model.enhancement.requires_grad_(settings.train_enhancement)
+    model.enhancement.to_high.requires_grad_(settings.train_enhancement or model.enhancement.in_time)
+    if model.config.memory_size:
+        model.memory.requires_grad_(False)
     if not settings.tower_rate_share:
         model.vision_tower.requires_grad_(False)
     if settings.gradient_checkpointing:
@@ -186,8 +208,10 @@ def language_groups(step: LanguageStep, settings: LanguageSettings) -> list[dict
 
     return [
         *parameter_groups(step.model.vision_tower, slow, decay),
-        *parameter_groups(step.model.enhancement, slow, decay),
+        *parameter_groups(step.model.enhancement, slow, decay, lambda name: not name.startswith("to_high")),
+        *parameter_groups(step.model.enhancement.to_high, joining, decay),
         *parameter_groups(step.model.projector, joining, decay),
+        *(parameter_groups(step.model.memory_token, joining, decay) if step.model.config.memory_size else ()),
         *parameter_groups(language, joining, decay, joins),
         *parameter_groups(language, rate, decay, lambda name: not joins(name)),
     ]
@@ -210,6 +234,23 @@ def export_language(
     processor.save_pretrained(out)
 
 
+def night_states(
+    model: EegVlmForConditionalGeneration, nights: NightSet, settings: LanguageSettings
+) -> NightStates | None:
+    """What the model's memory holds after each epoch of some nights; None where it has no memory.
+
+    A device is switched on anywhere: the memory begins anew at random places of every night.
+    """
+    if not model.config.memory_size:
+        return None
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.eval().to(device)
+    courses = courses_of(model, nights, settings.workers)
+    states = remember(model.memory, courses, np.random.default_rng([0x4E16, settings.seed]))
+    model.to("cpu")
+    return states
+
+
 def train_language(
     settings: LanguageSettings,
     train: NightSet,
@@ -223,13 +264,16 @@ def train_language(
     """Train on nights already loaded and leave the checkpoint in `out`. Returns the steps done."""
     model, processor = prepare_model(parts, settings)
     step = LanguageStep(model, processor, settings)
+    memory = night_states(model, train, settings)
+    held_out_memory = night_states(model, held_out, settings)
     make = LanguageBatches(
         train,
         processor.render,
         step.texts,
         settings.sharpen,
         findings_noise=settings.findings_noise,
-        context_share=CONTEXT_SHARE,
+        memory=memory,
+        memory_share=settings.memory_share,
     )
     weights = train.sampling_weights(settings.balance)
 
@@ -248,7 +292,7 @@ def train_language(
         groups=language_groups(step, settings),
         batches=batches,
         validate=lambda module: validate_language(
-            module, held_out, index, settings.batch_size, settings.workers
+            module, held_out, index, settings.batch_size, settings.workers, held_out_memory
         ),
         export=export,
     )

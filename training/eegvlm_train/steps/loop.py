@@ -54,7 +54,10 @@ class Averaged:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
+        """One step towards the module's weights; its running statistics are averages already, and copied."""
         keep = min(self.decay, (1 + step) / (10 + step))
+        for mean, new in zip(self.module.buffers(), module.buffers(), strict=True):
+            mean.copy_(new)
         ours, theirs = list(self.module.parameters()), list(module.parameters())
         torch._foreach_lerp_(
             [ours[place].detach() for place in self._places],
@@ -224,7 +227,7 @@ def fit(
                 averaged.update(module, step)
             for name, value in losses.items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
-            window, pictures = window + 1, pictures + len(batch.grey) * accelerator.num_processes
+            window, pictures = window + 1, pictures + len(batch) * accelerator.num_processes
             if step % settings.log_every == 0:
                 means = {name: float(value) / window for name, value in sums.items()}
                 if not math.isfinite(means["loss"]):

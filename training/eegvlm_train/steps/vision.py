@@ -69,7 +69,7 @@ class VisionStep(nn.Module):
         pixels = self.normalize(grey)
         found = {}
         if "enhancement" in self.heads:
-            found["head"] = self.heads["enhancement"](*self.enhancement.look(pixels))
+            found["head"] = self.heads["enhancement"](self.enhancement(pixels))
         if "tower" in self.heads:
             low = low_level_features(self.vision_tower, pixels, self.layers_used)
             found["tower"] = self.heads["tower"](low)
@@ -81,11 +81,13 @@ class VisionStep(nn.Module):
         for name, seen in opinions.items():
             stage = soft_cross_entropy(seen.stage_logits, batch.teacher)
             findings = findings_loss(seen.findings, batch.findings, batch.absolute)
-            local = local_loss(seen.local, batch.signal_uv)
+            local = local_loss(seen.local, batch.signal_uv, batch.events, batch.absolute)
             losses |= {name: stage, f"{name}_findings": findings, f"{name}_local": local}
             weight = self.settings.tower_weight if name == "tower" else 1.0
-            total = total + weight * (stage + self.settings.findings_weight * findings)
-            total = total + self.settings.local_weight * local
+            tower = name == "tower"
+            findings_weight = self.settings.findings_weight if tower else self.settings.head_findings_weight
+            local_weight = self.settings.local_weight if tower else self.settings.head_local_weight
+            total = total + weight * (stage + findings_weight * findings) + local_weight * local
         return losses | {"loss": total}
 
     def forward(self, batch: VisionBatch) -> dict[str, Tensor]:

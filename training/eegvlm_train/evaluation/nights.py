@@ -1,0 +1,110 @@
+"""Agreement of a bundle that stages recordings as nights: with its memory and, beside it, alone.
+
+`python -m eegvlm_train evaluate-nights BUNDLE --data real:FOLDER wake:FOLDER --mode head direct cot`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegvlm_rt.prediction import StagePrediction
+from eegvlm_rt.prompt import Mode
+from eegvlm_rt.stager import Stager
+from eegvlm_rt.stages import STAGES
+
+from .metrics import INVALID, score
+from .recordings import ScoredRecording, load_recordings
+
+__all__ = ["main", "night_figures"]
+
+
+def staged(
+    stager: Stager, recording: ScoredRecording, mode: Mode, *, memory: bool, gain: float = 1.0
+) -> list[StagePrediction]:
+    """Predictions of a recording, one for each of its scored places; `gain` is put on its signal."""
+    samples = recording.samples_uv * np.float32(gain)
+    predictions = stager.predict_recording(samples, sfreq=recording.sfreq, mode=mode, memory=memory)
+    return list(predictions)[: len(recording.stages)]
+
+
+def night_figures(
+    stager: Stager,
+    recordings: Sequence[ScoredRecording],
+    mode: Mode,
+    *,
+    memory: bool,
+    gain: float = 1.0,
+) -> dict[str, Any]:
+    """Scores over all recordings and for each, and how the claims of the reasons fare; an epoch without a
+    stage counts as wrong."""
+    reference, answers, shares = [], [], []
+    verdicts: Counter[str] = Counter()
+    kinds: dict[str, Counter[str]] = {}
+    rules: Counter[str] = Counter()
+    rows: dict[str, Any] = {}
+    for recording in recordings:
+        predictions = staged(stager, recording, mode, memory=memory, gain=gain)
+        scored = np.flatnonzero(recording.stages[: len(predictions)] >= 0)
+        truth = recording.stages[scored]
+        stages = np.array([INVALID if p.stage is None else int(p.stage) for p in predictions])[scored]
+        proba = np.array([[p.probabilities[stage] for stage in STAGES] for p in predictions])[scored]
+        rows[recording.name] = score(truth, stages, proba).to_dict()
+        reference.append(truth)
+        answers.append(stages)
+        shares.append(proba)
+        for prediction in predictions:
+            if prediction.rationale is not None:
+                rules[prediction.rationale.rule.id] += 1
+            for check in prediction.checks:
+                verdicts[str(check.verdict)] += 1
+                kinds.setdefault(check.claim.kind, Counter())[str(check.verdict)] += 1
+    whole = score(np.concatenate(reference), np.concatenate(answers), np.concatenate(shares))
+    figures: dict[str, Any] = {"all": whole.to_dict(), "recordings": rows}
+    if verdicts:
+        figures["claims"] = dict(verdicts)
+        figures["supported"] = verdicts["supported"] / sum(verdicts.values())
+        figures["by_kind"] = {kind: dict(count) for kind, count in kinds.items()}
+        figures["rules"] = dict(rules)
+    return figures
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="eegvlm_train evaluate-nights", description=__doc__)
+    parser.add_argument("bundle", help="name or folder of a bundle")
+    parser.add_argument("--data", nargs="+", required=True, help="real:FOLDER, wake:FOLDER, sim:FOLDER")
+    parser.add_argument("--mode", nargs="+", default=["head"], choices=[mode.value for mode in Mode])
+    parser.add_argument("--gain", nargs="+", type=float, default=[1.0], help="put on the signals")
+    parser.add_argument("--only", help="recordings whose name begins so")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    args = parser.parse_args(argv)
+    result: list[dict[str, Any]] = []
+    for source in args.data:
+        recordings = [
+            one for one in load_recordings(source) if args.only is None or one.name.startswith(args.only)
+        ]
+        for name in args.mode:
+            stager = Stager.load(args.bundle, mode=name, threads=args.threads)
+            for gain in args.gain:
+                for memory in (True, False):
+                    figures = night_figures(stager, recordings, Mode(name), memory=memory, gain=gain)
+                    row = {"data": source.partition(":")[0], "mode": name, "gain": gain, "memory": memory}
+                    result.append(row | figures)
+                    one = figures["all"]
+                    kappa = "-" if one["kappa"] is None else f"{one['kappa']:.3f}"
+                    claims = f"  claims {figures['supported']:.3f}" if "supported" in figures else ""
+                    print(
+                        f"{row['data']:<6}{name:<7}gain {gain:<4g} memory {memory!s:<6} n {one['n']:<5} "
+                        f"accuracy {one['accuracy']:.3f}  kappa {kappa}  ECE {one['ece']:.3f}{claims}",
+                        flush=True,
+                    )
+    if args.out is not None:
+        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
