@@ -12,7 +12,7 @@ from rich.text import Text
 from ..journal import read
 from ..journal.export import json_lines
 from ..journal.resume import night_state
-from ..night import export_journal
+from ..night_export import export_journal
 from .console import note, out, plain, report_error
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _demo(commands)
     _stage(commands)
+    _report(commands)
     _stream(commands)
     _serve(commands)
     _render(commands)
@@ -134,6 +135,25 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.add_argument("--truth", metavar="FILE", help="EDF+ hypnogram to compare with")
     _format_option(command)
     _model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
+
+
+def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands, "report", "night_report", "Write the report of a night as one HTML file or as a PDF."
+    )
+    add = command.add_argument
+    add(
+        "input",
+        metavar="INPUT",
+        help="recording (EDF or BDF), journal of 'stream', or --out folder of 'stage'",
+    )
+    add("-o", "--output", required=True, metavar="FILE", help="file to write, .html or .pdf")
+    add("--channel", metavar="NAME", help="EEG channel of the recording (default: the only one there is)")
+    add("--signal", metavar="FILE", help="recording that a journal or results were made of, for the traces")
+    add("--review", metavar="FILE", help="EDF+ hypnogram of a person who went through the night")
+    add("--reviewer", default="not named", metavar="NAME", help="who that is")
+    add("--epochs", type=_few, default=12, metavar="N", help="epochs to look at first (default: 12)")
+    _model_options(command)
 
 
 def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -378,6 +398,13 @@ def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def _count(text: str) -> int:
     return _integer(text, low=1)
+
+
+def _few(text: str) -> int:
+    value = _integer(text, low=0)
+    if value > 60:
+        raise argparse.ArgumentTypeError(f"{text!r}: give 0 to 60")
+    return value
 
 
 def _seed(text: str) -> int:
