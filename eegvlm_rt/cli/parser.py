@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from .console import NOTICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["MODES", "build_parser"]
 
@@ -58,6 +59,48 @@ def _later(module: str) -> Callable[[argparse.Namespace], int]:
         return status
 
     return run
+
+
+class _OldName(argparse.Action):
+    """An option under the name that it had before: it works for one release and names the new one."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, new: str, **more: Any) -> None:
+        super().__init__(option_strings, dest, help=argparse.SUPPRESS, default=argparse.SUPPRESS, **more)
+        self.new = new
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        """Take the value, and warn."""
+        warnings.warn(f"{option} goes in the next release: use {self.new}", DeprecationWarning, stacklevel=2)
+        setattr(namespace, self.dest, values)
+
+
+def _old_names(command: argparse.ArgumentParser, **names: str) -> None:
+    """Keep the names that options had: `deadline="--deadline-s"`."""
+    known = {option: action for action in command._actions for option in action.option_strings}
+    for old, new in names.items():
+        kind: Any = known[new].type
+        name = f"--{old.replace('_', '-')}"
+        command.add_argument(name, dest=known[new].dest, action=_OldName, new=new, type=kind)
+
+
+def _overwrite_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that eegvlm-rt did not write, or that were changed since; never an input",
+    )
+
+
+def _unit_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--unit", choices=UNITS, help="unit of the samples where the source does not say, or is wrong"
+    )
 
 
 def _model_options(command: argparse.ArgumentParser, *, reasons: str = "") -> None:
@@ -116,6 +159,8 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     command.add_argument(
         "--out", default="demo-night", metavar="DIR", help="folder of the results (default: demo-night)"
     )
+    command.set_defaults(smooth=None)
+    _overwrite_option(command)
     _model_options(command, reasons="default: few of each stage")
 
 
@@ -132,6 +177,19 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--json", action="store_true", help="print JSON lines: one per epoch, then a summary"
     )
     command.add_argument("--truth", metavar="FILE", help="EDF+ hypnogram to compare with")
+    command.add_argument(
+        "--truth-offset",
+        type=float,
+        metavar="S",
+        help="the recording begins so many seconds after that hypnogram (default: by their clocks)",
+    )
+    command.add_argument(
+        "--smooth",
+        choices=("causal", "viterbi"),
+        help="stages given the course of the night: of the epochs so far, or of all, which come at the end",
+    )
+    _unit_option(command)
+    _overwrite_option(command)
     _format_option(command)
     _model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
 
@@ -148,27 +206,34 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     add("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
     add(
+        "--wait-s",
         "--wait",
         type=_seconds,
         metavar="S",
         help="look for a source that is not there for so long, then end with status 75 (default: error)",
     )
-    add("--unit", choices=UNITS, help="unit of the samples where the source does not say, or is wrong")
+    _unit_option(command)
     add(
-        "--deadline",
+        "--deadline-s",
         type=_seconds,
         metavar="S",
         help="seconds for each epoch (default: 20 live, none of a file)",
     )
-    add("--hop", type=_seconds, metavar="S", help="a provisional stage of the latest 30 s this often")
+    add("--hop-s", type=_seconds, metavar="S", help="a provisional stage of the latest 30 s this often")
     add(
         "--lights-off",
         metavar="TIME",
         help="epoch 1 begins then: 22:30, or +90 s from now (default: first sample)",
     )
-    add("--smooth", action="store_true", help="smooth by a hidden Markov model of the night so far too")
+    add(
+        "--smooth",
+        nargs="?",
+        const="causal",
+        choices=("causal",),
+        help="smooth by a hidden Markov model of the night so far too",
+    )
     add("--journal", metavar="FILE", help="write everything to this journal, fsync per epoch")
-    add("--resume", action="store_true", help="go on with the night in the journal, if there is one")
+    add("--resume", action="store_true", help="resume the night in the journal, if there is one")
     add(
         "--out",
         metavar="DIR",
@@ -177,26 +242,35 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--json", action="store_true", help="print JSON lines: begin, epoch, text, event, summary")
     add("--plain", action="store_true", help="print lines on a terminal too, no live view")
     add(
-        "--timeout",
+        "--timeout-s",
         type=_seconds,
         default=10.0,
         metavar="S",
         help="a source quiet for so long has stalled (default: 10)",
     )
     add(
-        "--lag-warning",
+        "--lag-warning-s",
         type=_seconds,
         default=30.0,
         metavar="S",
         help="warn of answers so far behind (default: 30)",
     )
     add(
-        "--tolerance",
+        "--tolerance-s",
         type=_seconds,
         default=0.02,
         metavar="S",
         help="timestamps may be off by this (default: 0.02)",
     )
+    _old_names(
+        command,
+        deadline="--deadline-s",
+        hop="--hop-s",
+        timeout="--timeout-s",
+        lag_warning="--lag-warning-s",
+        tolerance="--tolerance-s",
+    )
+    _overwrite_option(command)
     _format_option(command)
     _model_options(command)
 
@@ -217,7 +291,11 @@ def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     command.add_argument(
         "--epoch", type=_count, default=1, metavar="K", help="epoch, counted from 1 (default: 1)"
     )
-    command.add_argument("-o", "--output", required=True, metavar="PNG", help="file to write")
+    out = command.add_mutually_exclusive_group(required=True)
+    out.add_argument("-o", "--out", metavar="PNG", help="file to write")
+    out.add_argument("--output", dest="out", action=_OldName, new="--out")
+    _unit_option(command)
+    _overwrite_option(command)
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument(
         "--rows", type=_count, metavar="N", help="rows the 30 s are folded into (default: the model's)"
@@ -261,6 +339,15 @@ def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser])
             chosen.add_argument(name, metavar=name.upper())
         if action == "unpack":
             chosen.add_argument("--overwrite", action="store_true", help="replace an older bundle")
+            _trust_option(chosen)
+        if action == "sign":
+            chosen.add_argument(
+                "--overwrite", action="store_true", help="replace the signature of another key"
+            )
+        if action == "pack":
+            chosen.add_argument(
+                "--overwrite", action="store_true", help="replace a file that is no packed bundle"
+            )
         if action == "keygen":
             chosen.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
 
@@ -358,6 +445,7 @@ def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
                 metavar="OUT",
                 help="file to write, .jsonl, .csv or .edf (default: JSON lines on stdout)",
             )
+            _overwrite_option(chosen)
 
 
 def _doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
