@@ -221,7 +221,7 @@ def damaged(path: Path, how: str) -> Path:
         "empty": b"",
         "header cut": data[:300],
         "no EDF": b"RIFF" + bytes(1000),
-        "interrupted": re.sub(rb"\+([5-8]\d)\x14\x14", rb"+9\1\x14\x14", data),
+        "interrupted": re.sub(rb"\+([5-8]\d\x14\x14)\0", rb"+9\1", data),
         "no voltage": data.replace(b"uV      ", b"degC    ", 1),
         "volts as microvolts": data.replace(b"uV      ", b"V       ", 1),
     }
