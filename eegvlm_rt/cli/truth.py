@@ -71,8 +71,8 @@ def read_truth(path: str, recording: Recording, offset_s: float | None = None) -
     alignment = align(hypnogram.start, recording.start, offset_s)
     covered = hypnogram.window(alignment.epochs, epochs_of(recording))
     if not any(stage is not None for stage in covered.stages):
-        found = f"starts {hypnogram.start}" if offset_s is None else f"{offset_s:g} s before the recording"
-        raise InputError("truth", found, f"no scored epoch in common; the recording starts {recording.start}")
+        value = f"starts {hypnogram.start}" if offset_s is None else f"{offset_s:g} s before the recording"
+        raise InputError("truth", value, f"no scored epoch in common; the recording starts {recording.start}")
     remarks = (*left_out, *(() if alignment.remark is None else (alignment.remark,)))
     name = Path(path).name
     for remark in remarks:

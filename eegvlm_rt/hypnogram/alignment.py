@@ -73,21 +73,21 @@ def align(first: datetime | None, second: datetime | None, offset_s: float | Non
     if offset_s is not None:
         if not is_real(offset_s) or not abs(offset_s) <= _FURTHEST_S:
             raise InputError("offset_s", offset_s, "give seconds, at most a week")
-        found = Alignment(float(offset_s), Basis.GIVEN)
+        result = Alignment(float(offset_s), Basis.GIVEN)
     elif first is None or second is None:
-        found = Alignment(0.0, Basis.UNKNOWN)
+        result = Alignment(0.0, Basis.UNKNOWN)
     elif (first.tzinfo is None) != (second.tzinfo is None):
         return align(first.replace(tzinfo=None), second.replace(tzinfo=None))
     elif (first.date() == _NO_DATE) != (second.date() == _NO_DATE):
         apart = (second - first) % _DAY
         nearest = apart - _DAY if apart > _DAY / 2 else apart
-        found = Alignment(nearest.total_seconds(), Basis.TIME_OF_DAY)
+        result = Alignment(nearest.total_seconds(), Basis.TIME_OF_DAY)
     else:
-        found = Alignment((second - first).total_seconds(), Basis.CLOCK)
-    if abs(found.offset_s - EPOCH_S * found.epochs) > _CLOCK_TOLERANCE_S:
+        result = Alignment((second - first).total_seconds(), Basis.CLOCK)
+    if abs(result.offset_s - EPOCH_S * result.epochs) > _CLOCK_TOLERANCE_S:
         raise InputError(
             "start",
-            f"{found.offset_s:g} s apart",
+            f"{result.offset_s:g} s apart",
             f"the two hypnograms must start a multiple of {EPOCH_S:g} s apart",
         )
-    return found
+    return result

@@ -65,8 +65,8 @@ class Table:
     def lacks(self, name: str) -> NoReturn:
         """Raise the RecordingError for a column that is missing."""
         names = ", ".join(self.columns)[:160] or "none"
-        listed = "".join(character if character.isprintable() else "\ufffd" for character in names)
-        cure = f"it has no column {name}; its columns (tabs between) are: {listed}"
+        printable = "".join(character if character.isprintable() else "\ufffd" for character in names)
+        cure = f"it has no column {name}; its columns (tabs between) are: {printable}"
         raise RecordingError("file", self.path.name, cure, path=str(self.path))
 
 

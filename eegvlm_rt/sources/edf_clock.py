@@ -167,11 +167,11 @@ def _about_drift(header: EdfHeader, shifts_s: NDArray[np.float64], places: NDArr
     length_s = float(header.record_s * (places[-1] - places[0]))
     if abs(drift_s) <= _STEP_S:
         return []
-    told = f"the times of the data records and the sampling rate part by {drift_s:+.3g} s in {length_s:g} s"
+    text = f"the times of the data records and the sampling rate part by {drift_s:+.3g} s in {length_s:g} s"
     if abs(drift_s) > _STEP_S + _DRIFT * length_s:
-        cure = f"{told}, which are many small interruptions or a wrong rate; {_CURE}"
+        cure = f"{text}, which are many small interruptions or a wrong rate; {_CURE}"
         raise RecordingError("data record duration", f"{header.record_s:g} s", cure, path=str(header.path))
-    return [Remark(RemarkKind.CLOCK, f"{told}: epochs are cut by the sampling rate")]
+    return [Remark(RemarkKind.CLOCK, f"{text}: epochs are cut by the sampling rate")]
 
 
 def _about_start(first_s: float) -> list[Remark]:

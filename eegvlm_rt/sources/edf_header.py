@@ -212,21 +212,21 @@ def _about_records(
     has = f"the file holds {whole}"
     missing = 0
     if promised is None:
-        text = field.decode("latin-1").strip(" \0")
-        said = f"the recorder did not close the file (data records in the header: {text!r}): {has}"
+        promise = field.decode("latin-1").strip(" \0")
+        text = f"the recorder did not close the file (data records in the header: {promise!r}): {has}"
     elif promised > whole:
         missing = promised - whole
         lost = f"{missing} ({missing * record_s:g} s) missing"
-        said = f"the header promises {promised} data records, {has}: {lost}"
+        text = f"the header promises {promised} data records, {has}: {lost}"
     elif promised < whole:
-        said = f"the header promises {promised} data records, {has}"
+        text = f"the header promises {promised} data records, {has}"
     else:
-        said = f"the file is longer than its {whole} data records"
+        text = f"the file is longer than its {whole} data records"
     if share:
-        said += f"; the last record is cut, {share * record_s:.3g} s are left out"
+        text += f"; the last record is cut, {share * record_s:.3g} s are left out"
         missing = max(missing, 1)
     lost_s = missing * record_s if promised is not None and promised > whole else share * record_s
-    return [Remark(RemarkKind.RECORDS, said, missing, round(lost_s, 6))]
+    return [Remark(RemarkKind.RECORDS, text, missing, round(lost_s, 6))]
 
 
 def number(path: Path, field: str, raw: bytes) -> float:
