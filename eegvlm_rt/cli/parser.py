@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from .console import NOTICE
 from .options import (
+    MODES,
     OldName,
     count,
     format_option,
