@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from .errors import InputError
+from .files import check_outputs
 from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals
 from .hypnogram.model import MAX_EPOCHS
 from .hypnogram.plot import DEFAULT_SIZE
 from .journal import RecordKind, night_state, read
-from .night_files import make_folder, night_writers, write_night_picture
+from .night_files import make_folder, night_paths, night_writers, write_night_picture
 from .night_info import NightInfo, info_of_journal
 from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
 from .prediction_json import prediction_from_dict
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .journal import Record
     from .prediction import StagePrediction
     from .sources.edf import Recording
+    from .sources.remark import Remark
     from .stages import Stage
 
 __all__ = ["Night", "NightInfo", "night_probabilities", "night_stage"]
@@ -254,7 +256,9 @@ class Night:
             level=level,
         )
 
-    def write(self, folder: str | PathLike[str], *, formats: Sequence[str] = ()) -> list[Path]:
+    def write(
+        self, folder: str | PathLike[str], *, formats: Sequence[str] = (), overwrite: bool = False
+    ) -> list[Path]:
         """Write the night into a folder, which is made where it is missing; returns the files.
 
         hypnogram.edf (EDF+ annotations), hypnogram.csv, the further `formats` (names of
@@ -262,20 +266,25 @@ class Night:
         matplotlib is installed.
 
         Raises:
-            InputError: an unknown form, or a night without an epoch. RecordingError: a file cannot be
-            written.
+            InputError: an unknown form, or a night without an epoch. OutputError: a file is there that
+            eegvlm-rt did not write, or that was changed since (unless `overwrite`), or it is the recording.
+            RecordingError: a file cannot be written.
         """
+        source = None if self.recording is None else self.recording.path
+        check_outputs(night_paths(folder, formats), inputs=[source], overwrite=overwrite)
         place = make_folder(folder)
-        return [write() for write in night_writers(self, place, formats=formats)]
+        return [write() for write in night_writers(self, place, formats=formats, overwrite=overwrite)]
 
-    def plot(self, path: str | PathLike[str], *, size: tuple[int, int] = DEFAULT_SIZE) -> Path:
+    def plot(
+        self, path: str | PathLike[str], *, size: tuple[int, int] = DEFAULT_SIZE, overwrite: bool = False
+    ) -> Path:
         """Write the night's picture, .png, .svg or .pdf, `size` in pixels; needs matplotlib.
 
         Raises:
-            InputError: another suffix or size, an empty night, no matplotlib. RecordingError: the file
-            cannot be written.
+            InputError: another suffix or size, an empty night, no matplotlib. OutputError: as for `write`.
+            RecordingError: the file cannot be written.
         """
-        return write_night_picture(self, path, size=size)
+        return write_night_picture(self, path, size=size, overwrite=overwrite)
 
     def report(
         self,

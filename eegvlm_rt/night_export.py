@@ -23,19 +23,22 @@ SUFFIXES: Final = (".jsonl", ".csv", ".edf")
 """Forms that `export_journal` writes."""
 
 
-def export_journal(records: Sequence[Record], path: str | PathLike[str]) -> Path:
+def export_journal(records: Sequence[Record], path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a journal in the form that the suffix of `path` names: .jsonl the records, .csv or .edf its
     night.
 
     Raises:
-        InputError: another suffix, or a night that the form cannot hold. RecordingError: the file cannot be
-        written.
+        InputError: another suffix, or a night that the form cannot hold. OutputError: a file is there that
+        eegvlm-rt did not write, or that was changed since (unless `overwrite`). RecordingError: the file
+        cannot be written.
     """
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix == ".jsonl":
-        return write_file(target, "".join(json_lines(records)).encode("utf-8", errors="replace"))
+        lines = "".join(json_lines(records)).encode("utf-8", errors="replace")
+        return write_file(target, lines, overwrite=overwrite)
     if suffix not in SUFFIXES:
         raise InputError("out", str(path), "end the name with " + ", ".join(SUFFIXES))
     hypnogram = Night.from_journal(records, keep=False).hypnogram
-    return to_csv(hypnogram, target) if suffix == ".csv" else write_edf(hypnogram, target)
+    write = to_csv if suffix == ".csv" else write_edf
+    return write(hypnogram, target, overwrite=overwrite)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .journal import NightState
+    from .sources.remark import Remark
 
 __all__ = ["NightInfo", "info_of_journal"]
 
@@ -30,6 +31,7 @@ class NightInfo:
         options: every further option, by name.
         lights_off_s, lights_on_s: lights off and on as the recording has them, in s from epoch 0; None where
             it does not say.
+        remarks: what was left out of the recording, or taken for granted.
     """
 
     source: str = ""
@@ -43,6 +45,7 @@ class NightInfo:
     options: Mapping[str, Any] = field(default_factory=dict)
     lights_off_s: float | None = None
     lights_on_s: float | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def info_of_journal(state: NightState) -> NightInfo:
