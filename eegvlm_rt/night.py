@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .journal import Record
     from .prediction import StagePrediction
     from .sources.edf import Recording
-    from .sources.remark import Remark
     from .stages import Stage
 
 __all__ = ["Night", "NightInfo", "night_probabilities", "night_stage"]
@@ -294,6 +293,7 @@ class Night:
         reviewer: str = "not named",
         signal: Recording | str | PathLike[str] | None = None,
         epochs: int = MOST,
+        overwrite: bool = False,
     ) -> Path:
         """Write the report of the night, .html or .pdf; needs the packages of the extra `report`.
 
@@ -304,14 +304,18 @@ class Night:
             signal: the recording, or its path, where the night does not know it (a journal): for spectrogram
                 and traces.
             epochs: how many epochs to look at first.
+            overwrite: replace a file that eegvlm-rt did not write, or that was changed since.
 
         Raises:
             InputError: an empty night, another suffix, stages or a signal of another time, a missing
-            package. RecordingError: a file that cannot be read or written.
+            package. OutputError: as for `write`; an input is never replaced. RecordingError: a file that
+            cannot be read or written.
         """
+        inputs = [part for part in (review, signal) if isinstance(part, str | PathLike)]
+        check_outputs([path], inputs=inputs, overwrite=overwrite)
         recording = read_channel(signal, self.info.channel) if isinstance(signal, str | PathLike) else signal
         merged = None if review is None else review_of(self, review, reviewer=reviewer)
-        return write_report(self, path, review=merged, signal=recording, epochs=epochs)
+        return write_report(self, path, review=merged, signal=recording, epochs=epochs, overwrite=overwrite)
 
     def latest(self, count: int) -> tuple[int, tuple[Stage | None, ...]]:
         """Number of the first of the latest `count` epochs so far, and their stages."""

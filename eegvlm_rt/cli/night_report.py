@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ..bundle import find_bundle
+from ..night_files import PREDICTIONS
 from ..night_inputs import is_journal, night_of
 from ..report import check_output
 from ..sources import read_channel
@@ -27,9 +29,12 @@ DONE, INTERRUPTED = 0, 130
 
 def run(args: argparse.Namespace) -> int:
     """Write a report. Status: 0 done, 130 interrupted: the report then covers what was staged."""
-    check_output(args.output)
-    console = out()
     target = Path(args.input)
+    # A report may lie beside the results that it is made of.
+    source = target / PREDICTIONS if target.is_dir() else target
+    inputs = [source, args.signal, args.review, args.trusted_keys]
+    check_output(args.output, inputs=inputs, overwrite=args.overwrite)
+    console = out()
     staged = not target.is_dir() and not is_journal(target)
     night = _staged(args, console) if staged else night_of(target)
     if not len(night):
@@ -42,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
             reviewer=args.reviewer,
             signal=args.signal,
             epochs=args.epochs,
+            overwrite=args.overwrite,
         )
     console.print(Text(f"Wrote {plain(str(path))}"), soft_wrap=True)
     note(console)
@@ -49,8 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _staged(args: argparse.Namespace, console: Console) -> Night:
-    recording = read_channel(args.input, args.channel)
+    bundle = find_bundle(args.bundle)
+    check_output(args.output, inputs=[bundle], overwrite=args.overwrite)
+    recording = read_channel(args.input, args.channel, unit=args.unit)
     stager = load_stager(
         args.bundle, args.mode, args.threads, console, backend=args.backend, trusted_keys=args.trusted_keys
     )
-    return stage_recording(stager, recording, args.mode, lambda _: None, console)
+    return stage_recording(stager, recording, args.mode, lambda _: None, console, memory=not args.no_memory)

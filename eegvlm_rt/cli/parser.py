@@ -14,6 +14,7 @@ from .options import (
     count,
     format_option,
     hours,
+    integer,
     model_options,
     old_names,
     overwrite_option,
@@ -133,6 +134,7 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--review", metavar="FILE", help="EDF+ hypnogram of a person who went through the night")
     add("--reviewer", default="not named", metavar="NAME", help="who that is")
     add("--epochs", type=_few, default=12, metavar="N", help="epochs to look at first (default: 12)")
+    unit_option(command)
     overwrite_option(command)
     model_options(command)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import write_file
+from ..files import SEAL, check_outputs, write_file
 from ..hypnogram import Hypnogram, sleep_statistics, statistics_intervals
 from ..notice import NOTICE
 from ..palette import INK, MARKS, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
@@ -27,7 +27,7 @@ from .spectrogram import HIGHEST_HZ, RANGE_DB, spectrogram_png
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -51,23 +51,34 @@ def write_report(
     review: Review | None = None,
     signal: Recording | None = None,
     epochs: int = MOST,
+    overwrite: bool = False,
 ) -> Path:
     """Write the report that `report_html` makes; the suffix of `path`, .html or .pdf, says in which form.
 
-    Raises InputError for another suffix, a package that is missing, and as `report_html` does;
-    RecordingError where the file cannot be written.
+    Raises InputError for another suffix, a package that is missing, and as `report_html` does; OutputError
+    for the recording, and for a file that eegvlm-rt did not write or that was changed since (unless
+    `overwrite`); RecordingError where the file cannot be written.
     """
-    suffix = check_output(path)
+    inputs = [recording.path for recording in (night.recording, signal) if recording is not None]
+    suffix = check_output(path, inputs=inputs, overwrite=overwrite)
     page = report_html(night, review=review, signal=signal, epochs=epochs)
-    return write_file(path, page.encode() if suffix == ".html" else _pdf(page))
+    return write_file(path, page.encode() if suffix == ".html" else _pdf(page), overwrite=overwrite)
 
 
-def check_output(path: str | os.PathLike[str]) -> str:
-    """The suffix of a report; raises InputError for one that is none, or whose packages are missing."""
+def check_output(
+    path: str | os.PathLike[str],
+    *,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+    overwrite: bool = False,
+) -> str:
+    """The suffix of a report, before any work is done; raises InputError for one that is none, or whose
+    packages are missing, and what `files.check_outputs` raises.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError("output", str(path), "end the name with " + " or ".join(SUFFIXES))
     _check_packages(suffix)
+    check_outputs([path], inputs=inputs, overwrite=overwrite)
     return suffix
 
 
@@ -121,9 +132,12 @@ def _pdf(page: str) -> bytes:
     # It warns of every property of browsers that it does not know.
     log.setLevel(logging.ERROR)
     try:
-        return bytes(HTML(string=page, url_fetcher=URLFetcher(allowed_protocols=["data"])).write_pdf())
+        fetcher = URLFetcher(allowed_protocols=["data"])
+        data = bytes(HTML(string=page, url_fetcher=fetcher).write_pdf())
     finally:
         log.setLevel(level)
+    # A comment after the last line of a PDF is read by none of its readers.
+    return data.rstrip(b"\n") + f"\n% {SEAL}\n".encode()
 
 
 def _content(night: Night, review: Review | None, signal: Recording | None, epochs: int) -> dict[str, Any]:
@@ -155,6 +169,7 @@ def _content(night: Night, review: Review | None, signal: Recording | None, epoc
         "digest": night.info.model_digest,
         "version": __version__,
         "notice": NOTICE,
+        "seal": SEAL,
         "title": " ".join(filter(None, (night.info.source or "Night", night.info.channel))),
         "date": None if night.start is None else f"{night.start:%d %B %Y}",
         "start": clock(0),

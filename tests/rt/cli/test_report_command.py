@@ -63,6 +63,29 @@ def test_a_persons_stages_make_it_reviewed(capsys, bundle, recording, tmp_path):
     assert "by B. Reader" in out.read_text(encoding="utf-8")
 
 
+def test_what_a_person_made_and_what_is_read_stay(capsys, bundle, recording, tmp_path):
+    results = tmp_path / "results"
+    more = ("--bundle", bundle, "--mode", "head")
+    assert cli(capsys, "stage", recording, "--out", results, *more)[0] == 0
+    page = results / "night.html"
+    assert cli(capsys, "report", results, "-o", page)[0] == 0
+    assert cli(capsys, "report", results, "-o", page, "--epochs", "2")[0] == 0
+    page.write_text(page.read_text(encoding="utf-8").replace("Draft.", "Mine."), encoding="utf-8")
+    status, _, errors = cli(capsys, "report", results, "-o", page)
+    assert status == 2
+    assert "--overwrite" in errors
+    assert "Mine." in page.read_text(encoding="utf-8")
+    assert cli(capsys, "report", results, "-o", page, "--overwrite")[0] == 0
+    assert "Mine." not in page.read_text(encoding="utf-8")
+    link = tmp_path / "link.html"
+    link.symlink_to(recording)
+    content = recording.read_bytes()
+    status, _, errors = cli(capsys, "report", recording, "-o", link, "--overwrite", *more)
+    assert status == 2
+    assert "this is the input" in " ".join(errors.split())
+    assert recording.read_bytes() == content
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

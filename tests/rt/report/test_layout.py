@@ -20,6 +20,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from eegvlm_rt.night import Night
+
 from .nights import night_of_hours
 
 LAYOUT = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
@@ -57,11 +59,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     driver.quit()
 
 
-@pytest.fixture(scope="module", params=["night", "short"])
-def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A night of 8 h with a gap, and 5 minutes."""
-    night = night_of_hours(8, gap=(300, 420)) if request.param == "night" else night_of_hours(5 / 60)
-    return night.report(tmp_path_factory.mktemp("report") / f"{request.param}.html")
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A night of 8 h with a gap."""
+    return night_of_hours(8, gap=(300, 420)).report(tmp_path_factory.mktemp("report") / "night.html")
+
+
+@pytest.fixture(scope="module")
+def short() -> Night:
+    """Five minutes."""
+    return night_of_hours(5 / 60)
 
 
 def show(browser: webdriver.Chrome, path: Path, width: int, *, scripts: bool = True) -> None:
@@ -71,19 +78,30 @@ def show(browser: webdriver.Chrome, path: Path, width: int, *, scripts: bool = T
     browser.get(path.as_uri())
 
 
-@pytest.mark.parametrize("width", [320, 375, 768, 1280, 1920])
-def test_nothing_overlaps_is_cut_or_pale_at_any_width(
-    browser: webdriver.Chrome, report: Path, width: int
-) -> None:
-    show(browser, report, width)
+def check_layout(browser: webdriver.Chrome, width: int) -> None:
     found: dict[str, Any] = browser.execute_script(LAYOUT)
     assert found["texts"] > 150
     assert found["wrong"] == {"outside": [], "overlap": [], "cut": [], "contrast": []}
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
-def test_panels_and_traces_are_drawn(browser: webdriver.Chrome, report: Path) -> None:
+def test_nothing_overlaps_is_cut_or_pale_at_any_width(
+    browser: webdriver.Chrome, report: Path, short: Night, tmp_path: Path
+) -> None:
+    for width in (320, 375, 768, 1920):
+        show(browser, report, width)
+        check_layout(browser, width)
+    page = short.report(tmp_path / "short.html")
+    for width in (320, 1280):
+        show(browser, page, width)
+        check_layout(browser, width)
+
+
+def test_panels_are_drawn_above_each_other_zoomed_by_keyboard_and_printed(
+    browser: webdriver.Chrome, report: Path, tmp_path: Path
+) -> None:
     show(browser, report, 1280)
+    check_layout(browser, 1280)
     for selector, ink in (("svg.night", 0.1), ("svg.eeg", 0.02)):
         for element in browser.find_elements(By.CSS_SELECTOR, selector)[:4]:
             picture = Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB")
@@ -91,30 +109,25 @@ def test_panels_and_traces_are_drawn(browser: webdriver.Chrome, report: Path) ->
             assert picture.width > 250
             assert picture.height > 80
             assert (np.abs(pixels.astype(int) - 255).max(axis=1) > 20).mean() > ink
-
-
-def test_panels_stand_exactly_above_each_other(browser: webdriver.Chrome, report: Path) -> None:
-    show(browser, report, 1280)
     places = {
         (round(e.rect["x"], 1), round(e.rect["width"], 1))
         for e in browser.find_elements(By.CSS_SELECTOR, ".panel, .times")
     }
     assert len(places) == 1
-
-
-def test_zoom_works_by_keyboard_and_moves_the_labels_too(browser: webdriver.Chrome, report: Path) -> None:
-    show(browser, report, 1280)
     epochs = float(browser.find_element(By.CSS_SELECTOR, ".panels").get_attribute("data-epochs") or 0)
-    button = browser.find_element(By.CSS_SELECTOR, "[data-zoom=in]")
-    button.send_keys(Keys.ENTER)
-    views = {e.get_dom_attribute("viewBox") for e in browser.find_elements(By.CSS_SELECTOR, "svg.night")}
-    wide = max(20.0, epochs / 2) if epochs > 20 else epochs
-    first = (epochs - wide) / 2
-    assert views == {f"{first:g} 0 {wide:g} 100"}
+    browser.find_element(By.CSS_SELECTOR, "[data-zoom=in]").send_keys(Keys.ENTER)
+    assert views(browser) == {f"{epochs / 4:g} 0 {epochs / 2:g} 100"}
     assert browser.execute_script(LAYOUT)["wrong"]["outside"] == []
     browser.find_element(By.CSS_SELECTOR, "[data-zoom=all]").send_keys(Keys.SPACE)
-    views = {e.get_dom_attribute("viewBox") for e in browser.find_elements(By.CSS_SELECTOR, "svg.night")}
-    assert views == {f"0 0 {epochs:g} 100"}
+    assert views(browser) == {f"0 0 {epochs:g} 100"}
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
+    path = tmp_path / "printed.pdf"
+    path.write_bytes(base64.b64decode(printed["data"]))
+    check_paper(path, report, tmp_path)
+
+
+def views(browser: webdriver.Chrome) -> set[str | None]:
+    return {e.get_dom_attribute("viewBox") for e in browser.find_elements(By.CSS_SELECTOR, "svg.night")}
 
 
 def test_without_scripts_only_the_zoom_is_missing(browser: webdriver.Chrome, report: Path) -> None:
@@ -124,17 +137,10 @@ def test_without_scripts_only_the_zoom_is_missing(browser: webdriver.Chrome, rep
     assert browser.find_elements(By.CSS_SELECTOR, ".tick")[0].is_displayed()
 
 
-def test_paper_holds_the_whole_page(browser: webdriver.Chrome, report: Path, tmp_path: Path) -> None:
-    show(browser, report, 1280)
-    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
-    path = tmp_path / "printed.pdf"
-    path.write_bytes(base64.b64decode(printed["data"]))
-    check_paper(path, report, tmp_path)
-
-
-def test_the_pdf_that_needs_no_browser_holds_the_whole_page(report: Path, tmp_path: Path) -> None:
-    night = night_of_hours(8, gap=(300, 420)) if report.stem == "night" else night_of_hours(5 / 60)
-    check_paper(night.report(tmp_path / "night.pdf"), report, tmp_path)
+def test_the_pdf_that_needs_no_browser_holds_the_whole_page(tmp_path: Path) -> None:
+    night = night_of_hours(1, gap=(50, 60))
+    report = night.report(tmp_path / "night.html", epochs=3)
+    check_paper(night.report(tmp_path / "night.pdf", epochs=3), report, tmp_path)
 
 
 def check_paper(path: Path, report: Path, folder: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from edfio import Edf, EdfAnnotation
 from edfio import Recording as EdfHeader
 
-from eegvlm_rt.errors import InputError, RecordingError
+from eegvlm_rt.errors import InputError, OutputError, RecordingError
+from eegvlm_rt.files import is_ours
 from eegvlm_rt.hypnogram import DEFINITIONS, NOT_ASSESSED, Hypnogram, write_edf
 from eegvlm_rt.journal import Journal
 from eegvlm_rt.night import Night
@@ -317,10 +318,14 @@ class TestMadeOf:
         assert np.isnan(night.proba).all()
 
     def test_a_pdf_is_written_without_a_browser(self, tmp_path):
-        path = night_of_hours(0.5).report(tmp_path / "night.pdf", epochs=2)
+        path = night_of_hours(0.1).report(tmp_path / "night.pdf", epochs=1)
         data = path.read_bytes()
         assert data.startswith(b"%PDF-")
-        assert len(data) > 20_000
+        assert len(data) > 10_000
+        assert is_ours(path)
+        path.write_bytes(data.replace(b"%PDF-1", b"%PDF-2"))
+        with pytest.raises(OutputError, match="overwrite=True"):
+            night_of_hours(0.1).report(path)
 
 
 def test_stages_have_their_colors_in_the_legend(page):
