@@ -174,7 +174,7 @@ def _content(night: Night, review: Review | None, signal: Recording | None, epoc
         "date": None if night.start is None else f"{night.start:%d %B %Y}",
         "start": clock(0),
         "end": clock(len(draft)),
-        "hours": len(draft) / 120,
+        "length": f"{len(draft) / 120:.1f} h" if len(draft) >= 120 else f"{len(draft) / 2:g} min",
         "short": len(draft) / 120 < SHORT_H,
         "short_h": SHORT_H,
         "complete": night.complete,
