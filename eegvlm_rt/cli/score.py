@@ -153,12 +153,13 @@ def _status(result: CohortResult) -> int:
 
 def _summary(console: Console, result: CohortResult, folder: Path) -> None:
     counts = result.counts
-    parts = [f"{counts[Status.SCORED]} scored ({result.unchanged} of all were done before)"]
+    parts = [f"{counts[Status.SCORED]} scored"]
     if counts[Status.FAILED]:
         parts.append(f"{counts[Status.FAILED]} failed")
     if counts[Status.SKIPPED]:
         parts.append(f"{counts[Status.SKIPPED]} files without signals passed over")
-    console.print(", ".join(parts), soft_wrap=True)
+    before = f"; {result.unchanged} were done before" if result.unchanged else ""
+    console.print(", ".join(parts) + before, soft_wrap=True)
     console.print(f"Results in {plain(str(folder))}", soft_wrap=True)
     for path in result.files:
         console.print(f"{'':<11}{plain(str(path))}", soft_wrap=True)

@@ -165,7 +165,7 @@ def _gather(receipts: Iterable[Receipt]) -> _Gathered:
 
 
 def _number(value: object) -> float:
-    known = isinstance(value, int | float) and not isinstance(value, bool)
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
     return float(value) if known else float("nan")  # type: ignore[arg-type]
 
 

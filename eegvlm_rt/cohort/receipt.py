@@ -93,7 +93,8 @@ class Receipt:
 
 
 _KINDS: Final[tuple[tuple[str, type], ...]] = (
-    *((name, str) for name in ("night", "path", "sha256", "key", "bundle", "error", "finished")),
+    *((name, str) for name in ("night", "path", "sha256", "key", "bundle", "worker", "finished")),
+    *((name, str) for name in ("error", "error_kind")),
     *((name, dict) for name in ("options", "files", "row")),
     ("size", int),
     ("mtime_ns", int),

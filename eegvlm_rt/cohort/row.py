@@ -45,6 +45,7 @@ _FIGURES: Final = (
     "fragmentation_per_h",
 )
 _SLEEP: Final = (Stage.N1, Stage.N2, Stage.N3, Stage.R)
+_LARGEST: Final = 1e15
 _INTERVALS: Final = (*FIELDS, *(f"{stage.name}_min" for stage in STAGES))
 
 
@@ -185,6 +186,10 @@ def _rounded(value: float | None) -> float | None:
 
 def _kept(value: object, kind: type) -> object:
     """A value where it is of its column's kind; a receipt of another hand may hold anything."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return value if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) else None
+    if kind is bool or isinstance(value, bool):
+        return value if kind is bool and isinstance(value, bool) else None
+    if kind in (int, float) and not (isinstance(value, int | float) and abs(value) < _LARGEST):
+        return None
+    if kind is float:
+        return float(value)  # type: ignore[arg-type]
+    return value if isinstance(value, kind) else None
