@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from ..hypnogram import Agreement, Hypnogram, SleepStatistics
     from ..night import Night
 
-__all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary_lines"]
+__all__ = ["ASSUMED", "agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary_lines"]
 
 _ROWS = (Stage.W, Stage.R, Stage.N1, Stage.N2, Stage.N3)
+ASSUMED = "alignment assumed: the start of one is unknown, both are taken to begin together"
 _LEFT, _NAMES = 4, 11
 _WIDEST_EPOCH = 6
 
@@ -103,6 +104,8 @@ def agreement_lines(found: Agreement, name: str) -> list[Text]:
     lines = [_line("Agreement", f"{text}{f', {found.unscored} unscored' if found.unscored else ''})")]
     if found.kappa_remark:
         lines.append(_line("", found.kappa_remark))
+    if found.alignment == "assumed":
+        lines.append(_line("", ASSUMED))
     lines.append(
         Text(f"{name:>18}   " + "".join(f"{stage.name:>6}" for stage in STAGES) + "      F1", style="bold")
     )

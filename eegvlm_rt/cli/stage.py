@@ -12,9 +12,9 @@ from ..hypnogram.model import MAX_EPOCHS
 from ..hypnogram.plot import available
 from ..night_files import make_folder, night_dict, night_writers
 from ..sources import read_channel
-from .console import NOTICE, note, out, plain
+from .console import NOTICE, note, out, plain, report_note
 from .epoch_lines import header, pick_few, reason, row
-from .night_lines import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
+from .night_lines import ASSUMED, agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
 from .staging import epochs_of, load_stager, stage_recording
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def run(args: argparse.Namespace) -> int:
     recording = read_channel(args.file, args.channel)
     _check_length(recording)
     truth = None if args.truth is None else covering(read_edf(args.truth), recording)
+    if truth is not None and (truth.start is None or recording.start is None):
+        unknown = args.truth if truth.start is None else args.file
+        report_note(f"{unknown}: its start is unknown; {ASSUMED}")
     formats_of(args)
     folder = None if args.out is None else make_folder(args.out)
     if args.json:

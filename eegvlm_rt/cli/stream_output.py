@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..streaming import StreamEvent
 
-__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text"]
+__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "is_warning"]
 
-CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP)
+CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
+WARNINGS = (StreamEventKind.UNIT, StreamEventKind.RATE, StreamEventKind.SIGNAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,11 @@ class Lines(_Writer):
 
     def _print(self, line: Text, *, soft_wrap: bool = False) -> None:
         self._write(lambda: self._console.print(line, soft_wrap=soft_wrap))
+
+
+def is_warning(event: StreamEvent) -> bool:
+    """Whether the end of the night has to name it once more; that a trouble is over is none."""
+    return event.kind in WARNINGS and not event.detail.endswith(("again", "over"))
 
 
 def event_text(event: StreamEvent) -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,7 +27,8 @@ class Agreement:
     `confusion[i][j]` counts epochs of reference stage i that were given stage j (order W N1 N2 N3 R).
     `kappa` is None where chance alone gives full agreement; `kappa_remark` says where it means nothing. A
     stage's F1 is None where neither hypnogram has the stage, and `macro_f1` is the plain mean of the F1
-    there are.
+    there are. `alignment` is "assumed" where the start of one is unknown, so that both were only taken to
+    begin together.
     """
 
     n: int
@@ -37,6 +38,7 @@ class Agreement:
     macro_f1: float
     f1: Mapping[Stage, float | None]
     confusion: tuple[tuple[int, ...], ...]
+    alignment: Literal["clock", "assumed"] = "clock"
 
     @property
     def kappa_remark(self) -> str:
@@ -57,6 +59,7 @@ class Agreement:
         return {
             "n": self.n,
             "unscored": self.unscored,
+            "alignment": self.alignment,
             "accuracy": self.accuracy,
             "kappa": self.kappa,
             "kappa_remark": self.kappa_remark,
@@ -115,4 +118,5 @@ def agreement(reference: Hypnogram, scored: Hypnogram) -> Agreement:
         macro_f1=sum(present) / len(present),
         f1=f1,
         confusion=tuple(tuple(int(value) for value in row) for row in counts),
+        alignment="clock" if reference.shares_clock(scored) else "assumed",
     )

@@ -99,15 +99,20 @@ class Hypnogram:
             None if rows is None else tuple(None if i is None else rows[i] for i in inside),
         )
 
+    def shares_clock(self, other: Hypnogram) -> bool:
+        """Whether both starts are known. An unknown start is equal to no other."""
+        return self.start is not None and other.start is not None
+
     def aligned_to(self, other: Hypnogram) -> Hypnogram:
         """The part of this hypnogram that covers `other`, epoch for epoch.
 
         Both starts known: shifted by their difference, which must be a whole number of epochs to within a
-        second (else InputError). A start unknown: both are taken to begin together.
+        second (else InputError). A start unknown: both are taken to begin together, which is an assumption to
+        be told wherever the result is (see `shares_clock`).
         """
-        shift_s = (
-            0.0 if self.start is None or other.start is None else (other.start - self.start).total_seconds()
-        )
+        shift_s = 0.0
+        if self.start is not None and other.start is not None:
+            shift_s = (other.start - self.start).total_seconds()
         epochs = round(shift_s / EPOCH_S)
         if abs(shift_s - EPOCH_S * epochs) > _CLOCK_TOLERANCE_S:
             raise InputError(

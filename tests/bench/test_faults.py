@@ -26,7 +26,7 @@ from tests.rt.tiny_bundle import write_tiny_bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eegvlm_rt.signal.cutter import Cut
+    from eegvlm_rt.signal.epochs import GridEpoch
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +101,10 @@ class TestABrokenPromiseIsFound:
     ) -> None:
         look = Answerer._seen
 
-        def failing(self: Answerer, cut: Cut) -> Any:
-            if cut.row.index % 7 == 6:
-                cut = replace(cut, row=replace(cut.row, x=np.roll(cut.row.x, 1)))
-            return look(self, cut)
+        def failing(self: Answerer, epoch: GridEpoch) -> Any:
+            if epoch.index % 7 == 6:
+                epoch = replace(epoch, x=np.roll(epoch.x, 1))
+            return look(self, epoch)
 
         monkeypatch.setattr(Answerer, "_seen", failing)
         assert self.result(bundle, signals, "bursts")["changed"] > 0

@@ -14,6 +14,8 @@ from .layouts import DEFAULT_CHANNELS, LAYOUTS
 from .night import write_night
 from .splitting import split_subjects
 
+ASSUMED = "alignment assumed: a start is unknown, recording and hypnogram are taken to begin together"
+
 __all__ = ["fetch_sleep_edf", "main"]
 
 
@@ -59,16 +61,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if any(args.out.glob("night-*.npz")):
         raise InputError("OUT", str(args.out), "it holds nights already; give an empty folder")
-    subjects = {}
+    subjects, sources = {}, {}
     channel = args.channel or DEFAULT_CHANNELS[args.layout]
     for number, night in enumerate(LAYOUTS[args.layout](args.folder, channel)):
         path = write_night(night, args.out, number, args.wake_minutes)
         measure_night(path)
         subjects[path.name] = night.subject
-        print(f"{path.name}: {night.name}, subject {night.subject}, {night.channel}", flush=True)
+        sources[path.name] = {
+            "name": night.name,
+            "subject": night.subject,
+            "channel": night.channel,
+            "alignment": night.alignment,
+        }
+        remark = f"; {ASSUMED}" if night.alignment == "assumed" else ""
+        print(f"{path.name}: {night.name}, subject {night.subject}, {night.channel}{remark}", flush=True)
     sides = split_subjects(
         subjects, validation=args.validation_share, test=args.test_share, seed=args.seed, fold=args.fold
     )
+    (args.out / "sources.json").write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
     (args.out / "split.json").write_text(json.dumps(sides, indent=1) + "\n", encoding="utf-8")
     print(f"{len(subjects)} nights of {len(set(subjects.values()))} subjects; split.json says who is tested")
     return 0

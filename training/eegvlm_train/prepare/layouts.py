@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegvlm_rt.errors import InputError, RecordingError
-from eegvlm_rt.hypnogram import read_edf
+from eegvlm_rt.hypnogram import Hypnogram, read_edf
 from eegvlm_rt.hypnogram.edf import from_annotations
 from eegvlm_rt.sources.edf import read_channel
 from eegvlm_rt.sources.edf_annotations import Annotation
@@ -53,17 +54,15 @@ def sleep_edf(folder: Path, channel: str | None) -> Iterator[SourceNight]:
             raise InputError("hypnogram", [one.name for one in scored], f"one is needed beside {path.name}")
         recording = read_channel(path, channel)
         hypnogram = read_edf(scored[0])
-        stages = codes_of(hypnogram.stages)
-        if recording.start and hypnogram.start:
-            shift = round((recording.start - hypnogram.start).total_seconds() / EPOCH_S)
-            stages = stages[shift:] if shift > 0 else np.pad(stages, (-shift, 0), constant_values=-1)
+        whole = Hypnogram((None,) * math.ceil(recording.duration_s / EPOCH_S), recording.start)
         yield SourceNight(
             match.group(0),
             match.group(1),
             recording.channel,
             recording.samples_uv,
             recording.sfreq,
-            stages,
+            codes_of(hypnogram.aligned_to(whole).stages),
+            "clock" if hypnogram.shares_clock(whole) else "assumed",
         )
 
 

@@ -21,7 +21,11 @@ __all__ = ["SourceNight", "codes_of", "trimmed", "write_night"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceNight:
-    """One channel of a person's night: `samples_uv` float32 (n,), `stages` int64 (n_epochs,), -1 unscored."""
+    """One channel of a person's night: `samples_uv` float32 (n,), `stages` int64 (n_epochs,), -1 unscored.
+
+    `alignment` says how both were put together: "layout" where the dataset has them begin together, "clock"
+    by the clock times in both files, "assumed" where one of these is unknown.
+    """
 
     name: str
     subject: str
@@ -29,6 +33,7 @@ class SourceNight:
     samples_uv: NDArray[np.float32]
     sfreq: float
     stages: NDArray[np.int64]
+    alignment: str = "layout"
 
 
 def codes_of(stages: list[Stage | None] | tuple[Stage | None, ...]) -> NDArray[np.int64]:
