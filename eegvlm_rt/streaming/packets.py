@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PacketSpreader", "packet_starts"]
 
-SAME_PACKET: Final = 0.5
+SAME_PACKET: Final = 0.3
 """A timestamp this share of a sample after the one before, or less, belongs to the same packet."""
 WINDOW: Final = 32
 """Distances from the line that are remembered."""
@@ -32,6 +32,7 @@ LARGEST_BEND: Final = 0.005
 SILENCE_S: Final = 10.0
 """Samples of one packet after which the next one is not waited for any more."""
 EXACT_BATCHES: Final = 64
+EVEN_SPREAD: Final = 0.5
 MANY: Final = 4
 """Packets off the line in a row that are jitter; more are a silence and what comes at its end."""
 PAST: Final = 8192
@@ -260,7 +261,7 @@ class PacketSpreader:
             bend = min(LARGEST_BEND, max(-LARGEST_BEND, bend))
         self._line_s, self._line_at = float(self._expected(self._index)), self._index
         self._period_s = (1.0 + bend) / self._rate
-        alone = self.packet_samples == 1.0 and high - low <= SAME_PACKET
+        alone = self.packet_samples == 1.0 and high - low <= EVEN_SPREAD
         close = alone and abs(middle) <= self._tolerance / 2
         self._even_batches = self._even_batches + 1 if close else 0
 

@@ -79,7 +79,7 @@ class TestABrokenPromiseIsFound:
     def test_gaps_that_are_not_noticed(
         self, bundle: str, signals: list[Signal], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Placer, "_regular", lambda _, stamps, __: len(stamps))
+        monkeypatch.setattr(Placer, "regular", lambda _, stamps, __: len(stamps))
         total = self.result(bundle, signals, "drops")
         assert total["changed"] > 0
         assert total["broken"] > 0
