@@ -90,6 +90,14 @@ def test_alignment_follows_the_clock():
     truth = night(W, N1, N2, N3)
     assert truth.aligned_to(night(W, W, start=datetime(2024, 2, 29, 0, 0, 1))).stages == (N1, N2)
     assert truth.aligned_to(night(W, W, start=None)).stages == (W, N1)
+    assert not truth.shares_clock(night(W, W, start=None))
+    assert truth.shares_clock(night(W, W))
+
+
+@pytest.mark.parametrize(("start", "alignment"), [(START, "clock"), (None, "assumed")])
+def test_an_unknown_start_is_told_with_the_agreement(start, alignment):
+    found = agreement(night(W, N1), night(W, N1, start=start))
+    assert found.to_dict()["alignment"] == alignment
 
 
 def test_alignment_between_epochs_is_refused():
