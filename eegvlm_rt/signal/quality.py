@@ -26,8 +26,8 @@ MUSCLE_BAND_HZ: Final = (25.0, 45.0)
 CLIP_RUN: Final = 4
 FLAG_SHARE: Final = 0.1
 UNSCORABLE_SHARE: Final = 0.5
-LOSS_GAPS_S: Final = (0.004, 0.047, 0.5, 2.0, 5.0, 10.0, 15.0)
-LOSS_SHARES: Final = (0.06, 0.11, 0.12, 0.20, 0.25, 0.40, 0.50)
+LOSS_GAPS_S: Final = (0.004, 0.016, 0.047, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
+LOSS_SHARES: Final = (0.05, 0.07, 0.09, 0.11, 0.15, 0.18, 0.22, 0.40, 0.50)
 
 
 class QualityFlag(StrEnum):
@@ -147,8 +147,9 @@ def mostly_missing(quality: Quality) -> bool:
 def largest_loss(gap_s: float) -> float:
     """Share of an epoch that may be missing in gaps of a mean length, in seconds, for its stage to hold.
 
-    Measured: up to there at least three of four stages are those of the same epochs without loss. Many short
-    gaps cost more than a few long ones. `python -m benchmarks.missing` measures it; docs/evaluation.md.
+    Measured for gaps up to 5 s: up to there about three of four stages are those of the same epochs without
+    loss (`python -m benchmarks.missing`, docs/streaming.md). Many short gaps cost more than a few long ones.
+    One gap of 10 s and more leaves a whole piece of the epoch: there the AASM manual's half is approached.
     """
     return float(np.interp(np.log(max(gap_s, 1e-6)), np.log(LOSS_GAPS_S), LOSS_SHARES))
 
