@@ -97,6 +97,7 @@ def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[st
         check_outputs([args.journal], inputs=inputs, overwrite=True)
     if args.out is not None:
         paths = night_paths(args.out, formats, record="night.json")
+        paths = [path for path in paths if path.is_file() or not path.exists()]
         check_outputs(paths, inputs=[*inputs, args.journal], overwrite=True)
 
 

@@ -125,7 +125,8 @@ class LslSource(LiveSource):
             self._away = False
             self._tell(SourceEventKind.RECONNECTED)
         samples = np.asarray(data[:, self._index], dtype=np.float64) * self._scale_uv
-        return samples, np.asarray(times_s, dtype=np.float64)
+        # The library writes the next chunk into the array that it gives.
+        return samples, np.array(times_s, dtype=np.float64)
 
     def _look(self) -> None:
         """See what became of a sender that is quiet: one that is gone does not always close its connection.

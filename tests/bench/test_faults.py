@@ -45,9 +45,9 @@ def signals() -> list[Signal]:
 
 
 def test_a_few_faults_of_each_kind_are_survived(bundle: str, signals: list[Signal]) -> None:
-    results = measure(bundle, seed=4, count=24, signals=signals, deadline_s=1.0, threads=1)
+    results = measure(bundle, seed=4, count=2 * len(KINDS), signals=signals, deadline_s=1.0, threads=1)
     assert list(results["kinds"]) == list(KINDS)
-    assert len(KINDS) == 12
+    assert len(KINDS) == 17
     for kind, row in results["kinds"].items():
         wrong = [night for night in results["nights"] if night["kind"] == kind and not night["ok"]]
         assert not wrong, json.dumps(wrong, indent=1)

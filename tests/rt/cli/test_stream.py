@@ -86,7 +86,7 @@ class TestTold:
         assert found.index(first) > found.index(next(row for row in found if row["type"] == "text"))
 
     def test_provisional_stages_come_every_hop(self, capsys, bundle, night):
-        _, printed, _ = cli(capsys, *options(night, bundle, "--json", "--hop", "10"))
+        _, printed, _ = cli(capsys, *options(night, bundle, "--json", "--hop-s", "10"))
         opinions = [row["start_s"] for row in objects(printed) if row.get("provisional")]
         assert opinions[:4] == [10, 20, 40, 50]
 
@@ -149,7 +149,7 @@ class TestRefused:
             (["--source", "edf:{night}@max", "--journal", "{night}"], "this is the input"),
             (["--source", "edf:{night}@max", "--format", "bids"], "add --out DIR"),
             (["--source", "edf:{night}@max", "--smooth"], "smoother"),
-            (["--source", "edf:{night}@max", "--deadline", "-1"], "give seconds above 0"),
+            (["--source", "edf:{night}@max", "--deadline-s", "-1"], "give seconds above 0"),
         ],
     )
     def test_what_cannot_begin_ends_with_one_message(self, capsys, bundle, night, arguments, message):

@@ -406,6 +406,13 @@ class TestDrift:
             meter.add(wall * (1 + ppm * 1e-6), 1.7e9 + wall + late)
         assert meter.ppm == pytest.approx(ppm, abs=3)
 
+    @pytest.mark.parametrize(("speed", "ppm"), [(10.0, None), (0.5, None), (1.04, 4e4)])
+    def test_a_recording_that_is_played_has_none(self, speed: float, ppm: float | None) -> None:
+        meter = DriftMeter()
+        for wall in range(120):
+            meter.add(speed * wall, 1.7e9 + wall)
+        assert meter.ppm == (None if ppm is None else pytest.approx(ppm))
+
     def test_it_is_not_told_before_a_minute(self) -> None:
         meter = DriftMeter()
         for wall in range(59):
