@@ -112,7 +112,7 @@ def from_hypnograms(
             table = np.full((len(codes), len(STAGES)), np.nan)
             place = 0
             for i, stage in enumerate(meant):
-                if stage is None:
+                if stage is None or not pool[stage]:
                     continue
                 # A stretch of the pool, so that a doubt lasts for some epochs as it does in a night.
                 rows = drawn[stage]

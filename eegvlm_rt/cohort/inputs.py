@@ -116,6 +116,8 @@ def _fits(task: NightTask, out: Path) -> bool:
         return True
     try:
         facts = task.path.stat()
+        if not task.path.is_file():
+            return False
         if (receipt.size, receipt.mtime_ns) == (facts.st_size, facts.st_mtime_ns):
             return True
         return receipt.size == facts.st_size and receipt.sha256 == file_digest(task.path)

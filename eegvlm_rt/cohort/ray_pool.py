@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BackendError, EegVlmError, InputError
 from .dispatch import Died
+from .local_pool import default_workers
 from .scorer import Scorer
 
 if TYPE_CHECKING:
@@ -43,14 +44,19 @@ class RayPool:
         more: dict[str, Any] = {"address": address}
         if address == LOCAL:
             more |= {"include_dashboard": False}
-            if workers is not None:
-                more |= {"num_cpus": workers * options.threads}
+            count = default_workers(options.threads) if workers is None else workers
+            more |= {"num_cpus": count * options.threads}
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **more)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise BackendError("--ray", address, f"this cluster cannot be joined: {error}") from error
-        processors = int(ray.cluster_resources().get("CPU", 1))
-        self.workers = max(1, processors // options.threads) if workers is None else workers
+        carried = _carried(ray.nodes(), options.threads)
+        if carried == 0:
+            ray.shutdown()
+            cure = "no machine of this cluster has so many processors; give fewer"
+            raise InputError("threads", options.threads, cure)
+        # More workers than the cluster carries now may be what an autoscaler is to bring.
+        self.workers = carried if workers is None else workers
         self._class = ray.remote(num_cpus=options.threads, max_restarts=0)(Scorer)
         self._actors: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}
@@ -91,6 +97,11 @@ class RayPool:
                 self._ray.kill(actor)
         self._actors.clear()
         self._ray.shutdown()
+
+
+def _carried(nodes: list[dict[str, Any]], threads: int) -> int:
+    """Workers of so many threads that the machines of a cluster carry together."""
+    return sum(int(node["Resources"].get("CPU", 0)) // threads for node in nodes if node["Alive"])
 
 
 def _first_line(error: Exception) -> str:

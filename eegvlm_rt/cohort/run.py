@@ -71,7 +71,7 @@ def plan(tasks: Sequence[NightTask], out: Path, options: ScoreOptions) -> Plan:
     todo, done = [], Counter[Status]()
     for task in tasks:
         receipt = read_receipt(receipt_path(out, task.name))
-        if receipt is not None and _is_current(receipt, task, fields, digest) and is_done(receipt, out):
+        if receipt is not None and _is_current(receipt, task, fields, digest) and is_done(receipt, task, out):
             done[receipt.status] += 1
         else:
             todo.append(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import traceback
 import warnings
 from contextlib import suppress
@@ -12,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from ..bundle import TrustPolicy, read_keys
-from ..errors import BundleError, ChannelError, EegVlmError, InputError, RecordingWarning
+from ..errors import BundleError, ChannelError, EegVlmError, InputError, RecordingError, RecordingWarning
 from ..files import check_outputs, file_digests, write_file
 from ..hypnogram import write_format
 from ..hypnogram.formats import format_files
@@ -84,6 +85,8 @@ class Scorer:
 
     def _score(self, task: NightTask, began: float) -> Receipt:
         facts = task.path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise RecordingError("file", task.path.name, "this is no regular file", path=str(task.path))
         sha256 = file_digest(task.path)
         key = self.options.key(task, sha256, self.bundle_digest)
         common: dict[str, Any] = {
@@ -100,7 +103,7 @@ class Scorer:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         before = read_receipt(receipt_path(self.out, task.name))
-        if before is not None and before.key == key and is_done(before, self.out):
+        if before is not None and before.key == key and is_done(before, task, self.out):
             return Receipt(
                 **common,
                 status=before.status,
@@ -192,11 +195,11 @@ def failed(task: NightTask, error: BaseException | str) -> Receipt:
     )
 
 
-def is_done(receipt: Receipt, out: Path) -> bool:
+def is_done(receipt: Receipt, task: NightTask, out: Path) -> bool:
     """Whether a receipt stands for a night that need not be done again: all its files are there. One that a
     person changed since is there, and stays.
     """
-    if receipt.status is Status.FAILED:
+    if receipt.status is Status.FAILED or (receipt.status is Status.SKIPPED and not task.searched):
         return False
     return all((out / name).is_file() for name in receipt.files)
 

@@ -19,7 +19,7 @@ from eegvlm_rt.cohort import Status, find_nights, plan, read_receipt, receipts_i
 from eegvlm_rt.cohort.receipt import receipt_path
 from eegvlm_rt.cohort.scorer import Scorer
 from eegvlm_rt.errors import BundleError, OutputError
-from eegvlm_rt.hypnogram import from_csv, read_bids_events, read_edf
+from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.night_inputs import read_results
 from tests.rt.cli.cli_runs import cli, save_recording, start_cli
 
@@ -177,6 +177,26 @@ class TestAgain:
         self.run([replace(tasks[0], channel="C3-A2")], out, options_of(bundle, channels=("C4-A1",)))
         assert read_receipt(receipt_path(out, "x")).row["channel"] == "EEG C3-A2"
 
+    def test_what_is_no_regular_file_fails_and_nothing_waits_for_it(self, tmp_path, bundle):
+        (tmp_path / "data").mkdir()
+        os.mkfifo(tmp_path / "data" / "pipe.edf")
+        out = tmp_path / "out"
+        tasks = find_nights([str(tmp_path / "data")], out)
+        self.run(tasks, out, options_of(bundle))
+        assert "no regular file" in read_receipt(receipt_path(out, "pipe")).error
+
+    def test_a_file_without_signals_is_passed_over_where_it_was_found_and_fails_where_it_is_named(
+        self, tmp_path, bundle
+    ):
+        (tmp_path / "data").mkdir()
+        path = save_scoring(tmp_path / "data" / "h.edf")
+        out, options = tmp_path / "out", options_of(bundle)
+        for inputs, status in (([str(tmp_path / "data")], Status.SKIPPED), ([str(path)], Status.FAILED)):
+            tasks = find_nights(inputs, out)
+            self.run(tasks, out, options)
+            assert read_receipt(receipt_path(out, "h")).status is status
+            assert bool(plan(tasks, out, options).todo) is (status is Status.FAILED)
+
     def test_a_worker_with_another_bundle_does_not_start(self, tmp_path, bundle):
         with pytest.raises(BundleError, match="install the same one"):
             Scorer(tmp_path, options_of(bundle), "0" * 64)
@@ -197,14 +217,6 @@ class TestCommand:
         assert "2 scored; 2 were done before" in printed
         assert finished(out) == before
         assert len(table(out)) == 6
-
-    def test_none_scored_is_a_status_of_its_own(self, capsys, bundle, tmp_path):
-        (tmp_path / "bad.edf").write_bytes(b"0       ")
-        more = ("-o", tmp_path / "out", "--bundle", bundle, "--workers", "1", "--json")
-        status, printed, errors = cli(capsys, "score", tmp_path / "bad.edf", *more)
-        assert (status, errors) == (4, "")
-        (line,) = map(json.loads, printed.splitlines())
-        assert (line["night"], line["status"]) == ("bad", "failed")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -234,34 +246,6 @@ class TestCommand:
         assert status == 2
         assert "eegvlm-rt score" in errors
 
-    def test_a_bids_dataset_becomes_derivatives(self, capsys, bundle, tmp_path):
-        dataset, out = tmp_path / "d", tmp_path / "d" / "derivatives" / "eegvlm-rt"
-        for label in ("01", "02"):
-            save_nights(dataset / f"sub-{label}" / "eeg", f"sub-{label}_task-sleep_eeg")
-        (dataset / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
-        more = ("--bundle", bundle, "--workers", "1", "--threads", "1", "--format", "bids-hypnogram")
-        status, _, _ = cli(capsys, "score", dataset, out, "participant", "--participant-label", "02", *more)
-        assert status == 0
-        assert not (out / "nights.csv").exists()
-        folder, begin = out / "sub-02" / "eeg", "sub-02_task-sleep_desc-eegvlm"
-        assert len(read_bids_events(folder / f"{begin}_events.tsv")) == 3
-        with (folder / f"{begin}_events.tsv").open(encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t"))
-        assert list(rows[0])[:3] == ["onset", "duration", "stage"]
-        assert rows[0]["method"] == "automatic"
-        assert "eegvlm-rt" in rows[0]["annotator"]
-        assert sum(float(rows[0][f"p_{s}"]) for s in ("W", "N1", "N2", "N3", "R")) == pytest.approx(
-            1, abs=1e-5
-        )
-        assert json.loads((folder / f"{begin}_events.json").read_text())["stage"]["Levels"]["N2"]
-        assert (folder / f"{begin}_hypnogram.tsv").exists()
-        described = json.loads((out / "dataset_description.json").read_text())
-        assert described["DatasetType"] == "derivative"
-        assert described["GeneratedBy"][0]["Name"] == "eegvlm-rt"
-        assert cli(capsys, "score", dataset, out, "group")[0] == 0
-        assert list(table(out)) == ["sub-02_task-sleep"]
-        assert (out / "group.html").is_file()
-
 
 class TestKilled:
     def test_a_worker_that_is_killed_takes_no_night_along(self, bundle, tmp_path):
@@ -282,9 +266,8 @@ class TestKilled:
         assert workers["a"] != workers["b"] == workers["c"]
         assert multiprocessing.active_children() == []
 
-    def test_a_night_that_kills_its_workers_is_a_row(self, bundle, tmp_path):
+    def test_a_night_that_kills_its_workers_is_a_row(self, capsys, bundle, tmp_path):
         save_nights(tmp_path / "data", "a")
-        tasks = find_nights([str(tmp_path / "data")], tmp_path / "out")
         ended = threading.Event()
 
         def kill_all():
@@ -295,11 +278,14 @@ class TestKilled:
         killer = threading.Thread(target=kill_all)
         killer.start()
         try:
-            result = score_nights(tasks, tmp_path / "out", options_of(bundle), workers=1)
+            more = ("-o", tmp_path / "out", "--bundle", bundle, "--workers", "1", "--json")
+            status, printed, errors = cli(capsys, "score", tmp_path / "data", *more)
         finally:
             ended.set()
             killer.join()
-        assert result.counts == {Status.FAILED: 1}
+        assert (status, errors) == (4, "")
+        (line,) = map(json.loads, printed.splitlines())
+        assert (line["night"], line["status"]) == ("a", "failed")
         assert "its worker died 2 times: ended by SIGKILL" in table(tmp_path / "out")["a"]["error"]
 
     def test_a_killed_run_loses_no_finished_night_and_leaves_no_process(self, bundle, tmp_path):
