@@ -60,6 +60,7 @@ class TestTold:
         rows = re.findall(r"^ +(\d+)  (\d\d:\d\d:\d\d)  ", printed, re.MULTILINE)
         assert rows == [(str(i + 1), f"22:0{i // 2}:{30 * (i % 2):02d}") for i in range(7)]
         assert "Epochs     7: scored 7" in printed
+        assert "by source, in order, after 3 min 15 s" in printed
         assert "Not a medical device" in printed
 
     @pytest.mark.parametrize("mode", ["head", "cot"])
