@@ -161,4 +161,8 @@ class TestLock:
 
     def test_parts_have_locks_of_their_own(self, tmp_path):
         with folder_lock(tmp_path, "sub-01"), folder_lock(tmp_path, "sub-02"):
+            for scope in ("sub-01", ""):
+                with pytest.raises(OutputError, match="another run"), folder_lock(tmp_path, scope):
+                    pass
+        with folder_lock(tmp_path), pytest.raises(OutputError), folder_lock(tmp_path, "sub-01"):
             pass
