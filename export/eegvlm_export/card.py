@@ -38,6 +38,7 @@ def write_card(
     render = manifest.render
     text = template.substitute(
         model_id=manifest.model_id,
+        draft=_draft(manifest),
         patches=manifest.visual_tokens // 2,
         picture="{width} x {height} px, {rows} rows of ±{uv_range:g} µV".format(**render),
         layers=manifest.lm.num_layers,
@@ -102,4 +103,13 @@ def _provenance(provenance: Mapping[str, Any], gates: tuple[GateResult, ...]) ->
     yield f"| ONNX opset | {provenance['opset']} |"
     packages = ", ".join(f"{name} {number}" for name, number in provenance["packages"].items())
     yield f"| made with | eegvlm_export {provenance['eegvlm_rt']}, {packages} |"
-    yield f"| gates | {len(gates)}, all passed |"
+    failed = sum(not result.passed for result in gates)
+    yield f"| gates | {len(gates)}, {f'{failed} failed' if failed else 'all passed'} |"
+
+
+def _draft(manifest: Manifest) -> str:
+    """The mark of a draft with its reasons; nothing for any other bundle."""
+    if not manifest.draft:
+        return ""
+    reasons = "\n".join(f"- {reason}" for reason in manifest.draft)
+    return f"\n**A draft, published with `--draft` though it falls short:**\n\n{reasons}\n"

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from tokenizers import Tokenizer
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from eegvlm_rt.prompt import PromptSpec
@@ -21,11 +23,12 @@ from eegvlm_rt.prompt import PromptSpec
 from ..settings import LanguageSettings
 from .configuration import EegVlmConfig
 from .modeling import EegVlmForConditionalGeneration
-from .presets import preset
+from .presets import preset, vision_preset
 from .processing import EegVlmProcessor
 from .tokenizer import build_tokenizer, model_vocabulary
+from .untrained import ENHANCEMENT, set_untrained, untrained_parts
 
-__all__ = ["PROMPT_FILE", "Parts", "assemble", "main"]
+__all__ = ["PROMPT_FILE", "Parts", "assemble", "eyes_of", "main"]
 
 PROMPT_FILE = "prompt.json"
 NIGHT_TOKEN = "<night>"
@@ -66,11 +69,14 @@ def assemble(
             raise ValueError("parts: give --vision, or --enhancement and --tower, or --base")
         model, processor = _new(seen["tower"].config, parts.language_model, settings, dtype)
     for name, source in seen.items():
-        _check_pictures(name, source.config, model.config)
+        _check_pictures(name, source.config, model.config, parts.base)
         attribute = "vision_tower" if name == "tower" else name
         setattr(model, attribute, getattr(source, attribute))
-    if "enhancement" in seen and model.config.memory_size:
-        model.memory = seen["enhancement"].memory
+    if "enhancement" in seen:
+        others = set(untrained_parts(model.config)) - {ENHANCEMENT}
+        set_untrained(model.config, others | set(untrained_parts(seen["enhancement"].config)))
+        if model.config.memory_size:
+            model.memory = seen["enhancement"].memory
     parts_in_single = [model.vision_tower, model.enhancement, model.projector]
     if model.config.memory_size:
         parts_in_single += [model.memory, model.memory_token]
@@ -116,15 +122,49 @@ def _new(
     return model, EegVlmProcessor.for_config(config, tokenizer, prompt)
 
 
-def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig) -> None:
+def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig, base: Path | None) -> None:
     """Raises ValueError where the part was trained on other pictures, or is of another shape."""
-    if part.render != whole.render or part.preprocessing != whole.preprocessing:
-        raise ValueError(f"{name}: trained on other pictures; train both networks with the same rows")
+    cure = "train both with the same preset and rows"
+    if base is not None:
+        cure = f"train it with --base {base}, or import the base with --enhancement and it"
+    for field in ("render", "preprocessing"):
+        ours, theirs = getattr(whole, field) or {}, getattr(part, field) or {}
+        changed = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+        if changed:
+            key = changed[0]
+            raise ValueError(
+                f"{name}: {field}.{key} {theirs.get(key)}; trained on other pictures, those of the whole "
+                f"have {ours.get(key)}: {cure}"
+            )
     if name == "tower" and part.patch_shape != whole.patch_shape:
         raise ValueError(f"{name}: patches of {part.patch_size}, the other part's are {whole.patch_size}")
     kind = "vision_config" if name == "tower" else "enhancement_config"
     if getattr(part, kind).to_dict() != getattr(whole, kind).to_dict():
-        raise ValueError(f"{name}: its {kind} is not the other part's; train both with the same preset")
+        raise ValueError(f"{name}: its {kind} is not that of the whole: {cure}")
+    sizes = [config.vision_config.hidden_size for config in (part, whole)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"{name}: features of {sizes[0]}; the tower has {sizes[1]}: {cure}")
+
+
+def eyes_of(base: Path) -> EegVlmForConditionalGeneration:
+    """The vision networks of a whole checkpoint, before the stand-in for a language model of `vision_preset`:
+    what the vision steps resume with `--base`. Only their weights are read.
+    """
+    config = EegVlmConfig.from_pretrained(base)
+    config.text_config = vision_preset("nano").text_config
+    model = EegVlmForConditionalGeneration(config)
+    seen: dict[str, Tensor] = {}
+    for file in sorted(base.glob("*.safetensors")):
+        with safe_open(str(file), framework="pt") as tensors:
+            seen |= {
+                name: tensors.get_tensor(name).float()
+                for name in tensors.keys()  # noqa: SIM118  (a handle, no mapping)
+                if name.startswith(("vision_tower.", "enhancement."))
+            }
+    if not seen:
+        raise ValueError(f"base: {base} has no safetensors with vision networks; give a whole checkpoint")
+    model.load_state_dict(model.state_dict() | seen)
+    return model
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from ..settings import LanguageSettings
+from .configuration import EegVlmConfig
 from .modeling import EegVlmForConditionalGeneration
 from .processing import EegVlmProcessor
+from .untrained import set_untrained, untrained_parts
 
 __all__ = ["add_adapters", "main", "merge", "merged_state", "quantize", "save_adapter"]
 
@@ -46,7 +48,7 @@ def quantize(language_model: LlamaForCausalLM) -> None:
                 packed = Linear4bit(
                     linear.in_features,
                     linear.out_features,
-                    bias=False,
+                    bias=linear.bias is not None,
                     compute_dtype=torch.bfloat16,
                     compress_statistics=True,
                     quant_type="nf4",
@@ -59,6 +61,8 @@ def quantize(language_model: LlamaForCausalLM) -> None:
                     quant_type="nf4",
                     module=packed,
                 )
+                if linear.bias is not None:
+                    packed.bias = nn.Parameter(linear.bias.data, requires_grad=False)
                 setattr(parent, name, packed)
 
 
@@ -106,6 +110,9 @@ def merged_state(model: EegVlmForConditionalGeneration, scale: float) -> dict[st
             merged[name] = value
             continue
         layer, _, rest = name.partition(".base_layer.")
+        if rest == "bias":
+            merged[f"{layer}.bias"] = value
+            continue
         if rest != "weight" or not value.is_floating_point():
             raise ValueError(f"{layer}: in 4 bits; merge its adapter into the checkpoint it was trained on")
         a, b = (state[f"{layer}.lora_{part}.default.weight"].float() for part in "AB")
@@ -133,6 +140,7 @@ def save_adapter(
             whole[name] = value.detach().half().cpu().clone()
     save_file(pairs, folder / _ADAPTER, metadata={"format": "pt"})
     torch.save(whole, folder / _WHOLE)
+    model.config.save_pretrained(folder)
 
 
 def merge(base: Path, adapter: Path, out: Path) -> None:
@@ -159,6 +167,8 @@ def merge(base: Path, adapter: Path, out: Path) -> None:
         weight = state[f"{layer}.weight"]
         state[f"{layer}.weight"] = (weight.float() + scale * (b @ a)).to(weight.dtype)
     model.load_state_dict(state)
+    trained = EegVlmConfig.from_pretrained(adapter) if (adapter / "config.json").is_file() else model.config
+    set_untrained(model.config, untrained_parts(trained))
     model.save_pretrained(out)
     EegVlmProcessor.from_pretrained(base).save_pretrained(out)
 

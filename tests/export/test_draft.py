@@ -1,0 +1,129 @@
+"""Bundles that fall short: reported, not published, or published with a mark that nobody overlooks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eegvlm_export.cli import EXIT_GATES, main
+from eegvlm_export.measure.gates import Gate, GateResult, GatesFailedError, shortcomings
+from eegvlm_train.data.night_files import UV_PER_LSB, night_path, save_npz
+
+from eegvlm_rt.bundle import Bundle, draft_fields
+from eegvlm_rt.bundle.draft import MAX_REASON, MAX_REASONS, parse_draft
+
+RECIPE = """
+tower: fp32
+llm: fp32
+parity_epochs: 2
+reasoning_epochs: 0
+gates:
+  bytes.total: {at_most: 1}
+  agreement.head: {at_least: 0.5}
+"""
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("night")
+    x = np.random.default_rng(0).normal(0, 20 / UV_PER_LSB, (4, 3000)).astype(np.int16)
+    save_npz(night_path(folder, 0), x=x, uv_per_lsb=UV_PER_LSB)
+    return folder
+
+
+def arguments_of(checkpoint: Path, folder: Path, recipe: str, night: Path) -> list[str]:
+    (folder / "recipe.yaml").write_text(recipe)
+    given = ["--recipe", str(folder / "recipe.yaml"), "--parity", str(night), "--threads", "1"]
+    return [str(checkpoint), "-o", str(folder / "bundle"), *given]
+
+
+@pytest.fixture
+def arguments(checkpoint: Path, night: Path, tmp_path: Path) -> list[str]:
+    return arguments_of(checkpoint, tmp_path, RECIPE, night)
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.html"])
+def test_a_failed_gate_is_reported_in_full_and_nothing_is_published(
+    name: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / name
+    assert main([*arguments, "--report", str(report)]) == EXIT_GATES
+    assert not (tmp_path / "bundle").exists()
+    told = capsys.readouterr().err
+    assert "wanted <= 1" in told
+    assert "--draft" in told
+    text = report.read_text()
+    assert "bytes.total" in text
+    if name.endswith("json"):
+        content = json.loads(text)
+        assert content["figures"]["agreement"]["head"] == 1.0
+        assert [gate["figure"] for gate in content["gates"]] == ["bytes.total", "agreement.head"]
+        (shortcoming,) = content["shortcomings"]
+        assert shortcoming.startswith("bytes.total: ")
+        assert content["speed_ms"]
+    else:
+        assert "falls short" in text
+        assert "same stage, head" in text
+
+
+def test_a_draft_is_published_with_its_mark(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--draft", "--report", str(tmp_path / "report.json")]) == 0
+    assert "a draft: bytes.total" in capsys.readouterr().err
+    bundle = Bundle.open(tmp_path / "bundle")
+    assert bundle.manifest.model_id == "tiny-draft"
+    (reason,) = bundle.manifest.draft
+    assert reason.startswith("bytes.total: ")
+    assert not bundle.manifest.parity["gates"]["bytes.total"]["passed"]
+    card = (bundle.path / "README.md").read_text()
+    assert card.startswith("# tiny-draft\n")
+    assert f"- {reason}\n" in card
+    assert "| gates | 2, 1 failed |" in card
+
+
+def test_draft_marks_no_bundle_that_passes(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("at_most: 1", "at_most: 100000000"))
+    assert main([*arguments, "--draft"]) == 0
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    assert (manifest["schema_version"], manifest["model_id"]) == (2, "tiny")
+    assert "draft" not in manifest
+    assert "raft" not in (tmp_path / "bundle" / "README.md").read_text()
+
+
+def test_an_untrained_checkpoint_passes_no_gate_though_every_figure_is_good(
+    checkpoint: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "untrained"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"untrained": ["enhancement", "language_model"]}))
+    recipe = "tower: fp32\nllm: fp32\nparity_epochs: 1\nreasoning_epochs: 0\ngates: {}\n"
+    arguments, out = arguments_of(copy, tmp_path, recipe, night), tmp_path / "bundle"
+    assert main(arguments) == EXIT_GATES
+    assert "untrained: enhancement, language_model" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*arguments, "--draft"]) == 0
+    assert Bundle.open(out).manifest.draft == ("untrained: enhancement, language_model",)
+
+
+def test_shortcomings_name_figure_value_and_bound() -> None:
+    failed = GateResult(Gate("shift.cot", at_most=0.02), 0.5)
+    missing = GateResult(Gate("agreement.cot", at_least=0.9), None)
+    passed = GateResult(Gate("agreement.head", at_least=0.9), 1.0)
+    told = ["shift.cot: 0.5, wanted <= 0.02", "agreement.cot: not measured, wanted >= 0.9"]
+    assert shortcomings((failed, missing, passed)) == told
+    error = GatesFailedError((failed, missing, passed), ("enhancement",))
+    assert str(error) == "untrained: enhancement; gates failed: shift.cot, agreement.cot"
+
+
+def test_as_many_reasons_as_a_manifest_holds() -> None:
+    fields = draft_fields("a" * 128, ["x" * 1000] * 100)
+    assert len(fields["model_id"]) == 128
+    assert len(fields["draft"]) == MAX_REASONS
+    assert fields["draft"][-1] == f"and {100 - MAX_REASONS + 1} more"
+    assert len(fields["draft"][0]) == MAX_REASON
+    assert parse_draft(fields["draft"])
+    assert draft_fields("mine-draft", ["x"])["model_id"] == "mine-draft"
