@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import EegVlmError
-from .console import report_error
+from ..errors import EegVlmError, RecordingWarning
+from .console import report_error, report_warning
 from .memory import keep_one_heap
 from .parser import build_parser
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -28,6 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     keep_one_heap()
     _open_missing_streams()
+    with _warnings_told():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     try:
         status: int = args.run(args)
@@ -48,6 +55,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         report_error(f"{error.filename or 'system'}: {error.strerror}")
         return BAD_INPUT
     return status
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """What a reader left out, and options that have a new name, are lines on stderr; other warnings are as
+    Python prints them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RecordingWarning)
+        warnings.filterwarnings("always", category=DeprecationWarning, message="--")
+        plain = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, RecordingWarning) or str(message).startswith("--"):
+                report_warning(str(message))
+            else:
+                plain(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _open_missing_streams() -> None:

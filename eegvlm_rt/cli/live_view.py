@@ -22,7 +22,7 @@ from ..stages import STAGES
 from .console import NOTICE, plain
 from .epoch_lines import because, clock, percent, verdict
 from .night_lines import hypnogram_lines
-from .stream_output import event_text
+from .stream_output import event_text, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -79,7 +79,10 @@ def lines(known: Known, width: int, height: int, now: float) -> list[Text]:
     blocks: list[tuple[int, list[Text]]] = [
         (1, [_title(known, width, now)]),
         (0, [_stage(last, known, width)]),
-        (2, [_filled(f" {name}: {text}", width, _ALARM) for name, text in alarms.items()]),
+        (
+            2,
+            [_filled(" " + once(name, text), width, _ALARM) for name, text in alarms.items()],
+        ),
         (3, [_progress(known, position_s, width)]),
         (5, _bars(last, width)),
         (4, _packed(_measures(last, night), width)),

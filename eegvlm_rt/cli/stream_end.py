@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from .. import __version__
-from ..errors import EegVlmError
-from ..files import write_file
-from ..night_files import night_writers
+from ..errors import EegVlmError, OutputError, RecordingError
+from ..files import SEAL, check_outputs, file_digests, free_name, write_file
+from ..night_files import night_paths, night_writers
 from .console import NOTICE, note, out, plain, report_error
 from .night_lines import duration, hypnogram_lines, statistics_lines
 from .stream_output import JsonLines
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .stream_output import Outlet, Told
 
 __all__ = ["Ending"]
+
+_RECORD = "night.json"
 
 
 class Ending:
@@ -48,14 +51,25 @@ class Ending:
         self.files: list[Path] = []
         self.failed: list[str] = []
 
-    def leave_files(self, folder: Path, formats: Sequence[str]) -> None:
-        """Write hypnogram.edf, hypnogram.csv, night.json, the further forms and the picture; what cannot be
-        written keeps nothing else from being.
+    def leave_files(self, folder: Path, formats: Sequence[str], *, overwrite: bool = False) -> None:
+        """Write hypnogram.edf, hypnogram.csv, the further forms, the picture and night.json; what cannot be
+        written keeps nothing else from being. Where a file is in the way that is not ours, they all go into a
+        new folder beside it.
         """
         if not len(self._hypnogram):
             return
-        writers = night_writers(self.told.rows, folder, formats=formats, title=self.told.title)
-        writers.append(lambda: write_file(folder / "night.json", self._night_json()))
+        try:
+            check_outputs(night_paths(folder, formats, record=_RECORD), overwrite=overwrite)
+        except (OutputError, RecordingError) as error:
+            self.warnings = (*self.warnings, str(error))
+            folder = free_name(folder / "night")
+            with suppress(OSError):
+                folder.mkdir()
+        writers = night_writers(
+            self.told.rows, folder, formats=formats, title=self.told.title, overwrite=overwrite
+        )
+        target = folder / _RECORD
+        writers.append(lambda: write_file(target, self._night_json(), overwrite=overwrite))
         for write in writers:
             try:
                 self.files.append(write())
@@ -158,6 +172,7 @@ class Ending:
         }
         for name in ("files", "not_written"):
             told.pop(name)
+        told["written"] = {"by": SEAL, "files": file_digests(self.files)}
         return (json.dumps(told, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode(
             "utf-8", errors="replace"
         )

@@ -89,7 +89,7 @@ def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
         return
     shown = f"{unit}, with a peak of {peak_uv:.3g} µV"
     if peak_uv < SMALLEST_PEAK_UV:
-        cure = "too small for EEG: volts given as microvolts are off by a factor of 1e6, pass unit='V'"
+        cure = "too small for EEG: volts called microvolts are off by a factor of 1e6; say V (unit, --unit)"
     else:
-        cure = "too large for EEG: microvolts given as volts are off by a factor of 1e6, pass unit='uV'"
+        cure = "too large for EEG: microvolts called volts are off by a factor of 1e6; say uV (unit, --unit)"
     raise UnitError("unit", shown, cure)

@@ -237,6 +237,8 @@ def microvolts_per_unit(channel: str, unit: str | None) -> float:
     scale = _UNITS_UV.get(str(unit).strip().lower(), math.nan)
     if math.isnan(scale):
         raise UnitError(
-            "unit", unit, f"the stream gives no voltage unit for {channel!r}; pass unit uV, mV, V or nV"
+            "unit",
+            unit,
+            f"the stream gives no voltage for {channel!r}; say uV, mV, V or nV (unit, --unit)",
         )
     return scale

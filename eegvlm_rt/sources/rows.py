@@ -21,7 +21,7 @@ __all__ = ["recording_of", "rows_of"]
 
 
 def rows_of(
-    source: Any, spec: Preprocessing, *, channel: str | None, sfreq: float | None, unit: str
+    source: Any, spec: Preprocessing, *, channel: str | None, sfreq: float | None, unit: str | None
 ) -> Iterator[GridEpoch]:
     """Rows of a recording or of separate epochs; what cannot be read is refused before the first row.
 
@@ -31,30 +31,32 @@ def rows_of(
         spec: how the signal is conditioned.
         channel: channel to read; for arrays, a name to carry along.
         sfreq: rate of an array in Hz; everything else knows its own.
-        unit: unit of an array.
+        unit: unit of an array (None: uV), or of a file whose header is wrong about it (None: its header's).
 
     Raises:
         InputError: an unknown kind of source, a wrong shape or length; and what the readers raise.
     """
     if _is_mne_epochs(source):
         return _mne_epochs(source, spec, channel)
-    recording = _as_recording(source, channel)
+    recording = _as_recording(source, channel, unit)
     if recording is not None:
         return _recording(recording, spec)
     if isinstance(source, list | tuple) and source and all(isinstance(item, Epoch) for item in source):
         for epoch in source:
             check_length(len(epoch.samples_uv), check_sfreq(epoch.sfreq))
         return (row_of(epoch, index, spec) for index, epoch in enumerate(source))
-    return _array(source, spec, channel, sfreq, unit)
+    return _array(source, spec, channel, sfreq, unit or "uV")
 
 
-def recording_of(source: Any, *, channel: str | None, sfreq: float | None, unit: str) -> Recording:
+def recording_of(
+    source: Any, *, channel: str | None, sfreq: float | None, unit: str | None = None
+) -> Recording:
     """One recording of a source that is one: a path, a `Recording`, an MNE `Raw`, or an array (n_samples,).
 
     Raises:
         InputError: separate epochs, or another kind of source; and what the readers raise.
     """
-    recording = None if _is_mne_epochs(source) else _as_recording(source, channel)
+    recording = None if _is_mne_epochs(source) else _as_recording(source, channel, unit)
     if recording is not None:
         return recording
     samples = array_of("source", source)
@@ -64,14 +66,14 @@ def recording_of(source: Any, *, channel: str | None, sfreq: float | None, unit:
         raise InputError("source", found, cure)
     if sfreq is None:
         raise InputError("sfreq", None, "give the sampling rate of the array in Hz")
-    samples_uv = to_microvolts(samples, unit)
-    check_amplitude(samples_uv, unit)
+    samples_uv = to_microvolts(samples, unit or "uV")
+    check_amplitude(samples_uv, unit or "uV")
     return Recording(samples_uv, check_sfreq(sfreq), channel or "")
 
 
-def _as_recording(source: Any, channel: str | None) -> Recording | None:
+def _as_recording(source: Any, channel: str | None, unit: str | None) -> Recording | None:
     if isinstance(source, str | os.PathLike):
-        return read_channel(source, channel)
+        return read_channel(source, channel, unit=unit)
     if is_raw(source):
         return from_raw(source, channel)
     if hasattr(source, "samples_uv") and hasattr(source, "path"):

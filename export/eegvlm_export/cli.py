@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eegvlm_rt.errors import EegVlmError
+from eegvlm_rt.files import check_outputs, write_file
 from eegvlm_rt.prompt import Mode
 
 from .measure.gates import GateResult, GatesFailedError, shortcomings
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "with it, are marked",
     )
     parser.add_argument("--work", type=Path, help="keep quantised weights here; an interrupted run goes on")
-    parser.add_argument("--overwrite", action="store_true", help="replace an older bundle at the same place")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older bundle or report")
     return parser
 
 
@@ -87,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     console = Console(stderr=True)
     try:
+        if args.report is not None:
+            inputs = [args.checkpoint, args.recipe]
+            check_outputs([args.report], inputs=inputs, overwrite=args.overwrite)
         recipe = _recipe(args)
         modes = [Mode.parse(name) for name in dict.fromkeys(args.modes.split(","))]
         from transformers.utils import logging
@@ -114,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for shortcoming in shortcomings(failed.results, failed.untrained):
             console.print(shortcoming, style="red", soft_wrap=True)
         if failed.measured is not None and args.report is not None:
-            _write_report(args.report, failed.measured, recipe)
+            _write_report(args, failed.measured, recipe)
         console.print("nothing was published; --draft publishes it marked as a draft", soft_wrap=True)
         return EXIT_GATES
     except (EegVlmError, FileNotFoundError, ValueError) as error:
@@ -123,19 +127,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(_gate_table(exported.gates))
     console.print(_size_table(exported.figures["bytes"], exported.speed_ms))
     if args.report is not None:
-        _write_report(args.report, exported, recipe)
+        _write_report(args, exported, recipe)
     for shortcoming in exported.shortcomings:
         console.print(f"a draft: {shortcoming}", style="red", soft_wrap=True)
     print(f"{exported.bundle.path}  {exported.bundle.digest}")
     return 0
 
 
-def _write_report(path: Path, measured: Measurements, recipe: Recipe) -> None:
+def _write_report(args: argparse.Namespace, measured: Measurements, recipe: Recipe) -> None:
     """Figures, gates and timings, of a bundle that was published and of one that was not."""
-    if path.suffix == ".html":
+    if args.report.suffix == ".html":
         from .report import write_report
 
-        write_report(path, measured, recipe)
+        write_report(args.report, measured, recipe, overwrite=args.overwrite)
         return
     report = {
         "figures": measured.figures,
@@ -145,7 +149,8 @@ def _write_report(path: Path, measured: Measurements, recipe: Recipe) -> None:
         "shortcomings": measured.shortcomings,
         "speed_ms": measured.speed_ms,
     }
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(report, indent=2) + "\n"
+    write_file(args.report, text.encode(), overwrite=args.overwrite)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

@@ -144,7 +144,7 @@ class TestRefused:
             (["--source", "edf:{night}@max", "--resume"], "add --journal FILE"),
             (["--source", "edf:{night}@max", "--lights-off", "noon"], "give a clock time, 22:30"),
             (["--source", "edf:{night}@max", "--lights-off", "21:00"], "starts at 22:00:00"),
-            (["--source", "edf:{night}@max", "--journal", "{night}"], "not a journal"),
+            (["--source", "edf:{night}@max", "--journal", "{night}"], "this is the input"),
             (["--source", "edf:{night}@max", "--format", "bids"], "add --out DIR"),
             (["--source", "edf:{night}@max", "--smooth"], "smoother"),
             (["--source", "edf:{night}@max", "--deadline", "-1"], "give seconds above 0"),

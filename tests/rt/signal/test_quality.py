@@ -43,12 +43,12 @@ def test_samples_that_are_no_real_numbers_are_refused(x):
 
 
 def test_volts_given_as_microvolts_are_refused_and_the_factor_named():
-    with pytest.raises(UnitError, match=r"factor of 1e6, pass unit='V'"):
+    with pytest.raises(UnitError, match=r"factor of 1e6; say V"):
         check_amplitude(to_microvolts(eeg() * 1e-6, "uV"), "uV")
 
 
 def test_microvolts_given_as_volts_are_refused_and_the_factor_named():
-    with pytest.raises(UnitError, match=r"factor of 1e6, pass unit='uV'"):
+    with pytest.raises(UnitError, match=r"factor of 1e6; say uV"):
         check_amplitude(to_microvolts(eeg(), "V"), "V")
 
 

@@ -125,7 +125,7 @@ def test_the_unit_of_the_stream_is_turned_into_microvolts(unit, factor):
 
 def test_a_stream_without_a_unit_is_asked_for_one(stream):
     device = outlet(stream, None)
-    with pytest.raises(UnitError, match="pass unit uV, mV, V or nV"):
+    with pytest.raises(UnitError, match="say uV, mV, V or nV"):
         LslSource(stream, timeout_s=5)
     del device
 

@@ -35,6 +35,7 @@ from ..model.perception import (
 )
 from ..model.presets import vision_preset
 from ..model.untrained import LANGUAGE, set_untrained, untrained_parts
+from ..outputs import claim_run
 from ..settings import VisionSettings
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .loop import Task, fit, parameter_groups
@@ -204,6 +205,7 @@ def run_vision(
     parser.add_argument("--base", type=Path, help="resume the networks of this whole checkpoint")
     args = parser.parse_args(argv)
     settings = settings_from(args, VisionSettings)
+    claim_run(args, name, [args.data, args.base])
     prepare_run(settings.seed, args.threads)
     train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
     train_vision(
