@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import numpy as np
 
+from .bundle.draft import is_draft_name
 from .errors import InputError
 from .files import check_outputs, write_file
 from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals, to_csv, write_edf
@@ -417,7 +418,8 @@ class Night:
         table = [
             tuple(row) if there else None for row, there in zip(rows[proba].tolist(), known, strict=True)
         ]
-        return Hypnogram(stages, self.start, tuple(table) if table else None)
+        draft = self.info.model_id if is_draft_name(self.info.model_id) else ""
+        return Hypnogram(stages, self.start, tuple(table) if table else None, draft)
 
 
 SUFFIXES: Final = (".jsonl", ".csv", ".edf")

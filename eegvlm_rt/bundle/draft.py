@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError
@@ -9,7 +10,7 @@ from ..errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DRAFT_SUFFIX", "check_draft_name", "draft_fields", "parse_draft"]
+__all__ = ["DRAFT_SUFFIX", "check_draft_name", "draft_fields", "is_draft_name", "parse_draft"]
 
 DRAFT_SUFFIX: Final = "-draft"
 """Ends the name of every draft, so that whatever names the model says what it is."""
@@ -17,6 +18,7 @@ DRAFT_SUFFIX: Final = "-draft"
 MAX_REASONS: Final = 64
 MAX_REASON: Final = 240
 _MAX_NAME: Final = 128
+_DRAFT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,121}-draft")
 
 
 def draft_fields(model_id: str, reasons: Sequence[str]) -> dict[str, Any]:
@@ -26,8 +28,13 @@ def draft_fields(model_id: str, reasons: Sequence[str]) -> dict[str, Any]:
     name = model_id.removesuffix(DRAFT_SUFFIX)[: _MAX_NAME - len(DRAFT_SUFFIX)]
     short = [reason[:MAX_REASON] for reason in reasons]
     more = len(short) - MAX_REASONS
-    told = short if more <= 0 else [*short[: MAX_REASONS - 1], f"and {more + 1} more"]
-    return {"model_id": f"{name}{DRAFT_SUFFIX}", "draft": told}
+    listed = short if more <= 0 else [*short[: MAX_REASONS - 1], f"and {more + 1} more"]
+    return {"model_id": f"{name}{DRAFT_SUFFIX}", "draft": listed}
+
+
+def is_draft_name(model_id: str) -> bool:
+    """Whether a model of this name is a draft. False for what no manifest has as a name."""
+    return _DRAFT_NAME.fullmatch(model_id) is not None
 
 
 def parse_draft(value: object) -> tuple[str, ...]:
@@ -42,5 +49,5 @@ def parse_draft(value: object) -> tuple[str, ...]:
 
 def check_draft_name(model_id: str, draft: Sequence[str]) -> None:
     """Raises BundleError where the name of a draft does not say so."""
-    if draft and not model_id.endswith(DRAFT_SUFFIX):
+    if draft and not is_draft_name(model_id):
         raise BundleError("model_id", model_id, f"the name of a draft ends in {DRAFT_SUFFIX}")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EegVlmError, RecordingWarning
+from ..errors import DraftWarning, EegVlmError, RecordingWarning
 from .console import report_error, report_warning
 from .memory import keep_one_heap
 from .parser import build_parser
@@ -59,16 +59,17 @@ def _run(argv: Sequence[str] | None) -> int:
 
 @contextmanager
 def _warnings_told() -> Iterator[None]:
-    """What a reader left out, and options that have a new name, are lines on stderr; other warnings are as
-    Python prints them.
+    """What a reader left out, a model that is a draft, and options that have a new name, are lines on stderr;
+    other warnings are as Python prints them.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("always", RecordingWarning)
+        for kind in (RecordingWarning, DraftWarning):
+            warnings.simplefilter("always", kind)
         warnings.filterwarnings("always", category=DeprecationWarning, message="--")
         plain = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, RecordingWarning) or str(message).startswith("--"):
+            if issubclass(category, RecordingWarning | DraftWarning) or str(message).startswith("--"):
                 report_warning(str(message))
             else:
                 plain(message, category, *place, **more)

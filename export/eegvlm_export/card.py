@@ -39,7 +39,7 @@ def write_card(
     text = template.substitute(
         model_id=manifest.model_id,
         draft=_draft(manifest),
-        patches=manifest.visual_tokens // 2,
+        tokens=manifest.visual_tokens,
         picture="{width} x {height} px, {rows} rows of ±{uv_range:g} µV".format(**render),
         layers=manifest.lm.num_layers,
         hidden=manifest.hidden_size,

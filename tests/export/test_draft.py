@@ -14,6 +14,10 @@ from eegvlm_train.data.night_files import UV_PER_LSB, night_path, save_npz
 
 from eegvlm_rt.bundle import Bundle, draft_fields
 from eegvlm_rt.bundle.draft import MAX_REASON, MAX_REASONS, parse_draft
+from eegvlm_rt.cli import main as stage
+from eegvlm_rt.hypnogram import from_csv
+from eegvlm_rt.simulator import simulate_night
+from eegvlm_rt.simulator.edf import write_edf
 
 RECIPE = """
 tower: fp32
@@ -83,6 +87,26 @@ def test_a_draft_is_published_with_its_mark(
     assert card.startswith("# tiny-draft\n")
     assert f"- {reason}\n" in card
     assert "| gates | 2, 1 failed |" in card
+    files = staged_by(bundle.path, tmp_path, capsys, reason)
+    for file in files:
+        assert b"tiny-draft" in file.read_bytes(), file.name
+    assert from_csv(tmp_path / "out" / "hypnogram.csv").draft == "tiny-draft"
+    predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (predictions["model"]["id"], predictions["model"]["draft"]) == ("tiny-draft", True)
+
+
+def staged_by(bundle: Path, folder: Path, capsys: pytest.CaptureFixture[str], reason: str) -> list[Path]:
+    """The files of two epochs that a draft staged, the picture aside; stdout and stderr name it."""
+    write_edf(simulate_night(3, hours=1 / 60), folder / "night.edf")
+    forms = ["--format", "json", "bids", "profusion", "edfbrowser"]
+    given = ["--bundle", str(bundle), "--mode", "head", "--threads", "1", "--out", str(folder / "out")]
+    assert stage(["stage", str(folder / "night.edf"), *given, *forms]) == 0
+    told = capsys.readouterr()
+    assert f"tiny-draft: a draft, not for use, and its files say so ({reason})" in told.err
+    assert "model tiny-draft" in told.out
+    files = [file for file in (folder / "out").iterdir() if file.suffix != ".png"]
+    # The sidecar of BIDS explains the columns of the table beside it, whatever model staged the night.
+    return [file for file in files if file.name != "night_events.json"]
 
 
 def test_draft_marks_no_bundle_that_passes(arguments: list[str], tmp_path: Path) -> None:

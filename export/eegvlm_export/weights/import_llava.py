@@ -8,9 +8,8 @@ written: memory stays near one shard. The folder appears whole or not at all.
 from __future__ import annotations
 
 import argparse
-import shutil
+import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,9 @@ from eegvlm_train.outputs import add_overwrite
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
+from eegvlm_rt.bundle.publishing import publish_folder, staging_folder
 from eegvlm_rt.errors import CheckpointError, EegVlmError
-from eegvlm_rt.files import claim_folder
+from eegvlm_rt.files import check_outputs, claim_folder
 
 from .adapters import Adapter
 from .config_fields import read_json
@@ -41,6 +41,7 @@ __all__ = ["Imported", "import_checkpoint", "main"]
 
 Config = TypeVar("Config")
 
+_CONFIG: Final = "config.json"
 _SEED: Final = 0
 _STEP: Final = 64
 
@@ -64,8 +65,10 @@ def import_checkpoint(
     adapter: str | Path | None = None,
     ignored: Iterable[str] = (),
     shard_bytes: int = SHARD_BYTES,
+    overwrite: bool = False,
 ) -> Imported:
-    """Write the checkpoint folder `out`, which must be new or empty.
+    """Write the checkpoint folder `out`, which must be new or empty; with `overwrite` a folder that is there
+    is swapped for the new one, and removed after. It is never one of those that are read.
 
     `source` is LLaVA-1.5 as its authors or as transformers write it, with `tokenizer.json`; `clip` a CLIP
     model where `source` has no vision tower; `enhancement` a ConvNeXt or ResNet, or a checkpoint with a
@@ -73,10 +76,12 @@ def import_checkpoint(
     `source`. `ignored` names fields of their configurations that change nothing. Tokens that the prompt needs
     and the tokenizer lacks get the mean of all embeddings.
 
-    Raises CheckpointError naming what is missing, of another model, or would be forgotten.
+    Raises CheckpointError naming what is missing, of another model, or would be forgotten; OutputError where
+    `out` is what is read.
     """
     folder, target = Path(source), Path(out)
-    _check_target(target)
+    check_outputs([target / _CONFIG], inputs=[folder, clip, enhancement, adapter], overwrite=True)
+    _check_target(target, overwrite)
     apart = {"clip": clip, "enhancement": enhancement, "adapter": adapter}
     paths = {name: Path(path) for name, path in apart.items() if path is not None}
     lora = Adapter(paths["adapter"], ignored) if adapter is not None else None
@@ -95,7 +100,7 @@ def import_checkpoint(
         sources.tie()
     rows = sources.rows()
     _check_rows(rows, int(shape.text["vocab_size"]), lora)
-    config = _config(shape, module.config, tokens, rows)
+    config = _config(shape, module, tokens, rows)
     drawn, shapes = sources.check(config)
     random = any(name.startswith("enhancement.") for name in drawn)
     set_untrained(config, [LANGUAGE, *untrained_parts(module.config), *([ENHANCEMENT] if random else [])])
@@ -109,12 +114,15 @@ def import_checkpoint(
     return Imported(target, tuple(drawn), tuple(notes))
 
 
-def _check_target(target: Path) -> None:
-    if target.is_dir() and not any(target.iterdir()):
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Raises CheckpointError where something is there that must not be replaced."""
+    if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
-    if target.exists() or target.is_symlink():
+    if target.is_symlink() or not target.is_dir():
+        raise CheckpointError("--out", str(target), "no folder: give a new folder")
+    if not overwrite:
         raise CheckpointError(
-            "--out", str(target), "it is there already: give a new folder, or remove it yourself"
+            "--out", str(target), "it is there already: give a new folder, or add --overwrite"
         )
 
 
@@ -174,11 +182,14 @@ def _module(folder: Path) -> _Module:
     return _Module(config)
 
 
-def _config(shape: LlavaShape, module: EegVlmConfig, tokens: ImportedTokens, rows: int) -> EegVlmConfig:
+def _config(shape: LlavaShape, eyes: _Module, tokens: ImportedTokens, rows: int) -> EegVlmConfig:
+    module = eyes.config
     if shape.vision is None:
         raise CheckpointError(
             "checkpoint", "no vision_tower", "give --clip, the CLIP that it was trained with"
         )
+    if eyes.trained:
+        _check_width(module, int(shape.vision["hidden_size"]))
     places = tokens.tokenizer.get_vocab(with_added_tokens=True).values()
     needed = max(places) + 1
     text = dict(shape.text) | {"tie_word_embeddings": False}
@@ -199,6 +210,15 @@ def _config(shape: LlavaShape, module: EegVlmConfig, tokens: ImportedTokens, row
         preprocessing=module.preprocessing,
         preset_name="paper",
     )
+
+
+def _check_width(module: EegVlmConfig, tower: int) -> None:
+    """Raises CheckpointError where features of a trained module have no room in those of the tower."""
+    width = int(module.vision_config.hidden_size)
+    if width > tower:
+        raise CheckpointError(
+            "--enhancement", f"features of {width}", f"the tower's have {tower}: train one with --base"
+        )
 
 
 def _picture(module: EegVlmConfig, size: int) -> dict[str, Any]:
@@ -281,18 +301,14 @@ def _write(
     weights: Iterator[tuple[str, Tensor]],
     shard_bytes: int,
 ) -> None:
-    """Write beside the target and rename: a refusal in between leaves nothing behind."""
+    """Write beside the target and swap: a refusal in between leaves everything as it was."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with staging_folder(target) as staging:
         write_shards(weights, staging, shard_bytes=shard_bytes)
         config.save_pretrained(staging)
         processor.save_pretrained(staging)
-        staging.chmod(0o755)
-        staging.replace(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+        claim_folder(staging, "import", overwrite=True)
+        publish_folder(staging, target)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -317,8 +333,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_overwrite(parser)
     args = parser.parse_args(argv)
     try:
-        inputs = [args.source, args.clip, args.enhancement, args.adapter]
-        claim_folder(args.out, "import", inputs=inputs, overwrite=args.overwrite)
         imported = import_checkpoint(
             args.source,
             args.out,
@@ -326,6 +340,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             enhancement=args.enhancement,
             adapter=args.adapter,
             ignored=args.ignore_field,
+            overwrite=args.overwrite,
         )
     except (EegVlmError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -69,7 +69,8 @@ def assemble(
     else:
         if len(seen) < 2:
             raise ValueError("parts: give --vision, or --enhancement and --tower, or --base")
-        model, processor = _new(seen["tower"].config, parts.language_model, settings, dtype)
+        eyes = [seen[name].config for name in ("tower", "enhancement")]
+        model, processor = _new(*eyes, parts.language_model, settings, dtype)
     for name, source in seen.items():
         _check_pictures(name, source.config, model.config, parts.base)
         attribute = "vision_tower" if name == "tower" else name
@@ -90,17 +91,23 @@ def assemble(
 
 
 def _new(
-    eyes: EegVlmConfig, language_model: Path | None, settings: LanguageSettings, dtype: torch.dtype
+    eyes: EegVlmConfig,
+    night: EegVlmConfig,
+    language_model: Path | None,
+    settings: LanguageSettings,
+    dtype: torch.dtype,
 ) -> tuple[EegVlmForConditionalGeneration, EegVlmProcessor]:
-    """A model with the eyes of a configuration, before a given language model or one made anew."""
+    """A model with the eyes of a configuration and the night memory of another, before a given language model
+    or one made anew."""
     given = None
     if language_model is None:
-        prompt = PromptSpec(night=NIGHT_TOKEN if eyes.memory_size else "")
+        prompt = PromptSpec(night=NIGHT_TOKEN if night.memory_size else "")
         tokenizer = build_tokenizer(prompt)
         text = preset(settings.preset, model_vocabulary(tokenizer)).text_config
     else:
         tokenizer = Tokenizer.from_file(str(language_model / "tokenizer.json"))
         prompt = PromptSpec.from_dict(json.loads((language_model / PROMPT_FILE).read_text(encoding="utf-8")))
+        prompt = _prompt_for(prompt, bool(night.memory_size), language_model)
         given = LlamaForCausalLM.from_pretrained(language_model, dtype=dtype)
         text = given.config
     config = EegVlmConfig(
@@ -111,8 +118,8 @@ def _new(
         num_stages=eyes.num_stages,
         visual_tokens=eyes.visual_tokens,
         patch_shape=eyes.patch_shape,
-        memory_size=eyes.memory_size,
-        memory_members=eyes.memory_members,
+        memory_size=night.memory_size,
+        memory_members=night.memory_members,
         image_token_id=prompt.token_id(tokenizer, prompt.image),
         render=eyes.render,
         preprocessing=eyes.preprocessing,
@@ -124,8 +131,22 @@ def _new(
     return model, EegVlmProcessor.for_config(config, tokenizer, prompt)
 
 
+def _prompt_for(prompt: PromptSpec, memory: bool, language_model: Path) -> PromptSpec:
+    """The prompt with a place for the memory's token where there is a memory, and without it where not.
+
+    Raises ValueError where the place is missing: the model would be trained without its memory.
+    """
+    if memory and not prompt.night:
+        raise ValueError(
+            f"language_model: the prompt of {language_model} has no token for the night memory; write the "
+            "folder again with `eegvlm_train language-model`, or give an enhancement module without a memory"
+        )
+    return prompt if memory else replace(prompt, night="")
+
+
 def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig, base: Path | None) -> None:
-    """Raises ValueError where the part was trained on other pictures, or is of another shape."""
+    """Raises ValueError where the part was trained on other pictures, is of another shape, or has another
+    memory."""
     cure = "train both with the same preset and rows"
     if base is not None:
         cure = f"train it with --base {base}, or import the base with --enhancement and it"
@@ -143,6 +164,10 @@ def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig, base: Pa
     kind = "vision_config" if name == "tower" else "enhancement_config"
     if getattr(part, kind).to_dict() != getattr(whole, kind).to_dict():
         raise ValueError(f"{name}: its {kind} is not that of the whole: {cure}")
+    for field in ("memory_size", "memory_members") if name == "enhancement" else ():
+        ours, theirs = getattr(whole, field), getattr(part, field)
+        if ours != theirs:
+            raise ValueError(f"{name}: {field} {theirs}; the whole has {ours}: {cure}")
     sizes = [config.vision_config.hidden_size for config in (part, whole)]
     if sizes[0] != sizes[1]:
         raise ValueError(f"{name}: features of {sizes[0]}; the tower has {sizes[1]}: {cure}")
