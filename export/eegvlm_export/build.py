@@ -49,7 +49,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
-    """What an export found of a bundle, published or not; `speed_ms` are medians on this machine, never
+    """What an export measured of a bundle, published or not; `speed_ms` are medians on this machine, never
     published. `untrained` are parts of the checkpoint that nobody trained.
     """
 
@@ -68,7 +68,7 @@ class Measurements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported(Measurements):
-    """A published bundle, and what was found of it."""
+    """A published bundle, and what was measured of it."""
 
     bundle: Bundle
 
@@ -98,13 +98,16 @@ def export_bundle(
     With `draft`, a bundle that fails a gate, or has a part that an import left untrained, is published too:
     its manifest says why, its name ends in "-draft", and whatever is made with it says so.
 
-    Raises GatesFailedError, with nothing published, for such a bundle otherwise; FileNotFoundError and
-    ValueError for what cannot be read; eegvlm_rt.errors.BundleError where `destination` cannot be written.
+    Raises GatesFailedError, with nothing published, for such a bundle otherwise, before any work where a part
+    is untrained; FileNotFoundError and ValueError for what cannot be read; eegvlm_rt.errors.BundleError where
+    `destination` cannot be written.
     """
     if os.path.lexists(destination) and not overwrite:
         raise BundleError("destination", str(destination), "exists; remove it or ask to overwrite it")
     references = {source.partition(":")[0]: load_set(source) for source in evaluations}
     checkpoint = Checkpoint.load(checkpoint_path, recipe.reference)
+    if checkpoint.untrained and not draft:
+        raise GatesFailedError((), checkpoint.untrained)
     processor = checkpoint.processor
     with tempfile.TemporaryDirectory(prefix="eegvlm-export-") as folder:
         work = Path(folder)
@@ -146,7 +149,7 @@ def export_bundle(
         if weight_errors:
             figures["weight_error"] = {"max": max(weight_errors.values())}
         results = check_gates([*recipe.gates, *kappa_gates(recipe, losses)], figures)
-        found = Measurements(
+        measurements = Measurements(
             manifest=staged.manifest,
             figures=figures,
             gates=results,
@@ -154,12 +157,12 @@ def export_bundle(
             weight_errors=weight_errors,
             untrained=checkpoint.untrained,
         )
-        if found.shortcomings and not draft:
-            raise GatesFailedError(results, checkpoint.untrained, found)
+        if measurements.shortcomings and not draft:
+            raise GatesFailedError(results, checkpoint.untrained, measurements)
 
-        progress("publishing a draft" if found.shortcomings else "publishing")
-        if found.shortcomings:
-            manifest |= draft_fields(manifest["model_id"], found.shortcomings)
+        progress("publishing a draft" if measurements.shortcomings else "publishing")
+        if measurements.shortcomings:
+            manifest |= draft_fields(manifest["model_id"], measurements.shortcomings)
         card = write_card(
             work / "README.md",
             replace(staged.manifest, model_id=manifest["model_id"], draft=tuple(manifest.get("draft", ()))),
@@ -177,7 +180,7 @@ def export_bundle(
             overwrite=overwrite,
             **manifest,
         )
-    fields = {item.name: getattr(found, item.name) for item in dataclasses.fields(found)}
+    fields = {item.name: getattr(measurements, item.name) for item in dataclasses.fields(measurements)}
     return Exported(**fields | {"manifest": bundle.manifest, "bundle": bundle})
 
 

@@ -114,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress=lambda text: console.print(text, style="dim"),
         )
     except GatesFailedError as failed:
-        console.print(_gate_table(failed.results))
+        if failed.results:
+            console.print(_gate_table(failed.results))
         for shortcoming in shortcomings(failed.results, failed.untrained):
             console.print(shortcoming, style="red", soft_wrap=True)
         if failed.measured is not None and args.report is not None:

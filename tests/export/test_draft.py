@@ -38,56 +38,60 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def arguments_of(checkpoint: Path, folder: Path, recipe: str, night: Path) -> list[str]:
-    (folder / "recipe.yaml").write_text(recipe)
+def arguments_of(checkpoint: Path, folder: Path, night: Path) -> list[str]:
+    (folder / "recipe.yaml").write_text(RECIPE)
     given = ["--recipe", str(folder / "recipe.yaml"), "--parity", str(night), "--threads", "1"]
     return [str(checkpoint), "-o", str(folder / "bundle"), *given]
 
 
-@pytest.fixture
-def arguments(checkpoint: Path, night: Path, tmp_path: Path) -> list[str]:
-    return arguments_of(checkpoint, tmp_path, RECIPE, night)
-
-
-@pytest.mark.parametrize("name", ["report.json", "report.html"])
 def test_a_failed_gate_is_reported_in_full_and_nothing_is_published(
-    name: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = tmp_path / name
-    assert main([*arguments, "--report", str(report)]) == EXIT_GATES
+    report = tmp_path / "report.json"
+    assert main([*arguments_of(checkpoint, tmp_path, night), "--report", str(report)]) == EXIT_GATES
     assert not (tmp_path / "bundle").exists()
     told = capsys.readouterr().err
     assert "wanted <= 1" in told
     assert "--draft" in told
-    text = report.read_text()
-    assert "bytes.total" in text
-    if name.endswith("json"):
-        content = json.loads(text)
-        assert content["figures"]["agreement"]["head"] == 1.0
-        assert [gate["figure"] for gate in content["gates"]] == ["bytes.total", "agreement.head"]
-        (shortcoming,) = content["shortcomings"]
-        assert shortcoming.startswith("bytes.total: ")
-        assert content["speed_ms"]
-    else:
-        assert "falls short" in text
-        assert "same stage, head" in text
+    content = json.loads(report.read_text())
+    assert content["figures"]["agreement"]["head"] == 1.0
+    assert [gate["figure"] for gate in content["gates"]] == ["bytes.total", "agreement.head"]
+    (shortcoming,) = content["shortcomings"]
+    assert shortcoming.startswith("bytes.total: ")
+    assert content["speed_ms"]
 
 
-def test_a_draft_is_published_with_its_mark(
-    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_untrained_checkpoint_is_refused_at_once_and_its_draft_is_marked(
+    checkpoint: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*arguments, "--draft", "--report", str(tmp_path / "report.json")]) == 0
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "untrained"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"untrained": ["enhancement", "language_model"]}))
+    arguments = [*arguments_of(copy, tmp_path, night), "--report", str(tmp_path / "report.html")]
+    assert main(arguments) == EXIT_GATES
+    told = capsys.readouterr().err
+    assert "untrained: enhancement, language_model" in told
+    assert "graphs" not in told
+    assert not (tmp_path / "bundle").exists()
+    assert not (tmp_path / "report.html").exists()
+
+    assert main([*arguments, "--draft"]) == 0
     assert "a draft: bytes.total" in capsys.readouterr().err
+    report = (tmp_path / "report.html").read_text()
+    assert "falls short" in report
+    assert "same stage, head" in report
     bundle = Bundle.open(tmp_path / "bundle")
     assert bundle.manifest.model_id == "tiny-draft"
-    (reason,) = bundle.manifest.draft
+    untrained, reason = bundle.manifest.draft
+    assert untrained == "untrained: enhancement, language_model"
     assert reason.startswith("bytes.total: ")
     assert not bundle.manifest.parity["gates"]["bytes.total"]["passed"]
     card = (bundle.path / "README.md").read_text()
     assert card.startswith("# tiny-draft\n")
     assert f"- {reason}\n" in card
     assert "| gates | 2, 1 failed |" in card
-    files = staged_by(bundle.path, tmp_path, capsys, reason)
+    files = staged_by(bundle.path, tmp_path, capsys, f"{untrained}; {reason}")
+    assert len(files) > 5
     for file in files:
         assert b"tiny-draft" in file.read_bytes(), file.name
     assert from_csv(tmp_path / "out" / "hypnogram.csv").draft == "tiny-draft"
@@ -98,7 +102,7 @@ def test_a_draft_is_published_with_its_mark(
 def staged_by(bundle: Path, folder: Path, capsys: pytest.CaptureFixture[str], reason: str) -> list[Path]:
     """The files of two epochs that a draft staged, the picture aside; stdout and stderr name it."""
     write_edf(simulate_night(3, hours=1 / 60), folder / "night.edf")
-    forms = ["--format", "json", "bids", "profusion", "edfbrowser"]
+    forms = [word for form in ("json", "bids", "profusion", "edfbrowser") for word in ("--format", form)]
     given = ["--bundle", str(bundle), "--mode", "head", "--threads", "1", "--out", str(folder / "out")]
     assert stage(["stage", str(folder / "night.edf"), *given, *forms]) == 0
     told = capsys.readouterr()
@@ -107,30 +111,6 @@ def staged_by(bundle: Path, folder: Path, capsys: pytest.CaptureFixture[str], re
     files = [file for file in (folder / "out").iterdir() if file.suffix != ".png"]
     # The sidecar of BIDS explains the columns of the table beside it, whatever model staged the night.
     return [file for file in files if file.name != "night_events.json"]
-
-
-def test_draft_marks_no_bundle_that_passes(arguments: list[str], tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("at_most: 1", "at_most: 100000000"))
-    assert main([*arguments, "--draft"]) == 0
-    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
-    assert (manifest["schema_version"], manifest["model_id"]) == (2, "tiny")
-    assert "draft" not in manifest
-    assert "raft" not in (tmp_path / "bundle" / "README.md").read_text()
-
-
-def test_an_untrained_checkpoint_passes_no_gate_though_every_figure_is_good(
-    checkpoint: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    copy = Path(shutil.copytree(checkpoint, tmp_path / "untrained"))
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(config | {"untrained": ["enhancement", "language_model"]}))
-    recipe = "tower: fp32\nllm: fp32\nparity_epochs: 1\nreasoning_epochs: 0\ngates: {}\n"
-    arguments, out = arguments_of(copy, tmp_path, recipe, night), tmp_path / "bundle"
-    assert main(arguments) == EXIT_GATES
-    assert "untrained: enhancement, language_model" in capsys.readouterr().err
-    assert not out.exists()
-    assert main([*arguments, "--draft"]) == 0
-    assert Bundle.open(out).manifest.draft == ("untrained: enhancement, language_model",)
 
 
 def test_shortcomings_name_figure_value_and_bound() -> None:
