@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration, EegVlmProcessor
-from eegvlm_train.model.assembly import NIGHT_TOKEN, PROMPT_FILE, Parts, assemble
+from eegvlm_train.model.assembly import NIGHT_TOKEN, PROMPT_FILE, Parts, assemble, main
+from eegvlm_train.model.lora import add_adapters, merge, save_adapter
 from eegvlm_train.model.tokenizer import build_tokenizer, model_vocabulary
+from eegvlm_train.model.untrained import set_untrained, untrained_parts
 from eegvlm_train.settings import LanguageSettings
 from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig, LlamaForCausalLM
 
@@ -87,6 +89,25 @@ def test_a_prompt_without_a_place_for_the_memory_is_refused(folders: dict[str, P
 def test_a_model_without_a_memory_asks_for_none(folders: dict[str, Path], language: str) -> None:
     model, processor = assemble(Parts(folders["plain"], folders["plain"], folders[language]), SETTINGS)
     assert (model.config.memory_size, processor.prompt.night) == (0, "")
+
+
+def test_what_is_assembled_is_named_untrained_until_an_adapter_joins_it(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    given = ["--enhancement", str(folders["memory"]), "--tower", str(folders["memory"])]
+    out = tmp_path / "base"
+    assert main([str(out), *given, "--language-model", str(folders["speaks"])]) == 0
+    assert untrained_parts(EegVlmConfig.from_pretrained(out)) == ("language_model",)
+    model = EegVlmForConditionalGeneration.from_pretrained(out)
+    settings = LanguageSettings(preset="nano", tuning="lora", lora_rank=2)
+    add_adapters(model, settings)
+    set_untrained(model.config, ["enhancement"])
+    save_adapter(model, settings, tmp_path / "adapter")
+    merge(out, tmp_path / "adapter", tmp_path / "merged")
+    assert untrained_parts(EegVlmConfig.from_pretrained(tmp_path / "merged")) == ("enhancement",)
+    (tmp_path / "adapter" / "config.json").unlink()
+    merge(out, tmp_path / "adapter", tmp_path / "again")
+    assert untrained_parts(EegVlmConfig.from_pretrained(tmp_path / "again")) == ()
 
 
 @pytest.mark.parametrize(

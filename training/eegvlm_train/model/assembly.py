@@ -28,7 +28,7 @@ from .modeling import EegVlmForConditionalGeneration
 from .presets import preset, vision_preset
 from .processing import EegVlmProcessor
 from .tokenizer import build_tokenizer, model_vocabulary
-from .untrained import ENHANCEMENT, set_untrained, untrained_parts
+from .untrained import ENHANCEMENT, LANGUAGE, set_untrained, untrained_parts
 
 __all__ = ["PROMPT_FILE", "Parts", "assemble", "eyes_of", "main"]
 
@@ -207,6 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     inputs = [args.enhancement, args.tower, args.language_model]
     claim_folder(args.out, "assemble", inputs=inputs, overwrite=args.overwrite)
     model, processor = assemble(parts, LanguageSettings(preset=args.preset))
+    set_untrained(model.config, {*untrained_parts(model.config), LANGUAGE})
     model.save_pretrained(args.out)
     processor.save_pretrained(args.out)
     print(args.out)

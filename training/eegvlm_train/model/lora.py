@@ -25,7 +25,7 @@ from ..settings import LanguageSettings
 from .configuration import EegVlmConfig
 from .modeling import EegVlmForConditionalGeneration
 from .processing import EegVlmProcessor
-from .untrained import set_untrained, untrained_parts
+from .untrained import LANGUAGE, set_untrained, untrained_parts
 
 __all__ = ["add_adapters", "main", "merge", "merged_state", "quantize", "save_adapter"]
 
@@ -188,8 +188,11 @@ def merge(base: Path, adapter: Path, out: Path) -> None:
         weight = state[f"{layer}.weight"]
         state[f"{layer}.weight"] = (weight.float() + scale * (b @ a)).to(weight.dtype)
     model.load_state_dict(state)
-    trained = EegVlmConfig.from_pretrained(adapter) if (adapter / "config.json").is_file() else model.config
-    set_untrained(model.config, untrained_parts(trained))
+    # An adapter says what its run left untrained; one that is older than that has trained the language model.
+    left = set(untrained_parts(model.config)) - {LANGUAGE}
+    if (adapter / "config.json").is_file():
+        left = set(untrained_parts(EegVlmConfig.from_pretrained(adapter)))
+    set_untrained(model.config, left)
     model.save_pretrained(out)
     EegVlmProcessor.from_pretrained(base).save_pretrained(out)
 

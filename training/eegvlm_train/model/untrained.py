@@ -1,7 +1,7 @@
 """Parts of a checkpoint that were never trained, as its configuration names them.
 
-`eegvlm_export import` leaves them in the field `untrained`; the steps of training take out what they train,
-and `eegvlm_export` publishes no bundle with such a part but as a draft.
+`eegvlm_export import` and `eegvlm_train assemble` leave them in the field `untrained`; the steps of training
+take out what they train, and `eegvlm_export` publishes no bundle with such a part but as a draft.
 """
 
 from __future__ import annotations
