@@ -30,8 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     keep_one_heap()
     _open_missing_streams()
-    with _warnings_told():
-        return _run(argv)
+    with _warnings_told() as later:
+        status = _run(argv)
+    if status != BAD_INPUT:
+        # An error stands alone, so that its cure is not looked for in a line about something else.
+        for line in later:
+            report_warning(line)
+    return status
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -58,10 +63,11 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 @contextmanager
-def _warnings_told() -> Iterator[None]:
-    """What a reader left out, a model that is a draft, and options that have a new name, are lines on stderr;
-    other warnings are as Python prints them.
+def _warnings_told() -> Iterator[list[str]]:
+    """What a reader left out, and a model that is a draft, are lines on stderr; lines about options that have
+    a new name are gathered for the end; other warnings are as Python prints them.
     """
+    later: list[str] = []
     with warnings.catch_warnings():
         for kind in (RecordingWarning, DraftWarning):
             warnings.simplefilter("always", kind)
@@ -69,13 +75,15 @@ def _warnings_told() -> Iterator[None]:
         plain = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, RecordingWarning | DraftWarning) or str(message).startswith("--"):
+            if str(message).startswith("--"):
+                later.append(str(message))
+            elif issubclass(category, RecordingWarning | DraftWarning):
                 report_warning(str(message))
             else:
                 plain(message, category, *place, **more)
 
         warnings.showwarning = show
-        yield
+        yield later
 
 
 def _open_missing_streams() -> None:

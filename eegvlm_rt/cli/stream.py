@@ -20,13 +20,12 @@ from ..signal.units import EPOCH_S
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
 from ..stream_options import StreamOptions
-from ..streaming import StreamEventKind
 from .console import report_error
 from .live_screen import Screen
 from .stage import formats_of
-from .staging import load_stager
+from .staging import ONE_STOP_S, load_stager
 from .stream_end import Ending
-from .stream_output import JsonLines, Lines, Told, event_words
+from .stream_output import JsonLines, Lines, Told, event_words, is_warning
 from .stream_start import begin_journal, earlier_night, lights_off_s, night_start
 
 if TYPE_CHECKING:
@@ -75,7 +74,10 @@ def run(args: argparse.Namespace) -> int:
         )
         night = _StreamedNight(args, source, stager, earlier, stack)
         ended, status = night.stream_to_its_end()
-    ending = Ending(night.told, night.stream.night, night.journal, ended, night.warnings)
+    stream = night.stream
+    ending = Ending(
+        night.told, stream.night, night.journal, ended, night.warnings, position_s=stream.position_s
+    )
     if folder is not None:
         ending.leave_files(folder, formats, overwrite=args.overwrite)
     if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
@@ -95,6 +97,7 @@ def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[st
         check_outputs([args.journal], inputs=inputs, overwrite=True)
     if args.out is not None:
         paths = night_paths(args.out, formats, record="night.json")
+        paths = [path for path in paths if path.is_file() or not path.exists()]
         check_outputs(paths, inputs=[*inputs, args.journal], overwrite=True)
 
 
@@ -203,7 +206,7 @@ class _StreamedNight:
         self.outlet.text(index, text)
 
     def _event(self, event: StreamEvent) -> None:
-        if event.kind is StreamEventKind.UNIT:
+        if is_warning(event):
             self.warnings.append(event_words(event))
         if self._outlet is not None:
             self._outlet.event(event)
@@ -221,16 +224,24 @@ class _StreamedNight:
 
     @contextmanager
     def _signals(self) -> Iterator[list[str]]:
-        """The first SIGINT, SIGTERM or SIGHUP ends the night in order, the second at once; its name."""
+        """The first SIGINT, SIGTERM or SIGHUP ends the night in order, a later one at once; its name. Those
+        within a second are one: `timeout` sends its signal to the process and to its group.
+        """
         stopped: list[str] = []
         if threading.current_thread() is not threading.main_thread():
             yield stopped
             return
 
+        first_at = 0.0
+
         def on_signal(number: int, _frame: object) -> None:
+            nonlocal first_at
+            if stopped and time.monotonic() - first_at < ONE_STOP_S:
+                return
             if stopped:
                 raise KeyboardInterrupt
             stopped.append(signal.Signals(number).name)
+            first_at = time.monotonic()
             self.outlet.ending()
             self._source.stop()
 

@@ -32,7 +32,7 @@ _RECORD = "night.json"
 
 class Ending:
     """A night that is over. `ended` is why: "source" where it came to its end, a signal's name, or an error.
-    `warnings` are what must not be overlooked.
+    `warnings` are what must not be overlooked, `position_s` how far the signal came.
 
     Attributes:
         files: what was written.
@@ -40,9 +40,17 @@ class Ending:
     """
 
     def __init__(
-        self, told: Told, night: Night, journal: Journal | None, ended: str, warnings: Sequence[str] = ()
+        self,
+        told: Told,
+        night: Night,
+        journal: Journal | None,
+        ended: str,
+        warnings: Sequence[str] = (),
+        *,
+        position_s: float,
     ) -> None:
         self.told, self.night, self.ended = told, night, ended
+        self._position_s = position_s
         self.warnings = tuple(warnings)
         self._journal = journal
         lights_off_s = 0.0 if told.facts.get("lights_off") is not None else None
@@ -160,7 +168,7 @@ class Ending:
         for i, file in enumerate(self.files):
             yield "" if i else "Files", str(file)
         if self.ended.startswith("SIG"):
-            yield "Ended", f"by {self.ended}, in order, after {duration(30.0 * len(self._hypnogram))}"
+            yield "Ended", f"by {self.ended}, in order, after {duration(self._position_s)}"
 
     def _night_json(self) -> bytes:
         told = {

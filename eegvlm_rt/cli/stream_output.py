@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..streaming import StreamEvent
 
-__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "event_words", "once"]
+__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "event_words", "is_warning", "once"]
 
-CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP)
+CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
+WARNINGS = (StreamEventKind.UNIT, StreamEventKind.RATE, StreamEventKind.SIGNAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,11 @@ def event_words(event: StreamEvent) -> str:
 def once(name: str, text: str) -> str:
     """ "NAME: TEXT", also where the text begins with its name already, as errors do."""
     return f"{name}: {plain(text.removeprefix(f'{name}: '))}"
+
+
+def is_warning(event: StreamEvent) -> bool:
+    """Whether the end of the night has to name it once more; that a trouble is over is none."""
+    return event.kind in WARNINGS and not event.detail.endswith(("again", "over"))
 
 
 def event_text(event: StreamEvent) -> Text:

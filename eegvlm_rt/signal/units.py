@@ -19,6 +19,7 @@ __all__ = [
     "array_of",
     "check_amplitude",
     "is_real",
+    "one_channel",
     "to_microvolts",
 ]
 
@@ -68,6 +69,22 @@ def to_microvolts(x: ArrayLike, unit: str) -> NDArray[np.float32]:
         if factor == 1.0:
             return np.asarray(samples, dtype=np.float32)
         return (samples.astype(np.float64) * factor).astype(np.float32)
+
+
+def one_channel(field: str, x: Any, unit: str) -> NDArray[np.float32]:
+    """The samples of one channel, (n,) in µV.
+
+    Raises:
+        InputError: not one-dimensional (a row or column of it is named), or no real numbers. UnitError:
+        unknown unit.
+    """
+    samples = array_of(field, x)
+    if samples.ndim != 1:
+        cure = "give one channel, shape (n_samples,)"
+        if samples.ndim == 2 and 1 in samples.shape:
+            cure += f": {field}[0]" if samples.shape[0] == 1 else f": {field}[:, 0]"
+        raise InputError(field, f"shape {samples.shape}", cure)
+    return to_microvolts(samples, unit)
 
 
 def check_amplitude(x_uv: ArrayLike, unit: str) -> None:

@@ -177,3 +177,11 @@ def test_render_takes_its_file_by_the_name_that_other_commands_use(capsys, tmp_p
     assert (status, err) == (0, "eegvlm-rt: --output goes in the next release: use --out\n")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert cli(capsys, "render", path)[0] == 2
+
+
+def test_an_error_stands_alone_though_an_option_has_its_old_name(capsys, tmp_path):
+    source = f"edf:{tmp_path / 'none.edf'}@max"
+    status, out, err = cli(capsys, "stream", "--source", source, "--deadline", "3")
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "--deadline" not in err
