@@ -8,7 +8,7 @@ TORCH  := torch==2.13.0
 
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: tensorrt-check demo test lint unit wheel clean
+.PHONY: browser tensorrt-check demo test lint unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -37,6 +37,12 @@ tensorrt-check: $(VENV)/.test
 # kernel-threads, kernel-fuzz, kernel-digests. What each needs stands in the script.
 kernel-%: $(VENV)/.test
 	bash tests/cpp/prove.sh $*
+
+# What the tests of reports look at them with: Chromium with its driver, and tools to read PDF. Debian, as root.
+browser:
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends chromium chromium-driver poppler-utils fonts-dejavu-core \
+		libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
