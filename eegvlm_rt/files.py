@@ -5,6 +5,13 @@ each key once, bounded in size.
 What is there already is replaced only where eegvlm-rt wrote it and nobody has changed it since, where the
 new content begins with all of it, or where the caller asks for it (`overwrite`, --overwrite).
 
+**How a command uses it.** The option is `--overwrite`, from `cli.options`, as for every command. Before any
+work, `check_outputs(targets, inputs=..., overwrite=args.overwrite)` names every file that the command is
+going to write and everything that it reads: recording, truth, keys, and the bundle's folder (`find_bundle`).
+At the end, `write_file(path, data, overwrite=args.overwrite)` writes each file whole; its content has `SEAL`
+where the format has a place for one. A command that fills a folder asks `claim_folder` instead. A night that
+cannot be had again is not refused at its end: it goes beside what is there (`free_name`).
+
 **How a file of ours is known.** It carries a seal, `eegvlm-rt seal=` and 32 hexadecimal digits: the first
 half of the SHA-256 of its bytes, these digits being zeros. EDF+ has it in the recording field, JSON in a
 value, PNG in a text chunk, XML and HTML in a comment. Tables have no place for one: their digest is kept as
