@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Test processes side by side; the tests of a file stay together.
 TEST_PROCESSES ?= 2
 
-.PHONY: tensorrt-check demo test lint unit wheel clean
+.PHONY: browser tensorrt-check demo test lint unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -39,6 +39,12 @@ tensorrt-check: $(VENV)/.test
 # kernel-threads, kernel-fuzz, kernel-digests. What each needs stands in the script.
 kernel-%: $(VENV)/.test
 	bash tests/cpp/prove.sh $*
+
+# What the tests of reports look at them with: Chromium with its driver, and tools to read PDF. Debian, as root.
+browser:
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends chromium chromium-driver poppler-utils fonts-dejavu-core \
+		libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
