@@ -155,6 +155,12 @@ def _score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "(default: the only one there is)",
     )
     add("--report", action="store_true", help="write a report (HTML) of each night too")
+    add(
+        "--predictions",
+        action="store_true",
+        help="write predictions.json of each night too, with what is measured in every epoch "
+        "(always with --mode direct or cot)",
+    )
     add("--workers", type=count, metavar="N", help="worker processes (default: processors / threads)")
     add(
         "--ray",
