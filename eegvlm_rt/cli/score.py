@@ -56,6 +56,7 @@ def _options(args: argparse.Namespace) -> ScoreOptions:
         unit=args.unit,
         backend=args.backend,
         formats=tuple(args.format or ()),
+        predictions=args.predictions,
         report=args.report,
         threads=2 if args.threads is None else args.threads,
         trusted_keys=args.trusted_keys,

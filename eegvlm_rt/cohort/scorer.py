@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..bundle import TrustPolicy, read_keys
 from ..errors import BundleError, ChannelError, EegVlmError, InputError, RecordingError, RecordingWarning
-from ..files import check_outputs, file_digests, write_file
+from ..files import SEAL, check_outputs, file_digests, json_text, write_file
 from ..hypnogram import write_format
 from ..hypnogram.formats import format_files
-from ..night_files import ALWAYS, PREDICTIONS, make_folder, predictions_json
+from ..night_files import ALWAYS, PREDICTIONS, make_folder, night_dict, predictions_json
+from ..prompt import Mode
 from ..report import check_output
 from ..sources import channels, read_channel
 from ..stager import Stager
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Scorer", "failed", "is_done"]
 
 NIGHTS: Final = "nights"
+NIGHT: Final = "night.json"
 REPORT: Final = "report.html"
 _LONGEST_ERROR: Final = 2000
 
@@ -149,7 +151,7 @@ class Scorer:
         if options.report:
             check_output(page, inputs=[task.path], overwrite=options.overwrite)
         if task.stem is None:
-            paths = write_plain(night, folder, options.formats, task.path, overwrite=options.overwrite)
+            paths = write_plain(night, folder, task.path, options)
         else:
             paths = write_derivatives(night, folder, task.stem, options.formats, overwrite=options.overwrite)
         if options.report:
@@ -157,15 +159,23 @@ class Scorer:
         return paths
 
 
-def write_plain(
-    night: Night, folder: Path, formats: tuple[str, ...], source: Path, *, overwrite: bool
-) -> list[Path]:
-    """The files that `stage --out` writes, without the picture: a report has a better one."""
-    forms = list(dict.fromkeys((*ALWAYS, *formats)))
-    targets = [folder / name for name in (*format_files(forms), PREDICTIONS)]
+def write_plain(night: Night, folder: Path, source: Path, options: ScoreOptions) -> list[Path]:
+    """Write the files that `stage --out` writes, without the picture (a report has a better one), and with
+    night.json, which says all but the epochs, where nothing asks for predictions.json.
+    """
+    forms = list(dict.fromkeys((*ALWAYS, *options.formats)))
+    record = PREDICTIONS if options.predictions or options.mode != Mode.HEAD else NIGHT
+    targets = [folder / name for name in (*format_files(forms), record)]
+    overwrite = options.overwrite
     check_outputs(targets, inputs=[source], overwrite=overwrite)
     tables = [write_format(night.hypnogram, folder, name, overwrite=overwrite) for name in forms]
-    write_file(folder / PREDICTIONS, predictions_json(night, files=file_digests(tables)), overwrite=overwrite)
+    digests = file_digests(tables)
+    if record == PREDICTIONS:
+        data = predictions_json(night, files=digests)
+    else:
+        fields = night_dict(night) | {"format": "eegvlm-rt night", "written": {"by": SEAL, "files": digests}}
+        data = json_text(fields, NIGHT).encode("utf-8", errors="replace")
+    write_file(folder / record, data, overwrite=overwrite)
     return targets
 
 

@@ -61,6 +61,8 @@ class ScoreOptions:
         unit: unit of the samples where headers are wrong.
         backend: "onnxruntime" or "tensorrt".
         formats: further forms of the hypnogram, names of `hypnogram.FORMATS`.
+        predictions: whether each night gets predictions.json, with every epoch's measurements; measuring them
+            takes as long as staging by the head. With reasons (another mode than head) it is always written.
         report: whether each night gets a report (HTML).
         threads: threads of the model in each worker; `trusted_keys`: file of keys, as for `stage`.
         overwrite: replace files that eegvlm-rt did not write, or that were changed since.
@@ -74,6 +76,7 @@ class ScoreOptions:
     unit: str | None = None
     backend: str = "onnxruntime"
     formats: tuple[str, ...] = ()
+    predictions: bool = False
     report: bool = False
     threads: int = 2
     trusted_keys: str | None = None

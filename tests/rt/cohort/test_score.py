@@ -35,9 +35,8 @@ def scored(tmp_path_factory, bundle):
     save_scoring(data / "a-Hypnogram.edf")
     (data / "bad.edf").write_bytes(b"0       " + b" " * 400)
     save_recording(data / "two.edf", 3, channels=("EEG C3-A2", "EEG C4-A1"))
-    status = main(
-        ["score", str(data), "-o", str(out), "--bundle", str(bundle), "--threads", "1", "--workers", "1"]
-    )
+    more = ["--bundle", str(bundle), "--threads", "1", "--workers", "1", "--predictions"]
+    status = main(["score", str(data), "-o", str(out), *more])
     return status, data, out
 
 
@@ -129,6 +128,20 @@ class TestAgain:
         receipt_path(out, "a").write_text("{")
         assert self.run(tasks, out, options) == ["a"]
 
+    def test_a_night_has_its_statistics_beside_it_and_its_epochs_where_they_are_asked_for(
+        self, tmp_path, bundle
+    ):
+        _, tasks, out, options = self.cohort(tmp_path, bundle, "a")
+        folder = out / "nights" / "a"
+        fields = json.loads((folder / "night.json").read_text(encoding="utf-8"))
+        row = read_receipt(receipt_path(out, "a")).row
+        assert fields["statistics"]["sleep_min"] == row["sleep_min"]
+        assert fields["recording"]["file"] == "a.edf"
+        assert not (folder / "predictions.json").exists()
+        for more in ({"predictions": True}, {"mode": "direct"}):
+            assert self.run(tasks, out, replace(options, **more)) == ["a"]
+            assert len(read_results(folder)) == 3
+
     def test_a_file_that_was_only_touched_is_compared_and_left(self, tmp_path, bundle):
         paths, tasks, out, options = self.cohort(tmp_path, bundle, "a")
         table = out / "nights" / "a" / "hypnogram.csv"
@@ -211,7 +224,7 @@ class TestCommand:
     def test_a_second_run_needs_no_worker(self, scored, capsys, bundle):
         _, data, out = scored
         before = finished(out)
-        more = ("-o", out, "--bundle", bundle, "--threads", "1", "--workers", "1")
+        more = ("-o", out, "--bundle", bundle, "--threads", "1", "--predictions")
         status, printed, errors = cli(capsys, "score", data / "a.edf", data / "b.edf", *more)
         assert (status, errors) == (0, "")
         assert "2 scored; 2 were done before" in printed
