@@ -7,6 +7,8 @@ SOURCE := pyproject.toml CMakeLists.txt $(wildcard csrc/* csrc/*/*)
 TORCH  := torch==2.13.0
 
 export OMP_WAIT_POLICY ?= PASSIVE
+# Test processes side by side; the tests of a file stay together.
+TEST_PROCESSES ?= 2
 
 .PHONY: browser tensorrt-check demo test lint unit wheel clean
 
@@ -23,7 +25,7 @@ lint: $(VENV)/.test
 	$(BIN)/clang-format --dry-run -Werror $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'tests/*.cpp' 'tests/*.hpp')
 
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 # TensorRT as far as a processor goes: every graph parsed, plans built by TensorRT for RTX (95 MB), and the names
 # that are used held against the bindings of TensorRT 10 and 11 (3 MB). No GPU is needed.

@@ -79,7 +79,7 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--hours", type=hours, default=8.0, metavar="H", help="length of the night (default: 8)"
     )
     command.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="which night is simulated (default: 0)"
+        "--seed", type=seed, default=8, metavar="N", help="which night is simulated (default: 8)"
     )
     command.add_argument(
         "--out", default="demo-night", metavar="DIR", help="folder of the results (default: demo-night)"
