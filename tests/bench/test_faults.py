@@ -180,8 +180,12 @@ class TestTheCommand:
 
 class TestComparing:
     ROW = {  # noqa: RUF012
-        **{"outcome": "scored", "probabilities": {"W": 1.0}, "findings": {"x": [1.0]}, "start_s": 0.0},
-        **{"head": None, "night": None},
+        "outcome": "scored",
+        "probabilities": {"W": 1.0},
+        "findings": {"x": [1.0]},
+        "start_s": 0.0,
+        "head": None,
+        "night": None,
     }
 
     def rows(self, n: int = 4) -> list[dict[str, Any]]:
