@@ -10,9 +10,9 @@ with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3, 4 R, other values uns
 each epoch gets the probabilities, with the memory, of a simulated epoch of the same stage, from the same
 simulated nights in stretches of at most 10 epochs. The memory itself reads features and cannot be fed so.
 
-Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the first
-epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose R latency
-is below 15 min where none was meant, by the first epoch and by the first period.
+Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the
+first epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose
+R latency is below 15 min where none was meant, by the first epoch and by the first period.
 """
 
 from __future__ import annotations
