@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from eegvlm_rt.extras import install_command
+
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -48,7 +50,7 @@ _EXTRAS = {
 
 def install(extra: str) -> str:
     """How an optional part is installed."""
-    return f"pip install 'eegvlm-rt[{extra}]'"
+    return install_command(extra)
 
 
 def _usage() -> str:
