@@ -24,9 +24,18 @@ if TYPE_CHECKING:
     from .hypnogram import Agreement, Hypnogram
     from .night import Night
 
-__all__ = ["make_folder", "night_dict", "night_paths", "night_summary", "night_writers", "predictions_json"]
+__all__ = [
+    "PREDICTIONS",
+    "make_folder",
+    "night_dict",
+    "night_paths",
+    "night_summary",
+    "night_writers",
+    "predictions_json",
+]
 
-_PREDICTIONS, _PICTURE = "predictions.json", "hypnogram.png"
+PREDICTIONS = "predictions.json"
+_PICTURE = "hypnogram.png"
 
 ALWAYS = ("edf", "csv")
 """Forms of the hypnogram that every night gets."""
@@ -96,7 +105,7 @@ def night_writers(
             )
         )
     if night.predictions:
-        target = place / _PREDICTIONS
+        target = place / PREDICTIONS
         writers.append(
             lambda: write_file(
                 target, predictions_json(night, agreement, truth, file_digests(written)), overwrite=overwrite
@@ -106,7 +115,7 @@ def night_writers(
 
 
 def night_paths(
-    folder: str | os.PathLike[str], formats: Sequence[str] = (), *, record: str = _PREDICTIONS
+    folder: str | os.PathLike[str], formats: Sequence[str] = (), *, record: str = PREDICTIONS
 ) -> list[Path]:
     """The files that a night's writers write, before there is a night. `record` is the JSON file beside them.
 

@@ -48,6 +48,16 @@ def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
     raise BundleError("bundle", text, f"no {MANIFEST_NAME} found in {looked}")
 
 
+def folder_of_the_same_name(name_or_path: object) -> Path | None:
+    """The bundle in the working directory that a name does not mean, since a model elsewhere has it."""
+    if not isinstance(name_or_path, str) or not _NAME.fullmatch(name_or_path):
+        return None
+    here = Path(name_or_path)
+    if not (here / MANIFEST_NAME).is_file() or find_bundle(name_or_path).samefile(here):
+        return None
+    return here
+
+
 def _folders() -> list[Path]:
     chosen = os.environ.get(MODELS_VARIABLE)
     folders = [Path(chosen)] if chosen else []

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bundle.find import find_bundle, folder_of_the_same_name
 from ..errors import EegVlmError, RecordingWarning
 from .console import report_error, report_warning
 from .memory import keep_one_heap
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     try:
+        if here := folder_of_the_same_name(getattr(args, "bundle", None)):
+            report_warning(f"bundle: {here}; this is {find_bundle(str(here))}, the folder here is ./{here}")
         status: int = args.run(args)
         sys.stdout.flush()
     except EegVlmError as error:

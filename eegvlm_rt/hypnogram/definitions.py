@@ -33,8 +33,8 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "stage_shifts": "Changes from one stage to another between the first and the last epoch of sleep.",
     "wake_transitions_per_h": "Sleep fragmentation index: changes from sleep to W per hour of TST; YASA's "
     "SFI.",
-    "fragmentation_per_h": "Changes from N2, N3 or R to N1 or W, and from N1 to W, per hour of TST (Haba- "
-    "Rubio et al. 2004, Sleep Medicine 5:577).",
+    "fragmentation_per_h": "Changes from N2, N3 or R to N1 or W, and from N1 to W, per hour of TST "
+    "(Haba-Rubio et al. 2004, Sleep Medicine 5:577).",
     "stage_min": "Minutes of each stage between lights off and lights on. AASM.",
     "stage_pct": "Share of N1, N2, N3 and R in TST. AASM.",
     "stage_latency_min": "First epoch of any sleep to the first epoch of the stage.",

@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
 
-from eegvlm_rt.cli.stream_output import JsonLines
+from eegvlm_rt.cli.stream_end import Ending
+from eegvlm_rt.cli.stream_output import JsonLines, Lines, Told
 from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.journal import night_state, read
+from eegvlm_rt.night import Night
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.sources import ReplaySource
 from eegvlm_rt.stager import Stager
+from eegvlm_rt.streaming import Night as Counts
 from tests.rt.cli.cli_runs import cli, save_recording, start_cli
 from tests.rt.streaming.streams import said
 from tests.rt.tiny_bundle import write_tiny_bundle
@@ -164,6 +167,12 @@ class TestRefused:
         status, _, errors = cli(capsys, "stream", "--source", f"edf:{path}@max", "--channel", "EEG Cz")
         assert status == 2
         assert "must be 50 to 4096 Hz" in errors
+
+
+def test_the_last_words_say_how_far_the_signal_came(capsys):
+    told = Told("edf:n.edf", {}, lambda: None, Night(keep=False))
+    Ending(told, Counts(), None, "SIGINT", position_s=12.0).tell(Lines(), 0, as_json=False)
+    assert "by SIGINT, in order, after 12 s" in capsys.readouterr().out
 
 
 class TestSignals:
