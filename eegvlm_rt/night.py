@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from .bundle.draft import is_draft_name
 from .errors import InputError
 from .files import check_outputs
 from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals
@@ -401,4 +402,5 @@ class Night:
         table = [
             tuple(row) if there else None for row, there in zip(rows[proba].tolist(), known, strict=True)
         ]
-        return Hypnogram(stages, self.start, tuple(table) if table else None)
+        draft = self.info.model_id if is_draft_name(self.info.model_id) else ""
+        return Hypnogram(stages, self.start, tuple(table) if table else None, draft)

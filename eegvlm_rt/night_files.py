@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
+from .bundle.draft import is_draft_name
 from .errors import RecordingError
 from .files import SEAL, file_digests, write_file
 from .hypnogram import plot, write_format
@@ -200,7 +201,7 @@ def night_dict(
             "start": None if info.start is None else info.start.isoformat(),
             "remarks": [remark.to_dict() for remark in info.remarks],
         },
-        "model": {"id": info.model_id, "digest": info.model_digest},
+        "model": {"id": info.model_id, "digest": info.model_digest, **_draft(info.model_id)},
         "mode": info.mode,
         "complete": night.complete,
         "summary": night_summary(night),
@@ -208,6 +209,11 @@ def night_dict(
         "truth": None if truth is None else dict(truth),
         "agreement": None if agreement is None else agreement.to_dict(),
     }
+
+
+def _draft(model_id: str) -> dict[str, bool]:
+    """What marks the draft of a model; nothing for any other."""
+    return {"draft": True} if is_draft_name(model_id) else {}
 
 
 def predictions_json(

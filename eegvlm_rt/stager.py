@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -16,7 +17,7 @@ from .bundle import Bundle, find_bundle
 from .calibration.recording import smoothed
 from .decoding import stop_when
 from .decoding.on_text import OnText, epoch_and_text
-from .errors import BackendError, InputError
+from .errors import BackendError, DraftWarning, InputError
 from .memory import Course
 from .night import Night, NightInfo
 from .pipeline import Pipeline, default_threads
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from onnxruntime import SessionOptions
 
     from .backends.ort_options import Provider
-    from .bundle import TrustPolicy
+    from .bundle import Manifest, TrustPolicy
     from .journal import Journal, NightState
     from .memory import MemoryState, Remembered
     from .pipeline import SeenEpoch
@@ -100,6 +101,8 @@ class Stager:
                 `intra_op_num_threads` count within a graph; `threads` says then how many epochs are worked
                 on at a time. Give every stager an object of its own: weights may be added to it.
 
+        A bundle that was published as a draft is loaded with a DraftWarning, and its files are marked.
+
         Raises:
             BundleError: no such bundle, or one that breaks the schema. SignatureError: not signed as `trust`
             asks. IntegrityError: a file is not what the manifest lists. BackendError: a graph that does not
@@ -112,6 +115,7 @@ class Stager:
         if accelerator is not None and own_options:
             raise InputError("backend", backend, "providers and session_options are for onnxruntime")
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify, trust=trust)
+        _warn_of_draft(bundle.manifest)
         pipeline = Pipeline(
             bundle,
             threads=_threads(threads),
@@ -451,6 +455,14 @@ def predict_epoch(
         if _default is None:
             _default = Stager.load()
     return _default.predict_epoch(x, sfreq, unit, channel=channel, mode=mode)
+
+
+def _warn_of_draft(manifest: Manifest) -> None:
+    """Give why a model is a draft as a DraftWarning of the caller of `Stager.load`."""
+    if manifest.draft:
+        why = "; ".join(manifest.draft)
+        text = f"{manifest.model_id}: a draft, not for use, and its files say so ({why})"
+        warnings.warn(text, DraftWarning, stacklevel=3)
 
 
 def _accelerator(backend: str | Accelerator) -> Accelerator | None:

@@ -58,4 +58,6 @@ def review_of(
     changed = tuple(i for i in reviewed if stages[i] is not theirs.stages[i])
     for i in reviewed:
         stages[i], rows[i] = theirs.stages[i], None
-    return Review(Hypnogram(tuple(stages), draft.start, tuple(rows)), reviewer, reviewed, changed)
+    return Review(
+        Hypnogram(tuple(stages), draft.start, tuple(rows), draft.draft), reviewer, reviewed, changed
+    )

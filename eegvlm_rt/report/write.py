@@ -167,6 +167,7 @@ def _content(night: Night, review: Review | None, signal: Recording | None, epoc
     return {
         "night": night.info,
         "digest": night.info.model_digest,
+        "draft_model": draft.draft,
         "version": __version__,
         "notice": NOTICE,
         "seal": SEAL,

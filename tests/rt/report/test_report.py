@@ -188,6 +188,16 @@ class TestBanners:
 class TestReview:
     def test_a_draft_says_so(self, text):
         assert "Draft. No person has reviewed these stages." in text
+        assert "the draft of a model" not in text
+
+    def test_the_draft_of_a_model_is_named_whoever_reviewed_its_stages(self):
+        night = night_of_hours(0.1, signal=False)
+        night.info = replace(night.info, model_id="tiny-draft")
+        scored = Hypnogram(night.hypnogram.stages, night.start)
+        review = review_of(night, scored, reviewer="A. B.")
+        assert review.hypnogram.draft == "tiny-draft"
+        for page in (report_html(night), report_html(night, review=review)):
+            assert "Staged by tiny-draft, the draft of a model: not for use." in Text(page).text
 
     def test_a_persons_stages_count_and_are_marked(self, tmp_path):
         night = night_of_hours(5, signal=False)
