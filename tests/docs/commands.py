@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -13,7 +14,7 @@ __all__ = ["ROOT", "commands_of", "help_of", "option_names"]
 ROOT = Path(__file__).resolve().parents[2]
 
 _COMMAND = re.compile(
-    r"(^ *(?:\$ )?|`)((?:eegvlm-rt|python -m [a-z_.]+)(?: [^`\n]*?(?:\\\n[^`\n]*?)*)?)(?=`|$)", re.M
+    r"(^ {4,}(?:\$ )?|`)((?:eegvlm-rt|python -m [a-z_.]+)(?: [^`\n]*?(?:\\\n[^`\n]*?)*)?)(?=`|$)", re.M
 )
 _OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 
@@ -24,7 +25,9 @@ def commands_of(program: str, *, blocks_only: bool = False) -> list[tuple[str, s
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
     commands = []
     for page in pages:
-        for match in _COMMAND.finditer(page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        text = re.sub(r"```sh\n(.*?)```", lambda block: indent(block[1], "    "), text, flags=re.DOTALL)
+        for match in _COMMAND.finditer(text):
             line = re.sub(r"\\\n\s*", "", match[2])
             # In lists of commands an explanation stands behind two spaces, elsewhere behind a `#`.
             line = re.split(r"\s+#|\s{2,}", line)[0]
@@ -42,8 +45,9 @@ def option_names(text: str) -> set[str]:
 
 def help_of(capsys: pytest.CaptureFixture[str], main: Callable[..., object], *words: str) -> str:
     """What a command prints that was called with these words and `--help`."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["command", *words, "--help"])
-        main()
+        with pytest.raises(SystemExit) as end:
+            main()
     assert end.value.code == 0
     return capsys.readouterr().out
