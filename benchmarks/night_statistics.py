@@ -4,12 +4,11 @@
         [--json FILE]
 
 Two sources of nights. Simulated: the signal is staged by the model's stage head, and each way of deciding a
-night is compared with the simulator's own hypnogram: the epoch alone ("raw"), the night's memory ("memory"),
-the offline step of the bundle ("viterbi"). Real hypnograms (a NumPy archive with one array of stages per
-night: 0 W, 1 N1, 2 N2, 3 N3, 4 R, other values unscored) have no signal here: each epoch gets the head's
-probabilities of a simulated epoch of the same stage, drawn from the same simulated nights in stretches of
-at most 10 epochs, and raw and offline stages are compared. The memory reads the picture's features and
-cannot be fed so.
+night is compared with the simulator's own hypnogram: the epoch alone ("alone"), with the night's memory
+("memory", the default), and the bundle's offline step after it ("viterbi"). Real hypnograms (a NumPy archive
+with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3, 4 R, other values unscored) have no signal here:
+each epoch gets the probabilities, with the memory, of a simulated epoch of the same stage, from the same
+simulated nights in stretches of at most 10 epochs. The memory itself reads features and cannot be fed so.
 
 Times in minutes. Sleep onset is the first of three epochs of sleep in a row and R latency the first of three
 of R, from the first epoch of sleep, and both also by the first epoch. "Early R": nights whose R latency is
@@ -67,12 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for seed in range(args.first_seed, args.first_seed + args.nights):
         simulated = simulate_night(seed, hours=args.hours)
         night = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq).run()
-        rows = night.table()
         meant: list[Stage | None] = [Stage(int(s)) for s in simulated.stages[: len(night)]]
-        raw = night.raw_hypnogram.stages
-        found.setdefault("raw", []).append((meant, list(raw)))
-        found.setdefault("memory or raw", []).append((meant, list(night.hypnogram.stages)))
-        table = rows["raw_proba"]
+        table = night.table()["raw_proba"]
+        found.setdefault("memory", []).append((meant, list(night.hypnogram.stages)))
+        alone = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq, memory=False)
+        found.setdefault("alone", []).append((meant, list(alone.run().hypnogram.stages)))
         if smoother is not None:
             found.setdefault("viterbi", []).append((meant, offline(smoother, table)))
         for stage, row in zip(meant, table, strict=True):
@@ -87,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.hypnograms is not None:
         real = from_hypnograms(args.hypnograms, pool, smoother)
         results["real"] = {name: summary(pairs) for name, pairs in real.items()}
-        report(f"{len(real['raw'])} real hypnograms", results["real"])
+        report(f"{len(real['memory'])} real hypnograms", results["real"])
     if args.json is not None:
         write_json(args.json, results)
     return 0
@@ -97,7 +95,7 @@ def from_hypnograms(
     path: Path, pool: dict[Stage, list[np.ndarray]], smoother: Smoother | None
 ) -> dict[str, list[tuple[list[Stage | None], list[Stage | None]]]]:
     """Real courses of a night with the head's own mistakes laid over them."""
-    found: dict[str, list[tuple[list[Stage | None], list[Stage | None]]]] = {"raw": [], "viterbi": []}
+    found: dict[str, list[tuple[list[Stage | None], list[Stage | None]]]] = {"memory": [], "viterbi": []}
     rng = np.random.default_rng(0)
     drawn = {stage: np.array(rows) for stage, rows in pool.items()}
     with np.load(path, allow_pickle=False) as archive:
@@ -119,8 +117,8 @@ def from_hypnograms(
                 goes_on = i % STRETCH and meant[i - 1] is stage
                 place = (place + 1) % len(rows) if goes_on else int(rng.integers(len(rows)))
                 table[i] = rows[place]
-            raw = [None if not np.isfinite(row).all() else Stage(int(row.argmax())) for row in table]
-            found["raw"].append((meant, raw))
+            given = [None if not np.isfinite(row).all() else Stage(int(row.argmax())) for row in table]
+            found["memory"].append((meant, given))
             if smoother is not None:
                 found["viterbi"].append((meant, offline(smoother, table)))
     return {name: pairs for name, pairs in found.items() if pairs}

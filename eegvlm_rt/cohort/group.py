@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from .receipt import Receipt
 
-__all__ = ["GROUP", "OUTLIER_Z", "group_available", "group_html", "outlier_scores", "write_group"]
+__all__ = ["GROUP", "OUTLIER_Z", "Gathered", "group_available", "group_html", "outlier_scores", "write_group"]
 
 GROUP: Final = "group.html"
 OUTLIER_Z: Final = 3.5
@@ -61,17 +60,42 @@ _FIGURES: Final = (
 )
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """Numbers of all nights, and the few words that are shown."""
+class Gathered:
+    """Numbers of all nights, some 40 each, and the few words that are shown."""
 
-    names: list[str] = field(default_factory=list)
-    values: dict[str, list[float]] = field(default_factory=dict)
-    counts: Counter[Status] = field(default_factory=Counter)
-    models: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    kinds: Counter[str] = field(default_factory=Counter)
-    poor: list[tuple[str, str, str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        figures = [name for _, figures in _FIGURES for name, _, _ in figures]
+        self.values: dict[str, list[float]] = {name: [] for name in figures}
+        self.counts: Counter[Status] = Counter()
+        self.models: Counter[str] = Counter()
+        self.failures: list[tuple[str, str]] = []
+        self.kinds: Counter[str] = Counter()
+        self.poor: list[tuple[str, str, str]] = []
+
+    def add(self, receipt: Receipt) -> Receipt:
+        """Count a receipt, and give it back."""
+        self.counts[receipt.status] += 1
+        if receipt.status is Status.FAILED:
+            self.kinds[receipt.error_kind] += 1
+            if len(self.failures) < MOST:
+                self.failures.append((receipt.night, receipt.error))
+        if receipt.status is Status.SCORED:
+            self._add_scored(receipt)
+        return receipt
+
+    def _add_scored(self, receipt: Receipt) -> None:
+        row = receipt.row
+        self.names.append(receipt.night)
+        self.models[f"{row.get('model')} ({receipt.bundle[:10]}), mode {row.get('mode')}"] += 1
+        for name, values in self.values.items():
+            values.append(_number(row.get(name)))
+        whole, scored = _number(row.get("recording_min")), _number(row.get("scored_min"))
+        share = 100.0 * scored / whole if whole > 0 else 0.0
+        if share < POOR_SCORED_PCT:
+            flags = {n[5:-7].replace("_", " "): v for n, v in row.items() if n.startswith("flag_") and v}
+            shown = ", ".join(f"{name} {count}" for name, count in flags.items()) or "none"
+            self.poor.append((receipt.night, f"{share:.0f} %", shown))
 
 
 def group_available() -> bool:
@@ -79,22 +103,19 @@ def group_available() -> bool:
     return find_spec("jinja2") is not None
 
 
-def write_group(out: Path, receipts: Iterable[Receipt], *, overwrite: bool = False) -> Path:
+def write_group(out: Path, gathered: Gathered, *, overwrite: bool = False) -> Path:
     """Write `group.html` into a folder of results. Raises InputError without jinja2, and what
     `files.write_file` raises.
     """
-    return write_file(out / GROUP, group_html(receipts).encode(), overwrite=overwrite)
+    return write_file(out / GROUP, group_html(gathered).encode(), overwrite=overwrite)
 
 
-def group_html(receipts: Iterable[Receipt]) -> str:
-    """The report of a cohort as one HTML text. Of each night some 40 numbers are held; lists are cut at
-    `MOST` rows.
-    """
+def group_html(gathered: Gathered) -> str:
+    """The report of a cohort as one HTML text; lists are cut at `MOST` rows."""
     if not group_available():
         raise InputError("report", "jinja2 not installed", "install the extra [report] of this package")
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    gathered = _gather(receipts)
     numbers = {name: np.array(values) for name, values in gathered.values.items()}
     environment = Environment(
         loader=PackageLoader("eegvlm_rt.cohort", "."),
@@ -136,32 +157,6 @@ def outlier_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if spread == 0.0:
         return np.where(np.isfinite(values), 0.0, np.nan)
     return np.asarray(0.6745 * (values - middle) / spread)
-
-
-def _gather(receipts: Iterable[Receipt]) -> _Gathered:
-    gathered = _Gathered()
-    names = [name for _, figures in _FIGURES for name, _, _ in figures] + ["W_min", "recording_min"]
-    gathered.values = {name: [] for name in dict.fromkeys(names)}
-    for receipt in receipts:
-        gathered.counts[receipt.status] += 1
-        if receipt.status is Status.FAILED:
-            gathered.kinds[receipt.error_kind] += 1
-            if len(gathered.failures) < MOST:
-                gathered.failures.append((receipt.night, receipt.error))
-        if receipt.status is not Status.SCORED:
-            continue
-        row = receipt.row
-        gathered.names.append(receipt.night)
-        gathered.models[f"{row.get('model')} ({receipt.bundle[:10]}), mode {row.get('mode')}"] += 1
-        for name, values in gathered.values.items():
-            values.append(_number(row.get(name)))
-        whole, scored = _number(row.get("recording_min")), _number(row.get("scored_min"))
-        share = 100.0 * scored / whole if whole > 0 else 0.0
-        if share < POOR_SCORED_PCT:
-            flags = {n[5:-7].replace("_", " "): v for n, v in row.items() if n.startswith("flag_") and v}
-            shown = ", ".join(f"{name} {count}" for name, count in flags.items()) or "none"
-            gathered.poor.append((receipt.night, f"{share:.0f} %", shown))
-    return gathered
 
 
 def _number(value: object) -> float:

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BackendError, EegVlmError, InputError
+from ..errors import BackendError, InputError
 from .dispatch import Died
 from .local_pool import default_workers
 from .scorer import Scorer
@@ -85,9 +85,7 @@ class RayPool:
             except self._ray.exceptions.RayTaskError as error:
                 results.append((worker, Died(str(error.cause), at_start=True)))
             except self._ray.exceptions.RayActorError as error:
-                cause = getattr(error, "cause", None)
-                at_start = isinstance(cause, EegVlmError | OSError)
-                results.append((worker, Died(_first_line(error), at_start=at_start)))
+                results.append((worker, _death(error)))
         return results
 
     def close(self) -> None:
@@ -104,6 +102,8 @@ def _carried(nodes: list[dict[str, Any]], threads: int) -> int:
     return sum(int(node["Resources"].get("CPU", 0)) // threads for node in nodes if node["Alive"])
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+def _death(error: Exception) -> Died:
+    """Why an actor ended. Of one that could not be made Ray gives the traceback, whose last line says it."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    at_start = "creation task" in lines[0]
+    return Died(lines[-1 if at_start else 0].strip()[:300], at_start=at_start)

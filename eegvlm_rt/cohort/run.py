@@ -13,7 +13,7 @@ from ..bundle import Bundle, TrustPolicy, find_bundle, read_keys
 from ..errors import InputError, OutputError
 from ..files import claim_folder, is_ours
 from .dispatch import dispatch
-from .group import GROUP, group_available, write_group
+from .group import GROUP, Gathered, group_available, write_group
 from .local_pool import LocalPool, default_workers
 from .lock import folder_lock
 from .receipt import Receipt, Status, read_receipt, receipt_path, receipts_in, write_receipt
@@ -142,9 +142,11 @@ def finish(out: Path, *, overwrite: bool = False) -> list[Path]:
     Raises OutputError for a file that was changed since (unless `overwrite`), RecordingError where one cannot
     be written.
     """
-    files = write_table(out, receipts_in(out), overwrite=overwrite)
+    gathered = Gathered()
+    # Every receipt is read once, for both.
+    files = write_table(out, map(gathered.add, receipts_in(out)), overwrite=overwrite)
     if group_available():
-        files.append(write_group(out, receipts_in(out), overwrite=overwrite))
+        files.append(write_group(out, gathered, overwrite=overwrite))
     return files
 
 

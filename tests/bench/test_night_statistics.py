@@ -42,5 +42,5 @@ def test_both_sources_of_nights_are_compared(tmp_path: Path, capsys: pytest.Capt
     more = ["--hypnograms", str(tmp_path / "real.npz"), "--json", str(tmp_path / "found.json")]
     assert main([*arguments, *more]) == 0
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
-    assert found["simulated"]["raw"]["nights"] == found["real"]["raw"]["nights"] == 1
+    assert found["simulated"]["alone"]["nights"] == found["real"]["memory"]["nights"] == 1
     assert "early R" in capsys.readouterr().out

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegvlm_rt.cohort import Receipt, ScoreOptions, Status
+from eegvlm_rt.cohort.group import Gathered, group_html
 from eegvlm_rt.cohort.row import COLUMNS
 from eegvlm_rt.hypnogram import Hypnogram, write_edf
 from eegvlm_rt.stages import Stage
 from tests.rt.cli.cli_runs import save_recording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -33,6 +35,14 @@ def save_scoring(path: Path) -> Path:
 
 def options_of(bundle: Path, **more: Any) -> ScoreOptions:
     return ScoreOptions(bundle=str(bundle), threads=1, **more)
+
+
+def page_of(receipts: Iterable[Receipt]) -> str:
+    """The report of a cohort of these receipts."""
+    gathered = Gathered()
+    for receipt in receipts:
+        gathered.add(receipt)
+    return group_html(gathered)
 
 
 def receipt_of(i: int, *, status: Status = Status.SCORED, **row: Any) -> Receipt:

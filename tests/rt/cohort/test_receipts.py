@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eegvlm_rt.cohort import Status, finish, read_receipt, receipts_in
-from eegvlm_rt.cohort.group import group_html, outlier_scores
+from eegvlm_rt.cohort.group import outlier_scores
 from eegvlm_rt.cohort.lock import folder_lock
 from eegvlm_rt.cohort.receipt import receipt_path, write_receipt
 from eegvlm_rt.cohort.row import COLUMNS, row_of_receipt
@@ -22,7 +22,7 @@ from eegvlm_rt.cohort.table import PIECE, write_table
 from eegvlm_rt.errors import OutputError
 from eegvlm_rt.files import is_ours
 
-from .nights import receipt_of
+from .nights import page_of, receipt_of
 
 
 def test_a_receipt_comes_back_as_it_was(tmp_path):
@@ -64,7 +64,7 @@ def test_figures_that_no_night_has_are_empty(tmp_path):
     row = row_of_receipt(receipt)
     assert [row[name] for name in odd] == [None] * 5
     write_table(tmp_path, [receipt])
-    assert group_html([receipt])
+    assert page_of([receipt])
 
 
 class TestTable:
@@ -135,10 +135,10 @@ class TestGroup:
 
     def test_text_of_a_night_is_no_markup(self):
         receipt = replace(receipt_of(1, status=Status.FAILED), error="<script>alert(1)</script>")
-        assert "<script>" not in group_html([receipt])
+        assert "<script>" not in page_of([receipt])
 
     def test_without_a_night_it_is_a_page_too(self):
-        assert "0 scored, 0 failed" in group_html([])
+        assert "0 scored, 0 failed" in page_of([])
 
     def test_the_score_of_an_outlier_is_that_of_iglewicz_and_hoaglin(self):
         scores = outlier_scores(np.array([1.0, 2.0, 3.0, 4.0, 100.0, np.nan]))
@@ -161,4 +161,8 @@ class TestLock:
 
     def test_parts_have_locks_of_their_own(self, tmp_path):
         with folder_lock(tmp_path, "sub-01"), folder_lock(tmp_path, "sub-02"):
+            for scope in ("sub-01", ""):
+                with pytest.raises(OutputError, match="another run"), folder_lock(tmp_path, scope):
+                    pass
+        with folder_lock(tmp_path), pytest.raises(OutputError), folder_lock(tmp_path, "sub-01"):
             pass

@@ -21,9 +21,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from eegvlm_rt.cohort import Status
-from eegvlm_rt.cohort.group import group_html
 from eegvlm_rt.night import Night
-from tests.rt.cohort.nights import receipt_of
+from tests.rt.cohort.nights import page_of, receipt_of
 
 from .nights import night_of_hours
 
@@ -105,7 +104,7 @@ def test_the_report_of_a_cohort_is_laid_out_as_well(browser: webdriver.Chrome, t
     receipts += [receipt_of(20, sleep_min=3.0, scored_min=9.0, flag_flat_epochs=7)]
     receipts += [receipt_of(21, status=Status.FAILED)]
     page = tmp_path / "group.html"
-    page.write_text(group_html(receipts), encoding="utf-8")
+    page.write_text(page_of(receipts), encoding="utf-8")
     for width in (320, 1280):
         show(browser, page, width)
         check_layout(browser, width)
