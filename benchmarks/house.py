@@ -139,8 +139,10 @@ def imports(folder: Path, package: str) -> dict[str, set[str]]:
                 parts = here.split(".")
                 base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
                 origin = ".".join(filter(None, (base, node.module)))
-                targets |= {f"{origin}.{alias.name}" for alias in node.names} | {origin}
-        graph[name] = {target for target in targets if target in paths} - {name, package}
+                modules = {f"{origin}.{alias.name}" for alias in node.names}
+                targets |= modules if modules <= paths.keys() else modules | {origin}
+        # A module's own folder is imported before it, whatever it says.
+        graph[name] = {target for target in targets & paths.keys() if not f"{name}.".startswith(f"{target}.")}
     return graph
 
 
