@@ -16,7 +16,7 @@ from .backends.ort_options import ort_options
 from .bundle import Bundle, find_bundle
 from .calibration.recording import smoothed
 from .decoding import stop_when
-from .decoding.on_text import OnText, epoch_and_text
+from .decoding.on_text import TextCallback, epoch_and_text
 from .errors import BackendError, DraftWarning, InputError
 from .memory import Course
 from .night import Night, NightInfo
@@ -142,7 +142,7 @@ class Stager:
         mode: str | None = None,
         start_s: float = 0.0,
         index: int = 0,
-        on_text: OnText | None = None,
+        on_text: TextCallback | None = None,
         cancelled: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
         memory: MemoryState | None = None,
@@ -196,7 +196,7 @@ class Stager:
         mode: str | None = None,
         start_s: float = 0.0,
         index: int = 0,
-        on_text: OnText | None = None,
+        on_text: TextCallback | None = None,
         cancelled: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
         memory: MemoryState | None = None,
@@ -316,7 +316,7 @@ class Stager:
         options: StreamOptions | None = None,
         journal: Journal | None = None,
         resume: NightState | None = None,
-        on_text: OnText | None = None,
+        on_text: TextCallback | None = None,
         on_event: Callable[[StreamEvent], None] | None = None,
         **old: Any,
     ) -> StreamingStager:
@@ -413,7 +413,7 @@ class Stager:
         self,
         row: GridEpoch,
         mode: Mode,
-        on_text: OnText | None,
+        on_text: TextCallback | None,
         cancelled: Callable[[], bool] | None,
         deadline_s: float | None,
         memory: MemoryState | None,

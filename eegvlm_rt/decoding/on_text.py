@@ -8,9 +8,9 @@ from typing import TypeAlias, cast
 
 from ..errors import InputError
 
-__all__ = ["OnText", "epoch_and_text"]
+__all__ = ["TextCallback", "epoch_and_text"]
 
-OnText: TypeAlias = Callable[[int, str], None] | Callable[[str], None]
+TextCallback: TypeAlias = Callable[[int, str], None] | Callable[[str], None]
 """Called with each piece of the reasoning as it is decided: (index of the epoch, text), or the text alone
 where the function takes one argument only."""
 
