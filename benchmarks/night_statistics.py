@@ -10,9 +10,9 @@ with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3, 4 R, other values uns
 each epoch gets the probabilities, with the memory, of a simulated epoch of the same stage, from the same
 simulated nights in stretches of at most 10 epochs. The memory itself reads features and cannot be fed so.
 
-Times in minutes. Sleep onset is the first of three epochs of sleep in a row and R latency the first of three
-of R, from the first epoch of sleep, and both also by the first epoch. "Early R": nights whose R latency is
-below 15 min where none was meant.
+Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the
+first epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose
+R latency is below 15 min where none was meant, by the first epoch and by the first period.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ FIGURES: Final = (
     "onset_latency_3_epochs_min",
     "rem_latency_min",
     "rem_latency_3_epochs_min",
+    "rem_latency_period_min",
     "sleep_min",
     "waso_min",
 )
@@ -138,7 +139,7 @@ def summary(pairs: Sequence[tuple[list[Stage | None], list[Stage | None]]]) -> d
     """Median, 90th percentile and largest of the absolute errors, and early R."""
     errors: dict[str, list[float]] = {name: [] for name in FIGURES}
     absent = dict.fromkeys(FIGURES, 0)
-    early = 0
+    early = dict.fromkeys(("rem_latency_min", "rem_latency_period_min"), 0)
     for meant, given in pairs:
         true, ours = sleep_statistics(Hypnogram(tuple(meant))), sleep_statistics(Hypnogram(tuple(given)))
         for name in FIGURES:
@@ -147,11 +148,13 @@ def summary(pairs: Sequence[tuple[list[Stage | None], list[Stage | None]]]) -> d
                 absent[name] += 1
             elif a is not None:
                 errors[name].append(abs(a - b))
-        short = ours.rem_latency_min is not None and ours.rem_latency_min < EARLY_MIN
-        early += short and not (true.rem_latency_min is not None and true.rem_latency_min < EARLY_MIN)
+        for name in early:
+            a, b = getattr(true, name), getattr(ours, name)
+            early[name] += b is not None and b < EARLY_MIN and not (a is not None and a < EARLY_MIN)
     return {
         "nights": len(pairs),
-        "early_r": int(early),
+        "early_r": early["rem_latency_min"],
+        "early_r_by_period": early["rem_latency_period_min"],
         "errors": {
             name: {
                 "median": float(np.median(values)) if values else None,
@@ -167,7 +170,10 @@ def summary(pairs: Sequence[tuple[list[Stage | None], list[Stage | None]]]) -> d
 def report(title: str, results: dict[str, Any]) -> None:
     print(title)
     for name, found in results.items():
-        print(f"  {name}: early R in {found['early_r']} of {found['nights']}")
+        print(
+            f"  {name}: early R in {found['early_r']} of {found['nights']}, "
+            f"by period in {found['early_r_by_period']}"
+        )
         for figure, e in found["errors"].items():
             if e["median"] is not None:
                 print(

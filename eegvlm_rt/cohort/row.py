@@ -35,6 +35,7 @@ _FIGURES: Final = (
     "persistent_sleep_latency_min",
     "rem_latency_min",
     "rem_latency_3_epochs_min",
+    "rem_latency_period_min",
     "rem_latency_from_lights_off_min",
     "waso_min",
     "waso_in_sleep_period_min",

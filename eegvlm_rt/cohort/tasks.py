@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RESULT_VERSION", "NightTask", "ScoreOptions", "file_digest", "plain_name"]
 
-RESULT_VERSION: Final = 1
+RESULT_VERSION: Final = 2
 """Part of every key. It grows when the same input, bundle and options give other results."""
 
 SMOOTHING: Final = ("causal", "viterbi")

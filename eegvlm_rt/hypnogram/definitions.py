@@ -25,6 +25,8 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "min of sleep in a row.",
     "rem_latency_min": "R latency: first epoch of any sleep to the first epoch of R. AASM.",
     "rem_latency_3_epochs_min": "First epoch of any sleep to the first of three epochs of R in a row.",
+    "rem_latency_period_min": "First epoch of any sleep to the first epoch of R of the first 5 min of "
+    "which 7 of 10 epochs are R: a few stray epochs do not move it.",
     "rem_latency_from_lights_off_min": "Lights off to the first epoch of R; YASA's Lat_REM.",
     "waso_min": "Wake after sleep onset: epochs of W from the first epoch of sleep to lights on. AASM.",
     "waso_in_sleep_period_min": "Epochs of W between the first and the last epoch of sleep; YASA's WASO.",

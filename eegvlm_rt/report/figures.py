@@ -35,6 +35,7 @@ GROUPS = (
             ("persistent_sleep_latency_min", "Persistent sleep", "min"),
             ("rem_latency_min", "REM latency", "min"),
             ("rem_latency_3_epochs_min", "... to three epochs", "min"),
+            ("rem_latency_period_min", "... to a period of R", "min"),
         ),
     ),
     (

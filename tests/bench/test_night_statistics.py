@@ -23,7 +23,7 @@ def test_errors_are_in_minutes_and_one_stray_epoch_is_an_early_r() -> None:
     meant = [W] * 20 + [N2] * 200 + [R] * 20
     given = [W] * 10 + [N2] + [W] * 13 + [R] + [N2] * 195 + [R] * 20
     found = summary([(meant, given), (meant, meant)])
-    assert (found["nights"], found["early_r"]) == (2, 1)
+    assert (found["nights"], found["early_r"], found["early_r_by_period"]) == (2, 1, 0)
     # Onset: epoch 10 instead of 20, 5 min; of three in a row: epoch 24, 2 min.
     assert found["errors"]["onset_latency_min"]["largest"] == 5.0
     assert found["errors"]["onset_latency_3_epochs_min"]["largest"] == 2.0

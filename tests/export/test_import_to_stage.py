@@ -11,6 +11,7 @@ from eegvlm_export.cli import main as export_main
 from eegvlm_export.weights.checkpoint import Checkpoint
 from eegvlm_train.cli import main as train_main
 from eegvlm_train.data.texts import AnswerTexts
+from eegvlm_train.model.assembly import NIGHT_TOKEN
 
 from eegvlm_rt.cli import main as stage_main
 from eegvlm_rt.rationale import RULES
@@ -139,6 +140,36 @@ def test_the_bundle_is_published_and_stages_a_night_with_reasons(
         assert epoch["finish"] == "complete"
         assert epoch["rationale"]["rule"] in RULES
         assert sum(epoch["probabilities"].values()) == pytest.approx(1.0)
+
+
+def test_a_memory_is_trained_on_the_module_and_comes_to_the_base_with_it(
+    folder: Path, enhancement: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights, memory, base, out = (str(folder / name) for name in ("nights", "memory", "base-2", "trained-2"))
+    short = [*FEW, "--set", "steps=1", "--set", "warmup_steps=1", "--set", "ema_decay=0"]
+    given = ["--vision", str(enhancement), "--set", "window=8", "--set", "gain_copies=1"]
+    assert train_main(["train-memory", nights, memory, *given, *short]) == 0
+    assert export_main(["import", str(folder / "llava"), "-o", base, "--enhancement", memory]) == 0
+    assert Checkpoint.load(base).untrained == ("language_model",)
+    tuned = [
+        "--recipe",
+        "paper-language-lora",
+        "--set",
+        "lora_rank=2",
+        "--set",
+        "gradient_checkpointing=false",
+    ]
+    assert train_main(["train-language", nights, out, "--base", base, *tuned, *short]) == 0
+    whole = Checkpoint.load(out)
+    assert (whole.untrained, whole.processor.prompt.night) == ((), NIGHT_TOKEN)
+    before, after = stored(Path(memory)), stored(Path(out))
+    remembered = [name for name in before if name.startswith("memory.")]
+    assert remembered
+    assert all(torch.allclose(before[name].half(), after[name].half(), atol=1e-3) for name in remembered)
+    # A model whose language model has no place for a memory gets none.
+    given = ["--vision", str(trained), "--set", "window=8"]
+    assert train_main(["train-memory", nights, str(folder / "none"), *given, *short]) == 2
+    assert "no place for a memory: give the checkpoint of train-enhancement" in capsys.readouterr().err
 
 
 def test_an_untrained_import_is_not_published(

@@ -107,7 +107,7 @@ class TestContents:
         for card in cards:
             assert card.count('class="eeg"') == 3
             assert "µV" in card
-            assert "Step 1" in card
+            assert "Background:" in card
             assert "holds" in card or "contradicted" in card
             assert re.search(r"(doubt|contradiction|transition):", card)
         assert "30 s" in text
@@ -291,7 +291,7 @@ class TestMadeOf:
         again = read_results(tmp_path)
         assert again.table().tobytes() == night.table().tobytes()
         assert (again.info.source, again.info.model_digest) == ("night.edf", night.info.model_digest)
-        assert Text(report_html(again)).text.count("Step 1") == 12
+        assert Text(report_html(again)).text.count("Background:") == 12
 
     @pytest.mark.parametrize(
         "content", [None, "", "{}", "[1]", '{"format": "eegvlm-rt predictions", "version": 1}']
