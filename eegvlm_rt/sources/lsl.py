@@ -119,8 +119,9 @@ class LslSource(LiveSource):
         if self._away:
             self._away = False
             self._tell(SourceEventKind.RECONNECTED)
-        samples = np.asarray(data[:, self._index], dtype=np.float64) * self._scale_uv
-        return samples, np.asarray(times_s, dtype=np.float64)
+        samples = np.array(data[:, self._index], dtype=np.float64) * self._scale_uv
+        # The library hands out views of a buffer that its next answer overwrites: copies are kept.
+        return samples, np.array(times_s, dtype=np.float64)
 
     def _look(self) -> None:
         """See what became of a sender that is quiet: one that is gone does not always close its connection.
