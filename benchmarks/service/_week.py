@@ -1,8 +1,9 @@
 """Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS`.
 
-The schedule's clock runs at SPEED from lights-off to lights-on, and faster between; each bed plays a file
-of a whole night at SPEED. Memory, files and threads of every process are read after each night; one JSON
-object on stdout.
+A browser's tab shows the first bed all the time. The schedule's clock runs at SPEED from lights-off to
+lights-on, and faster between; each bed plays a file of a whole night at SPEED. Memory, files and threads of
+every process are read after each night, and of the tab its JavaScript heap after a collection and its DOM
+nodes; one JSON object on stdout.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from eegvlm_rt.journal import read
 from eegvlm_rt.service import Service, parse_configuration, read_frames
 from eegvlm_rt.service.bed import Clock
 from eegvlm_rt.simulator import simulate_night, write_edf
+from tests.rt.service.chromium import Tab, browser
 
 SFREQ_HZ = 256.0
 HOURS = 7.9
@@ -80,22 +82,45 @@ def main() -> int:
     service = Service(parse_configuration(text.encode()), clock=clock)
     began_s = time.monotonic()
     service.start()
-    rows: list[dict[str, Any]] = []
-    recording = False
-    while len(rows) < nights:
-        time.sleep(0.25)
-        service.tick()
-        active = bool(service.nights()) or any(view.bed.night for view in service.views.values())
-        clock.by_day = not active and not any(view.bed.wanted for view in service.views.values())
-        if recording and not active:
-            time.sleep(2.0)
-            rows.append(facts(service, len(rows) + 1))
-        recording = active
+    with browser() as tab:
+        rows = watch(service, clock, nights, tab)
     seconds = time.monotonic() - began_s
     cpu_s = {name: sum(process.cpu_times()[:2]) for name, process in processes(service).items()}
     service.stop()
     print(json.dumps({"nights": rows, "seconds": seconds, "cpu_s": cpu_s, **accounts(folder / "data", file)}))
     return 0
+
+
+def watch(service: Service, clock: FastClock, nights: int, tab: Tab) -> list[dict[str, Any]]:
+    """Let the nights go by; what was read after each."""
+    rows: list[dict[str, Any]] = []
+    recording = opened = False
+    while len(rows) < nights:
+        time.sleep(0.25)
+        service.tick()
+        if service.page.port and not opened:
+            opened = True
+            tab.open(f"http://127.0.0.1:{service.page.port}/#bed1")
+        active = bool(service.nights()) or any(view.bed.night for view in service.views.values())
+        clock.by_day = not active and not any(view.bed.wanted for view in service.views.values())
+        if recording and not active:
+            time.sleep(2.0)
+            rows.append({**facts(service, len(rows) + 1), "tab": tab_facts(tab)})
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        recording = active
+    return rows
+
+
+def tab_facts(tab: Tab) -> dict[str, Any]:
+    """What the tab needs, and whether it shows what is true."""
+    tab.call("HeapProfiler.collectGarbage")
+    return {
+        "heap_mib": round(tab.call("Runtime.getHeapUsage")["usedSize"] / (1 << 20), 2),
+        "nodes": tab.call("Memory.getDOMCounters")["nodes"],
+        "epochs_shown": tab.run("page.rows.filter(Boolean).length"),
+        "link": tab.run("document.getElementById('link').textContent"),
+        "problems": len(tab.problems),
+    }
 
 
 def processes(service: Service) -> dict[str, psutil.Process]:
