@@ -8,7 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -125,7 +124,7 @@ def test_twenty_listeners_slow_and_dead_ones_among_them(running: Running) -> Non
 
     def listen() -> None:
         seen = 0
-        with httpx.stream("GET", f"{url}/events?bed=one", timeout=20) as answer:
+        with running.http.stream("GET", f"{url}/events?bed=one", timeout=20) as answer:
             for line in answer.iter_lines():
                 seen += line.startswith("event: state")
                 if seen == 4:
@@ -147,12 +146,12 @@ def test_twenty_listeners_slow_and_dead_ones_among_them(running: Running) -> Non
 
 
 def test_health_and_metrics_are_what_the_clients_of_prometheus_read(running: Running) -> None:
-    assert httpx.get(f"{running.url}/healthz").text == "ok\n"
+    assert running.get("/healthz").text == "ok\n"
     until(lambda: running.state()["model"]["state"] == "running", running)
-    ready = httpx.get(f"{running.url}/readyz")
+    ready = running.get("/readyz")
     assert ready.status_code == 503
     assert ready.text == "two: the source is not there\n"
-    families = {f.name: f for f in text_string_to_metric_families(httpx.get(f"{running.url}/metrics").text)}
+    families = {f.name: f for f in text_string_to_metric_families(running.get("/metrics").text)}
     beds = {sample.labels["bed"] for sample in families["eegvlm_samples"].samples}
     assert beds == {"one", "two"}
     for name in ("up", "sample_age_seconds", "decision_age_seconds", "lag_seconds", "epochs", "reconnects"):
@@ -165,21 +164,20 @@ def test_health_and_metrics_are_what_the_clients_of_prometheus_read(running: Run
 
 
 def test_an_alarm_is_acknowledged_and_paused(running: Running) -> None:
-    url = running.url
     until(lambda: running.alarms().get("source_gone") == "active", running)
-    answer = httpx.post(f"{url}/api/acknowledge", json={"kind": "source_gone", "bed": "two"})
+    answer = running.post("/api/acknowledge", {"kind": "source_gone", "bed": "two"})
     assert answer.status_code == 202
     until(lambda: running.alarms().get("source_gone") == "acknowledged", running)
-    assert httpx.post(f"{url}/api/pause", json={"bed": "two", "seconds": 60}).status_code == 202
+    assert running.post("/api/pause", {"bed": "two", "seconds": 60}).status_code == 202
     until(lambda: running.state()["beds"][1]["paused_s"] > 30, running)
     for wrong in ({"kind": "nothing", "bed": "two"}, {"kind": "disk"}, [], 3, {"kind": ["disk"], "bed": {}}):
-        assert httpx.post(f"{url}/api/acknowledge", json=wrong).status_code == 422
+        assert running.post("/api/acknowledge", wrong).status_code == 422
     for seconds in (-1, 1e9, True, "9", None):
-        assert httpx.post(f"{url}/api/pause", json={"bed": "two", "seconds": seconds}).status_code == 422
+        assert running.post("/api/pause", {"bed": "two", "seconds": seconds}).status_code == 422
 
 
 def test_a_listener_gets_the_whole_night_first(running: Running) -> None:
-    with httpx.stream("GET", f"{running.url}/events?bed=one", timeout=20) as answer:
+    with running.http.stream("GET", f"{running.url}/events?bed=one", timeout=20) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         lines = answer.iter_lines()
         names = []

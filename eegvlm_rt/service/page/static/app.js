@@ -120,6 +120,20 @@ function drawAlarms(alarms) {
   }
 }
 
+// Paused alarms are shown and recorded, and not delivered: that must be in sight for everybody.
+const PAUSE_S = 300;
+function drawPause(bed) {
+  const left = bed ? bed.paused_s - (now() - page.heard) / 1000 : 0;
+  set("paused", left > 0 ? `Alarms of ${bed.label} are paused for ${age(Math.max(left, 0))}` : "");
+  $("pause").hidden = !bed || page.role !== "operate" || !(left > 0 || page.state.alarms.some((a) => a.bed === bed.id));
+  set("pause", left > 0 ? "End the pause" : `Pause alarms of ${bed ? bed.label : ""} for 5 min`);
+}
+
+function pause() {
+  const bed = bedNow();
+  if (bed && !$("pause").hidden) post("/api/pause", { bed: bed.id, seconds: bed.paused_s > 0 ? 0 : PAUSE_S });
+}
+
 function drawBeds(beds) {
   const nav = $("beds");
   while (nav.children.length > beds.length) nav.lastChild.remove();
@@ -362,6 +376,7 @@ function tick() {
   set("clock", new Date().toLocaleTimeString([], { hour12: false }));
   const bed = bedNow();
   $("bed").hidden = !bed;
+  drawPause(bed);
   if (!page.state) return;
   page.state.beds.forEach((one, i) => {
     const card = $("beds").children[i];
@@ -437,10 +452,12 @@ function begin() {
     else if (event.key === "Escape") latest();
     else if (event.key === "n" || event.key === "N") $("mode").click();
     else if (event.key === "a" || event.key === "A") { const button = $("alarms").querySelector("button"); if (button) button.click(); }
+    else if (event.key === "p" || event.key === "P") pause();
     else if (/^[1-9]$/.test(event.key) && page.state && page.state.beds[event.key - 1]) choose(page.state.beds[event.key - 1].id);
     else return;
     event.preventDefault();
   };
+  $("pause").onclick = pause;
   window.onresize = drawNight;
   document.onvisibilitychange = () => { if (!document.hidden) { watch(); drawTrace(); } };
   setInterval(tick, 500);
