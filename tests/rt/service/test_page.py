@@ -79,7 +79,7 @@ def test_the_keyboard_chooses_beds_and_epochs(tab: Tab, running: Running) -> Non
     tab.key("2")
     tab.until("page.bed === 'two'")
     assert tab.run("document.getElementById('age-sample').textContent") == "never"
-    tab.key("1")
+    tab.run("location.hash = '#one'")
     tab.until("page.bed === 'one' && page.rows.length > 2")
     before = tab.run("document.documentElement.classList.contains('night')")
     tab.key("n")
@@ -99,6 +99,8 @@ def test_ages_grow_while_nothing_is_heard(tab: Tab, running: Running) -> None:
     process = running.child("service.page")
     process.kill()
     tab.until("document.getElementById('link').textContent.startsWith('no word for')", 30)
+    assert tab.run("document.getElementById('cut').textContent").startswith("No connection to the service")
+    assert tab.run("getComputedStyle(document.querySelector('.now')).opacity") == "0.35"
     first = tab.run("since(bedNow().sample_age_s)")
     assert first >= 5
     # With port 0 the new process listens elsewhere.
@@ -163,13 +165,21 @@ def test_health_and_metrics_are_what_the_clients_of_prometheus_read(running: Run
     assert stages & {"scored", "late"}
 
 
-def test_an_alarm_is_acknowledged_and_paused(running: Running) -> None:
+def test_an_alarm_is_acknowledged_and_paused(tab: Tab, running: Running) -> None:
     until(lambda: running.alarms().get("source_gone") == "active", running)
     answer = running.post("/api/acknowledge", {"kind": "source_gone", "bed": "two"})
     assert answer.status_code == 202
     until(lambda: running.alarms().get("source_gone") == "acknowledged", running)
     assert running.post("/api/pause", {"bed": "two", "seconds": 60}).status_code == 202
     until(lambda: running.state()["beds"][1]["paused_s"] > 30, running)
+    opened(tab, running)
+    tab.key("2")
+    tab.until("document.getElementById('paused').textContent.startsWith('Alarms of two are paused for')")
+    tab.key("p")
+    until(lambda: running.state()["beds"][1]["paused_s"] == 0, running)
+    tab.until("document.getElementById('paused').textContent === ''")
+    tab.run("document.getElementById('pause').click()")
+    until(lambda: running.state()["beds"][1]["paused_s"] > 240, running)
     for wrong in ({"kind": "nothing", "bed": "two"}, {"kind": "disk"}, [], 3, {"kind": ["disk"], "bed": {}}):
         assert running.post("/api/acknowledge", wrong).status_code == 422
     for seconds in (-1, 1e9, True, "9", None):

@@ -4,12 +4,20 @@
 const STAGES = ["W", "N1", "N2", "N3", "R"];
 const COLOURS = { W: "--w", N1: "--n1", N2: "--n2", N3: "--n3", R: "--r" };
 const ORDER = ["W", "R", "N1", "N2", "N3"];
+const OUTCOMES = {
+  late: "Decided after its deadline; it counts. ", gap: "No signal in this epoch. ", artefact: "Too much of the signal is an artefact. ",
+  unscorable: "The signal cannot be scored. ", failed: "The model failed. ",
+};
 const QUIET_MS = 15000;
 const MOST_HAPPENINGS = 60;
 const $ = (id) => document.getElementById(id);
 
+function hashBed() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
+
 const page = {
-  bed: decodeURIComponent(location.hash.slice(1)),
+  bed: hashBed(),
   state: null, heard: 0, source: null, rows: [], last: null, chosen: null, writing: { index: -1, text: "" },
   role: "", happenings: [], retry: 0, key: "",
 };
@@ -242,7 +250,8 @@ function drawRow() {
   });
   let words = "";
   if (row) {
-    words = row.outcome === "scored" ? "" : `${row.outcome}${row.error ? `: ${row.error}` : ""}. `;
+    words = OUTCOMES[row.outcome] || "";
+    if (row.error) words += `${row.error}. `;
     if (row.flags && row.flags.length) words += `Signal: ${row.flags.join(", ")}. `;
     if (row.head && row.head !== row.stage) words += `The quick answer was ${row.head}.`;
   }
@@ -373,6 +382,11 @@ function tick() {
   const quiet = (now() - page.heard) / 1000;
   const live = page.state && quiet < 5;
   set("link", page.state ? (live ? "live" : `no word for ${age(quiet)}`) : "connecting", `pill ${live ? "good" : "bad"}`);
+  // What is shown stays on the screen where the connection is cut: it must not look as if it were of now.
+  const cut = Boolean(page.state) && !live;
+  document.documentElement.classList.toggle("cut", cut);
+  $("cut").hidden = !cut;
+  set("cut", cut ? `No connection to the service for ${age(quiet)}: everything below is old.` : "");
   set("clock", new Date().toLocaleTimeString([], { hour12: false }));
   const bed = bedNow();
   $("bed").hidden = !bed;
@@ -458,6 +472,10 @@ function begin() {
     event.preventDefault();
   };
   $("pause").onclick = pause;
+  window.onhashchange = () => {
+    const bed = hashBed();
+    if (page.state && page.state.beds.some((one) => one.id === bed)) choose(bed);
+  };
   window.onresize = drawNight;
   document.onvisibilitychange = () => { if (!document.hidden) { watch(); drawTrace(); } };
   setInterval(tick, 500);
