@@ -13,8 +13,10 @@ __all__ = [
     "InputError",
     "IntegrityError",
     "JournalError",
+    "OutputError",
     "RationaleError",
     "RecordingError",
+    "RecordingWarning",
     "SamplingRateError",
     "SignatureError",
     "SourceAbsentError",
@@ -23,6 +25,8 @@ __all__ = [
     "UnitError",
 ]
 
+_WHOLE = 400
+"""Characters up to which a text is shown as it is: the cause that another library gives fits."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 160
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 12
@@ -39,7 +43,10 @@ class EegVlmError(Exception):
 
     def __str__(self) -> str:
         value = self.value
-        shown = value if isinstance(value, str) and 0 < len(value) <= 160 else _SHORT.repr(value)
+        if isinstance(value, str) and len(value) <= _WHOLE:
+            shown = value if value and value.isprintable() else repr(value)
+        else:
+            shown = _SHORT.repr(value)
         return f"{self.field}: {shown}; {self.cure}"
 
 
@@ -69,6 +76,14 @@ class RecordingError(InputError):
     def __init__(self, field: str, value: object, cure: str, path: str = "") -> None:
         super().__init__(field, value, cure)
         self.path = path
+
+
+class RecordingWarning(UserWarning):
+    """A recording or hypnogram of which something was left out, or taken for granted."""
+
+
+class OutputError(InputError):
+    """A file that must not be written: it is an input, or it is there and eegvlm-rt did not write it."""
 
 
 class SourceError(InputError):

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 import numpy as np
 
 from .errors import InputError
-from .files import write_file
+from .files import check_outputs, write_file
 from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals, to_csv, write_edf
 from .hypnogram.model import MAX_EPOCHS
 from .hypnogram.plot import DEFAULT_SIZE
 from .journal import RecordKind, night_state, read
 from .journal.export import json_lines
-from .night_files import make_folder, night_writers, write_night_picture
+from .night_files import make_folder, night_paths, night_writers, write_night_picture
 from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
 from .prediction_json import prediction_from_dict
 from .signal.units import EPOCH_S
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .journal import Record
     from .prediction import StagePrediction
     from .sources.edf import Recording
+    from .sources.remark import Remark
     from .stages import Stage
 
 __all__ = ["SUFFIXES", "Night", "NightInfo", "export_journal", "night_probabilities", "night_stage"]
@@ -56,6 +57,7 @@ class NightInfo:
         options: every further option, by name.
         lights_off_s, lights_on_s: lights off and on as the recording has them, in s from epoch 0; None where
             it does not say.
+        remarks: what was left out of the recording, or taken for granted.
     """
 
     source: str = ""
@@ -69,6 +71,7 @@ class NightInfo:
     options: Mapping[str, Any] = field(default_factory=dict)
     lights_off_s: float | None = None
     lights_on_s: float | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 class _Lights(TypedDict):
@@ -300,7 +303,9 @@ class Night:
             level=level,
         )
 
-    def write(self, folder: str | PathLike[str], *, formats: Sequence[str] = ()) -> list[Path]:
+    def write(
+        self, folder: str | PathLike[str], *, formats: Sequence[str] = (), overwrite: bool = False
+    ) -> list[Path]:
         """Write the night into a folder, which is made where it is missing; returns the files.
 
         hypnogram.edf (EDF+ annotations), hypnogram.csv, the further `formats` (names of
@@ -308,20 +313,25 @@ class Night:
         matplotlib is installed.
 
         Raises:
-            InputError: an unknown form, or a night without an epoch. RecordingError: a file cannot be
-            written.
+            InputError: an unknown form, or a night without an epoch. OutputError: a file is there that
+            eegvlm-rt did not write, or that was changed since (unless `overwrite`), or it is the recording.
+            RecordingError: a file cannot be written.
         """
+        source = None if self.recording is None else self.recording.path
+        check_outputs(night_paths(folder, formats), inputs=[source], overwrite=overwrite)
         place = make_folder(folder)
-        return [write() for write in night_writers(self, place, formats=formats)]
+        return [write() for write in night_writers(self, place, formats=formats, overwrite=overwrite)]
 
-    def plot(self, path: str | PathLike[str], *, size: tuple[int, int] = DEFAULT_SIZE) -> Path:
+    def plot(
+        self, path: str | PathLike[str], *, size: tuple[int, int] = DEFAULT_SIZE, overwrite: bool = False
+    ) -> Path:
         """Write the night's picture, .png, .svg or .pdf, `size` in pixels; needs matplotlib.
 
         Raises:
-            InputError: another suffix or size, an empty night, no matplotlib. RecordingError: the file cannot
-            be written.
+            InputError: another suffix or size, an empty night, no matplotlib. OutputError: as for `write`.
+            RecordingError: the file cannot be written.
         """
-        return write_night_picture(self, path, size=size)
+        return write_night_picture(self, path, size=size, overwrite=overwrite)
 
     def latest(self, count: int) -> tuple[int, tuple[Stage | None, ...]]:
         """Number of the first of the latest `count` epochs so far, and their stages."""
@@ -414,22 +424,25 @@ SUFFIXES: Final = (".jsonl", ".csv", ".edf")
 """Forms that `export_journal` writes."""
 
 
-def export_journal(records: Sequence[Record], path: str | PathLike[str]) -> Path:
+def export_journal(records: Sequence[Record], path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a journal in the form that the suffix of `path` names: .jsonl the records, .csv or .edf its
     night.
 
     Raises:
-        InputError: another suffix, or a night that the form cannot hold. RecordingError: the file cannot be
-        written.
+        InputError: another suffix, or a night that the form cannot hold. OutputError: a file is there that
+        eegvlm-rt did not write, or that was changed since (unless `overwrite`). RecordingError: the file
+        cannot be written.
     """
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix == ".jsonl":
-        return write_file(target, "".join(json_lines(records)).encode("utf-8", errors="replace"))
+        lines = "".join(json_lines(records)).encode("utf-8", errors="replace")
+        return write_file(target, lines, overwrite=overwrite)
     if suffix not in SUFFIXES:
         raise InputError("out", str(path), "end the name with " + ", ".join(SUFFIXES))
     hypnogram = Night.from_journal(records, keep=False).hypnogram
-    return to_csv(hypnogram, target) if suffix == ".csv" else write_edf(hypnogram, target)
+    write = to_csv if suffix == ".csv" else write_edf
+    return write(hypnogram, target, overwrite=overwrite)
 
 
 _OPTIONS = ("deadline_s", "hop_s", "smooth", "lights_off", "software")

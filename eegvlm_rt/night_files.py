@@ -12,18 +12,21 @@ import numpy as np
 
 from . import __version__
 from .errors import RecordingError
-from .files import write_file
+from .files import SEAL, file_digests, write_file
 from .hypnogram import plot, write_format
+from .hypnogram.formats import format_files
 from .notice import NOTICE
 from .stages import STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .hypnogram import Agreement, Hypnogram
     from .night import Night
 
-__all__ = ["make_folder", "night_dict", "night_summary", "night_writers", "predictions_json"]
+__all__ = ["make_folder", "night_dict", "night_paths", "night_summary", "night_writers", "predictions_json"]
+
+_PREDICTIONS, _PICTURE = "predictions.json", "hypnogram.png"
 
 ALWAYS = ("edf", "csv")
 """Forms of the hypnogram that every night gets."""
@@ -57,33 +60,64 @@ def night_writers(
     reference: Hypnogram | None = None,
     reference_name: str = "reference",
     agreement: Agreement | None = None,
+    truth: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> list[Callable[[], Path]]:
     """One function per file of a night, each of which writes it into `folder` and returns its path.
 
-    hypnogram.edf, hypnogram.csv, the further `formats` (names of `hypnogram.FORMATS`), predictions.json
-    where the night keeps its predictions, hypnogram.png where matplotlib is installed. Nothing is written
-    before they are called. `reference` is drawn into the picture, `agreement` goes into predictions.json.
+    hypnogram.edf, hypnogram.csv, the further `formats` (names of `hypnogram.FORMATS`), hypnogram.png where
+    matplotlib is installed, and predictions.json, which lists the digests of the others, where the night
+    keeps its predictions. Nothing is written before they are called. `reference` is drawn into the picture,
+    `agreement` goes into predictions.json, and `truth`, what it was compared with. What may be replaced:
+    `files`.
     """
     place, hypnogram = Path(folder), night.hypnogram
-    names = [*ALWAYS, *(name for name in dict.fromkeys(formats) if name not in ALWAYS)]
+    written: list[Path] = []
+
+    def keep(path: Path) -> Path:
+        written.append(path)
+        return path
+
     writers: list[Callable[[], Path]] = [
-        lambda name=name: write_format(hypnogram, place, name)  # type: ignore[misc]
-        for name in names
+        lambda name=name: keep(write_format(hypnogram, place, name, overwrite=overwrite))  # type: ignore[misc]
+        for name in _forms(formats)
     ]
-    if night.predictions:
-        target = place / "predictions.json"
-        writers.append(lambda: write_file(target, predictions_json(night, agreement)))
     if plot.available():
         writers.append(
-            lambda: write_night_picture(
-                night,
-                place / "hypnogram.png",
-                title=title,
-                reference=reference,
-                reference_name=reference_name,
+            lambda: keep(
+                write_night_picture(
+                    night,
+                    place / _PICTURE,
+                    title=title,
+                    reference=reference,
+                    reference_name=reference_name,
+                    overwrite=overwrite,
+                )
+            )
+        )
+    if night.predictions:
+        target = place / _PREDICTIONS
+        writers.append(
+            lambda: write_file(
+                target, predictions_json(night, agreement, truth, file_digests(written)), overwrite=overwrite
             )
         )
     return writers
+
+
+def night_paths(
+    folder: str | os.PathLike[str], formats: Sequence[str] = (), *, record: str = _PREDICTIONS
+) -> list[Path]:
+    """The files that a night's writers write, before there is a night. `record` is the JSON file beside them.
+
+    Raises InputError for an unknown form.
+    """
+    pictures = [_PICTURE] if plot.available() else []
+    return [Path(folder) / name for name in (*format_files(_forms(formats)), *pictures, record)]
+
+
+def _forms(formats: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys((*ALWAYS, *formats)))
 
 
 def write_night_picture(
@@ -94,6 +128,7 @@ def write_night_picture(
     title: str | None = None,
     reference: Hypnogram | None = None,
     reference_name: str = "reference",
+    overwrite: bool = False,
 ) -> Path:
     """The picture of a night with its statistics and model; see `hypnogram.plot.write_picture`."""
     shown = ", ".join(filter(None, (night.info.source, night.info.channel))) if title is None else title
@@ -106,6 +141,7 @@ def write_night_picture(
         statistics=night.statistics(),
         reference=reference,
         reference_name=reference_name,
+        overwrite=overwrite,
     )
 
 
@@ -137,8 +173,10 @@ def night_summary(night: Night) -> dict[str, Any]:
     }
 
 
-def night_dict(night: Night, agreement: Agreement | None = None) -> dict[str, Any]:
-    """Everything about a night but its epochs, JSON-able."""
+def night_dict(
+    night: Night, agreement: Agreement | None = None, truth: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Everything about a night but its epochs, JSON-able. `truth` is what it was compared with."""
     info = night.info
     return {
         "format": "eegvlm-rt predictions",
@@ -151,22 +189,31 @@ def night_dict(night: Night, agreement: Agreement | None = None) -> dict[str, An
             "sfreq": info.sfreq,
             "duration_s": info.duration_s,
             "start": None if info.start is None else info.start.isoformat(),
+            "remarks": [remark.to_dict() for remark in info.remarks],
         },
         "model": {"id": info.model_id, "digest": info.model_digest},
         "mode": info.mode,
         "complete": night.complete,
         "summary": night_summary(night),
         "statistics": night.statistics().to_dict() if len(night) else None,
+        "truth": None if truth is None else dict(truth),
         "agreement": None if agreement is None else agreement.to_dict(),
     }
 
 
-def predictions_json(night: Night, agreement: Agreement | None = None) -> bytes:
-    """Everything about a night as JSON, `epochs` its last key: one entry per staged epoch, in order.
+def predictions_json(
+    night: Night,
+    agreement: Agreement | None = None,
+    truth: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> bytes:
+    """Everything about a night as JSON, `epochs` its last key: one entry per staged epoch, in order. `files`
+    are the digests of the files written with it, by name; see `files` for the seal.
 
     Epochs are encoded one at a time: a night of them at once takes many times the memory of their text.
     """
-    head = json.dumps(night_dict(night, agreement), allow_nan=False, ensure_ascii=False, indent=1)
+    fields = night_dict(night, agreement, truth) | {"written": {"by": SEAL, "files": dict(files or {})}}
+    head = json.dumps(fields, allow_nan=False, ensure_ascii=False, indent=1)
     text = bytearray(head.removesuffix("\n}").encode() + b',\n "epochs": [')
     for i, prediction in enumerate(night.predictions):
         epoch = json.dumps(prediction.to_dict(), allow_nan=False, ensure_ascii=False, indent=1)

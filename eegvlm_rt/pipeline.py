@@ -23,6 +23,7 @@ from .prompt import Mode, PromptSpec
 from .rationale import check, grammar_of
 from .rendering.renderer import RenderSpec, render_batch
 from .signal.conditioning import Preprocessing
+from .signal.quality import mostly_missing
 from .signal.units import array_of
 from .stages import STAGES, Stage
 
@@ -301,7 +302,10 @@ class Pipeline:
             return unanswered if remembered is None else replace(unanswered, memory=remembered.state)
         started = perf_counter()
         night = remembered if remembered is not None and remembered.probabilities is not None else None
-        if mode is Mode.HEAD or stop() is not None:
+        if mostly_missing(seen.row.quality):
+            # Signal that mostly did not come has an opinion of the head, and no reasons.
+            answer = self._without_language(seen, night)
+        elif mode is Mode.HEAD or stop() is not None:
             answer = self._without_language(seen, night, _unstarted(mode, stop))
         elif mode is Mode.DIRECT:
             answer = self._direct(seen, night)

@@ -12,6 +12,7 @@ import numpy as np
 from .decoding.result import Finish
 from .findings.measure import measure
 from .findings.model import NO_FINDINGS, Findings
+from .signal.quality import Quality, mostly_missing
 from .stages import STAGES, Stage, StageProbabilities
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .memory import MemoryState
     from .prompt import Mode
     from .rationale import ClaimCheck, Rationale
-    from .signal.quality import Quality
 
 __all__ = [
     "AnsweredBy",
@@ -34,16 +34,14 @@ __all__ = [
     "outcome_of",
 ]
 
-_MOSTLY = 0.5
-
 
 class Outcome(StrEnum):
     """What became of an epoch.
 
     SCORED: a stage, from a signal good enough to score. ARTEFACT: a disturbance obscures more than half of
-    the signal (AASM). GAP: not one sample came. UNSCORABLE: some samples came, but more than half are
-    missing, or they are unlike any sleep recording (`ood_score` above 1). LATE: its stage was not there
-    within the deadline. FAILED: the model raised an error.
+    the signal (AASM). GAP: not one sample came. UNSCORABLE: some samples came, but too many are missing for a
+    stage that holds, or they are unlike any sleep recording (`ood_score` above 1). LATE: its stage was not
+    there within the deadline. FAILED: the model raised an error.
 
     With ARTEFACT and UNSCORABLE the model's stage is kept as an opinion; do not score with it.
     """
@@ -62,7 +60,7 @@ def outcome_of(quality: Quality) -> Outcome:
         return Outcome.GAP
     if quality.scorable:
         return Outcome.SCORED
-    return Outcome.UNSCORABLE if quality.missing_share > _MOSTLY else Outcome.ARTEFACT
+    return Outcome.UNSCORABLE if mostly_missing(quality) else Outcome.ARTEFACT
 
 
 class AnsweredBy(StrEnum):

@@ -191,7 +191,7 @@ class Stager:
         channel: str | None = None,
         *,
         sfreq: float | None = None,
-        unit: str = "uV",
+        unit: str | None = None,
         mode: str | None = None,
         cancelled: Callable[[], bool] | None = None,
         batch: int = 1,
@@ -209,7 +209,8 @@ class Stager:
                 array: (n_samples,) is one recording, (n_epochs, n_samples) are separate epochs.
             channel: channel to read; may be left out where there is only one.
             sfreq: rate of an array in Hz.
-            unit: unit of an array.
+            unit: unit of an array (None: uV), or of the physical values of a file whose header is wrong
+                about it (None: the header's).
             mode: "head", "direct" or "cot"; None takes the stager's.
             cancelled: asked before every run of the language model, also from other threads; true ends the
                 iteration, and epochs in work are not among the predictions.
@@ -242,7 +243,7 @@ class Stager:
         channel: str | None = None,
         *,
         sfreq: float | None = None,
-        unit: str = "uV",
+        unit: str | None = None,
         mode: str | None = None,
         cancelled: Callable[[], bool] | None = None,
         batch: int = 1,
@@ -273,6 +274,7 @@ class Stager:
             options={} if smooth is None else {"smooth": smooth},
             lights_off_s=lights_off_s,
             lights_on_s=lights_on_s,
+            remarks=recording.remarks,
         )
         expected = epochs_of(len(recording.samples_uv), recording.sfreq)
         return Night(predictions, info, recording=recording, expected=expected)

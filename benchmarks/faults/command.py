@@ -1,6 +1,6 @@
-"""Seeded faults of twelve kinds over whole nights: every epoch accounted for, nothing else changed.
+"""Seeded faults of seventeen kinds over whole nights: every epoch accounted for, nothing else changed.
 
-    python -m benchmarks.faults [--seed 0] [--count 216] [--data FOLDER] [--json FILE]
+    python -m benchmarks.faults [--seed 0] [--count 306] [--data FOLDER] [--json FILE]
 
 Each kind strikes real recordings (where --data has them) and simulated nights. A night with faults is held
 against the same night without: outside the epochs that the faults may touch, every prediction has to be the
@@ -29,10 +29,11 @@ from .._common import bundle_facts, environment, write_json
 from .death import deadly_night
 from .disk import full_disk_night
 from .killing import killed_night
-from .kinds import WIRE_KINDS
+from .kinds import LATER_KINDS, WIRE_KINDS
 from .outcome import NightResult, summary
 from .signals import Signal, real_signals, simulated_signals
 from .slow import slow_night
+from .stamping import STAMPING_KINDS, stamped_night
 from .streaming import Reference, faulty_night
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "main", "measure"]
 
-KINDS: Final = (*WIRE_KINDS, "source death", "SIGKILL", "disk full", "slow model")
+KINDS: Final = (
+    *(*WIRE_KINDS, "source death", "SIGKILL", "disk full", "slow model"),
+    *(*LATER_KINDS, *STAMPING_KINDS),
+)
+"""New ones come last: a kind's place is a part of its seed."""
 PER_NIGHT: Final = 3
 EPOCHS_PER_FAULT: Final = {"SIGKILL": 8, "slow model": 4}
 DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -113,7 +118,9 @@ def _night(
     folder: Path,
     deadline_s: float,
 ) -> NightResult:
-    if kind in WIRE_KINDS:
+    if kind in STAMPING_KINDS:
+        return stamped_night(kind, number, rng, signal, faults, reference, folder)
+    if kind in (*WIRE_KINDS, *LATER_KINDS):
         return faulty_night(kind, number, rng, signal, faults, reference, folder)
     if kind == "source death":
         return deadly_night(number, rng, signal, faults, reference, folder)
@@ -177,8 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__.split("\n")[0])
     parser.add_argument("--bundle", default="nano", help="name or folder of a bundle (default: nano)")
     parser.add_argument("--seed", type=int, default=0, help="of all faults (default: 0)")
-    parser.add_argument("--count", type=int, default=216, help="faults, shared out among the kinds (216)")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="default: all twelve")
+    parser.add_argument("--count", type=int, default=306, help="faults, shared out among the kinds (306)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="default: all")
     parser.add_argument(
         "--data", type=Path, default=DATA, help=f"folder of real recordings (default: {DATA})"
     )

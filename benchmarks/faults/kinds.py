@@ -1,4 +1,4 @@
-"""Eight kinds of faults that a wire can carry, each written into a night at a place."""
+"""Kinds of faults that a wire can carry, each written into a night at a place."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from .wire import Wire
 
-__all__ = ["WIRE_KINDS", "strike"]
+__all__ = ["LATER_KINDS", "WIRE_KINDS", "strike"]
 
 
 def strike(kind: str, wire: Wire, rng: np.random.Generator, place: int) -> None:
     """Send the signal up to `place`, and there a fault of a kind."""
     wire.to(place)
-    WIRE_KINDS[kind](wire, rng)
+    {**WIRE_KINDS, **LATER_KINDS}[kind](wire, rng)
 
 
 def _drops(wire: Wire, rng: np.random.Generator) -> None:
@@ -149,6 +149,20 @@ def _clock_step(wire: Wire, rng: np.random.Generator) -> None:
     wire.send(*wire.take(before + after), step_s=step_s, at_once=True)
 
 
+def _scattered(wire: Wire, rng: np.random.Generator) -> None:
+    """Short packets of which a share never comes, for up to two minutes."""
+    first = wire.end
+    packet = max(1, round(wire.rate * 10 ** rng.uniform(-2.4, -0.6)))
+    share, lasting_s = rng.uniform(0.02, 0.6), rng.uniform(30, 120)
+    wire.take(packet)
+    while wire.end - first < lasting_s * wire.rate:
+        x, stamps = wire.take(packet)
+        if rng.random() > share:
+            wire.send(x, stamps)
+    what = f"{share:.0%} of packets of {packet} samples lost for {lasting_s:.0f} s"
+    wire.damage(first, wire.end, what, QualityFlag.GAP)
+
+
 def _samples(wire: Wire, seconds: float) -> int:
     return max(1, round(seconds * wire.rate))
 
@@ -162,4 +176,7 @@ WIRE_KINDS: Final[Mapping[str, Callable[[Wire, np.random.Generator], None]]] = {
     "saturation": _saturation,
     "unplugged": _unplugged,
     "clock step": _clock_step,
+}
+LATER_KINDS: Final[Mapping[str, Callable[[Wire, np.random.Generator], None]]] = {
+    "scattered loss": _scattered,
 }

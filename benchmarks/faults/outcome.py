@@ -60,6 +60,8 @@ class NightResult:
         **more: Any,
     ) -> NightResult:
         """The result of a night whose `rows` have been compared; `more`: the fields that have a default."""
+        hollow = hollow_epochs(rows)
+        broken = [*broken, *(f"epoch {index} is scored and mostly missing" for index in hollow)]
         return cls(
             kind,
             number,
@@ -88,6 +90,12 @@ class NightResult:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able fields."""
         return {**asdict(self), "ok": self.ok}
+
+
+def hollow_epochs(rows: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Numbers of the epochs that are scored from signal that was mostly not there."""
+    scored = (row for row in rows if row["outcome"] == "scored")
+    return [int(row["index"]) for row in scored if row["quality"]["missing_share"] > 0.5]
 
 
 def summary(nights: Iterable[NightResult]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import onnxruntime as ort
 
 from ..errors import BackendError
+from .forking import keep_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,11 +51,13 @@ def make_session(
             names, [data[key] for key in names], [len(data[key]) for key in names]
         )
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise BackendError(
             name, _first_line(error), "the graph cannot be loaded: export the bundle again"
         ) from error
+    keep_in_children(session)
+    return session
 
 
 def check_names(name: str, what: str, found: list[Any], wanted: list[str]) -> None:

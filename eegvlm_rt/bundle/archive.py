@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from ..errors import BundleError, IntegrityError
+from ..errors import BundleError, IntegrityError, OutputError
+from ..files import check_outputs
 from .files import MANIFEST_NAME, SIGNATURE_NAME, open_file
 from .manifest import MAX_MANIFEST_BYTES, parse_manifest
 from .opening import MAX_BUNDLE_BYTES, Bundle
@@ -32,16 +33,18 @@ _CHUNK: Final = 1 << 20
 _CURE: Final = "an archive is made by eegvlm-rt bundle pack: fetch it again"
 
 
-def pack_bundle(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
+def pack_bundle(bundle: Bundle, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a verified bundle to the archive `path`; the same bundle gives the same bytes everywhere.
 
     Raises:
         BundleError: not verified, a name of more than 100 characters, or `path` cannot be written.
+        OutputError: `path` lies in the bundle, or is a file that is no archive (unless `overwrite`).
         IntegrityError: a file changed since the bundle was opened.
     """
     if not bundle.verified:
         raise BundleError("bundle", str(bundle.path), "open it with verify=True before it is packed")
     target = Path(path)
+    check_outputs([target], inputs=[bundle.path], overwrite=overwrite, own=_is_archive)
     try:
         descriptor, name = tempfile.mkstemp(prefix=".eegvlm-", dir=target.absolute().parent)
         staged = Path(name)
@@ -79,6 +82,8 @@ def unpack_bundle(
     """
     policy = TrustPolicy.from_environment() if trust is None else trust
     target = Path(destination).absolute()
+    if Path(path).absolute().resolve().is_relative_to(target.resolve()):
+        raise OutputError("folder", str(target), f"holds the archive {path}; name another")
     check_destination(target, overwrite=overwrite)
     try:
         with Path(path).open("rb") as source:
@@ -123,6 +128,17 @@ def _header(name: str, size: int) -> bytes:
     if len(block) != _BLOCK:
         raise BundleError("file", name, "give names of at most 100 characters to a bundle that is packed")
     return block
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file is an archive of ours, by its first header and its manifest."""
+    try:
+        with path.open("rb") as source:
+            size = _size(source.read(_BLOCK), MANIFEST_NAME, MAX_MANIFEST_BYTES)
+            parse_manifest(_content(source, MANIFEST_NAME, size))
+    except (OSError, BundleError):
+        return False
+    return True
 
 
 def _extract(source: BinaryIO, staging: Path, policy: TrustPolicy) -> None:

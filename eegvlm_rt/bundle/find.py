@@ -22,7 +22,8 @@ def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
     """The folder of a bundle: a path to one, or a name.
 
     A name is looked for in `$EEGVLM_RT_MODELS`, then among the models installed with the package, then in
-    `models/` of a source checkout. A text with a path separator, or a `Path`, is a path.
+    `models/` of a source checkout, at last as a folder in the working directory: one that has the name of an
+    installed model must be called "./name". A text with a path separator, or a `Path`, is a path.
 
     Raises:
         BundleError: nothing there; the message lists the places.
@@ -35,7 +36,7 @@ def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
     if is_path:
         places = [Path(text)]
     elif _NAME.fullmatch(text):
-        places = [folder / text for folder in _folders()]
+        places = [*(folder / text for folder in _folders()), Path(text)]
     else:
         raise BundleError(
             "bundle", text or name_or_path, "give a bundle's name, such as nano, or the path of its folder"
@@ -43,8 +44,18 @@ def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
     for place in places:
         if (place / MANIFEST_NAME).is_file():
             return place
-    looked = ", ".join(str(place) for place in places)
+    looked = ", ".join(str(place if place.is_absolute() else Path.cwd() / place) for place in places)
     raise BundleError("bundle", text, f"no {MANIFEST_NAME} found in {looked}")
+
+
+def folder_of_the_same_name(name_or_path: object) -> Path | None:
+    """The bundle in the working directory that a name does not mean, since a model elsewhere has it."""
+    if not isinstance(name_or_path, str) or not _NAME.fullmatch(name_or_path):
+        return None
+    here = Path(name_or_path)
+    if not (here / MANIFEST_NAME).is_file() or find_bundle(name_or_path).samefile(here):
+        return None
+    return here
 
 
 def _folders() -> list[Path]:

@@ -170,7 +170,8 @@ def read_keys(path: str | os.PathLike[str]) -> tuple[PublicKey, ...]:
             content = handle.read(MAX_KEYS_BYTES + 1)
         text = content.decode("utf-8")
     except (OSError, ValueError) as error:
-        raise BundleError("trusted keys", os.fspath(path), f"cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or "not UTF-8 text, or not the name of a file"
+        raise BundleError("trusted keys", os.fspath(path), f"cannot be read: {why}") from error
     if len(content) > MAX_KEYS_BYTES:
         raise BundleError("trusted keys", os.fspath(path), f"give at most {MAX_KEYS_BYTES} bytes")
     keys = [_key(line) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

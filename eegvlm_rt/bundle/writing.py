@@ -100,7 +100,11 @@ def check_destination(target: Path, *, overwrite: bool) -> None:
     """Refuse a destination that exists, unless it is a bundle folder to overwrite; raises BundleError."""
     if os.path.lexists(target):
         if not overwrite:
-            raise BundleError("destination", str(target), "exists; remove it or pass overwrite=True")
+            raise BundleError(
+                "destination",
+                str(target),
+                "exists; write elsewhere, or add --overwrite (in Python overwrite=True)",
+            )
         if target.is_symlink() or not (target / MANIFEST_NAME).is_file():
             raise BundleError(
                 "destination", str(target), "exists and is no bundle folder; remove it yourself"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.fft import rfft
 
-from ..findings.bands import EPOCH_SAMPLES, SFREQ_HZ
+from ..findings.bands import SFREQ_HZ
+from ..signal.gaps import bridge_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,8 @@ def signal_features(x: ArrayLike) -> NDArray[np.float64]:
     for muscle. mains_ratio: log10 power of 45-50 Hz, where what the filters leave of a mains line stands,
     over 1-35 Hz. Powers are medians over the windows.
     """
-    samples = _bridged(np.asarray(x, dtype=np.float64))
+    samples = np.clip(np.asarray(x, dtype=np.float64), -1e5, 1e5)
+    samples = bridge_gaps(samples, np.isfinite(samples))
     n = len(samples)
     windows = samples.reshape(n, -1, _WIDTH)
     spans = np.ptp(windows, axis=2)
@@ -74,13 +76,3 @@ def signal_features(x: ArrayLike) -> NDArray[np.float64]:
         np.log10(density(45.0, 50.0) * 5.0 / (density(1.0, 35.0) * 34.0)),
     ]
     return np.asarray(np.stack(features, axis=1))
-
-
-def _bridged(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    samples = np.array(np.clip(x, -1e5, 1e5))
-    index = np.arange(EPOCH_SAMPLES)
-    for row in np.flatnonzero(~np.isfinite(samples).all(axis=1)):
-        good = np.isfinite(samples[row])
-        if good.any():
-            samples[row] = np.interp(index, index[good], samples[row, good])
-    return samples

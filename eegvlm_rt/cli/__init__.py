@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import EegVlmError
-from .console import report_error
+from ..bundle.find import find_bundle, folder_of_the_same_name
+from ..errors import EegVlmError, RecordingWarning
+from .console import report_error, report_warning
 from .memory import keep_one_heap
 from .parser import build_parser
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -28,8 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     keep_one_heap()
     _open_missing_streams()
+    with _warnings_told() as later:
+        status = _run(argv)
+    if status != BAD_INPUT:
+        # An error stands alone, so that its cure is not looked for in a line about something else.
+        for line in later:
+            report_warning(line)
+    return status
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     try:
+        if here := folder_of_the_same_name(getattr(args, "bundle", None)):
+            report_warning(f"bundle: {here}; this is {find_bundle(str(here))}, the folder here is ./{here}")
         status: int = args.run(args)
         sys.stdout.flush()
     except EegVlmError as error:
@@ -48,6 +63,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         report_error(f"{error.filename or 'system'}: {error.strerror}")
         return BAD_INPUT
     return status
+
+
+@contextmanager
+def _warnings_told() -> Iterator[list[str]]:
+    """What a reader left out is a line on stderr; lines about options that have a new name are gathered for
+    the end; other warnings are as Python prints them.
+    """
+    later: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RecordingWarning)
+        warnings.filterwarnings("always", category=DeprecationWarning, message="--")
+        plain = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if str(message).startswith("--"):
+                later.append(str(message))
+            elif issubclass(category, RecordingWarning):
+                report_warning(str(message))
+            else:
+                plain(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield later
 
 
 def _open_missing_streams() -> None:

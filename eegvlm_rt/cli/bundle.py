@@ -67,12 +67,14 @@ def _made(args: argparse.Namespace) -> str:
         key = make_key(args.key, args.label)
         return f"{args.key}: private, keep it off devices. {args.key}.pub: {key.line}"
     if args.action == "sign":
-        key = sign_bundle(bundle := Bundle.open(find_bundle(args.bundle)), args.key)
+        bundle = Bundle.open(find_bundle(args.bundle))
+        key = sign_bundle(bundle, args.key, overwrite=args.overwrite)
         return f"{bundle.path}: signed by key {key.key_id}, manifest {bundle.digest}"
     if args.action == "pack":
         bundle = Bundle.open(find_bundle(args.bundle))
-        return f"{pack_bundle(bundle, args.archive)}: manifest {bundle.digest}"
-    bundle = unpack_bundle(args.archive, args.folder, overwrite=args.overwrite)
+        return f"{pack_bundle(bundle, args.archive, overwrite=args.overwrite)}: manifest {bundle.digest}"
+    trust = trust_policy(args.trusted_keys)
+    bundle = unpack_bundle(args.archive, args.folder, trust=trust, overwrite=args.overwrite)
     return f"{bundle.path}: verified, manifest {bundle.digest}"
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..notice import NOTICE
 
-__all__ = ["NOTICE", "note", "out", "plain", "progress_console", "report_error"]
+__all__ = ["NOTICE", "note", "out", "plain", "progress_console", "report_error", "report_warning"]
 
 NARROWEST = 20
 """Columns below which no table is readable: lines are then printed whole and the terminal breaks them."""
@@ -47,6 +47,14 @@ def report_error(message: str) -> None:
     """Print one message on stderr."""
     console = _console(sys.stderr)
     text = Text("eegvlm-rt: ", style="bold red")
+    text.append(plain(message), style="default")
+    console.print(text, soft_wrap=True)
+
+
+def report_warning(message: str) -> None:
+    """Print one line on stderr that is no error."""
+    console = _console(sys.stderr)
+    text = Text("eegvlm-rt: ", style="bold yellow")
     text.append(plain(message), style="default")
     console.print(text, soft_wrap=True)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..hypnogram import read_edf
-from ..night_files import make_folder
+from ..bundle import find_bundle
+from ..files import check_outputs
+from ..night_files import make_folder, night_paths
 from ..simulator import simulate_night, write_edf
 from ..sources import read_channel
 from .console import out
-from .stage import covering, stage_file
+from .stage import stage_file
 from .staging import busy
+from .truth import read_truth
 
 if TYPE_CHECKING:
     import argparse
@@ -25,11 +28,14 @@ _REMARK = (
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, write, read, stage, compare, report."""
+    paths = [*night_paths(args.out), Path(args.out) / "recording.edf"]
+    check_outputs(paths, inputs=[args.trusted_keys, find_bundle(args.bundle)], overwrite=args.overwrite)
     folder = make_folder(args.out)
     console = out()
     console.print(f"Simulated night, seed {args.seed}", style="bold")
     with busy("Simulating", console):
-        path = write_edf(simulate_night(args.seed, hours=args.hours), folder / "recording.edf")
+        night = simulate_night(args.seed, hours=args.hours)
+        path = write_edf(night, folder / "recording.edf", overwrite=args.overwrite)
     console.print(f"written as EDF+ to {path}, read back and staged from there\n", soft_wrap=True)
     recording = read_channel(path)
     if args.reasons is None:
@@ -37,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     return stage_file(
         args,
         recording,
-        truth=covering(read_edf(path), recording),
+        truth=read_truth(str(path), recording),
         folder=folder,
         truth_name="simulated",
         title=f"Simulated night, seed {args.seed}, {recording.channel}",

@@ -9,6 +9,7 @@ from rich.text import Text
 from ..night_rows import night_probabilities, night_stage
 from ..palette import TERMINAL_COLORS
 from ..prediction import Outcome
+from ..signal.quality import mostly_missing
 from ..stages import STAGES
 from .console import plain
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = [
     "because",
     "clock",
+    "has_signal",
     "header",
+    "night_remark",
     "percent",
     "pick_few",
     "reason",
@@ -54,6 +57,11 @@ def clock(start: datetime | None, start_s: float) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
+def has_signal(prediction: StagePrediction) -> bool:
+    """Whether so much of the signal came that the model's opinion of it is worth showing."""
+    return prediction.stage is not None and not mostly_missing(prediction.quality)
+
+
 def percent(share: float) -> str:
     """A share 0..1 as whole percent, "97"; one that rounds to nothing is a dot."""
     return f"{100 * share:.0f}" if share >= 0.005 else "·"
@@ -73,10 +81,11 @@ def row(prediction: StagePrediction, start: datetime | None, width: int) -> Text
     line.append(f"{prediction.index + 1:>5}  ", style="dim")
     line.append(f"{clock(start, prediction.start_s)}  ")
     line.append(f"{'?' if stage is None else stage.name:<2}", style=f"bold {style}")
+    seen = has_signal(prediction)
     for column in STAGES:
         look = f"bold {style}" if column is stage else "dim"
-        line.append(f"{percent(probabilities[column]):>4}", style=look)
-    head = "-" if prediction.head is None else prediction.head.stage.name
+        line.append(f"{percent(probabilities[column]) if seen else '-':>4}", style=look)
+    head = "-" if prediction.head is None or not seen else prediction.head.stage.name
     line.append(f"  {head:<4}", style="dim" if prediction.agrees else "yellow")
     held, made = _held(prediction)
     line.append(f"  {f'{held}/{made}' if made else '-':>5}  ", style="yellow" if held < made else "dim")
@@ -97,7 +106,7 @@ def because(prediction: StagePrediction) -> str:
     if prediction.rationale is not None:
         rule = prediction.rationale.rule
         parts.append(f"{rule.id} {rule.phrase}")
-        if prediction.rationale.stage is not prediction.stage:
+        if prediction.rationale.stage is not night_stage(prediction):
             parts.insert(0, f"text says {prediction.rationale.stage.name}")
     else:
         found = prediction.findings
@@ -120,7 +129,7 @@ def reason(prediction: StagePrediction, start: datetime | None, width: int) -> l
         (shown, f"bold {style}"),
         (f"   epoch {prediction.index + 1}, {clock(start, prediction.start_s)}", "bold"),
     )
-    if prediction.head is not None:
+    if prediction.head is not None and has_signal(prediction):
         head = prediction.head
         title.append(f"   head: {head.stage.name} {percent(head.probabilities[head.stage])} %", style="dim")
     text = prediction.rationale_text.strip()
@@ -132,8 +141,18 @@ def reason(prediction: StagePrediction, start: datetime | None, width: int) -> l
             Text(f"The text is not whole ({prediction.finish}): its claims were not checked.", "yellow")
         )
     lines.extend(verdict(prediction))
+    lines.extend(night_remark(prediction))
     bar = Text("▌   ", style=style)
     return [title, *(bar + part for line in lines for part in _wrap(line, max(20, width - 4)))]
+
+
+def night_remark(prediction: StagePrediction) -> list[Text]:
+    """What is to be said where the night, by its memory or smoothing, has another stage than the reason."""
+    stage = night_stage(prediction)
+    if stage is None or prediction.rationale is None or prediction.rationale.stage is stage:
+        return []
+    alone = prediction.rationale.stage.name
+    return [Text(f"The night says {stage.name}; the reason is that of this epoch alone, {alone}.", "yellow")]
 
 
 def pick_few(predictions: Sequence[StagePrediction]) -> list[StagePrediction]:

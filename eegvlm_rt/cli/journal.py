@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ..files import check_outputs
 from ..journal import read
 from ..journal.export import json_lines
 from ..journal.resume import night_state
@@ -32,13 +33,17 @@ def run(args: argparse.Namespace) -> int:
     """Verify or export. Status: 0 the journal is whole, 3 its tail is torn, 4 it is damaged; JournalError
     where it cannot be read at all.
     """
+    if args.action == "export" and args.out is not None:
+        # What may be replaced is judged when the content is known: a longer export of the same night may.
+        check_outputs([args.out], inputs=[args.file], overwrite=True)
     report = read(args.file)
     if args.action == "verify":
         return _verify(report, args.head, as_json=args.json)
     if args.out is None:
         sys.stdout.writelines(json_lines(report.records))
     else:
-        out().print(Text(f"Wrote {plain(str(export_journal(report.records, args.out)))}"), soft_wrap=True)
+        path = export_journal(report.records, args.out, overwrite=args.overwrite)
+        out().print(Text(f"Wrote {plain(str(path))}"), soft_wrap=True)
     for problem in _problems(report):
         report_error(problem)
     return _status(report)

@@ -20,9 +20,9 @@ from ..prediction import Outcome
 from ..signal.units import EPOCH_S
 from ..stages import STAGES
 from .console import NOTICE, plain
-from .epoch_lines import because, clock, percent, verdict
+from .epoch_lines import because, clock, has_signal, night_remark, percent, verdict
 from .night_lines import hypnogram_lines
-from .stream_output import event_text
+from .stream_output import event_text, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -79,7 +79,10 @@ def lines(known: Known, width: int, height: int, now: float) -> list[Text]:
     blocks: list[tuple[int, list[Text]]] = [
         (1, [_title(known, width, now)]),
         (0, [_stage(last, known, width)]),
-        (2, [_filled(f" {name}: {text}", width, _ALARM) for name, text in alarms.items()]),
+        (
+            2,
+            [_filled(" " + once(name, text), width, _ALARM) for name, text in alarms.items()],
+        ),
         (3, [_progress(known, position_s, width)]),
         (5, _bars(last, width)),
         (4, _packed(_measures(last, night), width)),
@@ -134,7 +137,7 @@ def _stage(last: StagePrediction | None, known: Known, width: int) -> Text:
             (f" {stage.name:<2} ", f"bold reverse {style}"), (f" {share} %", f"bold {style}")
         )
     shown.append(f"  epoch {last.index + 1}, {at}", style="dim")
-    if last.head is not None and not last.agrees:
+    if last.head is not None and not last.agrees and has_signal(last):
         shown.append(f"  head says {last.head.stage.name}", style="yellow")
     return _cut(shown, width)
 
@@ -144,7 +147,7 @@ def _progress(known: Known, position_s: float, width: int) -> Text:
     text = f"epoch {int(index) + 1}: {within:2.0f} of 30 s"
     line = Text(text, style="dim")
     opinion = known.provisional
-    if opinion is not None and opinion.stage is not None:
+    if opinion is not None and opinion.stage is not None and has_signal(opinion):
         style = TERMINAL_COLORS[opinion.stage]
         line.append("  now ", style="dim")
         line.append(f"{opinion.stage.name} {percent(opinion.probabilities[opinion.stage])} %", style=style)
@@ -157,7 +160,7 @@ def _progress(known: Known, position_s: float, width: int) -> Text:
 
 
 def _bars(last: StagePrediction | None, width: int) -> list[Text]:
-    if last is None or last.stage is None:
+    if last is None or not has_signal(last):
         return []
     found, chosen = night_probabilities(last), night_stage(last)
     room = min(50, width - 8)
@@ -204,7 +207,7 @@ def _reason(last: StagePrediction | None, writing: tuple[int, str] | None, width
     shown = [Text(plain(" ".join((text or because(last)).split())), style="" if text else "dim")]
     if text and last.rationale is None:
         shown.append(Text(f"Not whole ({last.finish}): its claims were not checked.", style="yellow"))
-    shown += verdict(last)
+    shown += [*verdict(last), *night_remark(last)]
     return [Text(""), *(part for line in shown for part in _wrapped(line, width))]
 
 

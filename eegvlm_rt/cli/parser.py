@@ -8,17 +8,25 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from .console import NOTICE
+from .options import (
+    MODES,
+    OldName,
+    count,
+    format_option,
+    hours,
+    model_options,
+    old_names,
+    overwrite_option,
+    seconds,
+    seed,
+    trust_option,
+    unit_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MODES", "build_parser"]
-
-MODES = ("head", "direct", "cot")
-REASONS = ("all", "few", "none")
-UNITS = ("uV", "mV", "V", "nV")
-BACKENDS = ("onnxruntime", "tensorrt")
-FORMATS = ("edf-rk", "json", "bids", "bids-hypnogram", "profusion", "edfbrowser")
+__all__ = ["build_parser"]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,63 +68,22 @@ def _later(module: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
-def _model_options(command: argparse.ArgumentParser, *, reasons: str = "") -> None:
-    command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
-    command.add_argument(
-        "--mode",
-        choices=MODES,
-        default="cot",
-        help="head: the vision tower's stage head; direct: the language model's stage; "
-        "cot: its reasoning, then the stage (default)",
-    )
-    if reasons:
-        command.add_argument("--reasons", choices=REASONS, help=f"print the full reasons ({reasons})")
-    command.add_argument(
-        "--threads", type=_count, metavar="N", help="threads of the model (default: its choice)"
-    )
-    command.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        default=BACKENDS[0],
-        help="tensorrt runs plans that 'bundle build-engines' built here (default: onnxruntime)",
-    )
-    command.add_argument(
-        "--no-memory", action="store_true", help="stage every epoch alone, without the memory of the night"
-    )
-    _trust_option(command)
-
-
-def _trust_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--trusted-keys",
-        metavar="FILE",
-        help="refuse a bundle that none of these keys signed (default: $EEGVLM_RT_TRUSTED_KEYS)",
-    )
-
-
-def _format_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--format",
-        action="append",
-        choices=FORMATS,
-        help="write the hypnogram to --out in this form too; may be given again",
-    )
-
-
 def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = _command(
         commands, "demo", "demo", "Simulate a night, write it as an EDF file, stage that file and report."
     )
     command.add_argument(
-        "--hours", type=_hours, default=8.0, metavar="H", help="length of the night (default: 8)"
+        "--hours", type=hours, default=8.0, metavar="H", help="length of the night (default: 8)"
     )
     command.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="which night is simulated (default: 0)"
+        "--seed", type=seed, default=0, metavar="N", help="which night is simulated (default: 0)"
     )
     command.add_argument(
         "--out", default="demo-night", metavar="DIR", help="folder of the results (default: demo-night)"
     )
-    _model_options(command, reasons="default: few of each stage")
+    command.set_defaults(smooth=None)
+    overwrite_option(command)
+    model_options(command, reasons="default: few of each stage")
 
 
 def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -132,8 +99,21 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--json", action="store_true", help="print JSON lines: one per epoch, then a summary"
     )
     command.add_argument("--truth", metavar="FILE", help="EDF+ hypnogram to compare with")
-    _format_option(command)
-    _model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
+    command.add_argument(
+        "--truth-offset",
+        type=float,
+        metavar="S",
+        help="the recording begins so many seconds after that hypnogram (default: by their clocks)",
+    )
+    command.add_argument(
+        "--smooth",
+        choices=("causal", "viterbi"),
+        help="stages given the course of the night: of the epochs so far, or of all, which come at the end",
+    )
+    unit_option(command)
+    overwrite_option(command)
+    format_option(command)
+    model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
 
 
 def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -148,27 +128,34 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     add("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
     add(
+        "--wait-s",
         "--wait",
-        type=_seconds,
+        type=seconds,
         metavar="S",
         help="look for a source that is not there for so long, then end with status 75 (default: error)",
     )
-    add("--unit", choices=UNITS, help="unit of the samples where the source does not say, or is wrong")
+    unit_option(command)
     add(
-        "--deadline",
-        type=_seconds,
+        "--deadline-s",
+        type=seconds,
         metavar="S",
         help="seconds for each epoch (default: 20 live, none of a file)",
     )
-    add("--hop", type=_seconds, metavar="S", help="a provisional stage of the latest 30 s this often")
+    add("--hop-s", type=seconds, metavar="S", help="a provisional stage of the latest 30 s this often")
     add(
         "--lights-off",
         metavar="TIME",
         help="epoch 1 begins then: 22:30, or +90 s from now (default: first sample)",
     )
-    add("--smooth", action="store_true", help="smooth by a hidden Markov model of the night so far too")
+    add(
+        "--smooth",
+        nargs="?",
+        const="causal",
+        choices=("causal",),
+        help="smooth by a hidden Markov model of the night so far too",
+    )
     add("--journal", metavar="FILE", help="write everything to this journal, fsync per epoch")
-    add("--resume", action="store_true", help="go on with the night in the journal, if there is one")
+    add("--resume", action="store_true", help="resume the night in the journal, if there is one")
     add(
         "--out",
         metavar="DIR",
@@ -177,28 +164,37 @@ def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--json", action="store_true", help="print JSON lines: begin, epoch, text, event, summary")
     add("--plain", action="store_true", help="print lines on a terminal too, no live view")
     add(
-        "--timeout",
-        type=_seconds,
+        "--timeout-s",
+        type=seconds,
         default=10.0,
         metavar="S",
         help="a source quiet for so long has stalled (default: 10)",
     )
     add(
-        "--lag-warning",
-        type=_seconds,
+        "--lag-warning-s",
+        type=seconds,
         default=30.0,
         metavar="S",
         help="warn of answers so far behind (default: 30)",
     )
     add(
-        "--tolerance",
-        type=_seconds,
+        "--tolerance-s",
+        type=seconds,
         default=0.02,
         metavar="S",
         help="timestamps may be off by this (default: 0.02)",
     )
-    _format_option(command)
-    _model_options(command)
+    old_names(
+        command,
+        deadline="--deadline-s",
+        hop="--hop-s",
+        timeout="--timeout-s",
+        lag_warning="--lag-warning-s",
+        tolerance="--tolerance-s",
+    )
+    overwrite_option(command)
+    format_option(command)
+    model_options(command)
 
 
 def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -215,14 +211,18 @@ def _render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     command.add_argument("file", metavar="FILE", help="EDF or BDF recording")
     command.add_argument("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
     command.add_argument(
-        "--epoch", type=_count, default=1, metavar="K", help="epoch, counted from 1 (default: 1)"
+        "--epoch", type=count, default=1, metavar="K", help="epoch, counted from 1 (default: 1)"
     )
-    command.add_argument("-o", "--output", required=True, metavar="PNG", help="file to write")
+    out = command.add_mutually_exclusive_group(required=True)
+    out.add_argument("-o", "--out", metavar="PNG", help="file to write")
+    out.add_argument("--output", dest="out", action=OldName, new="--out")
+    unit_option(command)
+    overwrite_option(command)
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument(
-        "--rows", type=_count, metavar="N", help="rows the 30 s are folded into (default: the model's)"
+        "--rows", type=count, metavar="N", help="rows the 30 s are folded into (default: the model's)"
     )
-    command.add_argument("--size", type=_count, metavar="PX", help="width and height (default: the model's)")
+    command.add_argument("--size", type=count, metavar="PX", help="width and height (default: the model's)")
     command.add_argument(
         "--uv-range", type=float, metavar="UV", help="half a row's height in µV (default: the model's)"
     )
@@ -243,7 +243,7 @@ def _bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         )
         if action == "inspect":
             chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
-        _trust_option(chosen)
+        trust_option(chosen)
     _bundle_makers(actions)
     _bundle_slots(actions)
     _bundle_engines(actions)
@@ -261,6 +261,15 @@ def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser])
             chosen.add_argument(name, metavar=name.upper())
         if action == "unpack":
             chosen.add_argument("--overwrite", action="store_true", help="replace an older bundle")
+            trust_option(chosen)
+        if action == "sign":
+            chosen.add_argument(
+                "--overwrite", action="store_true", help="replace the signature of another key"
+            )
+        if action == "pack":
+            chosen.add_argument(
+                "--overwrite", action="store_true", help="replace a file that is no packed bundle"
+            )
         if action == "keygen":
             chosen.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
 
@@ -283,7 +292,7 @@ def _bundle_slots(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
             chosen.add_argument(
                 "--mode", choices=MODES, default="cot", help="mode to rehearse (default: cot)"
             )
-            chosen.add_argument("--threads", type=_count, metavar="N", help="threads of the model")
+            chosen.add_argument("--threads", type=count, metavar="N", help="threads of the model")
             chosen.add_argument(
                 "--agreement",
                 type=float,
@@ -292,12 +301,10 @@ def _bundle_slots(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
                 help="of stages as before (default: 0.6)",
             )
             chosen.add_argument(
-                "--answer", type=_seconds, default=20.0, metavar="S", help="for one answer (default: 20)"
+                "--answer", type=seconds, default=20.0, metavar="S", help="for one answer (default: 20)"
             )
-            chosen.add_argument(
-                "--minimum", type=_seed, metavar="N", help="take no lower release from now on"
-            )
-            _trust_option(chosen)
+            chosen.add_argument("--minimum", type=seed, metavar="N", help="take no lower release from now on")
+            trust_option(chosen)
         chosen.add_argument("--slots", required=True, metavar="DIR", help="folder of the two bundles")
         chosen.add_argument("--json", action="store_true", help="print JSON")
 
@@ -336,7 +343,7 @@ def _bundle_engines(actions: argparse._SubParsersAction[argparse.ArgumentParser]
         "--into", metavar="DIR", help="also write a bundle that lists the plans, for devices like this one"
     )
     engines.add_argument("--json", action="store_true", help="print JSON")
-    _trust_option(engines)
+    trust_option(engines)
 
 
 def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -358,6 +365,7 @@ def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
                 metavar="OUT",
                 help="file to write, .jsonl, .csv or .edf (default: JSON lines on stdout)",
             )
+            overwrite_option(chosen)
 
 
 def _doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -374,41 +382,3 @@ def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _count(text: str) -> int:
-    return _integer(text, low=1)
-
-
-def _seed(text: str) -> int:
-    return _integer(text, low=0)
-
-
-def _integer(text: str, *, low: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from {low}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 < value < 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r}: give seconds above 0")
-    return value
-
-
-def _hours(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.1 <= value <= 24:
-        raise argparse.ArgumentTypeError(f"{text!r}: give hours from 0.1 to 24")
-    return value

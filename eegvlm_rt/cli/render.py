@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle import Bundle, find_bundle
 from ..errors import InputError
-from ..files import write_file
+from ..files import SEAL, check_outputs, write_file
 from ..rendering.renderer import RenderSpec
 from ..rendering.renderer import render as draw
 from ..signal.conditioning import Preprocessing
@@ -33,16 +33,18 @@ def run(args: argparse.Namespace) -> int:
         "height": args.size,
         "uv_range": args.uv_range,
     }
-    manifest = Bundle.open(find_bundle(args.bundle)).manifest
+    bundle = Bundle.open(find_bundle(args.bundle))
+    manifest = bundle.manifest
+    check_outputs([args.out], inputs=[args.file, bundle.path], overwrite=args.overwrite)
     chosen_here = {name: value for name, value in given.items() if value is not None}
     spec = replace(RenderSpec.from_dict(manifest.render), **chosen_here)
     conditioning = Preprocessing.from_dict(dict(manifest.preprocessing))
-    recording = read_channel(args.file, args.channel)
+    recording = read_channel(args.file, args.channel, unit=args.unit)
     rows = rows_of(recording, conditioning, channel=None, sfreq=None, unit="uV")
     chosen = next(islice(rows, args.epoch - 1, None), None)
     if chosen is None:
         raise InputError("epoch", args.epoch, f"the recording has {recording.duration_s / EPOCH_S:g} epochs")
-    path = write_file(args.output, encode_png(draw(chosen.x, spec)))
+    path = write_file(args.out, encode_png(draw(chosen.x, spec), SEAL), overwrite=args.overwrite)
     console = out()
     when = clock(recording.start, chosen.start_s)
     rows_s = EPOCH_S / spec.rows

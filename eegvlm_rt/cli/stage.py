@@ -6,16 +6,19 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from ..bundle import find_bundle
 from ..errors import InputError
-from ..hypnogram import Hypnogram, agreement, read_edf
+from ..files import check_outputs
+from ..hypnogram import agreement
 from ..hypnogram.model import MAX_EPOCHS
 from ..hypnogram.plot import available
-from ..night_files import make_folder, night_dict, night_writers
+from ..night_files import make_folder, night_dict, night_paths, night_writers
 from ..sources import read_channel
 from .console import NOTICE, note, out, plain
 from .epoch_lines import header, pick_few, reason, row
 from .night_lines import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
 from .staging import epochs_of, load_stager, stage_recording
+from .truth import read_truth
 
 if TYPE_CHECKING:
     import argparse
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..hypnogram import Agreement
+    from ..hypnogram import Agreement, Hypnogram
     from ..night import Night
     from ..prediction import StagePrediction
     from ..sources import Recording
+    from .truth import Truth
 
-__all__ = ["covering", "formats_of", "run", "stage_file"]
+__all__ = ["formats_of", "run", "stage_file"]
 
 DONE, INTERRUPTED = 0, 130
 _ALL_REASONS_UP_TO = 20
@@ -36,10 +40,15 @@ _ALL_REASONS_UP_TO = 20
 
 def run(args: argparse.Namespace) -> int:
     """Stage a file and report: text, or JSON lines with --json."""
-    recording = read_channel(args.file, args.channel)
+    formats = formats_of(args)
+    if args.truth_offset is not None and args.truth is None:
+        raise InputError("--truth-offset", f"{args.truth_offset:g}", "add --truth FILE, which it is about")
+    if args.out is not None:
+        inputs = [args.file, args.truth, args.trusted_keys, find_bundle(args.bundle)]
+        check_outputs(night_paths(args.out, formats), inputs=inputs, overwrite=args.overwrite)
+    recording = read_channel(args.file, args.channel, unit=args.unit)
     _check_length(recording)
-    truth = None if args.truth is None else covering(read_edf(args.truth), recording)
-    formats_of(args)
+    truth = None if args.truth is None else read_truth(args.truth, recording, args.truth_offset)
     folder = None if args.out is None else make_folder(args.out)
     if args.json:
         return _json(args, recording, truth, folder)
@@ -63,32 +72,17 @@ def _check_length(recording: Recording) -> None:
         )
 
 
-def covering(truth: Hypnogram, recording: Recording) -> Hypnogram:
-    """The truth epoch for epoch of a recording, aligned by clock time.
-
-    Raises InputError, before anything is staged, where they start between epochs of each other or share none.
-    """
-    aligned = truth.aligned_to(Hypnogram((None,) * epochs_of(recording), recording.start))
-    if not any(stage is not None for stage in aligned.stages):
-        found = f"starts {truth.start}"
-        raise InputError("truth", found, f"no scored epoch in common; the recording starts {recording.start}")
-    return aligned
-
-
 def stage_file(
     args: argparse.Namespace,
     recording: Recording,
     *,
-    truth: Hypnogram | None,
+    truth: Truth | None,
     folder: Path | None,
     truth_name: str = "truth",
     title: str | None = None,
     remark: str = "",
 ) -> int:
-    """Stage a recording, print rows as they come, then reasons, hypnogram, numbers and files.
-
-    `truth` has one entry per epoch of the recording (see `covering`).
-    """
+    """Stage a recording, print rows as they come, then reasons, hypnogram, numbers and files."""
     console = out()
     formats = formats_of(args)
     stager = load_stager(
@@ -107,6 +101,7 @@ def stage_file(
         args.mode,
         lambda p: console.print(row(p, recording.start, console.width)),
         console,
+        smooth=args.smooth,
         memory=not args.no_memory,
     )
     if not night.predictions:
@@ -127,6 +122,8 @@ def stage_file(
     if found is not None:
         for line in agreement_lines(found, f"{truth_name} \\ staged"):
             console.print(line)
+        if truth is not None and truth.doubt:
+            console.print(f"{'':<11}{truth.doubt}", style="bold yellow")
         if remark:
             console.print(remark, style="dim")
         console.print()
@@ -141,6 +138,8 @@ def stage_file(
             reference=reference,
             reference_name=truth_name,
             agreement=found,
+            truth=None if truth is None else truth.to_dict(),
+            overwrite=args.overwrite,
         )
         for i, write in enumerate(writers):
             console.print(f"{'' if i else 'Files':<11}{plain(str(write()))}", soft_wrap=True)
@@ -153,9 +152,8 @@ def stage_file(
     return DONE if night.complete else INTERRUPTED
 
 
-def _json(
-    args: argparse.Namespace, recording: Recording, truth: Hypnogram | None, folder: Path | None
-) -> int:
+def _json(args: argparse.Namespace, recording: Recording, truth: Truth | None, folder: Path | None) -> int:
+    compared = None if truth is None else truth.to_dict()
     stager = load_stager(
         args.bundle, args.mode, args.threads, backend=args.backend, trusted_keys=args.trusted_keys
     )
@@ -164,6 +162,7 @@ def _json(
         recording,
         args.mode,
         lambda p: _line({"type": "epoch", **p.to_dict()}),
+        smooth=args.smooth,
         memory=not args.no_memory,
     )
     reference = found = None
@@ -172,18 +171,24 @@ def _json(
         reference, found = _compare(truth, hypnogram)
         if folder is not None:
             for write in night_writers(
-                night, folder, formats=formats_of(args), reference=reference, agreement=found
+                night,
+                folder,
+                formats=formats_of(args),
+                reference=reference,
+                agreement=found,
+                truth=compared,
+                overwrite=args.overwrite,
             ):
                 write()
-    _line({"type": "summary", **night_dict(night, found), "notice": NOTICE})
+    _line({"type": "summary", **night_dict(night, found, compared), "notice": NOTICE})
     return DONE if night.complete else INTERRUPTED
 
 
-def _compare(truth: Hypnogram | None, hypnogram: Hypnogram) -> tuple[Hypnogram | None, Agreement | None]:
+def _compare(truth: Truth | None, hypnogram: Hypnogram) -> tuple[Hypnogram | None, Agreement | None]:
     """The truth of the epochs that were staged, and the agreement where any epoch has both."""
     if truth is None:
         return None, None
-    reference = truth.window(0, len(hypnogram))
+    reference = truth.hypnogram.window(0, len(hypnogram))
     common = any(
         a is not None and b is not None for a, b in zip(reference.stages, hypnogram.stages, strict=True)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..sources import Recording
     from ..stager import Stager
+
+ONE_STOP_S = 1.0
+"""Signals to stop that come within this time are one."""
 
 __all__ = ["busy", "epochs_of", "load_stager", "stage_recording", "trust_policy"]
 
@@ -102,15 +106,21 @@ def busy(message: str, console: Console | None) -> Iterator[None]:
 
 @contextmanager
 def _stop() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second is a KeyboardInterrupt again."""
+    """An event that the first Ctrl-C sets; one more than a second later is a KeyboardInterrupt again."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
 
+    first_at = 0.0
+
     def on_interrupt(_number: int, _frame: object) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        nonlocal first_at
+        if not event.is_set():
+            event.set()
+            first_at = time.monotonic()
+        elif time.monotonic() - first_at >= ONE_STOP_S:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

@@ -8,24 +8,24 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..bundle import find_bundle
 from ..errors import EegVlmError, SourceAbsentError
+from ..files import check_outputs
 from ..night import Night
-from ..night_files import make_folder
+from ..night_files import make_folder, night_paths
 from ..signal.units import EPOCH_S
 from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
 from ..stream_options import StreamOptions
-from ..streaming import StreamEventKind
 from .console import report_error
 from .live_screen import Screen
 from .stage import formats_of
-from .staging import load_stager
+from .staging import ONE_STOP_S, load_stager
 from .stream_end import Ending
-from .stream_output import JsonLines, Lines, Told
+from .stream_output import JsonLines, Lines, Told, event_words, is_warning
 from .stream_start import begin_journal, earlier_night, lights_off_s, night_start
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..journal import Journal
     from ..prediction import StagePrediction
     from ..sources import SourceSpec
+    from ..sources.remark import Remark
     from ..stager import Stager
     from ..streaming import StreamEvent, StreamingStager
     from .stream_output import Outlet
@@ -54,15 +55,16 @@ def run(args: argparse.Namespace) -> int:
     """
     logging.getLogger("eegvlm_rt").addHandler(logging.NullHandler())
     formats = formats_of(args)
-    folder = None if args.out is None else make_folder(args.out)
     spec = parse_source(args.source)
+    _check_targets(args, spec, formats)
+    folder = None if args.out is None else make_folder(args.out)
     earlier = earlier_night(args.journal, resume=args.resume)
     with ExitStack() as stack:
         chunk_s = min(1.0, _CHUNK_S * spec.speed)
         try:
             source = _opened(args, spec, chunk_s)
         except SourceAbsentError as error:
-            if args.wait is None:
+            if args.wait_s is None:
                 raise
             report_error(str(error))
             return NOT_YET
@@ -72,21 +74,43 @@ def run(args: argparse.Namespace) -> int:
         )
         night = _StreamedNight(args, source, stager, earlier, stack)
         ended, status = night.stream_to_its_end()
-    ending = Ending(night.told, night.stream.night, night.journal, ended, night.warnings)
+    stream = night.stream
+    ending = Ending(
+        night.told, stream.night, night.journal, ended, night.warnings, position_s=stream.position_s
+    )
     if folder is not None:
-        ending.leave_files(folder, formats)
+        ending.leave_files(folder, formats, overwrite=args.overwrite)
     if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
         status = status or LOST
     ending.tell(night.outlet, status, as_json=args.json)
     return status
 
 
+def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[str, ...]) -> None:
+    """Raises OutputError, before the night begins, where its files or its journal would replace an input or
+    one another. What a person put into the folder stops no night: the files then go beside it (`Ending`).
+    """
+    source = spec.target if spec.kind == "edf" else None
+    inputs = [source, args.trusted_keys, find_bundle(args.bundle)]
+    if args.journal is not None:
+        # A journal that is there is resumed or refused, never replaced.
+        check_outputs([args.journal], inputs=inputs, overwrite=True)
+    if args.out is not None:
+        paths = night_paths(args.out, formats, record="night.json")
+        paths = [path for path in paths if path.is_file() or not path.exists()]
+        check_outputs(paths, inputs=[*inputs, args.journal], overwrite=True)
+
+
+def _remarks(source: ReplaySource | LiveSource) -> tuple[Remark, ...]:
+    return source.remarks if isinstance(source, ReplaySource) else ()
+
+
 def _opened(args: argparse.Namespace, spec: SourceSpec, chunk_s: float) -> ReplaySource | LiveSource:
-    """The source; one that is not there is looked for again and again for as long as `--wait` says."""
-    until = time.monotonic() + (args.wait or 0.0)
+    """The source; one that is not there is looked for again and again for as long as `--wait-s` says."""
+    until = time.monotonic() + (args.wait_s or 0.0)
     while True:
         try:
-            return open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout, chunk_s=chunk_s)
+            return open_source(spec, args.channel, unit=args.unit, timeout_s=args.timeout_s, chunk_s=chunk_s)
         except SourceAbsentError:
             if time.monotonic() >= until:
                 raise
@@ -106,8 +130,8 @@ class _StreamedNight:
     ) -> None:
         self._args, self._source = args, source
         self._outlet: Outlet | None = None
-        self.warnings: list[str] = []
-        deadline = args.deadline
+        self.warnings: list[str] = [f"recording: {remark.text}" for remark in _remarks(source)]
+        deadline = args.deadline_s
         if deadline is None and isinstance(source, LiveSource):
             deadline = LIVE_DEADLINE_S
         facts = _facts(args, source, stager, deadline)
@@ -127,12 +151,12 @@ class _StreamedNight:
             channel=source.channel,
             options=StreamOptions(
                 deadline_s=deadline,
-                hop_s=args.hop,
+                hop_s=args.hop_s,
                 lights_off_s=lights_off,
                 memory=not args.no_memory,
-                smooth="causal" if args.smooth else None,
-                lag_warning_s=args.lag_warning,
-                tolerance_s=args.tolerance,
+                smooth=args.smooth,
+                lag_warning_s=args.lag_warning_s,
+                tolerance_s=args.tolerance_s,
             ),
             journal=self.journal,
             resume=resumed,
@@ -182,9 +206,8 @@ class _StreamedNight:
         self.outlet.text(index, text)
 
     def _event(self, event: StreamEvent) -> None:
-        if event.kind is StreamEventKind.UNIT:
-            event = replace(event, detail=event.detail.replace("pass unit='", "pass --unit '"))
-            self.warnings.append(f"{event.kind}: {event.detail}")
+        if is_warning(event):
+            self.warnings.append(event_words(event))
         if self._outlet is not None:
             self._outlet.event(event)
 
@@ -192,23 +215,33 @@ class _StreamedNight:
         if self._args.json:
             return JsonLines()
         if sys.stdout.isatty() and not self._args.plain:
-            screen = Screen(lambda: self.stream.night, lambda: self.stream.position_s, self._args.lag_warning)
+            screen = Screen(
+                lambda: self.stream.night, lambda: self.stream.position_s, self._args.lag_warning_s
+            )
             if screen.usable:
                 return screen
         return Lines()
 
     @contextmanager
     def _signals(self) -> Iterator[list[str]]:
-        """The first SIGINT, SIGTERM or SIGHUP ends the night in order, the second at once; its name."""
+        """The first SIGINT, SIGTERM or SIGHUP ends the night in order, a later one at once; its name. Those
+        within a second are one: `timeout` sends its signal to the process and to its group.
+        """
         stopped: list[str] = []
         if threading.current_thread() is not threading.main_thread():
             yield stopped
             return
 
+        first_at = 0.0
+
         def on_signal(number: int, _frame: object) -> None:
+            nonlocal first_at
+            if stopped and time.monotonic() - first_at < ONE_STOP_S:
+                return
             if stopped:
                 raise KeyboardInterrupt
             stopped.append(signal.Signals(number).name)
+            first_at = time.monotonic()
             self.outlet.ending()
             self._source.stop()
 
@@ -236,9 +269,9 @@ def _facts(
         "bundle_digest": stager.bundle.digest,
         "mode": args.mode,
         "deadline_s": deadline,
-        "hop_s": args.hop,
+        "hop_s": args.hop_s,
         "memory": not args.no_memory,
-        "smooth": args.smooth,
+        "smooth": args.smooth is not None,
         "lights_off": args.lights_off,
         "recording_start": None if start is None else start.isoformat(),
         "utc_offset_s": time.localtime().tm_gmtoff,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from .. import __version__
-from ..errors import EegVlmError
-from ..files import write_file
-from ..night_files import night_writers
+from ..errors import EegVlmError, OutputError, RecordingError
+from ..files import SEAL, check_outputs, file_digests, free_name, write_file
+from ..night_files import night_paths, night_writers
 from .console import NOTICE, note, out, plain, report_error
 from .night_lines import duration, hypnogram_lines, statistics_lines
 from .stream_output import JsonLines
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending"]
 
+_RECORD = "night.json"
+
 
 class Ending:
     """A night that is over. `ended` is why: "source" where it came to its end, a signal's name, or an error.
-    `warnings` are what must not be overlooked.
+    `warnings` are what must not be overlooked, `position_s` how far the signal came.
 
     Attributes:
         files: what was written.
@@ -37,9 +40,17 @@ class Ending:
     """
 
     def __init__(
-        self, told: Told, night: Night, journal: Journal | None, ended: str, warnings: Sequence[str] = ()
+        self,
+        told: Told,
+        night: Night,
+        journal: Journal | None,
+        ended: str,
+        warnings: Sequence[str] = (),
+        *,
+        position_s: float,
     ) -> None:
         self.told, self.night, self.ended = told, night, ended
+        self._position_s = position_s
         self.warnings = tuple(warnings)
         self._journal = journal
         lights_off_s = 0.0 if told.facts.get("lights_off") is not None else None
@@ -48,14 +59,25 @@ class Ending:
         self.files: list[Path] = []
         self.failed: list[str] = []
 
-    def leave_files(self, folder: Path, formats: Sequence[str]) -> None:
-        """Write hypnogram.edf, hypnogram.csv, night.json, the further forms and the picture; what cannot be
-        written keeps nothing else from being.
+    def leave_files(self, folder: Path, formats: Sequence[str], *, overwrite: bool = False) -> None:
+        """Write hypnogram.edf, hypnogram.csv, the further forms, the picture and night.json; what cannot be
+        written keeps nothing else from being. Where a file is in the way that is not ours, they all go into a
+        new folder beside it.
         """
         if not len(self._hypnogram):
             return
-        writers = night_writers(self.told.rows, folder, formats=formats, title=self.told.title)
-        writers.append(lambda: write_file(folder / "night.json", self._night_json()))
+        try:
+            check_outputs(night_paths(folder, formats, record=_RECORD), overwrite=overwrite)
+        except (OutputError, RecordingError) as error:
+            self.warnings = (*self.warnings, str(error))
+            folder = free_name(folder / "night")
+            with suppress(OSError):
+                folder.mkdir()
+        writers = night_writers(
+            self.told.rows, folder, formats=formats, title=self.told.title, overwrite=overwrite
+        )
+        target = folder / _RECORD
+        writers.append(lambda: write_file(target, self._night_json(), overwrite=overwrite))
         for write in writers:
             try:
                 self.files.append(write())
@@ -146,7 +168,7 @@ class Ending:
         for i, file in enumerate(self.files):
             yield "" if i else "Files", str(file)
         if self.ended.startswith("SIG"):
-            yield "Ended", f"by {self.ended}, in order, after {duration(30.0 * len(self._hypnogram))}"
+            yield "Ended", f"by {self.ended}, in order, after {duration(self._position_s)}"
 
     def _night_json(self) -> bytes:
         told = {
@@ -158,6 +180,7 @@ class Ending:
         }
         for name in ("files", "not_written"):
             told.pop(name)
+        told["written"] = {"by": SEAL, "files": file_digests(self.files)}
         return (json.dumps(told, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode(
             "utf-8", errors="replace"
         )

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..streaming import StreamEvent
 
-__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text"]
+__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "event_words", "is_warning", "once"]
 
-CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP)
+CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
+WARNINGS = (StreamEventKind.UNIT, StreamEventKind.RATE, StreamEventKind.SIGNAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,26 @@ class Lines(_Writer):
         self._write(lambda: self._console.print(line, soft_wrap=soft_wrap))
 
 
+def event_words(event: StreamEvent) -> str:
+    """An event in words: its kind, and what happened."""
+    return once(str(event.kind), event.detail)
+
+
+def once(name: str, text: str) -> str:
+    """ "NAME: TEXT", also where the text begins with its name already, as errors do."""
+    return f"{name}: {plain(text.removeprefix(f'{name}: '))}"
+
+
+def is_warning(event: StreamEvent) -> bool:
+    """Whether the end of the night has to name it once more; that a trouble is over is none."""
+    return event.kind in WARNINGS and not event.detail.endswith(("again", "over"))
+
+
 def event_text(event: StreamEvent) -> Text:
     """An event in a line, by the host's local time."""
     at = datetime.fromtimestamp(event.wall_s)
     style = "dim" if event.kind in CALM else "bold yellow"
-    return Text.assemble(f"{at:%H:%M:%S}  ", (f"{event.kind}: {plain(event.detail)}", style))
+    return Text.assemble(f"{at:%H:%M:%S}  ", (event_words(event), style))
 
 
 def silence_stdout() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import InputError
+from ..signal.gaps import bridge_gaps
 from . import slow_waves, spindles
 from .arousal import count_arousals, muscle_seconds
 from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, band_filter, padded_spectrum, running_squares
@@ -142,8 +143,5 @@ def _without_gaps(raw: Float32) -> tuple[Float32, NDArray[np.float64]]:
     good = np.isfinite(raw)
     present = good.mean(axis=1, dtype=np.float64)
     x = np.clip(raw, -LARGEST_UV, LARGEST_UV)
-    index = np.arange(raw.shape[1])
-    for row in np.flatnonzero(present < 1.0):
-        keep = good[row]
-        x[row] = np.interp(index, index[keep], x[row, keep]) if keep.any() else 0.0
-    return x, present
+    x[present == 0.0] = 0.0
+    return bridge_gaps(x, good), present

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, RecordingError
-from ..files import write_file
+from ..files import SEAL, write_file
 from ..signal.units import EPOCH_S
-from ..sources.edf import read_annotations
+from ..sources.edf import read_annotation_file
+from ..sources.remark import warn_of
 from ..stages import Stage, edf_text
 from .model import MAX_EPOCHS, Hypnogram
 
 if TYPE_CHECKING:
     import os
     from datetime import datetime
-    from pathlib import Path
 
     from ..sources.edf_annotations import Annotation
+    from ..sources.remark import Remark
 
-__all__ = ["from_annotations", "read_edf", "write_edf"]
+__all__ = ["from_annotations", "read_edf", "read_scoring", "write_edf"]
 
 _PREFIXES = ("sleep stage", "movement time")
+_LOST = tuple(prefix.encode() for prefix in _PREFIXES)
 
 
-def write_edf(hypnogram: Hypnogram, path: str | os.PathLike[str], *, rk: bool = False) -> Path:
+def write_edf(
+    hypnogram: Hypnogram, path: str | os.PathLike[str], *, rk: bool = False, overwrite: bool = False
+) -> Path:
     """Write an annotation-only EDF+C file: one "Sleep stage W|N1|N2|N3|R|?" of 30 s per epoch, or with `rk`
     "Sleep stage W|1|2|3|R|?".
 
     Texts: EDF+ standard texts (edfplus.info/specs/edftexts.html). Probabilities are not part of this file. A
     start that is unknown is written as EDF+'s hidden date, 1 January 1985 00:00:00. Raises InputError for an
-    empty hypnogram or a start outside 1985..2084, RecordingError where the file cannot be written.
+    empty hypnogram or a start outside 1985..2084, OutputError for a file of another that is there (unless
+    `overwrite`), RecordingError where it cannot be written.
     """
     from edfio import Edf, EdfAnnotation, Recording
 
@@ -41,7 +47,11 @@ def write_edf(hypnogram: Hypnogram, path: str | os.PathLike[str], *, rk: bool = 
         raise InputError("start", start.isoformat(), "EDF+ knows the years 1985 to 2084")
     edf = Edf(
         [],
-        recording=Recording(startdate=None if start is None else start.date(), equipment_code="eegvlm-rt"),
+        recording=Recording(
+            startdate=None if start is None else start.date(),
+            equipment_code=SEAL.split()[0],
+            additional=(SEAL.split()[1],),
+        ),
         starttime=None if start is None else start.time().replace(tzinfo=None),
         annotations=[
             EdfAnnotation(EPOCH_S * i, EPOCH_S, edf_text(stage, rk=rk))
@@ -50,16 +60,29 @@ def write_edf(hypnogram: Hypnogram, path: str | os.PathLike[str], *, rk: bool = 
     )
     stream = io.BytesIO()
     edf.write(stream)
-    return write_file(path, stream.getvalue())
+    return write_file(path, stream.getvalue(), overwrite=overwrite)
 
 
 def read_edf(path: str | os.PathLike[str]) -> Hypnogram:
     """Read the stages among the annotations of an EDF+ file, AASM or R&K texts, coalesced or per epoch.
 
-    Raises RecordingError for a file that is damaged or holds no stages.
+    An entry that is no annotation is left out, and given as a RecordingWarning; the epochs of a stage in it
+    are unscored. Raises RecordingError for a file that is damaged or holds no stages, and where such a stage
+    could be covered by the one before it, which has no duration.
     """
-    start, annotations = read_annotations(path)
-    return from_annotations(annotations, start, path=str(path))
+    hypnogram, remarks = read_scoring(path)
+    warn_of(Path(path).name, remarks)
+    return hypnogram
+
+
+def read_scoring(path: str | os.PathLike[str]) -> tuple[Hypnogram, tuple[Remark, ...]]:
+    """As `read_edf`: the hypnogram, and what was left out of the file, without a warning."""
+    file = read_annotation_file(path)
+    lost = next((entry for entry in file.odd if any(word in entry.lower() for word in _LOST)), None)
+    if lost is not None and any(_is_stage(a) and not a.duration_s for a in file.annotations):
+        cure = "this stage cannot be read, and the one before it has no duration; correct the hypnogram"
+        raise RecordingError("annotation", lost, cure, path=str(path))
+    return from_annotations(file.annotations, file.start, path=str(path)), file.remarks
 
 
 def from_annotations(
@@ -72,7 +95,7 @@ def from_annotations(
     30 s. Other annotations ("Lights off") are passed over. Raises RecordingError for no stages at all, an
     unknown stage text, two stages over the same epoch, or stages before 0 s or after a week.
     """
-    marks = sorted((a for a in annotations if a.text.lower().startswith(_PREFIXES)), key=lambda a: a.onset_s)
+    marks = sorted(filter(_is_stage, annotations), key=lambda a: a.onset_s)
     if not marks:
         raise RecordingError(
             "annotations", len(annotations), "none is a sleep stage; give a hypnogram", path=path
@@ -103,6 +126,10 @@ def from_annotations(
         stages.extend([None] * (first - len(stages)))
         stages.extend([stage] * (last - first))
     return Hypnogram(tuple(stages), start)
+
+
+def _is_stage(annotation: Annotation) -> bool:
+    return annotation.text.lower().startswith(_PREFIXES)
 
 
 def _epoch_at(seconds: float) -> int:

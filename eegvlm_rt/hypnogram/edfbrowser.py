@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from typing import TYPE_CHECKING
 
 from ..errors import RecordingError
 from ..files import write_file
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
-from ..sources.edf_header import open_regular
 from ..stages import edf_text
 from .edf import from_annotations
+from .table import Row, read_text
 
 if TYPE_CHECKING:
     import os
@@ -24,10 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["read_edfbrowser", "write_edfbrowser"]
 
 _COLUMNS = ("Onset", "Duration", "Annotation")
-_MAX_BYTES = 1 << 24
 
 
-def write_edfbrowser(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
+def write_edfbrowser(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write Onset, Duration (both in s) and Annotation ("Sleep stage N2", "Sleep stage ?"), commas between.
 
     In EDFbrowser: Tools, Import annotations/events, ASCII: separator comma, data starts at line 2, columns
@@ -38,7 +36,7 @@ def write_edfbrowser(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path
     writer.writerow(_COLUMNS)
     for i, stage in enumerate(hypnogram.stages):
         writer.writerow((f"{EPOCH_S * i:.3f}", f"{EPOCH_S:.3f}", edf_text(stage)))
-    return write_file(path, stream.getvalue().encode())
+    return write_file(path, stream.getvalue().encode(), overwrite=overwrite)
 
 
 def read_edfbrowser(path: str | os.PathLike[str]) -> Hypnogram:
@@ -46,24 +44,18 @@ def read_edfbrowser(path: str | os.PathLike[str]) -> Hypnogram:
 
     Other annotations are passed over. Raises RecordingError, naming the row, for anything else.
     """
-    target, handle, size = open_regular(path)
-    with handle:
-        raw = handle.read(_MAX_BYTES + 1)
-    marks: list[Annotation] = []
-    number = 0
+    target, text = read_text(path)
     try:
-        if size > _MAX_BYTES:
-            raise ValueError(f"{size} bytes, at most {_MAX_BYTES} are read")
-        table = csv.reader(io.StringIO(raw.decode("utf-8"), newline=""))
-        for number, row in enumerate(table):
-            if number == 0:
-                if tuple(name.strip() for name in row[:3]) != _COLUMNS:
-                    raise ValueError(f"the columns are not {', '.join(_COLUMNS)}")
-            elif row:
-                onset_s, duration_s = float(row[0]), float(row[1]) if row[1].strip() else None
-                if not all(math.isfinite(t) for t in (onset_s, duration_s or 0.0)):
-                    raise ValueError("a time is not finite")
-                marks.append(Annotation(onset_s, duration_s, row[2]))
-    except (ValueError, IndexError, csv.Error) as error:
-        raise RecordingError("row", number + 1, f"no annotation: {error}", path=str(target)) from error
+        lines = list(csv.reader(io.StringIO(text.replace("\0", ""), newline="")))
+    except csv.Error as error:
+        raise RecordingError(
+            "file", target.name, "no comma-separated table; export it again", path=str(target)
+        ) from error
+    names = tuple(name.strip() for name in lines[0][:3]) if lines else ()
+    if names != _COLUMNS:
+        raise RecordingError("columns", ",".join(names), f"must be {','.join(_COLUMNS)}", path=str(target))
+    marks: list[Annotation] = []
+    for row in (Row(target, i, _COLUMNS, tuple(cells)) for i, cells in enumerate(lines[1:], 2) if cells):
+        duration_s = row.number("Duration") if row.text("Duration") else None
+        marks.append(Annotation(row.number("Onset"), duration_s, row.text("Annotation")))
     return from_annotations(tuple(marks), path=str(target))

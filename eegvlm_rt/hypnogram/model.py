@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..signal.units import EPOCH_S
+from ..sources.remark import warn_of
 from ..stages import STAGES, Stage
+from .alignment import align
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +21,6 @@ __all__ = ["MAX_EPOCHS", "Hypnogram"]
 
 MAX_EPOCHS = 7 * 24 * 120
 _SUM_TOLERANCE = 1e-3
-_CLOCK_TOLERANCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +100,18 @@ class Hypnogram:
             None if rows is None else tuple(None if i is None else rows[i] for i in inside),
         )
 
-    def aligned_to(self, other: Hypnogram) -> Hypnogram:
+    def aligned_to(self, other: Hypnogram, offset_s: float | None = None) -> Hypnogram:
         """The part of this hypnogram that covers `other`, epoch for epoch.
 
-        Both starts known: shifted by their difference, which must be a whole number of epochs to within a
-        second (else InputError). A start unknown: both are taken to begin together.
+        `offset_s` is how many seconds later `other` begins; None takes it from the clock times of both, by
+        the time of day where one hides its date. Where a start is unknown they are taken to begin together.
+        Both are given as a RecordingWarning. Raises InputError where the starts are no whole number of epochs
+        apart, to within a second.
         """
-        shift_s = (
-            0.0 if self.start is None or other.start is None else (other.start - self.start).total_seconds()
-        )
-        epochs = round(shift_s / EPOCH_S)
-        if abs(shift_s - EPOCH_S * epochs) > _CLOCK_TOLERANCE_S:
-            raise InputError(
-                "start",
-                f"{shift_s:g} s apart",
-                f"the two hypnograms must start a multiple of {EPOCH_S:g} s apart",
-            )
-        return self.window(epochs, len(other))
+        alignment = align(self.start, other.start, offset_s)
+        if alignment.remark is not None:
+            warn_of("hypnogram", (alignment.remark,))
+        return self.window(alignment.epochs, len(other))
 
 
 def _stage(epoch: int, code: Stage | int | None) -> Stage | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputError
-from ..files import write_file
+from ..files import SEAL, write_file
 from ..palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
 from ..signal.units import EPOCH_S
 from ..stages import Stage
@@ -54,11 +54,13 @@ def write_picture(
     statistics: SleepStatistics | None = None,
     reference: Hypnogram | None = None,
     reference_name: str = "reference",
+    overwrite: bool = False,
 ) -> Path:
     """Write the picture that `draw_night` draws; the suffix of `path` says how: .png, .svg or .pdf.
 
     `size` is width and height in pixels (of a PNG; an SVG or PDF is as large at 150 dots per inch). Raises
-    InputError for another suffix and as `draw_night` does, RecordingError where `path` cannot be written.
+    InputError for another suffix and as `draw_night` does, OutputError for a file of another that is there
+    (unless `overwrite`), RecordingError where `path` cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
@@ -77,13 +79,15 @@ def write_picture(
     stream = io.BytesIO()
     # The same night gives the same bytes: no date, ids from a fixed salt, text that stays text.
     fixed: dict[Any, Any] = {"svg.hashsalt": "eegvlm-rt", "svg.fonttype": "none"}
-    metadata: dict[str, Any] = (
-        {} if suffix == ".png" else {"Date" if suffix == ".svg" else "CreationDate": None}
-    )
+    by_suffix: dict[str, dict[str, Any]] = {
+        ".png": {"Software": SEAL},
+        ".svg": {"Date": None, "Description": SEAL},
+        ".pdf": {"CreationDate": None, "Subject": SEAL},
+    }
     with warnings.catch_warnings(), mpl.rc_context(fixed):
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=metadata)
-    return write_file(path, stream.getvalue())
+        figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=by_suffix[suffix])
+    return write_file(path, stream.getvalue(), overwrite=overwrite)
 
 
 def draw_night(

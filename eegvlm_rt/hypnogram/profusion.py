@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import RecordingError
-from ..files import write_file
+from ..files import SEAL, write_file
 from ..signal.units import EPOCH_S
 from ..sources.edf_header import open_regular
 from ..stages import Stage
@@ -25,7 +25,7 @@ _STAGE = re.compile(rb"\s*<SleepStage>\s*(\d{1,2})\s*</SleepStage>")
 _LENGTH = re.compile(rb"<EpochLength>\s*(\d{1,6})\s*</EpochLength>")
 
 
-def write_profusion(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
+def write_profusion(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write EpochLength, no events, and one SleepStage per epoch: 0 W, 1 N1, 2 N2, 3 N3, 5 R, 9 unscored.
 
     Some readers (YASA's among them) take 9 for wake. Clock times are no part of these files.
@@ -35,11 +35,11 @@ def write_profusion(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
         for stage in hypnogram.stages
     )
     text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<CMPStudyConfig>\n'
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {SEAL} -->\n<CMPStudyConfig>\n'
         f"<EpochLength>{EPOCH_S:g}</EpochLength>\n<ScoredEvents></ScoredEvents>\n"
         f"<SleepStages>\n{lines}</SleepStages>\n</CMPStudyConfig>\n"
     )
-    return write_file(path, text.encode())
+    return write_file(path, text.encode(), overwrite=overwrite)
 
 
 def read_profusion(path: str | os.PathLike[str]) -> Hypnogram:

@@ -8,12 +8,12 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RecordingError
-from ..files import write_file
+from ..errors import InputError, RecordingError
+from ..files import SEAL, write_file
 from ..signal.units import EPOCH_S
-from ..sources.edf_header import open_regular
 from ..stages import STAGES, Stage
 from .model import Hypnogram
+from .table import Row, read_text
 
 if TYPE_CHECKING:
     import os
@@ -24,13 +24,14 @@ __all__ = ["from_csv", "from_json", "to_csv", "to_json"]
 _FORMAT = "eegvlm-rt hypnogram"
 _UNSCORED = "?"
 _COLUMNS = ("epoch", "start_s", "clock", "stage", *(f"p_{stage.name}" for stage in STAGES))
-_MAX_BYTES = 1 << 24
 
 
-def to_csv(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
+def to_csv(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write one row per epoch: epoch (from 1), start_s, clock (ISO 8601), stage, p_W, p_N1, p_N2, p_N3, p_R.
 
-    An unscored epoch has stage "?"; what is unknown is empty. Probabilities have six decimals.
+    An unscored epoch has stage "?"; what is unknown is empty. Probabilities have six decimals. Raises
+    OutputError for a file of another that is there (unless `overwrite`), RecordingError where it cannot be
+    written.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
@@ -41,37 +42,38 @@ def to_csv(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
         shown = [""] * len(STAGES) if row is None else [f"{p:.6f}" for p in row]
         when = "" if clock is None else clock.isoformat()
         writer.writerow([i + 1, f"{EPOCH_S * i:g}", when, _UNSCORED if stage is None else stage.name, *shown])
-    return write_file(path, stream.getvalue().encode())
+    return write_file(path, stream.getvalue().encode(), overwrite=overwrite)
 
 
 def from_csv(path: str | os.PathLike[str]) -> Hypnogram:
     """Read what `to_csv` wrote. Raises RecordingError, naming the row, for anything else."""
-    target, text = _read(path)
-    rows = csv.reader(io.StringIO(text, newline=""))
-    try:
-        table = list(rows)
-    except csv.Error as error:
-        raise RecordingError("row", rows.line_num, f"not CSV: {error}", path=str(target)) from error
-    if not table or tuple(table[0]) != _COLUMNS:
-        raise RecordingError("columns", table[:1], f"must be {','.join(_COLUMNS)}", path=str(target))
+    target, text = read_text(path)
+    lines = [line.rstrip("\r").split(",") for line in text.split("\n")]
+    if tuple(lines[0]) != _COLUMNS:
+        raise RecordingError("columns", ",".join(lines[0]), f"must be {','.join(_COLUMNS)}", path=str(target))
+    rows = [Row(target, i, _COLUMNS, tuple(cells)) for i, cells in enumerate(lines[1:], 2) if any(cells)]
     stages: list[Stage | None] = []
     probabilities: list[tuple[float, ...] | None] = []
-    start: datetime | None = None
-    for number, row in enumerate(table[1:], start=1):
+    for i, row in enumerate(rows, 1):
+        if len(row.cells) != len(_COLUMNS) or row.text("epoch") != str(i):
+            raise row.error("epoch", f"give epoch {i}, in {len(_COLUMNS)} cells")
+        stages.append(_stage_of(row))
+        known = any(row.cells[4:])
+        probabilities.append(tuple(row.number(name) for name in _COLUMNS[4:]) if known else None)
+    start = None
+    if rows and (clock := rows[0].text("clock")):
         try:
-            if len(row) != len(_COLUMNS) or int(row[0]) != number:
-                raise ValueError(f"needs {len(_COLUMNS)} columns and epoch {number}")
-            if number == 1 and row[2]:
-                start = datetime.fromisoformat(row[2])
-            stages.append(_stage(row[3]))
-            probabilities.append(tuple(float(p) for p in row[4:]) if any(row[4:]) else None)
+            start = datetime.fromisoformat(clock)
         except ValueError as error:
-            raise RecordingError("row", number, f"not a hypnogram row: {error}", path=str(target)) from error
+            raise rows[0].error("clock", "give an ISO 8601 time, such as 2020-05-01T22:00:00") from error
     return _build(target, stages, start, probabilities if any(p is not None for p in probabilities) else None)
 
 
-def to_json(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
-    """Write {format, version, epoch_s, start, stages, stage_order, probabilities} as JSON, numbers exact."""
+def to_json(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write {format, version, epoch_s, start, stages, stage_order, probabilities} as JSON, numbers exact.
+
+    Raises what `to_csv` raises.
+    """
     data: dict[str, Any] = {
         "format": _FORMAT,
         "version": 1,
@@ -80,39 +82,58 @@ def to_json(hypnogram: Hypnogram, path: str | os.PathLike[str]) -> Path:
         "stages": [_UNSCORED if stage is None else stage.name for stage in hypnogram.stages],
         "stage_order": [stage.name for stage in STAGES],
         "probabilities": hypnogram.probabilities,
+        "written": {"by": SEAL},
     }
-    return write_file(path, (json.dumps(data, allow_nan=False) + "\n").encode())
+    return write_file(path, (json.dumps(data, allow_nan=False) + "\n").encode(), overwrite=overwrite)
 
 
 def from_json(path: str | os.PathLike[str]) -> Hypnogram:
     """Read what `to_json` wrote. Raises RecordingError for anything else."""
-    target, text = _read(path)
+    target, text = read_text(path)
+
+    def wrong(field: str, value: object, cure: str) -> RecordingError:
+        return RecordingError(field, value, cure, path=str(target))
+
     try:
         data = json.loads(text)
-        if data["format"] != _FORMAT or data["version"] != 1 or data["epoch_s"] != EPOCH_S:
-            raise ValueError("format, version or epoch_s differs")
-        if data["stage_order"] != [stage.name for stage in STAGES]:
-            raise ValueError("stage_order differs")
-        stages = [_stage(name) for name in data["stages"]]
-        start = None if data["start"] is None else datetime.fromisoformat(data["start"])
-        rows = data["probabilities"]
-        probabilities = (
-            None if rows is None else [None if row is None else tuple(map(float, row)) for row in rows]
-        )
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise RecordingError(
-            "file", target.name, f"not a hypnogram of ours: {error}", path=str(target)
+    except (ValueError, RecursionError) as error:
+        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "its depth"
+        raise wrong(
+            "file", target.name, f"no JSON, see {place}; give a hypnogram that to_json wrote"
         ) from error
-    return _build(target, stages, start, probabilities)
-
-
-def _stage(name: str) -> Stage | None:
-    if name == _UNSCORED:
-        return None
+    fixed = {
+        "format": _FORMAT,
+        "version": 1,
+        "epoch_s": EPOCH_S,
+        "stage_order": [stage.name for stage in STAGES],
+    }
+    data = data if isinstance(data, dict) else {}
+    for name, value in fixed.items():
+        if data.get(name) != value:
+            raise wrong(name, data.get(name), f"no hypnogram of ours, which has {value}")
+    start, names, rows = data.get("start"), data.get("stages"), data.get("probabilities")
+    if not isinstance(names, list):
+        raise wrong("stages", names, "give a list")
+    known = {stage.name: stage for stage in STAGES} | {_UNSCORED: None}
+    for i, name in enumerate(names):
+        if not isinstance(name, str) or name not in known:
+            raise wrong(f"stages[{i}]", name, f"give one of {', '.join(known)}")
     try:
-        return Stage[name]
-    except KeyError:
-        raise ValueError(f"stage {name!r} is none of W, N1, N2, N3, R, ?") from None
+        began = None if start is None else datetime.fromisoformat(start)
+    except (TypeError, ValueError) as error:
+        raise wrong("start", start, "give an ISO 8601 time or null") from error
+    try:
+        table = None if rows is None else [None if r is None else tuple(map(float, r)) for r in rows]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise wrong("probabilities", rows, "give five numbers, or null, for each epoch") from error
+    return _build(target, [known[name] for name in names], began, table)
+
+
+def _stage_of(row: Row) -> Stage | None:
+    word = row.text("stage")
+    if word != _UNSCORED and word not in Stage.__members__:
+        raise row.error("stage", f"give W, N1, N2, N3, R or {_UNSCORED}")
+    return None if word == _UNSCORED else Stage[word]
 
 
 def _build(
@@ -123,16 +144,5 @@ def _build(
 ) -> Hypnogram:
     try:
         return Hypnogram(tuple(stages), start, None if probabilities is None else tuple(probabilities))
-    except ValueError as error:
-        raise RecordingError("file", path.name, str(error), path=str(path)) from error
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    target, handle, size = open_regular(path)
-    with handle:
-        if size > _MAX_BYTES:
-            raise RecordingError("file", f"{size} bytes", f"at most {_MAX_BYTES} are read", path=str(target))
-        try:
-            return target, handle.read().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise RecordingError("file", target.name, "not UTF-8 text", path=str(target)) from error
+    except InputError as error:
+        raise RecordingError(error.field, error.value, error.cure, path=str(path)) from error

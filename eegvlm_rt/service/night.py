@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import EegVlmError, JournalError
-from ..files import write_file
+from ..files import SEAL, file_digests, write_file
 from ..hypnogram import sleep_statistics, to_csv, write_edf
 from ..journal import Journal, Record, RecordKind, night_state, read
 from ..journal.storage import holds_a_night
@@ -195,9 +195,10 @@ class BedNight:
             try:
                 hypnogram = self.hypnogram()
                 statistics = sleep_statistics(hypnogram).to_dict() if len(hypnogram) else None
+                files = []
                 if len(hypnogram):
-                    write_edf(hypnogram, self.folder / RESULTS[0])
-                    to_csv(hypnogram, self.folder / RESULTS[1])
+                    files.append(write_edf(hypnogram, self.folder / RESULTS[0]))
+                    files.append(to_csv(hypnogram, self.folder / RESULTS[1]))
                 told = {
                     "format": "eegvlm-rt night",
                     "version": 1,
@@ -216,6 +217,7 @@ class BedNight:
                     },
                     "signal": {"lost_frames": self.signal.lost_frames},
                     "notice": NOTICE,
+                    "written": {"by": SEAL, "files": file_digests(files)},
                 }
                 text = json.dumps(told, allow_nan=False, ensure_ascii=False, indent=1, default=str) + "\n"
                 write_file(self.folder / RESULTS[2], text.encode("utf-8", errors="replace"))

@@ -246,7 +246,7 @@ class BundleSlots:
 
     def _write(self, state: SlotState) -> None:
         text = json.dumps(asdict(state), indent=1) + "\n"
-        write_file(self.folder / STATE, text.encode())
+        write_file(self.folder / STATE, text.encode(), overwrite=True)
 
     def _path(self, slot: Slot) -> Path:
         return self.folder / Path(slot.folder).name

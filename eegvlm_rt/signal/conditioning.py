@@ -26,6 +26,7 @@ __all__ = [
     "MIN_SFREQ_HZ",
     "Preprocessing",
     "check_sfreq",
+    "condition",
     "condition_epoch",
     "condition_epochs",
     "condition_recording",
@@ -98,7 +99,11 @@ def check_sfreq(sfreq: float) -> float:
 
 def filter_sos(sfreq: float, spec: Preprocessing = Preprocessing()) -> Float64:
     """Second-order sections (k, 6) of the causal filters at `sfreq`; no low-pass where it cannot act."""
-    rate = check_sfreq(sfreq)
+    return _filter_sos(check_sfreq(sfreq), spec)
+
+
+@lru_cache(maxsize=32)
+def _filter_sos(rate: float, spec: Preprocessing) -> Float64:
     sections = [butter(spec.highpass_order, spec.highpass_hz, "highpass", fs=rate, output="sos")]
     if rate * 0.5 > spec.lowpass_hz:
         sections.append(butter(spec.lowpass_order, spec.lowpass_hz, "lowpass", fs=rate, output="sos"))
@@ -107,7 +112,11 @@ def filter_sos(sfreq: float, spec: Preprocessing = Preprocessing()) -> Float64:
 
 def resampling_ratio(sfreq: float, spec: Preprocessing = Preprocessing()) -> Fraction:
     """Output samples per input sample, as the fraction used by the polyphase filter."""
-    return (Fraction(spec.sfreq) / Fraction(check_sfreq(sfreq))).limit_denominator(4096)
+    return _ratio(check_sfreq(sfreq), spec)
+
+
+def _ratio(rate: float, spec: Preprocessing) -> Fraction:
+    return (Fraction(spec.sfreq) / Fraction(rate)).limit_denominator(4096)
 
 
 def condition_recording(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Preprocessing()) -> Float32:
@@ -129,7 +138,7 @@ def condition_recording(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Pre
     if samples.ndim != 1:
         raise InputError("x_uv", f"shape {samples.shape}", "give one channel, shape (n_samples,)")
     rate = check_sfreq(sfreq)
-    return _condition(samples, rate, spec, round(len(samples) * spec.sfreq / rate))
+    return condition(samples, rate, spec, round(len(samples) * spec.sfreq / rate))
 
 
 def condition_epoch(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Preprocessing()) -> Float32:
@@ -157,21 +166,21 @@ def condition_epochs(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Prepro
     width = round(EPOCH_S * spec.sfreq)
     out = np.empty((len(samples), width), dtype=np.float32)
     for row, x in zip(out, samples, strict=True):
-        row[:] = _condition(x, rate, spec, width)
+        row[:] = condition(x, rate, spec, width)
     return out
 
 
-def conditioner(sfreq: float, spec: Preprocessing = Preprocessing()) -> Conditioner:
-    """The conditioning with its state, for samples that come in pieces; raises SamplingRateError."""
-    rate = check_sfreq(sfreq)
-    return Conditioner(_sections(rate, spec), resampling_ratio(rate, spec), rate, spec.sfreq)
+def conditioner(rate: float, spec: Preprocessing = Preprocessing()) -> Conditioner:
+    """The conditioning with its state, for samples that come in pieces, at a rate that `check_sfreq` gave."""
+    return Conditioner(_filter_sos(rate, spec), _ratio(rate, spec), rate, spec.sfreq)
 
 
 def lookahead_s(sfreq: float, spec: Preprocessing = Preprocessing()) -> float:
     """Seconds of input that must follow a moment before its output is there: 0 at the output rate, else 10
     samples of the slower of both rates, 0.1 s from 100 Hz on.
     """
-    return lookahead_samples(resampling_ratio(sfreq, spec)) / check_sfreq(sfreq)
+    rate = check_sfreq(sfreq)
+    return lookahead_samples(_ratio(rate, spec)) / rate
 
 
 def missing_of(x_uv: NDArray[Any]) -> NDArray[np.bool_]:
@@ -179,7 +188,10 @@ def missing_of(x_uv: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(~(np.abs(x_uv) < LARGEST_SAMPLE_UV))
 
 
-def _condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: int) -> Float32:
+def condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: int) -> Float32:
+    """(n,) samples in µV as `length` conditioned ones, at a rate that `check_sfreq` gave. Raises InputError
+    for what is no numbers.
+    """
     if len(samples) == 0:
         return np.full(length, np.nan, dtype=np.float32)
     if samples.dtype.kind not in "fiub":
@@ -187,8 +199,3 @@ def _condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: 
     state = conditioner(rate, spec)
     out = state.push(samples, missing_of(samples))[:length]
     return np.concatenate([out, state.finish(length)])
-
-
-@lru_cache(maxsize=32)
-def _sections(rate: float, spec: Preprocessing) -> Float64:
-    return filter_sos(rate, spec)

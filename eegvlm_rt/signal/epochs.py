@@ -1,36 +1,45 @@
-"""Recordings cut into conditioned epochs on the 30 s grid. Nothing is lost: a part of an epoch is a row
-too.
+"""Epochs of 30 s, conditioned: one cutter for stored recordings and live signals.
+
+Nothing is lost: a part of an epoch is an epoch too, with what is missing marked.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .conditioning import Preprocessing, check_sfreq, condition_epoch, condition_recording
-from .quality import Quality, assess
-from .units import EPOCH_S, array_of, check_amplitude, is_real, to_microvolts
+from .conditioning import Preprocessing, check_sfreq, condition, conditioner, missing_of
+from .quality import Quality, assess, quality_of
+from .tail import Tail
+from .units import EPOCH_S, check_amplitude, is_real, one_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike
 
+    from .quality import QualityFlag
+
 __all__ = [
     "Epoch",
+    "EpochCutter",
     "GridEpoch",
     "check_length",
     "cut_recording",
     "epoch_of_samples",
     "epochs_of",
     "row_of",
-    "separate_rows",
 ]
+
+MEMORY_S: Final = 90.0
+"""Raw signal that a cutter keeps, so that a duplicate is told from an overlap."""
+PIECE_S: Final = 30.0
 
 Float32 = NDArray[np.float32]
 
@@ -55,17 +64,23 @@ class Epoch:
             InputError: not one-dimensional, or no real numbers.
             UnitError: unknown unit, or an amplitude that does not fit it.
         """
-        samples_uv = to_microvolts(x, unit)
-        if samples_uv.ndim != 1:
-            raise InputError("x", f"shape {samples_uv.shape}", "give one channel, shape (n_samples,)")
+        samples_uv = one_channel("x", x, unit)
         check_amplitude(samples_uv, unit)
         return cls(samples_uv, float(sfreq), channel, float(start_s), assess(samples_uv, sfreq))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridEpoch:
-    """One row of the grid: conditioned `x` (3000,) in µV with NaN where samples are missing, and its
-    place.
+    """An epoch as the model takes it, and its place in the night.
+
+    Attributes:
+        index, start_s: its number, and its start in seconds from the start of the recording.
+        x: (3000,) conditioned µV at 100 Hz, NaN where samples are missing.
+        quality: of its raw samples.
+        channel: name of the channel, where known.
+        raw: its raw samples, float32 (n,) in µV; None where there are only conditioned ones.
+        end: place after its last raw sample, from the start of the recording.
+        final: whether it is an epoch of the grid; the latest 30 s of a signal that goes on are not.
     """
 
     index: int
@@ -73,6 +88,170 @@ class GridEpoch:
     x: Float32
     quality: Quality
     channel: str | None = None
+    raw: Float32 | None = None
+    end: int = 0
+    final: bool = True
+
+    @property
+    def n_samples(self) -> int:
+        """How many raw samples it has, missing ones included."""
+        return 0 if self.raw is None else len(self.raw)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the raw float32 samples, as hexadecimal text."""
+        return "" if self.raw is None else hashlib.sha256(self.raw.tobytes()).hexdigest()
+
+
+class EpochCutter:
+    """Conditions one channel as it comes, and cuts it at the ends of epochs and hops.
+
+    A stored recording and a live signal go through the same steps in the same order, so their epochs are
+    equal to the last bit whatever pieces they come in.
+
+    Args:
+        rate: of the signal in Hz.
+        spec: how it is conditioned.
+        channel: name of the channel, carried to the epochs.
+        hop: conditioned samples between two looks at the latest 30 s; None cuts epochs only.
+        first_index: number of the first epoch.
+
+    Attributes:
+        raw: the signal so far, by place from the start of epoch 0; what is older than 90 s is forgotten.
+        next_index: number of the first epoch that is not cut yet.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        spec: Preprocessing,
+        *,
+        channel: str | None = None,
+        hop: int | None = None,
+        first_index: int = 0,
+    ) -> None:
+        self._rate, self._channel = rate, channel
+        self._per_s = spec.sfreq
+        self._width = round(EPOCH_S * spec.sfreq)
+        self._hop = hop or self._width
+        self._state = conditioner(rate, spec)
+        self._begin = round(first_index * EPOCH_S * rate)
+        if self._begin:
+            self._state.skip(self._begin)
+        self.raw = Tail(self._begin)
+        self._y = Tail(self._state.given)
+        self._origin = first_index * self._width
+        self._boundary = self._origin + min(self._hop, self._width)
+        self._flags: dict[int, set[QualityFlag]] = {}
+        self.next_index = first_index
+
+    @property
+    def in_progress(self) -> int:
+        """Number of the epoch that the next sample falls into."""
+        return self._epoch_of(self.raw.end)
+
+    def flag(self, flag: QualityFlag, places: NDArray[np.intp] | None = None) -> None:
+        """Mark the epoch that the next sample falls into, or those of some places."""
+        if places is None:
+            places = np.asarray([self.raw.end])
+        for index in np.unique(((places + 0.5) / (EPOCH_S * self._rate)).astype(np.intp)):
+            self._flags.setdefault(max(self.next_index, int(index)), set()).add(flag)
+
+    def append(self, x: NDArray[np.float32]) -> Iterator[GridEpoch]:
+        """Take samples in their place; gives the epochs that they complete. To be run to its end."""
+        done = 0
+        # A piece ends where an epoch or a hop can be cut: more is never waiting to be conditioned.
+        while done < len(x):
+            piece = x[done : done + max(1, self._needed() - self.raw.end)]
+            done += len(piece)
+            self.raw.append(piece)
+            yield from self._advance()
+
+    def skip(self, n: int, flag: QualityFlag | None) -> Iterator[GridEpoch]:
+        """Take `n` missing samples, an epoch at a time."""
+        while n > 0:
+            step = max(1, min(n, self._needed() - self.raw.end))
+            if flag is not None:
+                for index in range(self._epoch_of(self.raw.end), self._epoch_of(self.raw.end + step - 1) + 1):
+                    self._flags.setdefault(index, set()).add(flag)
+            self.raw.append(np.full(step, np.nan, dtype=np.float32))
+            n -= step
+            yield from self._advance()
+
+    def flush(self) -> Iterator[GridEpoch]:
+        """The rest, to the last sample: a part of an epoch is a row too, one stray sample is none."""
+        n = self.raw.end
+        if n == self._begin:
+            return
+        self._condition()
+        length = round(n * self._per_s / self._rate)
+        self._y.append(self._state.finish(max(length, self._y.end)))
+        rows = max(self.next_index, int(np.ceil((n - 1) / (EPOCH_S * self._rate))))
+        if self.next_index * self._width == self._origin and self._begin == 0:
+            rows = max(1, rows)
+        while self.next_index < rows:
+            # The next cut is at a hop, if the signal reaches as far, else at the end of its epoch.
+            self._boundary = min(self._boundary, (self.next_index + 1) * self._width)
+            if self._boundary % self._width and self._boundary > self._y.end:
+                self._boundary = (self.next_index + 1) * self._width
+            yield from self._cut()
+
+    def _needed(self) -> int:
+        """Place that the signal must reach for the next cut: the resampling filter looks a little ahead."""
+        return int(np.ceil(self._boundary * self._rate / self._per_s)) + self._state.lookahead
+
+    def _advance(self) -> Iterator[GridEpoch]:
+        # Samples are conditioned by the second, or when a cut asks for them: single ones cost as much.
+        if self.raw.end < self._needed() and self.raw.end - self._state.taken < self._rate:
+            return
+        self._condition()
+        while self._y.end >= self._boundary and self.raw.end >= self._needed():
+            yield from self._cut()
+
+    def _condition(self) -> None:
+        x = self.raw.read(self._state.taken, self.raw.end)
+        if len(x):
+            self._y.append(self._state.push(x, missing_of(x)))
+
+    def _cut(self) -> Iterator[GridEpoch]:
+        end, width = self._boundary, self._width
+        final = end % width == 0
+        if final or end - width >= self._origin:
+            yield self._epoch(end, final)
+        if final:
+            self._flags = {index: flags for index, flags in self._flags.items() if index >= self.next_index}
+            self.next_index += 1
+        self._boundary = min(end - end % width + width, end + self._hop)
+        self._y.forget(self._boundary - width)
+        self.raw.forget(
+            min(
+                self._state.taken,
+                self._place(self._boundary - width),
+                self.raw.end - round(MEMORY_S * self._rate),
+            )
+        )
+
+    def _epoch(self, end: int, final: bool) -> GridEpoch:
+        """The 30 s before conditioned sample `end`."""
+        first, last = self._place(end - self._width), self._place(end)
+        reached = min(last, self.raw.end)
+        # A recording that is one sample short of an epoch holds a whole one.
+        raw = self.raw.read(first, last if last - reached > 1 else reached)
+        x = self._y.read(end - self._width, end)
+        index = (end - 1) // self._width
+        quality = self._with_flags(quality_of(raw, self._rate), [index] if final else [index - 1, index])
+        start_s = (end - self._width) / self._per_s
+        return GridEpoch(index, start_s, x, quality, self._channel, raw, reached, final)
+
+    def _with_flags(self, quality: Quality, indices: list[int]) -> Quality:
+        flags = frozenset().union(*(self._flags.get(index, ()) for index in indices))
+        return replace(quality, flags=quality.flags | flags) if flags else quality
+
+    def _place(self, out: int) -> int:
+        return round(out / self._per_s * self._rate)
+
+    def _epoch_of(self, place: int) -> int:
+        return max(self.next_index, int((place + 0.5) / (EPOCH_S * self._rate)))
 
 
 def epoch_of_samples(
@@ -96,12 +275,10 @@ def epoch_of_samples(
         raise InputError("start_s", start_s, "give finite seconds")
     if not is_real(index) or index != index // 1:
         raise InputError("index", index, "give a whole number")
-    samples = array_of("x", x)
-    if samples.ndim != 1:
-        raise InputError("x", f"shape {samples.shape}", "give one channel, shape (n_samples,)")
-    check_length(samples.shape[0], rate)
-    epoch = Epoch.from_samples(samples, rate, unit=unit, channel=channel, start_s=start_s)
-    return row_of(epoch, int(index), spec)
+    samples_uv = one_channel("x", x, unit)
+    check_length(len(samples_uv), rate)
+    check_amplitude(samples_uv, unit)
+    return row_of(samples_uv, rate, int(index), float(start_s), channel, spec)
 
 
 def epochs_of(n_samples: int, sfreq: float) -> int:
@@ -109,44 +286,35 @@ def epochs_of(n_samples: int, sfreq: float) -> int:
     return max(1, math.ceil((n_samples - 1) / (EPOCH_S * sfreq)))
 
 
-def separate_rows(
-    samples_uv: Float32, rate: float, channel: str | None, spec: Preprocessing
-) -> Iterator[GridEpoch]:
-    for index, row in enumerate(samples_uv):
-        yield row_of(Epoch(row, rate, channel, EPOCH_S * index, assess(row, rate)), index, spec)
-
-
 def cut_recording(
     samples_uv: Float32, rate: float, channel: str | None, spec: Preprocessing
 ) -> Iterator[GridEpoch]:
+    """Epochs of a whole recording, (n,) in µV; raises InputError for one without samples."""
     if len(samples_uv) == 0:
         raise InputError("n_samples", 0, "give a recording that holds samples")
-    return _cut(samples_uv, condition_recording(samples_uv, rate, spec), rate, channel, spec)
+    return _cut(EpochCutter(rate, spec, channel=channel), samples_uv, max(1, round(PIECE_S * rate)))
 
 
-def _cut(
-    samples_uv: Float32, conditioned: Float32, rate: float, channel: str | None, spec: Preprocessing
-) -> Iterator[GridEpoch]:
-    width = round(EPOCH_S * spec.sfreq)
-    rows = epochs_of(len(samples_uv), rate)
-    for index in range(rows):
-        first, last = round(index * EPOCH_S * rate), round((index + 1) * EPOCH_S * rate)
-        raw = samples_uv[first:last]
-        short = last - first - len(raw)
-        quality = assess(_filled(raw, last - first) if short > 1 else raw, rate)
-        x = _filled(conditioned[index * width : (index + 1) * width], width)
-        yield GridEpoch(index, EPOCH_S * index, x, quality, channel)
+def _cut(cutter: EpochCutter, samples_uv: Float32, piece: int) -> Iterator[GridEpoch]:
+    for start in range(0, len(samples_uv), piece):
+        yield from cutter.append(samples_uv[start : start + piece])
+    yield from cutter.flush()
 
 
-def _filled(x: Float32, length: int) -> Float32:
-    if len(x) == length:
-        return x
-    return np.concatenate([x, np.full(length - len(x), np.nan, dtype=np.float32)])
-
-
-def row_of(epoch: Epoch, index: int, spec: Preprocessing) -> GridEpoch:
-    x = condition_epoch(epoch.samples_uv, epoch.sfreq, spec)
-    return GridEpoch(index, epoch.start_s, x, epoch.quality, epoch.channel)
+def row_of(
+    samples_uv: Float32, rate: float, index: int, start_s: float, channel: str | None, spec: Preprocessing
+) -> GridEpoch:
+    """An epoch that is conditioned on its own, as one of 30 s whatever comes before it."""
+    x = condition(samples_uv, rate, spec, round(EPOCH_S * spec.sfreq))
+    return GridEpoch(
+        index,
+        start_s,
+        x,
+        quality_of(samples_uv, rate),
+        channel,
+        samples_uv,
+        round(start_s * rate) + len(samples_uv),
+    )
 
 
 def check_length(n_samples: int, rate: float) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputError, SamplingRateError
+from .gaps import bridge_gaps, mean_gap
 from .units import LARGEST_SAMPLE_UV
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Quality", "QualityFlag", "assess"]
+__all__ = ["Quality", "QualityFlag", "assess", "largest_loss", "mostly_missing", "quality_of"]
 
 
 FLAT_UV: Final = 0.5
@@ -25,13 +26,16 @@ MUSCLE_BAND_HZ: Final = (25.0, 45.0)
 CLIP_RUN: Final = 4
 FLAG_SHARE: Final = 0.1
 UNSCORABLE_SHARE: Final = 0.5
+LOSS_GAPS_S: Final = (0.004, 0.016, 0.047, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
+LOSS_SHARES: Final = (0.05, 0.07, 0.09, 0.11, 0.15, 0.18, 0.22, 0.40, 0.50)
 
 
 class QualityFlag(StrEnum):
     """What was seen in the raw signal of an epoch, and on a stream also in the clock of its device.
 
     GAP: timestamps leave out time, whose samples are missing. OVERLAP: samples for a time that was filled
-    already were dropped. DUPLICATE: the same with equal values, a packet sent twice. CLOCK: the device's
+    already were dropped. LOSS: so much is missing, in gaps so short, that the stage does not hold
+    (`largest_loss`). DUPLICATE: the same with equal values, a packet sent twice. CLOCK: the device's
     clock jumped, back or out of reach, and the signal went on in its place. DRIFT: a sample was repeated or
     dropped, because the device's rate is not quite the nominal one.
     """
@@ -39,6 +43,7 @@ class QualityFlag(StrEnum):
     FLAT = "flat"
     CLIPPED = "clipped"
     MISSING = "missing"
+    LOSS = "loss"
     HIGH_AMPLITUDE = "high amplitude"
     MUSCLE = "muscle"
     LOW_AMPLITUDE = "low amplitude"
@@ -54,8 +59,9 @@ class Quality:
     """Signal quality of one epoch.
 
     `missing_share` is 0..1, `amplitude_uv` the median peak-to-peak amplitude of its 2 s windows in µV (NaN
-    where all is missing). `scorable` is False where more than half of the seconds are missing, flat, clipped
-    or above 500 µV: the AASM manual's measure for an epoch that a disturbance obscures.
+    where all is missing). `scorable` is False where more samples are missing than the stage was measured to
+    bear (flag LOSS), or more than half of the seconds are missing, flat, clipped or above 500 µV: the AASM
+    manual's measure for an epoch that a disturbance obscures.
     """
 
     flags: frozenset[QualityFlag]
@@ -91,13 +97,17 @@ def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
     rate = float(sfreq)
     if not (np.isfinite(rate) and rate > 0):
         raise SamplingRateError("sfreq", sfreq, "give a positive rate in Hz")
+    return quality_of(x, rate)
+
+
+def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
+    """`assess` for (n,) numbers at a rate that are known to be such."""
+    x = samples_uv.astype(np.float64)
     missing = ~(np.abs(x) < LARGEST_SAMPLE_UV)
     if missing.all():
         return Quality(frozenset({QualityFlag.MISSING}), 1.0, float("nan"), False)
 
-    if missing.any():
-        index = np.arange(x.size)
-        x = np.interp(index, index[~missing], x[~missing])
+    x = bridge_gaps(x[None], ~missing[None])[0]
     width = max(4, round(rate))
     seconds = _windows(x, width)
     ptp = np.ptp(seconds, axis=1)
@@ -118,12 +128,30 @@ def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
     }
     if missing.any():
         flags.add(QualityFlag.MISSING)
+    if missing.mean() > largest_loss(mean_gap(missing) / rate):
+        flags.add(QualityFlag.LOSS)
     if amplitude_uv < LOW_UV:
         flags.add(QualityFlag.LOW_AMPLITUDE)
     if np.mean(_fast_rms(seconds, rate) > MUSCLE_UV) >= 0.5:
         flags.add(QualityFlag.MUSCLE)
     obscured = float((gone | flat | high | clipped).mean())
-    return Quality(frozenset(flags), float(missing.mean()), amplitude_uv, obscured <= UNSCORABLE_SHARE)
+    scorable = obscured <= UNSCORABLE_SHARE and QualityFlag.LOSS not in flags
+    return Quality(frozenset(flags), float(missing.mean()), amplitude_uv, scorable)
+
+
+def mostly_missing(quality: Quality) -> bool:
+    """Whether so much of the signal did not come that there is nothing to be said of the epoch."""
+    return QualityFlag.LOSS in quality.flags or quality.missing_share > UNSCORABLE_SHARE
+
+
+def largest_loss(gap_s: float) -> float:
+    """Share of an epoch that may be missing in gaps of a mean length, in seconds, for its stage to hold.
+
+    Measured for gaps up to 5 s: up to there about three of four stages are those of the same epochs without
+    loss (`python -m benchmarks.missing`, docs/streaming.md). Many short gaps cost more than a few long ones.
+    One gap of 10 s and more leaves a whole piece of the epoch: there the AASM manual's half is approached.
+    """
+    return float(np.interp(np.log(max(gap_s, 1e-6)), np.log(LOSS_GAPS_S), LOSS_SHARES))
 
 
 def _windows(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ __all__ = [
     "array_of",
     "check_amplitude",
     "is_real",
+    "one_channel",
     "to_microvolts",
 ]
 
@@ -70,6 +71,22 @@ def to_microvolts(x: ArrayLike, unit: str) -> NDArray[np.float32]:
         return (samples.astype(np.float64) * factor).astype(np.float32)
 
 
+def one_channel(field: str, x: Any, unit: str) -> NDArray[np.float32]:
+    """The samples of one channel, (n,) in µV.
+
+    Raises:
+        InputError: not one-dimensional (a row or column of it is named), or no real numbers. UnitError:
+        unknown unit.
+    """
+    samples = array_of(field, x)
+    if samples.ndim != 1:
+        cure = "give one channel, shape (n_samples,)"
+        if samples.ndim == 2 and 1 in samples.shape:
+            cure += f": {field}[0]" if samples.shape[0] == 1 else f": {field}[:, 0]"
+        raise InputError(field, f"shape {samples.shape}", cure)
+    return to_microvolts(samples, unit)
+
+
 def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
     """Refuse samples whose size cannot be that of EEG in the unit they were given in.
 
@@ -89,7 +106,7 @@ def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
         return
     shown = f"{unit}, with a peak of {peak_uv:.3g} µV"
     if peak_uv < SMALLEST_PEAK_UV:
-        cure = "too small for EEG: volts given as microvolts are off by a factor of 1e6, pass unit='V'"
+        cure = "too small for EEG: volts called microvolts are off by a factor of 1e6; say V (unit, --unit)"
     else:
-        cure = "too large for EEG: microvolts given as volts are off by a factor of 1e6, pass unit='uV'"
+        cure = "too large for EEG: microvolts called volts are off by a factor of 1e6; say uV (unit, --unit)"
     raise UnitError("unit", shown, cure)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import SEAL, write_file
 from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .night import SimulatedNight
@@ -15,8 +16,12 @@ __all__ = ["write_edf"]
 _PHYSICAL_LIMIT_UV = 1000.0
 
 
-def write_edf(night: SimulatedNight, path: str | Path) -> Path:
-    """Write the signal (µV, 16 bit over +-1 mV) and its stages as EDF+ annotations; returns the path."""
+def write_edf(night: SimulatedNight, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the signal (µV, 16 bit over +-1 mV) and its stages as EDF+ annotations; returns the path.
+
+    Raises OutputError for a file of another that is there (unless `overwrite`), RecordingError where it
+    cannot be written.
+    """
     from edfio import Edf, EdfAnnotation, EdfSignal, Patient, Recording
 
     samples = np.clip(night.samples_uv, -_PHYSICAL_LIMIT_UV, _PHYSICAL_LIMIT_UV).astype(np.float64)
@@ -39,11 +44,12 @@ def write_edf(night: SimulatedNight, path: str | Path) -> Path:
         [signal],
         patient=Patient(code="SIMULATED", name="X"),
         recording=Recording(
-            startdate=night.start.date(), hospital_administration_code="X", equipment_code="eegvlm-rt"
+            startdate=night.start.date(),
+            hospital_administration_code="X",
+            equipment_code=SEAL.split()[0],
+            additional=(SEAL.split()[1],),
         ),
         starttime=night.start.time(),
         annotations=annotations,
     )
-    target = Path(path)
-    edf.write(target)
-    return target
+    return write_file(path, edf.to_bytes(), overwrite=overwrite)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..errors import RecordingError
+__all__ = ["Annotation", "parse_record", "record_onset"]
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["Annotation", "parse_record"]
-
-_TIMING = re.compile(rb"([+-]\d{1,12}(?:\.\d{0,12})?)(?:\x15(\d{1,12}(?:\.\d{0,12})?))?")
+_TIMING = re.compile(rb"([+-]\d{1,12}(?:\.\d{0,12})?)(?:\x15(\d{0,12}(?:\.\d{0,12})?))?")
+_TIMEKEEPING = re.compile(rb"([+-]\d{1,12}(?:\.\d{0,12})?)(?:\x15[^\x14\0]{0,26})?\x14\x14")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,45 +20,34 @@ class Annotation:
     text: str
 
 
-def parse_record(raw: bytes, path: Path, *, timekeeping: bool) -> tuple[float | None, tuple[Annotation, ...]]:
-    """One data record's annotation bytes: (start of the record in s, its annotations).
+def record_onset(raw: bytes) -> float | None:
+    """When a data record begins, in s, by its time-keeping entry (EDF+ 2.2.4); None where there is none."""
+    match = _TIMEKEEPING.match(raw)
+    return None if match is None else float(match[1])
 
-    Only the first annotation signal of a file keeps time; for the others `timekeeping` is False and the start
-    None. Layout: EDF+ (Kemp & Olivan 2003), 2.2.2 and 2.2.4. Raises RecordingError for bytes that are no
-    annotation list or lack the time-keeping entry.
+
+def parse_record(raw: bytes) -> tuple[tuple[Annotation, ...], tuple[bytes, ...]]:
+    """The annotations of one data record, and the entries that are none.
+
+    Layout: EDF+ (Kemp & Olivan 2003), 2.2.2: onset, optionally a duration, then texts, each ended by 0x14,
+    and 0x00. An entry without a text keeps time. An empty duration is none.
     """
-    onset_s: float | None = None
-    found: list[Annotation] = []
+    annotations: list[Annotation] = []
+    odd: list[bytes] = []
     for entry in raw.split(b"\0"):
         if not entry:
             continue
         timing, separator, rest = entry.partition(b"\x14")
         match = _TIMING.fullmatch(timing)
         if match is None or not separator or not rest.endswith(b"\x14"):
-            raise RecordingError(
-                "annotations", entry[:40], "not an EDF+ annotation list; the file is damaged", path=str(path)
-            )
+            odd.append(entry)
+            continue
         onset = float(match[1])
-        duration = None if match[2] is None else float(match[2])
-        texts = rest[:-1].split(b"\x14")
-        if timekeeping and onset_s is None:
-            if texts[0] != b"":
-                raise RecordingError(
-                    "annotations",
-                    entry[:40],
-                    "the data record has no time-keeping entry; the file is damaged",
-                    path=str(path),
-                )
-            onset_s, texts = onset, texts[1:]
-        found.extend(Annotation(onset, duration, _decode(text)) for text in texts if text)
-    if timekeeping and onset_s is None:
-        raise RecordingError(
-            "annotations",
-            b"",
-            "the data record has no time-keeping entry; the file is damaged",
-            path=str(path),
+        duration = float(match[2]) if match[2] and match[2] != b"." else None
+        annotations.extend(
+            Annotation(onset, duration, _decode(text)) for text in rest[:-1].split(b"\x14") if text
         )
-    return onset_s, tuple(found)
+    return tuple(annotations), tuple(odd)
 
 
 def _decode(text: bytes) -> str:

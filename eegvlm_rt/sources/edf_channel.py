@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ..errors import ChannelError, RecordingError, SamplingRateError, UnitError
 from ..signal.conditioning import MAX_SFREQ_HZ, MIN_SFREQ_HZ
 from ..signal.units import to_microvolts
-from .edf_annotations import parse_record
+from .edf_clock import record_clock
 from .edf_header import EdfHeader, SignalHeader, number, open_regular, read_header
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ChannelReader", "channel_error", "record_bytes", "record_start", "records"]
+__all__ = ["ChannelReader", "channel_error", "record_bytes", "records"]
 
 _BLOCK_BYTES = 1 << 23
-_CLOCK_TOLERANCE_S = 0.5
 _LARGEST_RANGE_UV = 1e7
-_UNITS = {"uv": "uV", "µv": "uV", "μv": "uV", "nv": "nV", "v": "V"}
+_UNITS = {"uv": "uV", "µv": "uV", "μv": "uV", "æv": "uV", "nv": "nV", "v": "V"}
+"""Case folded; "æ" is the micro sign of code pages 437 and 850, taken for Latin-1."""
 _DERIVATION = re.compile(r"(?:Fp|AF|F|FC|C|CP|T|TP|P|PO|O)(?:\d{1,2}|z)(?:\s*[-:]\s*\S+)?", re.IGNORECASE)
 
 
@@ -35,7 +36,9 @@ class ChannelReader:
     Attributes:
         header: layout of the file.
         signal: the channel; its unit and rate have been checked.
-        first_s: fraction of a second by which EDF+ starts the samples late; known after the first block.
+        start: clock time of the first sample, None where it is not known.
+        n_samples: samples of the channel in the whole file.
+        remarks: what is left out of the file, or taken for granted.
 
     `unit` is that of the channel's physical values where the header is wrong about it, None believes the
     header. Raises, as it is made, what `read_channel` raises except for the amplitudes.
@@ -55,41 +58,30 @@ class ChannelReader:
             self._gain_uv, self._offset_uv = _calibration(
                 self.header, self.signal if unit is None else replace(self.signal, unit=unit)
             )
+            clock = record_clock(self._handle, self.header)
         except BaseException:
             self._handle.close()
             raise
-        self.first_s = 0.0
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of the channel in the whole file."""
-        return self.header.n_records * self.signal.samples_per_record
+        header = replace(self.header, n_records=clock.n_records)
+        self.header = header
+        self.n_samples = header.n_records * self.signal.samples_per_record
+        self.start = None if header.start is None else header.start + timedelta(seconds=clock.first_s)
+        self.remarks = (*header.remarks, *clock.remarks)
 
     def blocks(self, block_s: float | None = None, first_record: int = 0) -> Iterator[NDArray[np.float32]]:
         """Samples in µV from a data record on, in blocks of whole data records of about `block_s` seconds
         (None: 8 MB of file).
 
-        Raises RecordingError where the file is cut meanwhile or its records are not one after the other.
+        Raises RecordingError where the file is cut meanwhile.
         """
         header, signal = self.header, self.signal
-        keeper = next((s for s in header.signals if s.is_annotations), None) if header.plus else None
         per_block = None if block_s is None else max(1, round(block_s / header.record_s))
-        done = first_record
         for block in records(self._handle, header, per_block, first_record):
-            if keeper is not None:
-                for i, record in enumerate(block):
-                    raw = record_bytes(record, keeper)
-                    onset_s, _ = parse_record(raw, header.path, timekeeping=True)
-                    assert onset_s is not None
-                    if done + i == 0:
-                        self.first_s = record_start(header, onset_s)
-                    _check_clock(header, done + i, onset_s - self.first_s)
             digital = _digital(block[:, signal.first_sample :][:, : signal.samples_per_record])
             samples_uv = digital.reshape(-1).astype(np.float32)
             samples_uv *= np.float32(self._gain_uv)
             samples_uv += np.float32(self._offset_uv)
             yield samples_uv
-            done += len(block)
 
     def close(self) -> None:
         """Close the file."""
@@ -127,15 +119,6 @@ def record_bytes(record: NDArray[np.uint8], signal: SignalHeader) -> bytes:
     return record[signal.first_sample : signal.first_sample + signal.samples_per_record].tobytes()
 
 
-def record_start(header: EdfHeader, onset_s: float) -> float:
-    """The start of the first data record in s; raises RecordingError where it is not 0 to 1."""
-    if not 0.0 <= onset_s < 1.0:
-        raise RecordingError(
-            "data record", 1, f"starts at {onset_s:g} s; EDF+ says 0 to 1 s", path=str(header.path)
-        )
-    return onset_s
-
-
 def _digital(raw: NDArray[np.uint8]) -> NDArray[np.int16] | NDArray[np.int32]:
     """Little-endian two's complement of two or three bytes."""
     if raw.shape[-1] == 2:
@@ -143,17 +126,6 @@ def _digital(raw: NDArray[np.uint8]) -> NDArray[np.int16] | NDArray[np.int32]:
     shifted = np.zeros((*raw.shape[:-1], 4), dtype=np.uint8)
     shifted[..., 1:] = raw
     return shifted.view("<i4")[..., 0] >> 8
-
-
-def _check_clock(header: EdfHeader, record: int, onset_s: float) -> None:
-    expected_s = record * header.record_s
-    if abs(onset_s - expected_s) > _CLOCK_TOLERANCE_S:
-        raise RecordingError(
-            "data record",
-            record + 1,
-            f"starts at {onset_s:g} s, not {expected_s:g} s; export the recording as continuous parts",
-            path=str(header.path),
-        )
 
 
 def _choose(header: EdfHeader, channel: str | None) -> SignalHeader:
@@ -202,7 +174,7 @@ def _microvolts_per_unit(label: str, unit: str) -> float:
         raise UnitError(
             "physical dimension",
             unit,
-            f"channel {label!r} must be in uV, mV, V or nV; correct the file's header",
+            f"channel {label!r} must be in uV, mV, V or nV; say its unit (unit, --unit)",
         )
     return float(to_microvolts(np.ones(1), name)[0])
 

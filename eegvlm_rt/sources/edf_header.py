@@ -1,4 +1,8 @@
-"""The header of an EDF, EDF+, BDF or BDF+ file, read strictly: a wrong number is named, never guessed."""
+"""The header of an EDF, EDF+, BDF or BDF+ file.
+
+What the layout rests on is read strictly: a wrong number is named, never guessed. What only other channels
+need may be wrong. How many data records there are is counted in the file, and said where the header differs.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import RecordingError
+from .edf_start import read_start
+from .remark import Remark, RemarkKind
 
 __all__ = ["ANNOTATIONS_LABELS", "EdfHeader", "SignalHeader", "open_regular", "read_header"]
 
@@ -19,8 +25,8 @@ ANNOTATIONS_LABELS = ("EDF Annotations", "BDF Annotations")
 _BDF_VERSION = b"\xffBIOSEMI"
 _MAX_SIGNALS = 2048
 _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_COMMA = re.compile(rb"([+-]?\d+),(\d+)")
 _INTEGER = re.compile(rb"[+-]?\d{1,8}")
-_DATE_TIME = re.compile(r"(\d\d)[.:\-/](\d\d)[.:\-/](\d\d)")
 _FIXED = (8, 80, 80, 8, 8, 8, 44, 8, 8, 4)
 _PER_SIGNAL = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 
@@ -46,17 +52,33 @@ class SignalHeader:
 
 @dataclass(frozen=True, slots=True)
 class EdfHeader:
-    """Layout of one file. `sample_bytes` is 2 in EDF, 3 in BDF; `start` is None where it is hidden."""
+    """Layout of one file.
+
+    Attributes:
+        start: date and clock of the header, None where they are hidden or cannot be read.
+        interrupted: whether the file says that its records need not follow each other (EDF+D, BDF+D).
+        n_records: whole data records in the file; `promised` is what the header says, None where it says
+            nothing (-1, or no number).
+        sample_bytes: 2 in EDF, 3 in BDF.
+        remarks: what was left out or taken for granted.
+    """
 
     path: Path
     start: datetime | None
-    plus: bool
+    interrupted: bool
     header_bytes: int
     n_records: int
     record_s: float
     record_samples: int
     signals: tuple[SignalHeader, ...]
     sample_bytes: int = 2
+    promised: int | None = None
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def timekeeper(self) -> SignalHeader | None:
+        """The annotation signal that says when each data record begins: the first one (EDF+ 2.2.4)."""
+        return next((signal for signal in self.signals if signal.is_annotations), None)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -84,8 +106,9 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[Path, BinaryIO, int]:
             "path", str(target), "this file may not be read; check its rights", path=str(target)
         ) from error
     except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not the name of a file"
         raise RecordingError(
-            "path", str(target), f"this file cannot be opened: {error}", path=str(target)
+            "path", str(target), f"this file cannot be opened: {why}", path=str(target)
         ) from error
     return target, handle, os.fstat(handle.fileno()).st_size
 
@@ -94,8 +117,8 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
     """Read and check the header of an open EDF or BDF file of `size` bytes.
 
     Field layout: EDF (Kemp et al. 1992) and EDF+ (Kemp & Olivan 2003); BDF (BioSemi) is EDF with the version
-    "\\xffBIOSEMI" and samples of three bytes. Raises RecordingError for whatever is not a continuous file
-    whose size is the size its header promises.
+    "\\xffBIOSEMI" and samples of three bytes. Raises RecordingError for what is no such file, whose layout
+    cannot be known, or which holds not one whole data record.
     """
     if size == 0:
         raise RecordingError("file", "0 bytes", "the file is empty; give an EDF recording", path=str(path))
@@ -116,12 +139,11 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
         raise RecordingError(
             "version", version, "this is no EDF or BDF file; give such a recording", path=str(path)
         )
-    kind = reserved[:5]
-    if kind in (b"EDF+D", b"BDF+D"):
+    if reserved.startswith(b"EDF+" if wide else b"BDF+"):
         raise RecordingError(
             "reserved",
-            kind.decode(),
-            f"the recording has interruptions; export it as continuous {kind[:4].decode()}C parts",
+            reserved[:5],
+            "contradicts the version of the file; the header is damaged",
             path=str(path),
         )
     n_signals = _integer(path, "number of signals", signals, low=1, high=_MAX_SIGNALS)
@@ -137,12 +159,6 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
         raise RecordingError(
             "file", f"{size} bytes", f"the header alone is {n_header} bytes; copy it again", path=str(path)
         )
-    n_records = _integer(path, "number of data records", records, low=-1)
-    if n_records < 1:
-        cure = "the recorder did not close the file" if n_records < 0 else "the recording holds no data"
-        raise RecordingError(
-            "number of data records", n_records, f"{cure}; export the recording again", path=str(path)
-        )
     record_s = number(path, "data record duration", duration)
     if record_s < 0.0:
         raise RecordingError("data record duration", record_s, "a duration is not negative", path=str(path))
@@ -150,32 +166,76 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
     parsed = _signals(path, table, n_signals, record_s)
     record_samples = sum(signal.samples_per_record for signal in parsed)
     sample_bytes = 3 if wide else 2
-    expected = n_header + sample_bytes * record_samples * n_records
-    if size != expected:
-        state = "cut off" if size < expected else "longer than its header says"
+    if record_samples == 0:
+        raise RecordingError(
+            "samples per record", 0, "not one signal holds a sample; the header is damaged", path=str(path)
+        )
+    whole, rest = divmod(size - n_header, sample_bytes * record_samples)
+    if whole == 0:
         raise RecordingError(
             "file",
             f"{size} bytes",
-            f"the header promises {expected} bytes: the file is {state}; copy it again",
+            "the recording holds no whole data record; record or copy it again",
             path=str(path),
         )
-    plus = kind == (b"BDF+C" if wide else b"EDF+C")
+    promised = _promised(records)
+    share = rest / (sample_bytes * record_samples)
+    start, remarks = read_start(date, time, recording)
     return EdfHeader(
         path=path,
-        start=_start(date, time, hidden=recording.startswith(b"Startdate X")),
-        plus=plus,
+        start=start,
+        interrupted=reserved[:5] in (b"EDF+D", b"BDF+D"),
         header_bytes=n_header,
-        n_records=n_records,
+        n_records=whole,
         record_s=record_s,
         record_samples=record_samples,
         signals=parsed,
         sample_bytes=sample_bytes,
+        promised=promised,
+        remarks=(*_about_records(records, promised, whole, share, record_s), *remarks),
     )
+
+
+def _promised(field: bytes) -> int | None:
+    """Data records that the header promises; None where it does not say: -1 while recording, or no number."""
+    text = field.strip(b" \0")
+    value = int(text) if _INTEGER.fullmatch(text) else -1
+    return value if value > 0 else None
+
+
+def _about_records(
+    field: bytes, promised: int | None, whole: int, share: float, record_s: float
+) -> list[Remark]:
+    """What to say where the header and the file differ; `share` is how much of a last record is there."""
+    if promised == whole and not share:
+        return []
+    has = f"the file holds {whole}"
+    missing = 0
+    if promised is None:
+        promise = field.decode("latin-1").strip(" \0")
+        text = f"the recorder did not close the file (data records in the header: {promise!r}): {has}"
+    elif promised > whole:
+        missing = promised - whole
+        lost = f"{missing} ({missing * record_s:g} s) missing"
+        text = f"the header promises {promised} data records, {has}: {lost}"
+    elif promised < whole:
+        text = f"the header promises {promised} data records, {has}"
+    else:
+        text = f"the file is longer than its {whole} data records"
+    if share:
+        text += f"; the last record is cut, {share * record_s:.3g} s are left out"
+        missing = max(missing, 1)
+    lost_s = missing * record_s if promised is not None and promised > whole else share * record_s
+    return [Remark(RemarkKind.RECORDS, text, missing, round(lost_s, 6))]
 
 
 def number(path: Path, field: str, raw: bytes) -> float:
     """A finite number from an ASCII field; raises RecordingError."""
     text = raw.strip(b" \0")
+    comma = _COMMA.fullmatch(text)
+    # A decimal comma; "1,000" could be a thousand too, and is refused.
+    if comma is not None and (len(comma[2]) != 3 or comma[1].lstrip(b"+-") == b"0"):
+        text = text.replace(b",", b".")
     if _NUMBER.fullmatch(text) is None or not math.isfinite(float(text)):
         raise RecordingError(field, raw, "not a number; the header is damaged", path=str(path))
     return float(text)
@@ -200,15 +260,14 @@ def _split(raw: bytes, widths: tuple[int, ...]) -> list[bytes]:
     return fields
 
 
-def _text(path: Path, field: str, raw: bytes) -> str:
+def _text(raw: bytes) -> str:
+    """UTF-8, else Latin-1; what no terminal should see, as of another code page, becomes U+FFFD."""
     stripped = raw.strip(b" \0")
     try:
         text = stripped.decode("utf-8")
     except UnicodeDecodeError:
         text = stripped.decode("latin-1")
-    if not text.isprintable():
-        raise RecordingError(field, raw, "holds control characters; the header is damaged", path=str(path))
-    return text
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _signals(path: Path, table: bytes, n_signals: int, record_s: float) -> tuple[SignalHeader, ...]:
@@ -221,8 +280,8 @@ def _signals(path: Path, table: bytes, n_signals: int, record_s: float) -> tuple
     parsed: list[SignalHeader] = []
     first = 0
     for i in range(n_signals):
-        label = _text(path, f"label of signal {i + 1}", field(0, i))
-        count = _integer(path, f"samples per record of signal {i + 1}", field(8, i), low=1)
+        label = _text(field(0, i))
+        count = _integer(path, f"samples per record of signal {i + 1}", field(8, i), low=0)
         if record_s == 0.0 and label not in ANNOTATIONS_LABELS:
             raise RecordingError(
                 "data record duration",
@@ -233,7 +292,7 @@ def _signals(path: Path, table: bytes, n_signals: int, record_s: float) -> tuple
         parsed.append(
             SignalHeader(
                 label=label,
-                unit=_text(path, f"physical dimension of signal {i + 1}", field(2, i)),
+                unit=_text(field(2, i)),
                 physical_min=field(3, i),
                 physical_max=field(4, i),
                 digital_min=field(5, i),
@@ -245,24 +304,3 @@ def _signals(path: Path, table: bytes, n_signals: int, record_s: float) -> tuple
         )
         first += count
     return tuple(parsed)
-
-
-def _start(date: bytes, time: bytes, *, hidden: bool) -> datetime | None:
-    """EDF clips the year at 1985: 85..99 are 19yy, 00..84 are 20yy. None for a hidden or unreadable start."""
-    day = _DATE_TIME.fullmatch(date.decode("latin-1"))
-    clock = _DATE_TIME.fullmatch(time.decode("latin-1"))
-    if day is None or clock is None:
-        return None
-    year = int(day[3])
-    try:
-        start = datetime(
-            year + (1900 if year >= 85 else 2000),
-            int(day[2]),
-            int(day[1]),
-            int(clock[1]),
-            int(clock[2]),
-            int(clock[3]),
-        )
-    except ValueError:
-        return None
-    return None if hidden and start == datetime(1985, 1, 1) else start

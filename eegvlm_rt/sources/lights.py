@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import EegVlmError
-from .edf import read_annotations
+from .edf import read_annotation_file
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +25,7 @@ def read_lights(path: str | os.PathLike[str]) -> tuple[float | None, float | Non
     annotations, or with ones that cannot be read, has neither.
     """
     try:
-        _, annotations = read_annotations(path)
+        annotations = read_annotation_file(path).annotations
     except EegVlmError:
         return None, None
     off = [a.onset_s for a in annotations if _OFF.fullmatch(a.text.strip())]

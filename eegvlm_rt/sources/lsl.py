@@ -7,7 +7,10 @@ and overwrites what was not fetched in time; here a lost stream is an event, and
 from __future__ import annotations
 
 import math
+import os
+import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +33,8 @@ LOOK_S = 2.0
 _SEARCH_S = 0.25
 _OTHERS_S = 1.0
 _UNSEEN = 2
+_CONFIGURATIONS = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
+"""Where liblsl looks for its configuration, in this order, after the environment."""
 _UNITS_UV = {
     **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts", "-6"), 1.0),
     **dict.fromkeys(("mv", "millivolt", "millivolts", "-3"), 1e3),
@@ -119,8 +124,8 @@ class LslSource(LiveSource):
         if self._away:
             self._away = False
             self._tell(SourceEventKind.RECONNECTED)
-        samples = np.array(data[:, self._index], dtype=np.float64) * self._scale_uv
-        # The library hands out views of a buffer that its next answer overwrites: copies are kept.
+        samples = np.asarray(data[:, self._index], dtype=np.float64) * self._scale_uv
+        # The library writes the next chunk into the array that it gives.
         return samples, np.array(times_s, dtype=np.float64)
 
     def _look(self) -> None:
@@ -192,6 +197,13 @@ class LslSource(LiveSource):
             inlet.open_stream(timeout=self.timeout_s)
             described = inlet.get_sinfo(timeout=self.timeout_s)
             self._uid, self._source_id = str(described.uid), str(described.source_id) or self._source_id
+            if described.dtype in (str, "string"):
+                raise SourceError(
+                    "lsl stream", self._stream, "it carries text; name the stream of the samples"
+                )
+            if float(described.sfreq) == 0.0:
+                cure = "it has no nominal rate (LSL's IRREGULAR_RATE); let the sender state its rate in Hz"
+                raise SourceError("lsl stream", self._stream, cure)
             self.sfreq = check_sfreq(float(described.sfreq))
             names = tuple(described.get_channel_names() or map(str, range(described.n_channels)))
             self._index = _pick(names, described.get_channel_types() or (), channel)
@@ -213,13 +225,30 @@ class LslSource(LiveSource):
 
 
 def _library() -> ModuleType:
+    known = "mne_lsl.lsl" in sys.modules
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from mne_lsl import lsl
     except ImportError as error:
         raise SourceError("lsl", str(error), "mne-lsl is needed: pip install 'eegvlm-rt[lsl]'") from error
+    if not known:
+        _silence(lsl)
     return lsl  # type: ignore[no-any-return]
+
+
+def _silence(lsl: ModuleType) -> None:
+    """Keep what liblsl writes to stderr off it, but for what ends the process: connections that are lost and
+    found are events here. A configuration of the user's stays in force; one that sets its own [log] wins.
+    """
+    text = ""
+    for place in (os.environ.get("LSLAPICFG", ""), *_CONFIGURATIONS):
+        path = Path(place).expanduser()
+        if place and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            break
+    if "[log]" not in text.lower():
+        lsl.set_config_content(f"{text}\n[log]\nlevel = -3\n")
 
 
 def _pick(names: tuple[str, ...], kinds: tuple[str, ...], channel: str | None) -> int:
@@ -238,6 +267,8 @@ def microvolts_per_unit(channel: str, unit: str | None) -> float:
     scale = _UNITS_UV.get(str(unit).strip().lower(), math.nan)
     if math.isnan(scale):
         raise UnitError(
-            "unit", unit, f"the stream gives no voltage unit for {channel!r}; pass unit uV, mV, V or nV"
+            "unit",
+            unit,
+            f"the stream gives no voltage for {channel!r}; say uV, mV, V or nV (unit, --unit)",
         )
     return scale

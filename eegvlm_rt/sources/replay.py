@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from .chunk import QUIET_S, Chunk, SourceEvent, SourceEventKind
 from .edf import Recording
 from .edf_channel import ChannelReader
 from .mne import from_raw, is_raw
+from .remark import warn_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .chunk import ChunkSource
+    from .remark import Remark
 
 __all__ = ["EdfSource", "RecordingSource", "ReplaySource", "replay"]
 
@@ -113,14 +114,9 @@ class EdfSource(_FiniteSource):
         self._reader = ChannelReader(path, channel, unit=unit)
         header, signal = self._reader.header, self._reader.signal
         self.name = f"edf:{header.path.name}"
-        self.sfreq, self.channel, self.start = signal.sfreq, signal.label, header.start
-        if header.plus and self.start is not None:
-            try:
-                next(self._reader.blocks(header.record_s))
-            except BaseException:
-                self.close()
-                raise
-            self.start += timedelta(seconds=self._reader.first_s)
+        self.sfreq, self.channel, self.start = signal.sfreq, signal.label, self._reader.start
+        self.remarks = self._reader.remarks
+        warn_of(header.path.name, self.remarks)
 
     @property
     def duration_s(self) -> float:
@@ -173,6 +169,7 @@ class ReplaySource:
         self.name, self.sfreq, self.channel = source.name, source.sfreq, source.channel
         self.start: datetime | None = getattr(source, "start", None)
         self.duration_s: float | None = getattr(source, "duration_s", None)
+        self.remarks: tuple[Remark, ...] = getattr(source, "remarks", ())
         self._origin: tuple[float, float] | None = None
         self._stopped = False
 

@@ -11,6 +11,7 @@ __all__ = ["DriftMeter", "HostClock", "age_s"]
 _POINTS: Final = 256
 _SHORTEST_S: Final = 60.0
 _STEP_S: Final = 1.0
+_LARGEST_PPM: Final = 5e4
 
 
 class DriftMeter:
@@ -41,7 +42,9 @@ class DriftMeter:
 
     @property
     def ppm(self) -> float | None:
-        """Device seconds more than host seconds, per million; None before a minute of both is seen."""
+        """Device seconds more than host seconds, per million. None before a minute of both is seen, and where
+        the two are more than 5 % apart: that is no drift but a recording that is played.
+        """
         if len(self._points) < 3 or self._points[-1][1] - self._points[0][1] < _SHORTEST_S:
             return None
         points = np.asarray(self._points)
@@ -49,7 +52,10 @@ class DriftMeter:
         wall = points[second, 1] - points[first, 1]
         device = points[second, 0] - points[first, 0]
         apart = wall > 0
-        return float((np.median(device[apart] / wall[apart]) - 1) * 1e6) if apart.any() else None
+        if not apart.any():
+            return None
+        ppm = float((np.median(device[apart] / wall[apart]) - 1) * 1e6)
+        return ppm if abs(ppm) <= _LARGEST_PPM else None
 
 
 class HostClock:

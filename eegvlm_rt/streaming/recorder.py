@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..errors import SourceStalledError
     from ..journal import Journal
     from ..prediction import StagePrediction
-    from ..signal.cutter import Cut
+    from ..signal.epochs import GridEpoch
     from ..sources.chunk import Chunk
     from .status import Night
 
@@ -48,10 +48,14 @@ class Notes:
         if self._journal is not None:
             self._journal.append(RecordKind.CLOCK, told)
 
-    def prediction(self, prediction: StagePrediction, cut: Cut, last_timestamp_s: float) -> None:
+    def prediction(self, prediction: StagePrediction, epoch: GridEpoch, last_timestamp_s: float) -> None:
         """A prediction for an epoch of the grid, final or not yet, and the raw samples it is for."""
         if self._journal is not None:
-            raw = {"samples": cut.samples, "samples_sha256": cut.digest, "last_timestamp_s": last_timestamp_s}
+            raw = {
+                "samples": epoch.n_samples,
+                "samples_sha256": epoch.digest,
+                "last_timestamp_s": last_timestamp_s,
+            }
             body = {**prediction.to_dict(), **raw, "wall_s": time.time()}
             if prediction.memory is not None:
                 body["memory"] = prediction.memory.to_dict()

@@ -9,7 +9,7 @@ from asyncio import to_thread
 from collections import Counter
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -19,15 +19,17 @@ from ..errors import BundleError, InputError, UnitError
 from ..memory import MemoryState
 from ..prediction import Outcome
 from ..signal.conditioning import check_sfreq, lookahead_s
-from ..signal.cutter import Cutter
+from ..signal.epochs import EpochCutter
 from ..signal.quality import QualityFlag
-from ..signal.units import array_of, check_amplitude, is_real, to_microvolts
+from ..signal.units import array_of, check_amplitude, is_real, one_channel, to_microvolts
 from ..sources.chunk import chunks_of, chunks_of_async
 from ..stages import STAGES, Stage
 from .clocks import DriftMeter, HostClock, age_s
 from .recorder import Hearing, Notes
+from .stamps import StampReader
 from .status import Night, StreamEvent, StreamEventKind
 from .timeline import Placer, Step
+from .troubles import Troubles
 from .worker import Answer, Answerer
 
 if TYPE_CHECKING:
@@ -39,11 +41,15 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
     from ..prediction import StagePrediction
     from ..prompt import Mode
-    from ..signal.cutter import Cut
+    from ..signal.epochs import GridEpoch
     from ..sources.chunk import Chunk, ChunkSource, SourceLike
     from ..stream_options import StreamOptions
 
 __all__ = ["StreamingStager"]
+
+_CALM: Final = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
+_OF_THE_CLOCK: Final = (StreamEventKind.STAMPS, StreamEventKind.RATE, StreamEventKind.SIGNAL)
+"""Told of how the device stamps and sends: they are in the journal too, as events of the source."""
 
 _log = logging.getLogger("eegvlm_rt.streaming")
 
@@ -83,7 +89,7 @@ class StreamingStager:
         spec = pipeline.preprocessing
         self._unit = unit
         hop = None if options.hop_s is None else round(options.hop_s * spec.sfreq)
-        self._cutter = Cutter(rate, spec, channel=channel, hop=hop, first_index=first)
+        self._cutter = EpochCutter(rate, spec, channel=channel, hop=hop, first_index=first)
         self._placer = Placer(
             rate,
             self._cutter.raw,
@@ -92,6 +98,7 @@ class StreamingStager:
             tolerance_s=options.tolerance_s,
             max_gap_s=options.max_gap_s,
         )
+        self._reader = StampReader(self._placer, rate, self._tell)
         self._answerer = Answerer(
             pipeline,
             mode,
@@ -114,6 +121,7 @@ class StreamingStager:
             if name in tuple(Outcome):
                 self._counts[Outcome(name)] += count
         self._provisional = self._jumps = 0
+        self._troubles = Troubles()
         self._clock_told = -1
         self._lag_s = self._worst_lag_s = 0.0
         self._lag_warning_s = options.lag_warning_s
@@ -147,13 +155,14 @@ class StreamingStager:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
             found: list[StagePrediction] = []
-            if not self._started and self._grid_start_wall_s is not None:
+            if self._placer.wall_place is None and len(x) and self._grid_start_wall_s is not None:
                 self._placer.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
-            for cuts in self._cuts(x, stamps):
+            for epochs in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
-                found += self._given(self._answerer.answer(cuts, arrived))
+                found += self._given(self._answerer.answer(epochs, arrived))
             if len(x):
-                self._drift.add(self._placer.device_s(self._cutter.raw.end), now - self._host.set_by_s)
+                end = self._cutter.raw.end + self._reader.waiting
+                self._drift.add(self._placer.device_s(end), now - self._host.set_by_s)
             return found + self._given(self._answerer.finished())
 
     def poll(self) -> list[StagePrediction]:
@@ -170,8 +179,15 @@ class StreamingStager:
                 return []
             self._closed = True
             arrived = perf_counter()
-            cuts = list(self._cutter.flush())
-            found = self._answerer.answer(cuts, arrived) if cuts else []
+            found: list[Answer] = []
+            try:
+                for epochs in self._batches(self._reader.finish()):
+                    self._begin(time.time())
+                    found += self._answerer.answer(epochs, arrived)
+            except UnitError as error:
+                self._tell(StreamEventKind.UNIT, str(error))
+            if epochs := list(self._cutter.flush()):
+                found += self._answerer.answer(epochs, arrived)
             given = self._given(found + self._answerer.finished(wait=True))
             self._answerer.close()
             self._notes.shutdown(self.night)
@@ -233,7 +249,7 @@ class StreamingStager:
     @property
     def position_s(self) -> float:
         """Seconds of signal, missing samples included, from the start of epoch 0; may be read at any time."""
-        return self._cutter.raw.end / self.sfreq
+        return (self._cutter.raw.end + self._reader.waiting) / self.sfreq
 
     @property
     def next_index(self) -> int:
@@ -252,9 +268,7 @@ class StreamingStager:
     def _checked(
         self, samples: ArrayLike, timestamps: ArrayLike | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        x = np.array(to_microvolts(samples, self._unit), dtype=np.float32)
-        if x.ndim != 1:
-            raise InputError("samples", f"shape {x.shape}", "give one channel, shape (n,)")
+        x = np.array(one_channel("samples", samples, self._unit))
         if timestamps is None:
             return x, None
         stamps = array_of("timestamps", timestamps)
@@ -263,18 +277,18 @@ class StreamingStager:
             raise InputError("timestamps", found, f"give {len(x)} seconds, one per sample")
         return x, stamps.astype(np.float64)
 
-    def _cuts(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[list[Cut]]:
-        """Cuts by the piece: neither a long gap nor a long chunk is held as rows all at once."""
-        batch: list[Cut] = []
-        for step in self._placer.place(x, stamps):
-            for cut in self._done(step):
-                batch.append(cut)
+    def _batches(self, steps: Iterator[Step]) -> Iterator[list[GridEpoch]]:
+        """Epochs by the piece: neither a long gap nor a long chunk becomes epochs all at once."""
+        batch: list[GridEpoch] = []
+        for step in steps:
+            for epoch in self._done(step):
+                batch.append(epoch)
                 if len(batch) == 16:
                     yield batch
                     batch = []
         yield batch
 
-    def _done(self, step: Step) -> Iterator[Cut]:
+    def _done(self, step: Step) -> Iterator[GridEpoch]:
         if step.flag is QualityFlag.CLOCK and step.samples is None:
             self._jumps += 1
             self._drift.restart()
@@ -321,30 +335,32 @@ class StreamingStager:
 
     def _one(self, answer: Answer) -> StagePrediction:
         lag_s = max(0.0, perf_counter() - answer.arrived)
-        prediction, cut = answer.prediction, answer.cut
-        if not cut.final or prediction.provisional:
+        prediction, epoch = answer.prediction, answer.epoch
+        if not epoch.final or prediction.provisional:
             self._provisional += 1
             prediction = replace(prediction, provisional=True, lag_s=lag_s)
-            if cut.final:
-                self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+            if epoch.final:
+                self._notes.prediction(prediction, epoch, self._placer.device_s(epoch.end - 1))
                 self._notes.sync()
             return prediction
         found = None if self._smoother is None else self._smoother.update(evidence_of(prediction))
         prediction = replace(prediction, lag_s=lag_s, smoothed=found)
         self._counts[prediction.outcome] += 1
-        self._check_unit(cut)
+        self._check_unit(epoch)
         self._watch_lag(lag_s)
+        for trouble in self._troubles.add(epoch.quality, self._placer.drifted, epoch.n_samples):
+            self._tell(StreamEventKind.SIGNAL, trouble)
         if prediction.outcome is Outcome.FAILED:
             self._tell(StreamEventKind.FAILED, prediction.error)
-        self._notes.prediction(prediction, cut, self._placer.device_s(cut.end - 1))
+        self._notes.prediction(prediction, epoch, self._placer.device_s(epoch.end - 1))
         return prediction
 
-    def _check_unit(self, cut: Cut) -> None:
-        if self._unit_known or cut.row.quality.missing_share > 0.5:
+    def _check_unit(self, epoch: GridEpoch) -> None:
+        if self._unit_known or epoch.quality.missing_share > 0.5:
             return
         self._unit_known = True
         try:
-            check_amplitude(cut.row.x, self._unit)
+            check_amplitude(epoch.x, self._unit)
         except UnitError as error:
             self._tell(StreamEventKind.UNIT, str(error))
 
@@ -356,10 +372,9 @@ class StreamingStager:
             self._tell(kind, f"answers stand {lag_s:.1f} s behind the wire")
 
     def _tell(self, kind: StreamEventKind, detail: str) -> None:
-        level = (
-            logging.INFO if kind in (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP) else logging.WARNING
-        )
-        _log.log(level, "%s: %s", kind, detail)
+        _log.log(logging.INFO if kind in _CALM else logging.WARNING, "%s: %s", kind, detail)
+        if kind in _OF_THE_CLOCK:
+            self._notes.source(str(kind), time.time(), detail)
         if self._on_event is not None:
             self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
 

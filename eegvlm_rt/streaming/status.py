@@ -17,7 +17,9 @@ class StreamEventKind(StrEnum):
 
     LAG: answers stand further behind the wire than the threshold. CAUGHT_UP: no longer. CLOCK: the device's
     clock was read anew, told once an epoch, or the host's was set. UNIT: the amplitude of the first epoch
-    with signal does not fit the unit. JOURNAL: it cannot be written, or can be again. STALLED: the source
+    with signal does not fit the unit. STAMPS: the device's timestamps are those of packets, or
+    jitter, and how they are read. RATE: they tell of another rate than the nominal one. SIGNAL: gaps,
+    overlaps or drift that go on. JOURNAL: it cannot be written, or can be again. STALLED: the source
     went quiet; the night stays open. SOURCE: the source told of something. FAILED: the model raised an error.
     """
 
@@ -25,6 +27,9 @@ class StreamEventKind(StrEnum):
     CAUGHT_UP = "caught up"
     CLOCK = "clock"
     UNIT = "unit"
+    STAMPS = "stamps"
+    RATE = "rate"
+    SIGNAL = "signal"
     JOURNAL = "journal"
     STALLED = "stalled"
     SOURCE = "source"

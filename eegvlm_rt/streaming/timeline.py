@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..signal.tail import Tail
 
-__all__ = ["Placer", "Step"]
+__all__ = ["LOOK", "OVERLAP_S", "Placer", "Step"]
 
 EXACT_S: Final = 0.05
 SETTLED_S: Final = 1.0
@@ -29,9 +29,12 @@ FINEST: Final = 0.25
 """Timestamps so large that a float64 does not tell them apart by this share of a sample are no numbers: those
 of a clock in nanoseconds, say.
 """
-_LOOK: Final = 4096
+OFTEN: Final = 20
+"""Samples between two that are repeated, below which they are gaps."""
+LOOK: Final = 4096
 _LOOK_AFTER: Final = 32
 _ANCHORS: Final = 4
+_CREEPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,15 +93,26 @@ class Placer:
         self._resumed = resumed
         self._waiting = anchor_s is not None
         self._unstamped = 0
-        self._latest = -np.inf
         self._doubtful_until = 0
+        self._creeps: deque[int] = deque(maxlen=_CREEPS)
         self._first: tuple[float, ...] = ()
         self._old: deque[float] = deque(maxlen=_ANCHORS)
         self.anchor_s = anchor_s
+        self.latest = -np.inf
+        """The last timestamp that was followed."""
+        self.standing = 0.0
+        """By how many samples it was later than expected."""
+        self.drifted = 0
+        """Samples repeated or dropped so far because the device's rate is not quite the nominal one."""
         self.wall_place: int | None = None
         """Where the next sample belongs by the host's clock."""
         self.dropped = 0
         """Samples dropped so far: duplicates, overlaps, drift, and those before lights-off."""
+
+    @property
+    def tolerance(self) -> float:
+        """Distance in samples that timestamps may be off."""
+        return self._tolerance
 
     def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
         """Steps for (n,) samples. Each must be carried out before the next is asked for."""
@@ -109,31 +123,45 @@ class Placer:
             if stamps is None:
                 yield Step(x)
                 return
-        with np.errstate(invalid="ignore", over="ignore"):
-            known = np.abs(stamps) < self._largest_s
-        if self.anchor_s is None:
-            if not known.any():
-                yield self._following(x, known)
-                return
-            at = int(np.argmax(known))
-            self.anchor_s = float(stamps[at]) - at / self._rate - self._raw.end / self._rate
-        i, look = 0, _LOOK
+        known = self.known(stamps)
+        self.begin(stamps, known)
+        i, look = 0, LOOK
         while i < len(x):
-            count = self._regular(stamps[i : i + look], known[i : i + look])
-            look = min(_LOOK, 4 * look) if count else _LOOK_AFTER
+            count = self.regular(stamps[i : i + look], known[i : i + look])
+            look = min(LOOK, 4 * look) if count else _LOOK_AFTER
             if count:
-                yield self._following(x[i : i + count], known[i : i + count])
-                self._waiting = False
+                yield self.follow(x[i : i + count], known[i : i + count])
                 i += count
             else:
-                taken, step = self._irregular(x[i:], stamps[i:], known[i:])
+                taken, step = self.irregular(x[i:], stamps[i:], known[i:])
                 i += taken
                 if step is not None:
                     yield step
 
+    def known(self, stamps: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which timestamps are numbers that tell one sample from the next."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.asarray(np.abs(stamps) < self._largest_s)
+
+    def begin(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> None:
+        """Take the device time of place 0 from the first timestamp that is known, if it is not known yet."""
+        if self.anchor_s is None and known.any():
+            at = int(np.argmax(known))
+            self.anchor_s = float(stamps[at]) - at / self._rate - self._raw.end / self._rate
+
     def device_s(self, place: int) -> float:
         """Device time of a place."""
         return (self.anchor_s or 0.0) + place / self._rate
+
+    @property
+    def next_s(self) -> float:
+        """Device time at which the next sample is expected, as late as the last one was."""
+        return self.device_s(self._raw.end) + self.standing / self._rate
+
+    def off(self, stamps: NDArray[np.float64], ahead: NDArray[np.intp]) -> NDArray[np.float64]:
+        """By how many samples some are later than expected, if `ahead` samples follow before each of them."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.asarray((stamps - (self.anchor_s or 0.0)) * self._rate - (self._raw.end + ahead))
 
     def _without_stamps(self, n: int) -> NDArray[np.float64] | None:
         """Timestamps of a device whose clock counts its samples; None where there is nothing to decide."""
@@ -144,30 +172,35 @@ class Placer:
         self._waiting = False
         if self.anchor_s is None:
             self.anchor_s = -self._unstamped / self._rate
-        self._latest = self.device_s(self._raw.end + n - 1)
+        self.latest = self.device_s(self._raw.end + n - 1)
         return None
 
-    def _regular(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> int:
+    def regular(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> int:
         """How many of the next samples simply follow."""
-        assert self.anchor_s is not None
+        if self.anchor_s is None:
+            return len(stamps)
         with np.errstate(invalid="ignore", over="ignore"):
-            off = (stamps - self.anchor_s) * self._rate - (self._raw.end + np.arange(len(stamps)))
+            off = self.off(stamps, np.arange(len(stamps)))
             reached = np.maximum.accumulate(np.where(known, stamps, -np.inf))
-            before = np.maximum(self._latest, np.concatenate([[-np.inf], reached[:-1]]))
+            before = np.maximum(self.latest, np.concatenate([[-np.inf], reached[:-1]]))
             early = WAITING if self._waiting else -self._tolerance
             bad = known & ((off > self._tolerance) | (off < early) | (self._exact & (stamps <= before)))
         count = int(np.argmax(bad)) if bad.any() else len(bad)
         if count:
-            self._latest = max(self._latest, float(reached[count - 1]))
+            self.latest = max(self.latest, float(reached[count - 1]))
+            some = np.flatnonzero(known[:count])
+            self.standing = float(off[some[-1]]) if len(some) else self.standing
         return count
 
-    def _following(self, x: NDArray[np.float32], known: NDArray[np.bool_]) -> Step:
+    def follow(self, x: NDArray[np.float32], known: NDArray[np.bool_]) -> Step:
+        """Samples in their place, marked where their timestamps are not known."""
+        self._waiting = False
         if known.all():
             return Step(x)
         places = self._raw.end + np.flatnonzero(~known)
         return Step(x, flag=QualityFlag.CLOCK, places=places)
 
-    def _irregular(
+    def irregular(
         self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
     ) -> tuple[int, Step | None]:
         """Samples to pass over, and what to do, where the first one does not follow."""
@@ -177,16 +210,16 @@ class Placer:
         for old in self._former():
             if not self._waiting and abs((stamp - old) * self._rate - expected) <= self._tolerance:
                 return self._anchor(old)
-        creep = abs((stamp - self._latest) * self._rate - 1) < self._tolerance / 2
+        creep = self._creeping(stamp)
         if off > 0:
-            if not self._waiting and creep and stamp > self._latest:
-                self._latest = stamp - 1 / self._rate
-                return 0, Step(self._raw.read(expected - 1, expected), flag=QualityFlag.DRIFT)
+            if not self._waiting and creep:
+                self.latest = stamp - 1 / self._rate
+                return 0, self._one_more(expected)
             doubtful = not self._waiting and expected < self._doubtful_until
             if off > (min(self._max_gap, DOUBTFUL_GAP_S * self._rate) if doubtful else self._max_gap):
                 return self._anchor(stamp - expected / self._rate)
             gap = max(1, round(off))
-            self._latest = -np.inf
+            self.latest = -np.inf
             self._doubtful_until += gap
             return 0, Step(gap=gap, flag=QualityFlag.GAP)
         if self._waiting:
@@ -195,12 +228,40 @@ class Placer:
                 gap = gap if gap <= self._max_gap else 0
                 taken, step = self._anchor(stamp - (expected + gap) / self._rate)
                 return taken, Step(gap=gap, flag=QualityFlag.CLOCK) if gap else step
-            return self._before_lights_off(stamps[:_LOOK], known[:_LOOK])
-        if creep and stamp > self._latest:
+            return self._before_lights_off(stamps[:LOOK], known[:LOOK])
+        if creep:
             self.dropped += 1
-            self._latest = stamp
+            self.drifted += 1
+            self.latest = stamp
             return 1, Step(flag=QualityFlag.DRIFT)
-        return self._early(x[:_LOOK], stamps[:_LOOK], known[:_LOOK])
+        return self._early(x[:LOOK], stamps[:LOOK], known[:LOOK])
+
+    def _one_more(self, expected: int) -> Step:
+        """A place for which a slow device has no sample: the last sample again. Where that is needed so often
+        that it makes a signal of its own, the place is a gap.
+        """
+        self.drifted += 1
+        self._creeps.append(expected)
+        if len(self._creeps) == _CREEPS and expected - self._creeps[0] < _CREEPS * OFTEN:
+            return Step(gap=1, flag=QualityFlag.DRIFT)
+        return Step(self._raw.read(expected - 1, expected), flag=QualityFlag.DRIFT)
+
+    def in_doubt(self, value: np.float32, stamp: float) -> bool:
+        """Whether the samples that follow have to tell if time has passed where the next one does not follow,
+        or only its timestamp is off.
+        """
+        assert self.anchor_s is not None
+        expected = self._raw.end
+        ahead = (stamp - self.anchor_s) * self._rate
+        if self._waiting or abs(ahead - expected) > OVERLAP_S * self._rate or self._creeping(stamp):
+            return False
+        if any(abs((stamp - old) * self._rate - expected) <= self._tolerance for old in self._former()):
+            return False
+        return bool(ahead > expected or self._raw.at(np.array([round(ahead)]))[0] != value)
+
+    def _creeping(self, stamp: float) -> bool:
+        """Whether a sample comes a sample after the last, so that its clock is only a little off."""
+        return stamp > self.latest and abs((stamp - self.latest) * self._rate - 1) < self._tolerance / 2
 
     def _before_lights_off(
         self, stamps: NDArray[np.float64], known: NDArray[np.bool_]
@@ -222,7 +283,7 @@ class Placer:
         with np.errstate(invalid="ignore", over="ignore"):
             ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
             places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
-            again = self._exact & (stamps <= self._latest)
+            again = self._exact & (stamps <= self.latest)
             early = known & (ahead <= expected) & ((ahead - expected < -self._tolerance) | again)
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
@@ -239,8 +300,8 @@ class Placer:
     def _otherwise(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which samples would be read by a former clock, or as creeping, were they asked about alone."""
         with np.errstate(invalid="ignore", over="ignore"):
-            creep = np.abs((stamps - self._latest) * self._rate - 1) < self._tolerance / 2
-            found = creep & (stamps > self._latest)
+            creep = np.abs((stamps - self.latest) * self._rate - 1) < self._tolerance / 2
+            found = creep & (stamps > self.latest)
             for old in self._former():
                 found |= np.abs((stamps - old) * self._rate - self._raw.end) <= self._tolerance
         return np.asarray(found & known)
@@ -255,5 +316,5 @@ class Placer:
         self._first = self._first or (self.anchor_s,)
         self._old.append(self.anchor_s)
         self._doubtful_until = self._raw.end + round(SETTLED_S * self._rate)
-        self.anchor_s, self._latest, self._waiting = anchor_s, -np.inf, False
+        self.anchor_s, self.latest, self._waiting = anchor_s, -np.inf, False
         return 0, Step(flag=QualityFlag.CLOCK)

@@ -1,4 +1,4 @@
-"""From a cut to its prediction: at once, or the stage at once and the reasons from a thread of their own."""
+"""From an epoch to its prediction: at once, or the stage at once and the reasons from their own thread."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
     from ..memory import MemoryState, Remembered
     from ..pipeline import Pipeline, SeenEpoch
-    from ..signal.cutter import Cut
+    from ..signal.epochs import GridEpoch
 
 __all__ = ["Answer", "Answerer"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """A prediction, the cut it is for, and when (`time.perf_counter()`) that cut was complete on the wire."""
+    """A prediction, the epoch it is for, and when (`time.perf_counter()`) that was complete on the wire."""
 
     prediction: StagePrediction
-    cut: Cut
+    epoch: GridEpoch
     arrived: float
 
 
 @dataclass(slots=True, eq=False)
 class _Pending:
-    cut: Cut
+    epoch: GridEpoch
     arrived: float
     due: float
     work: Future[StagePrediction] | None
@@ -46,12 +46,12 @@ class _Pending:
 
 
 class Answerer:
-    """Answers cuts, in their order.
+    """Answers epochs, in their order.
 
-    Without a deadline every cut is answered before `answer` returns. With one, `answer` gives the stage of
+    Without a deadline every epoch is answered before `answer` returns. With one, `answer` gives the stage of
     the head at once, and the reasoning goes on in a thread until it is done or due; `finished` gives what is.
 
-    `memory` is the night memory before the first cut; None stages every epoch alone. It takes one step an
+    `memory` is the night memory before the first epoch; None stages every epoch alone. It takes one step an
     epoch, in order, before anything is asked of the language model; an opinion off the grid takes none.
     """
 
@@ -73,14 +73,15 @@ class Answerer:
         self._cancelled = threading.Event()
         self._given_up = False
 
-    def answer(self, cuts: Sequence[Cut], arrived: float) -> list[Answer]:
-        """Answers to `cuts`, in order; with a deadline, to those that are ready, and provisional ones."""
+    def answer(self, epochs: Sequence[GridEpoch], arrived: float) -> list[Answer]:
+        """Answers to `epochs`, in order; with a deadline, to those that are ready, and provisional ones."""
         if self._deadline_s is None:
-            return [Answer(made, cut, arrived) for cut, made in zip(cuts, self._at_once(cuts), strict=True)]
+            predictions = self._at_once(epochs)
+            return [Answer(p, epoch, arrived) for p, epoch in zip(predictions, epochs, strict=True)]
         found: list[Answer] = []
-        for cut in cuts:
-            early = self._in_time(cut, arrived)
-            found += [Answer(early, cut, arrived)] if early is not None else []
+        for epoch in epochs:
+            early = self._in_time(epoch, arrived)
+            found += [Answer(early, epoch, arrived)] if early is not None else []
             found += self.finished()
         return found
 
@@ -97,7 +98,7 @@ class Answerer:
                     self._await(first)
                 first.answer = self._collected(first)
             assert first.answer is not None
-            found.append(Answer(first.answer, first.cut, first.arrived))
+            found.append(Answer(first.answer, first.epoch, first.arrived))
             self._pending.popleft()
         return found
 
@@ -112,59 +113,59 @@ class Answerer:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _at_once(self, cuts: Sequence[Cut]) -> list[StagePrediction]:
-        """Look at the cuts, side by side where that helps; remember them in order; then answer them."""
-        several = len(cuts) > 1 and self._pipeline.workers > 1 and self._on_text is None
-        work = list(self._threads(self._pipeline.workers).map(self._seen, cuts)) if several else None
+    def _at_once(self, epochs: Sequence[GridEpoch]) -> list[StagePrediction]:
+        """Look at the epochs, side by side where that helps; remember them in order; then answer them."""
+        several = len(epochs) > 1 and self._pipeline.workers > 1 and self._on_text is None
+        work = list(self._threads(self._pipeline.workers).map(self._seen, epochs)) if several else None
         answers: list[StagePrediction | Future[StagePrediction]] = []
-        for place, cut in enumerate(cuts):
-            seen = work[place] if work is not None else self._seen(cut)
+        for place, epoch in enumerate(epochs):
+            seen = work[place] if work is not None else self._seen(epoch)
             try:
-                remembered = self._remembered(cut, None if isinstance(seen, StagePrediction) else seen)
+                remembered = self._remembered(epoch, None if isinstance(seen, StagePrediction) else seen)
             except Exception as error:
-                seen, remembered = self._failed(cut, error), None
+                seen, remembered = self._failed(epoch, error), None
             if isinstance(seen, StagePrediction):
                 state = None if remembered is None else remembered.state
                 answers.append(seen if state is None else replace(seen, memory=state))
             elif several:
-                answers.append(self._threads(1).submit(self._whole, cut, seen, remembered))
+                answers.append(self._threads(1).submit(self._whole, epoch, seen, remembered))
             else:
-                answers.append(self._whole(cut, seen, remembered))
+                answers.append(self._whole(epoch, seen, remembered))
         return [one.result() if isinstance(one, Future) else one for one in answers]
 
-    def _mode_of(self, cut: Cut) -> Mode:
-        return self._mode if cut.final else Mode.HEAD
+    def _mode_of(self, epoch: GridEpoch) -> Mode:
+        return self._mode if epoch.final else Mode.HEAD
 
-    def _failed(self, cut: Cut, error: Exception) -> StagePrediction:
-        mode = self._mode_of(cut)
-        return StagePrediction.unanswered(cut.row, mode, Outcome.FAILED, error=_text(error))
+    def _failed(self, epoch: GridEpoch, error: Exception) -> StagePrediction:
+        mode = self._mode_of(epoch)
+        return StagePrediction.unanswered(epoch, mode, Outcome.FAILED, error=_text(error))
 
-    def _seen(self, cut: Cut) -> SeenEpoch | StagePrediction:
-        """What the vision networks say of a cut, or the prediction of one that cannot be looked at."""
-        if not np.isfinite(cut.row.x).any():
-            return StagePrediction.unanswered(cut.row, self._mode_of(cut), Outcome.GAP)
+    def _seen(self, epoch: GridEpoch) -> SeenEpoch | StagePrediction:
+        """What the vision networks say of an epoch, or the prediction of one that cannot be looked at."""
+        if not np.isfinite(epoch.x).any():
+            return StagePrediction.unanswered(epoch, self._mode_of(epoch), Outcome.GAP)
         try:
-            return self._pipeline.see([cut.row], self._mode_of(cut))[0]
+            return self._pipeline.see([epoch], self._mode_of(epoch))[0]
         except Exception as error:
-            return self._failed(cut, error)
+            return self._failed(epoch, error)
 
-    def _remembered(self, cut: Cut, seen: SeenEpoch | None) -> Remembered | None:
-        """The cut with its night in mind; only an epoch of the grid moves the night on."""
+    def _remembered(self, epoch: GridEpoch, seen: SeenEpoch | None) -> Remembered | None:
+        """The epoch with its night in mind; only an epoch of the grid moves the night on."""
         memory = self._pipeline.memory
         if self._memory is None or memory is None:
             return None
         remembered = (
             memory.pass_over(self._memory) if seen is None else self._pipeline.remember(seen, self._memory)
         )
-        if cut.final:
+        if epoch.final:
             self._memory = remembered.state
         return remembered
 
-    def _whole(self, cut: Cut, seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
+    def _whole(self, epoch: GridEpoch, seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
         try:
-            return self._reasoned(seen, self._mode_of(cut), None, remembered)
+            return self._reasoned(seen, self._mode_of(epoch), None, remembered)
         except Exception as error:
-            failed = self._failed(cut, error)
+            failed = self._failed(epoch, error)
             return failed if remembered is None else replace(failed, memory=remembered.state)
 
     def _reasoned(
@@ -182,17 +183,17 @@ class Answerer:
             remembered=remembered,
         )
 
-    def _in_time(self, cut: Cut, arrived: float) -> StagePrediction | None:
-        """The provisional answer to a cut, if there is one; a final one is put among the pending."""
+    def _in_time(self, epoch: GridEpoch, arrived: float) -> StagePrediction | None:
+        """The provisional answer to an epoch, if there is one; a final one is put among the pending."""
         assert self._deadline_s is not None
-        due, mode = arrived + self._deadline_s, self._mode_of(cut)
+        due, mode = arrived + self._deadline_s, self._mode_of(epoch)
         seen: SeenEpoch | StagePrediction
-        if perf_counter() >= due and np.isfinite(cut.row.x).any():
-            seen = StagePrediction.unanswered(cut.row, mode, Outcome.LATE)
+        if perf_counter() >= due and np.isfinite(epoch.x).any():
+            seen = StagePrediction.unanswered(epoch, mode, Outcome.LATE)
         else:
-            seen = self._seen(cut)
+            seen = self._seen(epoch)
         try:
-            remembered = self._remembered(cut, None if isinstance(seen, StagePrediction) else seen)
+            remembered = self._remembered(epoch, None if isinstance(seen, StagePrediction) else seen)
             if isinstance(seen, StagePrediction):
                 made = seen if remembered is None else replace(seen, memory=remembered.state)
             else:
@@ -200,16 +201,16 @@ class Answerer:
                 if perf_counter() >= due:
                     made = replace(made, outcome=Outcome.LATE, mode=mode)
         except Exception as error:
-            made, remembered = self._failed(cut, error), None
-        if not cut.final:
+            made, remembered = self._failed(epoch, error), None
+        if not epoch.final:
             return made
         unseen = isinstance(seen, StagePrediction)
         if unseen or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
-            self._pending.append(_Pending(cut, arrived, due, None, None, None, made))
+            self._pending.append(_Pending(epoch, arrived, due, None, None, None, made))
             return None
         assert not isinstance(seen, StagePrediction)
         work = self._threads(1).submit(self._reasoned, seen, mode, due, remembered)
-        self._pending.append(_Pending(cut, arrived, due, work, seen, remembered, None))
+        self._pending.append(_Pending(epoch, arrived, due, work, seen, remembered, None))
         return replace(made, provisional=True)
 
     def _await(self, pending: _Pending) -> None:
@@ -230,7 +231,7 @@ class Answerer:
         try:
             return pending.work.result()
         except Exception as error:
-            return StagePrediction.unanswered(pending.cut.row, self._mode, Outcome.FAILED, error=_text(error))
+            return StagePrediction.unanswered(pending.epoch, self._mode, Outcome.FAILED, error=_text(error))
 
     def _threads(self, n: int) -> ThreadPoolExecutor:
         if self._pool is None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eegvlm_rt.errors import EegVlmError
+from eegvlm_rt.files import check_outputs, write_file
 from eegvlm_rt.prompt import Mode
 
 from .measure.gates import GateResult, GatesFailedError
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=2, help="threads of the runtime's sessions")
     parser.add_argument("--report", type=Path, help="figures, gates and timings: .html or JSON")
     parser.add_argument("--work", type=Path, help="keep quantised weights here; an interrupted run goes on")
-    parser.add_argument("--overwrite", action="store_true", help="replace an older bundle at the same place")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older bundle or report")
     return parser
 
 
@@ -77,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     console = Console(stderr=True)
     try:
+        if args.report is not None:
+            inputs = [args.checkpoint, args.recipe]
+            check_outputs([args.report], inputs=inputs, overwrite=args.overwrite)
         recipe = _recipe(args)
         modes = [Mode.parse(name) for name in dict.fromkeys(args.modes.split(","))]
         from transformers.utils import logging
@@ -118,9 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.report.suffix == ".html":
             from .report import write_report
 
-            write_report(args.report, exported, recipe)
+            write_report(args.report, exported, recipe, overwrite=args.overwrite)
         else:
-            args.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            text = json.dumps(report, indent=2) + "\n"
+            write_file(args.report, text.encode(), overwrite=args.overwrite)
     print(f"{exported.bundle.path}  {exported.bundle.digest}")
     return 0
 

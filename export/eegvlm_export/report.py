@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from eegvlm_rt.files import SEAL, write_file
+
 if TYPE_CHECKING:
     from .build import Exported
     from .recipe import Recipe
@@ -21,7 +23,7 @@ _STYLE: Final = (
 )
 
 
-def write_report(path: Path, exported: Exported, recipe: Recipe) -> Path:
+def write_report(path: Path, exported: Exported, recipe: Recipe, *, overwrite: bool = False) -> Path:
     """Write gates, the comparison of precisions, sizes, times and the error of every weight to `path`."""
     figures, manifest = exported.figures, exported.bundle.manifest
     parts = [
@@ -62,8 +64,8 @@ def write_report(path: Path, exported: Exported, recipe: Recipe) -> Path:
         _table(("weight", "lost", ""), _errors(exported.weight_errors)),
     ]
     page = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(manifest.model_id)}</title>"
-    path.write_text(f"{page}<style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n", encoding="utf-8")
-    return path
+    text = f"{page}<!-- {SEAL} --><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+    return write_file(path, text.encode(), overwrite=overwrite)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

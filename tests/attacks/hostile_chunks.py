@@ -87,14 +87,15 @@ class HostileNight:
         found: list[StagePrediction] = []
         for number, (x, stamps, received_s) in enumerate(self.pushes):
             for part, times in _cut(x, stamps, pieces):
-                before = stream._cutter.raw.end
+                before, waited = stream._cutter.raw.end, stream._reader.waiting
                 try:
                     found += _given(stream, part, times, received_s, number)
                 except EegVlmError:
                     continue
                 grown = stream._cutter.raw.end - before
                 most = max(stream._placer._max_gap, stream._placer._tolerance)
-                assert 0 <= grown <= (np.size(part) + 1) * (most + 2)
+                assert 0 <= grown <= (np.size(part) + waited + 1) * (most + 2)
+                assert stream._reader.waiting <= max(60 * stream.sfreq, 4096) + np.size(part)
                 _check_memory(stream, np.size(part))
         found += stream.close()
         _check_rows(stream, found, self.options["resume"])

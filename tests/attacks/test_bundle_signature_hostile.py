@@ -70,7 +70,7 @@ def test_a_key_that_passes_itself_off_as_a_trusted_one_is_refused(
     signed: Path, policy: TrustPolicy, key: PublicKey, tmp_path: Path
 ) -> None:
     make_key(tmp_path / "other.pem")
-    sign_bundle(Bundle.open(signed), tmp_path / "other.pem")
+    sign_bundle(Bundle.open(signed), tmp_path / "other.pem", overwrite=True)
     change_signature(signed, key_id=key.key_id)
     with pytest.raises(SignatureError, match="wrong"):
         Bundle.open(signed, trust=policy)
@@ -179,8 +179,13 @@ def test_without_the_package_the_extra_is_named(
 def test_an_unverified_bundle_is_not_signed(folder: Path, key: PublicKey, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="verify"):
         sign_bundle(Bundle.open(folder, verify=False), tmp_path / "key.pem")
-    with pytest.raises(BundleError, match="cannot be made"):
+    with pytest.raises(BundleError, match=r"a key is never replaced.*name another file"):
         make_key(tmp_path / "key.pem")
+    (tmp_path / "key.pem").rename(tmp_path / "moved.pem")
+    with pytest.raises(BundleError, match=r"key\.pem\.pub; is there already"):
+        make_key(tmp_path / "key.pem")
+    assert not (tmp_path / "key.pem").exists()
+    (tmp_path / "moved.pem").rename(tmp_path / "key.pem")
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     with pytest.raises(BundleError, match="keygen"):
         sign_bundle(Bundle.open(folder), tmp_path / "key.pem")

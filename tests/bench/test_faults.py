@@ -26,7 +26,7 @@ from tests.rt.tiny_bundle import write_tiny_bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eegvlm_rt.signal.cutter import Cut
+    from eegvlm_rt.signal.epochs import GridEpoch
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def signals() -> list[Signal]:
 
 
 def test_a_few_faults_of_each_kind_are_survived(bundle: str, signals: list[Signal]) -> None:
-    results = measure(bundle, seed=4, count=24, signals=signals, deadline_s=1.0, threads=1)
+    results = measure(bundle, seed=4, count=2 * len(KINDS), signals=signals, deadline_s=1.0, threads=1)
     assert list(results["kinds"]) == list(KINDS)
-    assert len(KINDS) == 12
+    assert len(KINDS) == 17
     for kind, row in results["kinds"].items():
         wrong = [night for night in results["nights"] if night["kind"] == kind and not night["ok"]]
         assert not wrong, json.dumps(wrong, indent=1)
@@ -79,7 +79,7 @@ class TestABrokenPromiseIsFound:
     def test_gaps_that_are_not_noticed(
         self, bundle: str, signals: list[Signal], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Placer, "_regular", lambda _, stamps, __: len(stamps))
+        monkeypatch.setattr(Placer, "regular", lambda _, stamps, __: len(stamps))
         total = self.result(bundle, signals, "drops")
         assert total["changed"] > 0
         assert total["broken"] > 0
@@ -101,10 +101,10 @@ class TestABrokenPromiseIsFound:
     ) -> None:
         look = Answerer._seen
 
-        def failing(self: Answerer, cut: Cut) -> Any:
-            if cut.row.index % 7 == 6:
-                cut = replace(cut, row=replace(cut.row, x=np.roll(cut.row.x, 1)))
-            return look(self, cut)
+        def failing(self: Answerer, epoch: GridEpoch) -> Any:
+            if epoch.index % 7 == 6:
+                epoch = replace(epoch, x=np.roll(epoch.x, 1))
+            return look(self, epoch)
 
         monkeypatch.setattr(Answerer, "_seen", failing)
         assert self.result(bundle, signals, "bursts")["changed"] > 0

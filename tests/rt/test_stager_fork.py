@@ -36,3 +36,26 @@ def test_a_forked_iterator_is_refused_and_both_processes_go_on(tmp_path):
     refusal, in_child, in_parent = done.stdout.splitlines()
     assert refusal.endswith("begin an iteration of its own")
     assert (in_child, in_parent) == ("6", "6")
+
+
+EXIT = """
+import os, sys
+import numpy as np
+from eegvlm_rt import Stager
+
+stager = Stager.load(sys.argv[1], mode="head", threads=2)
+x = np.random.default_rng(0).normal(0, 20, 3000)
+stager.predict_epoch(x, 100)
+child = os.fork()
+if child == 0:
+    print(stager.predict_epoch(x, 100).outcome, end="")
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_a_forked_child_ends_by_sys_exit_with_its_status(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    command = [sys.executable, "-W", "ignore", "-c", EXIT, str(bundle.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "scored7\n"

@@ -17,12 +17,17 @@ def test_an_unknown_command_is_status_2(capsys: pytest.CaptureFixture[str]) -> N
     assert "dream: no such command" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("torch", "train"), ("gssc.nets", "peers"), ("yasa", "peers"), ("peft", "lora"), ("matplotlib", "viz")],
+)
 def test_a_missing_package_is_named_with_its_extra(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, module: str, extra: str
 ) -> None:
     def missing(_module: str, _package: str | None) -> None:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
     monkeypatch.setattr(cli, "import_module", missing)
     assert cli.main(["evaluate", "--help"]) == 2
-    assert "torch: not installed; pip install 'eegvlm-rt[train]'" in capsys.readouterr().err
+    package = module.partition(".")[0]
+    assert f"{package}: not installed; pip install 'eegvlm-rt[{extra}]'" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import eegvlm_train
 import pytest
 import torch
 from eegvlm_train.settings import LanguageSettings, RunSettings, VisionSettings, load_settings
-from eegvlm_train.steps.loop import Averaged, parameter_groups, rate_at, trained_state
+from eegvlm_train.steps.loop import Averaged, Ending, parameter_groups, progress_of, rate_at, trained_state
 from torch import nn
 
 RECIPES = sorted(path.stem for path in Path(eegvlm_train.__file__).parent.joinpath("recipes").glob("*.yaml"))
@@ -80,12 +80,37 @@ def test_unknown_settings_in_a_recipe_are_named(tmp_path: Path) -> None:
     assert "stage_weight" in {field.name for field in fields(LanguageSettings)}
 
 
+def test_an_unknown_recipe_lists_the_shipped_ones() -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        load_settings(VisionSettings, "nosuch", {})
+    assert str(caught.value).startswith("recipe: nosuch; give a YAML file, or one of ")
+    assert all(name in str(caught.value) for name in RECIPES)
+
+
+def test_a_recipe_that_is_no_table_is_named(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("- steps\n")
+    with pytest.raises(ValueError, match="NAME: VALUE"):
+        load_settings(VisionSettings, recipe, {})
+
+
 def test_the_rate_warms_up_then_falls_to_its_final_share() -> None:
     settings = RunSettings(warmup_steps=10, final_rate_share=0.1)
     assert rate_at(0.0, 0, settings) == pytest.approx(0.1)
     assert rate_at(0.0, 9, settings) == pytest.approx(1.0)
     assert rate_at(0.5, 100, settings) == pytest.approx(0.55)
     assert rate_at(1.0, 100, settings) == rate_at(2.0, 100, settings) == pytest.approx(0.1)
+
+
+def test_a_limit_in_minutes_keeps_the_time_to_validate_and_save() -> None:
+    settings = RunSettings(steps=1000, max_minutes=2.0, validation_epochs=130, batch_size=64)
+    ending = Ending(settings, step_s=4.0)
+    assert ending.seconds() == 12.0
+    assert progress_of(0, 54.0, ending.seconds(), settings) == pytest.approx(0.5)
+    assert progress_of(0, 108.0, ending.seconds(), settings) == pytest.approx(1.0)
+    ending.validation_s, ending.saving_s = 70.0, 20.0
+    assert progress_of(0, 60.0, ending.seconds(), settings) == pytest.approx(1.0)
+    assert progress_of(1000, 0.0, 0.0, settings) == 1.0
 
 
 def test_only_matrices_decay_and_frozen_weights_are_left_out() -> None:

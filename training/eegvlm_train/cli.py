@@ -37,8 +37,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-_EXTRAS = {"lora": ("peft", "bitsandbytes", "gguf"), "peers": ("gssc", "lightgbm", "mne", "yasa")}
+_EXTRAS = {
+    "lora": ("peft", "bitsandbytes", "gguf"),
+    "peers": ("gssc", "lightgbm", "mne", "yasa"),
+    "viz": ("matplotlib",),
+    "export": ("onnx", "onnxscript"),
+}
 """The extra that installs a module, "train" where none is named."""
+
+
+def install(extra: str) -> str:
+    """How an optional part is installed."""
+    return f"pip install 'eegvlm-rt[{extra}]'"
 
 
 def _usage() -> str:
@@ -60,8 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[Sequence[str]], int | None] = import_module(COMMANDS[name][0], __package__).main
         return run(rest) or 0
     except ModuleNotFoundError as error:
-        extra = next((name for name, parts in _EXTRAS.items() if error.name in parts), "train")
-        print(f"{error.name}: not installed; pip install 'eegvlm-rt[{extra}]'", file=sys.stderr)
+        package = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, names in _EXTRAS.items() if package in names), "train")
+        print(f"{package}: not installed; {install(extra)}", file=sys.stderr)
         return 2
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import torch
 
+from eegvlm_rt.files import claim_folder
+
 from .cli import COMMANDS
+from .outputs import add_overwrite
 from .prepare.layouts import LAYOUTS
 
 __all__ = ["main", "steps"]
@@ -44,7 +47,7 @@ def steps(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     yield "train-tower", training("tower")
     networks = [f"--{name}={args.out / name}" for name in ("enhancement", "tower")]
     yield "train-language", [*training("language"), *networks]
-    told = ["--out", str(args.out / "figures.json"), "--plots", str(args.out / "plots")]
+    told = ["--out", str(args.out / "figures.json"), "--plots", str(args.out / "plots"), "--overwrite"]
     yield (
         "evaluate",
         [str(args.out / "language"), "--data", f"prepared:{nights}", "--mode", *args.mode, *told],
@@ -74,8 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--mode", nargs="+", default=["head", "direct", "cot"], choices=["head", "direct", "cot"]
     )
+    add_overwrite(parser)
     args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
+    claim_folder(args.out, "reproduce", inputs=[args.folder], overwrite=args.overwrite)
     for name, arguments in steps(args):
         done = args.out / f"{name}.done"
         if done.exists():

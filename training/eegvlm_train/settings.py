@@ -177,10 +177,22 @@ def load_settings(cls: type[Settings], recipe: str | Path | None, overrides: dic
     """
     values: dict[str, Any] = {}
     if recipe is not None:
-        shipped = files(__package__).joinpath("recipes", f"{recipe}.yaml")
-        text = shipped.read_text() if shipped.is_file() else Path(recipe).read_text(encoding="utf-8")
-        values |= yaml.safe_load(text) or {}
+        content = yaml.safe_load(_recipe_text(recipe)) or {}
+        if not isinstance(content, Mapping):
+            raise ValueError(f"recipe: {recipe}; give settings, one NAME: VALUE a line")
+        values |= content
     return make_settings(cls, values | {name: _convert(cls, name, text) for name, text in overrides.items()})
+
+
+def _recipe_text(recipe: str | Path) -> str:
+    folder = files(__package__).joinpath("recipes")
+    shipped = folder.joinpath(f"{recipe}.yaml")
+    if shipped.is_file():
+        return shipped.read_text(encoding="utf-8")
+    if Path(recipe).is_file():
+        return Path(recipe).read_text(encoding="utf-8")
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir())
+    raise FileNotFoundError(f"recipe: {recipe}; give a YAML file, or one of {', '.join(names)}")
 
 
 def make_settings(cls: type[Settings], values: Mapping[str, Any], start: Settings | None = None) -> Settings:

@@ -22,10 +22,12 @@ import numpy as np
 import onnxruntime as ort
 import torch
 from eegvlm_train.model import PRESETS, preset
+from eegvlm_train.outputs import add_overwrite
 from transformers import LlamaConfig
 
 from eegvlm_rt.backends.loading import FUSED, HALF
 from eegvlm_rt.bundle import LanguageModelShape
+from eegvlm_rt.files import check_outputs, write_file
 from eegvlm_rt.tensorrt import BuildOptions, TensorRT
 from eegvlm_rt.tensorrt.plan_builder import build_plan
 from eegvlm_rt.tensorrt.profiles import language_shapes
@@ -198,7 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--folder", type=Path, help="keep the files here; a temporary folder by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
+    if args.json is not None:
+        check_outputs([args.json], overwrite=args.overwrite)
     config = LlamaConfig(**LLAVA_7B) if args.shape == "llava-7b" else preset(args.shape).text_config
     if args.layers is not None:
         config.num_hidden_layers = args.layers
@@ -214,5 +219,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = json.dumps({"benchmark": "rehearse", "environment": _surroundings()} | found, indent=2)
     print(text)
     if args.json is not None:
-        args.json.write_text(f"{text}\n", encoding="utf-8")
+        write_file(args.json, f"{text}\n".encode(), overwrite=args.overwrite)
     return 0

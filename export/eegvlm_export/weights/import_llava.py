@@ -21,10 +21,12 @@ from eegvlm_train.model import EegVlmConfig, preset
 from eegvlm_train.model.initialization import fan_in_initialize
 from eegvlm_train.model.modeling import VisualEnhancementModule
 from eegvlm_train.model.processing import EegVlmProcessor
+from eegvlm_train.outputs import add_overwrite
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from eegvlm_rt.errors import CheckpointError, EegVlmError
+from eegvlm_rt.files import claim_folder
 
 from .adapters import Adapter
 from .config_fields import read_json
@@ -235,8 +237,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help="a field of a configuration that is known to change no arithmetic",
     )
+    add_overwrite(parser)
     args = parser.parse_args(argv)
     try:
+        inputs = [args.source, args.clip, args.enhancement, args.adapter]
+        claim_folder(args.out, "import", inputs=inputs, overwrite=args.overwrite)
         imported = import_checkpoint(
             args.source,
             args.out,

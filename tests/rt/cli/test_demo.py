@@ -99,4 +99,4 @@ def test_a_recording_that_cannot_be_written_is_one_message(capsys, tmp_path):
     (tmp_path / "recording.edf").mkdir()
     status, _, err = cli(capsys, "demo", "--hours", "0.1", "--out", tmp_path)
     assert status == 2
-    assert err == f"eegvlm-rt: {tmp_path / 'recording.edf'}: Is a directory\n"
+    assert err == f"eegvlm-rt: path: {tmp_path / 'recording.edf'}; this is a folder; name a file to write\n"

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eegvlm_rt.cli.epoch_lines import row
 from eegvlm_rt.cli.live_screen import Screen
 from eegvlm_rt.cli.live_view import Known, lines
 from eegvlm_rt.cli.stream_output import Told
@@ -94,6 +95,26 @@ class TestDrawn:
         text = shown(known_of([*predictions[:-1], late]))
         assert "?? " in text
         assert "late: no stage within the deadline" in text
+
+    @pytest.mark.parametrize(("outcome", "missing"), [(Outcome.GAP, 1.0), (Outcome.UNSCORABLE, 0.6)])
+    def test_signal_that_never_came_has_no_stage_no_bars_and_no_reason(self, predictions, outcome, missing):
+        last = predictions[-1]
+        absent = replace(
+            last,
+            outcome=outcome,
+            stage=None if outcome is Outcome.GAP else last.stage,
+            quality=replace(last.quality, missing_share=missing),
+            rationale=None,
+            rationale_text="",
+        )
+        bars = re.compile(r"^ ?(W|N1|N2|N3|R) +(\d+|·) (?!%)", re.MULTILINE)
+        assert len(bars.findall(shown(known_of(predictions)))) == 5
+        text = shown(known_of([*predictions[:-1], absent]))
+        assert "?? " in text
+        assert bars.search(text) is None
+        assert "Step" not in text
+        cells = row(absent, None, 200).plain.split()
+        assert cells[2:9] == ["?", *(5 * ["-"]), "-"]
 
     def test_quiet_and_lag_are_alarms(self, predictions):
         known = known_of(predictions)

@@ -15,10 +15,15 @@ import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
 
+from eegvlm_rt.cli.stream_end import Ending
+from eegvlm_rt.cli.stream_output import JsonLines, Lines, Told
 from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.journal import night_state, read
+from eegvlm_rt.night import Night
 from eegvlm_rt.simulator import simulate_night
+from eegvlm_rt.sources import ReplaySource
 from eegvlm_rt.stager import Stager
+from eegvlm_rt.streaming import Night as Counts
 from tests.rt.cli.cli_runs import cli, save_recording, start_cli
 from tests.rt.streaming.streams import said
 from tests.rt.tiny_bundle import write_tiny_bundle
@@ -84,7 +89,7 @@ class TestTold:
         assert found.index(first) > found.index(next(row for row in found if row["type"] == "text"))
 
     def test_provisional_stages_come_every_hop(self, capsys, bundle, night):
-        _, printed, _ = cli(capsys, *options(night, bundle, "--json", "--hop", "10"))
+        _, printed, _ = cli(capsys, *options(night, bundle, "--json", "--hop-s", "10"))
         opinions = [row["start_s"] for row in objects(printed) if row.get("provisional")]
         assert opinions[:4] == [10, 20, 40, 50]
 
@@ -144,10 +149,10 @@ class TestRefused:
             (["--source", "edf:{night}@max", "--resume"], "add --journal FILE"),
             (["--source", "edf:{night}@max", "--lights-off", "noon"], "give a clock time, 22:30"),
             (["--source", "edf:{night}@max", "--lights-off", "21:00"], "starts at 22:00:00"),
-            (["--source", "edf:{night}@max", "--journal", "{night}"], "not a journal"),
+            (["--source", "edf:{night}@max", "--journal", "{night}"], "this is the input"),
             (["--source", "edf:{night}@max", "--format", "bids"], "add --out DIR"),
             (["--source", "edf:{night}@max", "--smooth"], "smoother"),
-            (["--source", "edf:{night}@max", "--deadline", "-1"], "give seconds above 0"),
+            (["--source", "edf:{night}@max", "--deadline-s", "-1"], "give seconds above 0"),
         ],
     )
     def test_what_cannot_begin_ends_with_one_message(self, capsys, bundle, night, arguments, message):
@@ -162,6 +167,12 @@ class TestRefused:
         status, _, errors = cli(capsys, "stream", "--source", f"edf:{path}@max", "--channel", "EEG Cz")
         assert status == 2
         assert "must be 50 to 4096 Hz" in errors
+
+
+def test_the_last_words_say_how_far_the_signal_came(capsys):
+    told = Told("edf:n.edf", {}, lambda: None, Night(keep=False))
+    Ending(told, Counts(), None, "SIGINT", position_s=12.0).tell(Lines(), 0, as_json=False)
+    assert "by SIGINT, in order, after 12 s" in capsys.readouterr().out
 
 
 class TestSignals:
@@ -183,7 +194,7 @@ class TestSignals:
         assert len(read_edf(out / "hypnogram.edf")) == state.next_epoch_index
         assert sum(told["night"]["epochs"].values()) == state.next_epoch_index < 7
 
-    def test_the_second_ends_it_at_once_and_it_can_be_gone_on_with(self, bundle, night, tmp_path, capsys):
+    def test_two_within_a_second_are_one_as_timeout_sends_them(self, bundle, night, tmp_path):
         kept = ("--journal", tmp_path / "night.journal", "--json")
         process = start_cli(*options(night, bundle, *kept, speed="20x"))
         assert process.stdout is not None
@@ -195,8 +206,30 @@ class TestSignals:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
             process.send_signal(number)
         printed, _ = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert json.loads(printed.splitlines()[-1])["ended"] == "stopped at once"
+        assert process.returncode == 0
+        assert json.loads(printed.splitlines()[-1])["ended"] in ("SIGINT", "SIGTERM")
+        assert night_state(read(tmp_path / "night.journal").records).finished
+
+    def test_a_later_one_ends_it_at_once_and_it_can_be_gone_on_with(
+        self, bundle, night, tmp_path, capsys, monkeypatch
+    ):
+        kept = ("--journal", tmp_path / "night.journal", "--json")
+
+        later = [signal.SIGTERM]
+
+        def slow_stop(_source: ReplaySource) -> None:
+            while later:
+                time.sleep(1.1)
+                os.kill(os.getpid(), later.pop())
+
+        def first_stop(_lines: JsonLines, _prediction: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(ReplaySource, "stop", slow_stop)
+        monkeypatch.setattr(JsonLines, "prediction", first_stop)
+        status = cli(capsys, *options(night, bundle, *kept, speed="20x"))[0]
+        assert status == 130
+        monkeypatch.undo()
         assert not night_state(read(tmp_path / "night.journal").records).finished
         assert cli(capsys, *options(night, bundle, *kept, "--resume"))[0] == 0
         assert night_state(read(tmp_path / "night.journal").records).outcomes == {"scored": 7}

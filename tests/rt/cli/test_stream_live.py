@@ -94,7 +94,7 @@ def test_an_amplifier_that_is_unplugged_and_comes_back_leaves_a_gap_and_a_record
             time.sleep(0.01)
 
     journal = tmp_path / "night.journal"
-    options = ("--bundle", bundle, "--mode", "head", "--timeout", "1")
+    options = ("--bundle", bundle, "--mode", "head", "--timeout-s", "1")
     running = Running(tmp_path, "--source", f"lsl:{name}", "--journal", journal, *options)
     device = outlet(name)
     assert device.wait_for_consumers(20)
@@ -129,7 +129,7 @@ def test_a_board_that_falls_quiet_is_a_stall_and_the_night_stays_open(bundle, tm
             if taken > 250:
                 break
     source = f"brainflow:playback_file?file={recorded}&master_board=synthetic"
-    options = ("--bundle", bundle, "--mode", "head", "--timeout", "1", "--out", tmp_path / "out")
+    options = ("--bundle", bundle, "--mode", "head", "--timeout-s", "1", "--out", tmp_path / "out")
     running = Running(tmp_path, "--source", source, "--channel", "Cz", *options)
     stall = running.until(says("stalled: "))
     assert "the stream goes on when it is back" in stall["detail"]

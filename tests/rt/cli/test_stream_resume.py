@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from eegvlm_rt.hypnogram import read_edf
+from eegvlm_rt.errors import RecordingError
+from eegvlm_rt.hypnogram import FORMATS, read_edf
 from eegvlm_rt.journal import Journal, night_state, read
 from eegvlm_rt.stager import Stager
 from tests.rt.cli.cli_runs import cli, eeg_uv, save_recording
@@ -197,9 +198,28 @@ class TestJournalInTrouble:
         assert "could not be written" in errors
         assert len(read_edf(tmp_path / "out" / "hypnogram.edf")) == 6
 
-    def test_files_that_cannot_be_written_are_named_and_the_others_are(self, bundle, night, tmp_path, capsys):
+    def test_a_folder_in_the_way_of_a_file_loses_nothing(self, bundle, night, tmp_path, capsys):
         out = tmp_path / "out"
         (out / "hypnogram.csv").mkdir(parents=True)
+        status, printed, _ = cli(
+            capsys, "stream", "--source", f"edf:{night}@max", "--channel", "EEG Fpz-Cz", "--bundle", bundle,
+            "--mode", "head", "--out", out,
+        )  # fmt: skip
+        assert status == 0
+        assert "hypnogram.csv; this is a folder" in printed
+        assert len(read_edf(out / "night (2)" / "hypnogram.edf")) == 6
+        record = json.loads((out / "night (2)" / "night.json").read_text())
+        assert record["night"]["epochs"]["scored"] == 6
+
+    def test_files_that_cannot_be_written_are_named_and_the_others_are(
+        self, bundle, night, tmp_path, capsys, monkeypatch
+    ):
+        out = tmp_path / "out"
+
+        def full(_hypnogram, path, **_more):
+            raise RecordingError("path", str(path), "cannot be written: No space left on device")
+
+        monkeypatch.setitem(FORMATS, "csv", ("hypnogram.csv", full))
         status, _, errors = cli(
             capsys, "stream", "--source", f"edf:{night}@max", "--channel", "EEG Fpz-Cz", "--bundle", bundle,
             "--mode", "head", "--out", out,

@@ -45,6 +45,7 @@ READERS = {
     "profusion": read_profusion,
     "edfbrowser": read_edfbrowser,
 }
+CSV = "epoch,start_s,clock,stage,p_W,p_N1,p_N2,p_N3,p_R\n"
 stages = st.lists(st.sampled_from([*STAGES, None]), min_size=1, max_size=40)
 
 
@@ -153,8 +154,8 @@ def test_probabilities_without_a_stage_are_a_typed_error():
         b"\xff\xfe\x00",
         b"onset\tduration\ttrial_type\nnan\t30\tSleep stage W\n",
         b"onset\tduration\ttrial_type\n0\n",
-        b"onset\tduration\tstage\tp_W\tp_N1\tp_N2\tp_N3\tp_R\n0\t30\tN2\t1\t1\t0\t0\t0\n",
-        b"onset\tduration\tstage\tp_W\tp_N1\tp_N2\tp_N3\tp_R\n30\t30\tN2\t1\t0\t0\t0\t0\n",
+        b"onset\tduration\tstage\tp_W\tp_N1\tp_N2\tp_N3\tp_R\n0\t30\t2\t1\t1\t0\t0\t0\n",
+        b"onset\tduration\tstage\n-30\t30\tN2\n",
         b"Onset,Duration,Annotation\n1e400,30,Sleep stage W\n",
         b"Onset,Duration,Annotation\n0,30,Sleep stage 7\n",
         b"<EpochLength>20</EpochLength><SleepStages></SleepStages>",
@@ -167,3 +168,86 @@ def test_damaged_files_are_typed_errors(tmp_path, read, data):
     path.write_bytes(data)
     with pytest.raises(RecordingError):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "stages"),
+    [
+        ("onset\tduration\tstage\n0\t60\tWake\n60\t30\tN2\n", (Stage.W, Stage.W, Stage.N2)),
+        ("onset\tduration\ttrial_type\n0\t30\tW\n30\t30\tN2\n", (Stage.W, Stage.N2)),
+        ("\ufeffonset\tduration\ttrial_type\n0\t30\tSleep stage W\n", (Stage.W,)),
+        ("onset\tduration\tsleep_stage\r\n0\tn/a\tREM\r\n90\t30\tn/a\r\n", (Stage.R,) * 3 + (None,)),
+        ("duration\tvalue\tonset\n30\tSleep stage 4\t30\n", (None, Stage.N3)),
+        (
+            "onset\tduration\ttrial_type\tnote\n0\t30\tN1\n9\t2\tArousal\tspontaneous\n30\t60\tN2\tx\n12\t1\t3\n",
+            (Stage.N1, Stage.N2, Stage.N2),
+        ),
+    ],
+)
+def test_bids_events_are_read_however_their_stages_are_named(tmp_path, text, stages):
+    path = tmp_path / "e_events.tsv"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert read_bids_events(path).stages == stages
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("onset\tduration\ttrial_type\n0\t30\n", "row 2: 2 cells; has no trial_type"),
+        ("onset\tduration\n0\t30\n", "no column stage or sleep_stage or trial_type or value; its columns"),
+        (
+            "onset,duration,stage\n0,30,W\n",
+            "no column onset; its columns (tabs between) are: onset,duration,stage",
+        ),
+        (
+            "onset\tduration\tstage\n0\t30\tW\n30\t30\tdoze\n",
+            "row 3, stage: doze; give W, N1, N2, N3, R or an EDF+",
+        ),
+        ("onset\tduration\tstage\n0\t30\t4\n", "row 2, stage: 4; give W, N1"),
+        ("onset\tduration\tstage\n0\tlong\tW\n", "row 2, duration: long; give a number of seconds"),
+        ("onset\tduration\ttrial_type\n0\t30\tSleep stage X\n", "row 2, trial_type: Sleep stage X; give W"),
+        (
+            "onset\tduration\ttrial_type\n0\t30\tArousal\n",
+            "its column trial_type names no sleep stage; write W, N1",
+        ),
+        ("", "no column onset; its columns (tabs between) are: none"),
+    ],
+)
+def test_bids_events_that_cannot_be_read_say_which_row_and_which_words_are(tmp_path, text, words):
+    path = tmp_path / "e_events.tsv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecordingError) as caught:
+        read_bids_events(path)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "words"),
+    [
+        (from_csv, "epoch,stage\n1,W\n", "columns: epoch,stage; must be epoch,start_s"),
+        (from_csv, CSV + "1,0,,W,,,,\n", "row 2, epoch: 1; give epoch 1, in 9 cells"),
+        (from_csv, CSV + "1,0,yesterday,W,,,,,\n", "row 2, clock: yesterday; give an ISO 8601 time"),
+        (from_csv, CSV + "1,0,,W,a,0,0,0,0\n", "row 2, p_W: a; give 0 to 1"),
+        (from_csv, CSV + "1,0,,S2,,,,,\n", "row 2, stage: S2; give W, N1, N2, N3, R or ?"),
+        (from_json, "{", "no JSON, see line 1"),
+        (from_json, "[" * 100_000, "no JSON, see its depth"),
+        (from_json, "[]", "format: None; no hypnogram of ours"),
+        (
+            from_json,
+            '{"format": "eegvlm-rt hypnogram", "version": 2}',
+            "version: 2; no hypnogram of ours, which has 1",
+        ),
+        (
+            read_edfbrowser,
+            "Onset,Duration,Annotation\nx,30,Sleep stage W\n",
+            "row 2, Onset: x; give a number",
+        ),
+        (read_edfbrowser, "Onset,Duration,Annotation\n0,30\n", "row 2: 2 cells; has no Annotation"),
+    ],
+)
+def test_no_error_speaks_python(tmp_path, read, text, words):
+    path = tmp_path / "h"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecordingError) as caught:
+        read(path)
+    assert words in str(caught.value)

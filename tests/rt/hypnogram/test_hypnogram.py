@@ -12,7 +12,7 @@ from edfio import Edf, EdfAnnotation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eegvlm_rt.errors import InputError, RecordingError
+from eegvlm_rt.errors import InputError, RecordingError, RecordingWarning
 from eegvlm_rt.hypnogram import (
     Hypnogram,
     agreement,
@@ -23,6 +23,7 @@ from eegvlm_rt.hypnogram import (
     to_json,
     write_edf,
 )
+from eegvlm_rt.hypnogram.alignment import Basis, align
 from eegvlm_rt.stages import STAGES, Stage
 
 if TYPE_CHECKING:
@@ -89,7 +90,40 @@ def test_a_window_beyond_the_night_is_unscored():
 def test_alignment_follows_the_clock():
     truth = night(W, N1, N2, N3)
     assert truth.aligned_to(night(W, W, start=datetime(2024, 2, 29, 0, 0, 1))).stages == (N1, N2)
-    assert truth.aligned_to(night(W, W, start=None)).stages == (W, N1)
+
+
+def test_an_unknown_start_is_said_and_never_equal_in_silence():
+    truth = night(W, N1, N2, N3)
+    for first, second in ((truth, night(W, W, start=None)), (night(W, N1, N2, N3, start=None), night(W, W))):
+        with pytest.warns(RecordingWarning, match=r"a start is unknown.*--truth-offset"):
+            assert first.aligned_to(second).stages == (W, N1)
+    assert truth.aligned_to(night(W, W, start=None), offset_s=60).stages == (N2, N3)
+    assert truth.aligned_to(night(W, W, start=None), offset_s=-30).stages == (None, W)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "offset_s"),
+    [
+        (datetime(2024, 2, 28, 23, 0), datetime(1985, 1, 1, 23, 5), 300.0),
+        (datetime(1985, 1, 1, 23, 50), datetime(2024, 2, 29, 0, 10), 1200.0),
+        (datetime(2024, 2, 28, 0, 10), datetime(1985, 1, 1, 23, 50), -1200.0),
+    ],
+)
+def test_a_hidden_date_leaves_the_time_of_day(first, second, offset_s):
+    found = align(first, second)
+    assert (found.offset_s, found.basis, found.epochs) == (offset_s, Basis.TIME_OF_DAY, offset_s / 30)
+    assert "time of day" in found.remark.text
+
+
+def test_two_hidden_dates_are_one_day():
+    found = align(datetime(1985, 1, 1, 22, 0), datetime(1985, 1, 1, 22, 5))
+    assert (found.offset_s, found.basis, found.remark) == (300.0, Basis.CLOCK, None)
+
+
+@pytest.mark.parametrize("offset_s", ["30", float("nan"), float("inf"), 1e6])
+def test_an_offset_that_is_none_is_refused(offset_s):
+    with pytest.raises(InputError, match="offset_s"):
+        align(None, None, offset_s)
 
 
 def test_alignment_between_epochs_is_refused():

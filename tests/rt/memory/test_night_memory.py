@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mne
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -135,6 +136,46 @@ def test_a_quarter_of_an_hour_without_a_signal_begins_a_new_night(stager):
         memory=stager.new_memory(),
     )
     assert fresh.probabilities == p[2 + RESET_EPOCHS].probabilities
+
+
+def test_time_that_only_the_timestamps_tell_of_passes_in_a_stream_too(stager):
+    """A device that is silent for epochs, stamps packets, and loses samples: as the array with NaN."""
+    x = night(4, seed=3)
+    place = np.arange(len(x))
+    place[2 * EPOCH :] += RESET_EPOCHS * EPOCH
+    stamps = 1e6 + place // 10 * 10 / 100.0
+    stream = stager.stream(100.0)
+    streamed = stream.push(x, stamps) + stream.flush()
+    whole = np.full(place[-1] + 1, np.nan, np.float32)
+    whole[place] = x
+    assert numbers(streamed) == numbers(stager.predict_recording(whole, sfreq=100.0))
+    assert streamed[1 + RESET_EPOCHS].memory.context == NightContext()
+    assert np.array_equal(streamed[1 + RESET_EPOCHS].memory.numbers, stager.new_memory().numbers)
+
+
+def test_an_epoch_that_is_mostly_missing_tells_the_memory_nothing(stager):
+    x = night(3, seed=3)
+    x[EPOCH : 2 * EPOCH][np.random.default_rng(0).random(EPOCH) < 0.6] = np.nan
+    p = list(stager.predict_recording(x, sfreq=100.0))
+    x[EPOCH : 2 * EPOCH] = np.nan
+    absent = list(stager.predict_recording(x, sfreq=100.0))
+    assert p[1].outcome is Outcome.UNSCORABLE
+    assert (p[1].night, p[1].rationale) == (None, None)
+    assert p[1].memory == absent[1].memory
+
+
+def test_epochs_of_mne_that_were_dropped_let_time_pass(stager):
+    info = mne.create_info(["Fpz"], 100.0, "eeg", verbose="error")
+    raw = mne.io.RawArray(night(6, seed=3)[None] * 1e-6, info, verbose="error")
+    epochs = mne.make_fixed_length_epochs(raw, duration=30.0, preload=True, verbose="error")
+    epochs.drop([1, 2], verbose="error")
+    p = list(stager.predict_recording(epochs))
+    assert [one.start_s for one in p] == [0.0, 90.0, 120.0, 150.0]
+    memory, passed = stager._pipeline.memory, p[0].memory
+    for _ in range(2):
+        passed = memory.pass_over(passed).state
+    alone = stager.predict_epoch(epochs.get_data()[1, 0], sfreq=100.0, unit="V", memory=passed)
+    assert alone.night.probabilities == pytest.approx(p[1].night.probabilities, abs=1e-6)
 
 
 def test_epochs_that_do_not_follow_each_other_let_time_pass(stager):

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from eegvlm_rt.errors import InputError, SamplingRateError, UnitError
+from eegvlm_rt.prediction import Outcome, outcome_of
 from eegvlm_rt.signal.epochs import Epoch
+from eegvlm_rt.signal.gaps import bridge_gaps, mean_gap
 from eegvlm_rt.signal.quality import QualityFlag, assess
 from eegvlm_rt.signal.units import check_amplitude, to_microvolts
 
@@ -43,12 +45,12 @@ def test_samples_that_are_no_real_numbers_are_refused(x):
 
 
 def test_volts_given_as_microvolts_are_refused_and_the_factor_named():
-    with pytest.raises(UnitError, match=r"factor of 1e6, pass unit='V'"):
+    with pytest.raises(UnitError, match=r"factor of 1e6; say V"):
         check_amplitude(to_microvolts(eeg() * 1e-6, "uV"), "uV")
 
 
 def test_microvolts_given_as_volts_are_refused_and_the_factor_named():
-    with pytest.raises(UnitError, match=r"factor of 1e6, pass unit='uV'"):
+    with pytest.raises(UnitError, match=r"factor of 1e6; say uV"):
         check_amplitude(to_microvolts(eeg(), "V"), "V")
 
 
@@ -182,3 +184,53 @@ def test_any_numbers_give_a_quality_without_warnings(x, sfreq):
     assert np.isnan(quality.amplitude_uv) == (
         QualityFlag.MISSING in quality.flags and quality.missing_share == 1
     )
+
+
+def lost(share: float, gap: int) -> np.ndarray:
+    """An epoch of which a share is missing, in gaps of so many samples, evenly spread."""
+    x = eeg()
+    step = round(gap / share)
+    for start in range(0, len(x) - gap + 1, step):
+        x[start : start + gap] = np.nan
+    return x
+
+
+@pytest.mark.parametrize(
+    ("share", "gap", "scorable"),
+    [
+        (0.04, 1, True),
+        (0.12, 1, False),
+        (0.08, 5, True),
+        (0.14, 5, False),
+        (0.4, 5, False),
+        (0.10, 50, True),
+        (0.16, 50, False),
+        (0.14, 200, True),
+        (0.25, 200, False),
+    ],
+)
+def test_missing_samples_count_by_their_share_and_how_they_are_spread(
+    share: float, gap: int, scorable: bool
+) -> None:
+    quality = assess(lost(share, gap), 100)
+    assert quality.missing_share == pytest.approx(share, abs=0.02)
+    assert quality.scorable is scorable
+    assert (QualityFlag.LOSS in quality.flags) is not scorable
+    assert outcome_of(quality) is (Outcome.SCORED if scorable else Outcome.UNSCORABLE)
+
+
+@pytest.mark.parametrize(("seconds", "scorable"), [(3, True), (10, True), (14, True), (16, False)])
+def test_one_gap_may_be_half_an_epoch(seconds: int, scorable: bool) -> None:
+    x = eeg()
+    x[500 : 500 + 100 * seconds] = np.nan
+    assert assess(x, 100).scorable is scorable
+
+
+def test_gaps_are_bridged_by_straight_lines_and_nothing_else_changes() -> None:
+    x = np.array([[np.nan, 1.0, np.nan, np.nan, 4.0, np.nan], [1, 2, 3, 4, 5, 6], [np.nan] * 6])
+    bridged = bridge_gaps(x, np.isfinite(x))
+    np.testing.assert_array_equal(bridged[0], [1, 1, 2, 3, 4, 4])
+    np.testing.assert_array_equal(bridged[1], x[1])
+    assert np.isnan(bridged[2]).all()
+    assert np.isnan(x[0, 0])
+    assert mean_gap(~np.isfinite(x[0])) == pytest.approx(4 / 3)

@@ -10,6 +10,7 @@ import pytest
 from eegvlm_rt.errors import ChannelError, SourceError, SourceStalledError
 from eegvlm_rt.sources import ChunkSource, open_source
 from eegvlm_rt.sources.brainflow import BrainFlowSource
+from eegvlm_rt.streaming import StreamEventKind as Kind
 
 
 def gather(source: ChunkSource, enough: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -56,6 +57,38 @@ def test_a_played_file_gives_the_recorded_samples_and_then_stalls_open(tmp_path)
     played = np.concatenate(played)
     assert 50 < len(played) <= len(table)
     np.testing.assert_allclose(played, table[: len(played), 3], atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [5, 25])
+def test_a_board_that_stamps_packets_loses_nothing(tmp_path, tiny_stager, size):
+    """A played file whose samples have the timestamp of their packet's arrival, as Bluetooth boards give."""
+    n = 750
+    table = np.zeros((n, 32))
+    table[:, 0] = np.arange(n) % 256
+    table[:, 1] = np.arange(n)
+    table[:, 30] = 1.7e9 + (np.arange(n) // size) * size / 250.0
+    recorded = tmp_path / "packets.csv"
+    np.savetxt(recorded, table, fmt="%.6f", delimiter="\t")
+    options = {"file": str(recorded), "master_board": "synthetic"}
+    chunks, events = [], []
+    with BrainFlowSource("playback_file", "1", timeout_s=1.0, options=options) as source:
+        # BrainFlow stamps anew what it plays, unless it is told not to before it begins.
+        source._board.stop_stream()
+        source._board.config_board("old_timestamps")
+        source._board.get_board_data()
+        source._board.start_stream(10_000)
+        with pytest.raises(SourceStalledError):
+            chunks.extend(source.chunks())
+    with tiny_stager.stream(250.0, on_event=events.append) as night:
+        for chunk in chunks:
+            night.take(chunk)
+        (prediction,) = night.close()
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    np.testing.assert_array_equal(samples, table[: len(samples), 1])
+    assert len(samples) > n - size - 2
+    assert night.night.dropped_samples == 0
+    assert prediction.quality.missing_share == pytest.approx(1 - len(samples) / 7500, abs=0.001)
+    assert {event.kind for event in events} <= {Kind.SOURCE, Kind.STAMPS, Kind.UNIT}
 
 
 def test_a_board_that_stopped_is_opened_anew_and_that_is_told():

@@ -168,7 +168,10 @@ def test_a_plain_edf_file_has_no_annotations_to_read(tmp_path):
 def test_a_gap_between_the_records_of_a_continuous_file_is_found(tmp_path):
     path = save(tmp_path, signal(), annotations=[])
     assert path.read_bytes().count(b"+41\x14\x14") == 1
-    path.write_bytes(path.read_bytes().replace(b"+41\x14\x14", b"+47\x14\x14"))
+    data = path.read_bytes()
+    for second in range(59, 40, -1):
+        data = data.replace(b"+%d\x14\x14" % second, b"+%d\x14\x14" % (second + 6))
+    path.write_bytes(data)
     with pytest.raises(RecordingError, match="data record: 42; starts at 47 s, not 41 s"):
         read_channel(path)
 

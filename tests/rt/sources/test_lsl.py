@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import suppress
 from itertools import count
@@ -15,10 +16,12 @@ import pytest
 from eegvlm_rt.errors import ChannelError, SourceError, SourceStalledError, UnitError
 from eegvlm_rt.sources import ChunkSource, SourceEventKind
 from eegvlm_rt.sources.lsl import LslSource, microvolts_per_unit
+from eegvlm_rt.streaming import StreamEventKind as Kind
 from tests.rt.sources.lsl_loopback import PlayerLSL, StreamInfo, StreamOutlet
 
 if TYPE_CHECKING:
     from eegvlm_rt.sources import Chunk
+    from eegvlm_rt.streaming import StreamEvent
 
 SFREQ = 256.0
 _numbers = count()
@@ -142,9 +145,80 @@ def test_the_unit_of_the_stream_is_turned_into_microvolts(unit, factor):
 
 def test_a_stream_without_a_unit_is_asked_for_one(stream):
     device = outlet(stream, None)
-    with pytest.raises(UnitError, match="pass unit uV, mV, V or nV"):
+    with pytest.raises(UnitError, match="say uV, mV, V or nV"):
         LslSource(stream, timeout_s=5)
     del device
+
+
+@pytest.mark.parametrize(
+    ("sfreq", "dtype", "message"),
+    [(0.0, "float32", "no nominal rate"), (SFREQ, "string", "carries text")],
+)
+def test_a_stream_without_a_rate_or_with_text_names_the_cure(stream, sfreq, dtype, message):
+    device = StreamOutlet(StreamInfo(stream, "eeg", 1, sfreq, dtype, stream))
+    with pytest.raises(SourceError, match=message) as caught:
+        LslSource(stream, "0", unit="uV", timeout_s=5)
+    assert "\n" not in str(caught.value)
+    assert "Error:" not in str(caught.value)
+    del device
+
+
+def test_whole_numbers_are_read(stream):
+    device = StreamOutlet(StreamInfo(stream, "eeg", 1, SFREQ, "int16", stream))
+    with LslSource(stream, "0", unit="uV", timeout_s=5) as source:
+        device.push_chunk(np.full((8, 1), 7, dtype=np.int16))
+        np.testing.assert_array_equal(gather(source, 8)[0], 7.0)
+
+
+def test_packets_whose_samples_are_stamped_as_they_go_lose_nothing(stream, tiny_stager):
+    """A sender that has a packet every 47 ms, and pushes its 12 samples one after the other."""
+    device = outlet(stream)
+    sent = np.arange(4 * SFREQ, dtype=np.float32)
+
+    def send() -> None:
+        began = time.monotonic()
+        for first in range(0, len(sent), 12):
+            time.sleep(max(0.0, began + (first + 12) / SFREQ - time.monotonic()))
+            for value in sent[first : first + 12]:
+                device.push_sample(np.array([value], dtype=np.float32))
+
+    events: list[StreamEvent] = []
+    with LslSource(stream, timeout_s=5) as source:
+        device.wait_for_consumers(timeout=5)
+        sender = threading.Thread(target=send)
+        sender.start()
+        chunks = gather(source, len(sent))[2]
+        sender.join()
+    with tiny_stager.stream(SFREQ, on_event=events.append) as night:
+        for chunk in chunks:
+            night.take(chunk)
+        (prediction,) = night.close()
+    np.testing.assert_array_equal(np.concatenate([chunk.samples for chunk in chunks]), sent)
+    assert night.night.dropped_samples == 0
+    assert prediction.quality.missing_share == pytest.approx(1 - len(sent) / (30 * SFREQ), abs=0.02)
+    assert {event.kind for event in events} <= {Kind.SOURCE, Kind.STAMPS, Kind.UNIT}
+
+
+def test_a_chunk_keeps_its_timestamps_when_the_next_one_comes(stream):
+    device = outlet(stream)
+    with LslSource(stream, timeout_s=5) as source:
+        device.push_chunk(np.full((8, 1), 1.0, dtype=np.float32), timestamp=100.0)
+        first = gather(source, 8)[2]
+        before = [chunk.timestamps.copy() for chunk in first]
+        device.push_chunk(np.full((8, 1), 2.0, dtype=np.float32), timestamp=200.0)
+        gather(source, 8)
+    for chunk, stamps in zip(first, before, strict=True):
+        np.testing.assert_array_equal(chunk.timestamps, stamps)
+
+
+def test_the_library_writes_nothing_to_stderr(capfd, stream):
+    device = outlet(stream)
+    with LslSource(stream, timeout_s=1) as source:
+        device.push_chunk(np.full((8, 1), 1.0, dtype=np.float32))
+        gather(source, 8)
+        del device
+        listen(source, 2)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_channel_that_is_not_there_lists_those_that_are(stream):

@@ -11,6 +11,7 @@ import pytest
 
 from eegvlm_rt.errors import ChannelError, RecordingError, SamplingRateError, UnitError
 from eegvlm_rt.sources import from_raw, is_raw, read_channel
+from eegvlm_rt.sources.mne import from_epochs
 
 mne = pytest.importorskip("mne")
 START = datetime(2020, 5, 1, 22, 0, tzinfo=UTC)
@@ -108,3 +109,61 @@ def test_mne_and_the_edf_reader_give_the_same_samples(shared_data):
     ours = read_channel(path, "EEG Fpz-Cz")
     np.testing.assert_allclose(through_mne.samples_uv, ours.samples_uv, atol=1e-3)
     assert through_mne.start == ours.start
+
+
+def night(first_samp: int = 0):
+    rng = np.random.default_rng(0)
+    info = mne.create_info(["Cz"], 100.0, "eeg")
+    return mne.io.RawArray(rng.normal(0, 30e-6, (1, 18_000)), info, first_samp=first_samp, verbose="error")
+
+
+def epochs_of(raw, **options):
+    events = mne.make_fixed_length_events(raw, duration=30.0)
+    options = {"tmin": 0.0, "tmax": 29.99, "baseline": None, "preload": True, "verbose": "error", **options}
+    return mne.Epochs(raw, events, **options)
+
+
+class TestEpochs:
+    def starts(self, epochs) -> list[float]:
+        return from_epochs(epochs)[2].tolist()
+
+    def test_dropped_ones_leave_the_others_in_their_place(self):
+        assert self.starts(epochs_of(night()).drop([0, 3], verbose="error")) == [30, 60, 120, 150]
+
+    def test_a_crop_counts_from_the_start_of_the_acquisition(self):
+        assert self.starts(epochs_of(night().crop(tmin=45.0)))[:2] == [45, 75]
+        assert self.starts(epochs_of(night(first_samp=6000)))[:2] == [60, 90]
+
+    def test_they_begin_at_tmin(self):
+        assert self.starts(epochs_of(night(), tmin=2.0, tmax=31.99))[:2] == [2, 32]
+
+    @pytest.mark.parametrize(
+        "change", [lambda e: e.resample(50, verbose="error"), lambda e: e.decimate(2, verbose="error")]
+    )
+    def test_events_count_samples_of_the_recording(self, change):
+        assert self.starts(change(epochs_of(night())))[:3] == [0, 30, 60]
+
+    def test_bad_ones_that_are_not_dropped_yet(self):
+        raw = night().set_annotations(mne.Annotations([35.0], [1.0], ["BAD_move"]))
+        lazy = epochs_of(raw, preload=False)
+        samples_uv, rate, starts_s, name = from_epochs(lazy)
+        assert (len(samples_uv), rate, name) == (5, 100.0, "Cz")
+        assert starts_s.tolist() == [0, 60, 90, 120, 150]
+
+    def test_bad_seconds_of_kept_ones_are_missing(self):
+        raw = night().set_annotations(mne.Annotations([35.0], [2.0], ["BAD_move"]))
+        samples_uv = from_epochs(epochs_of(raw, reject_by_annotation=False))[0]
+        assert np.flatnonzero(np.isnan(samples_uv[1])).tolist() == list(range(500, 700))
+
+    def test_an_array_without_events_is_taken_in_order(self):
+        info = mne.create_info(["Cz"], 100.0, "eeg")
+        data = np.random.default_rng(1).normal(0, 30e-6, (4, 1, 3000))
+        epochs = mne.EpochsArray(data, info, verbose="error")
+        assert self.starts(epochs) == [0, 30, 60, 90]
+        assert self.starts(epochs.drop([1], verbose="error")) == [0, 60, 90]
+
+
+@pytest.mark.parametrize("text", ["BAD_move", "bad", "BAD boundary"])
+def test_what_is_annotated_as_bad_is_missing(text: str):
+    samples_uv = from_raw(night().set_annotations(mne.Annotations([35.0], [2.0], [text]))).samples_uv
+    assert np.flatnonzero(np.isnan(samples_uv)).tolist() == list(range(3500, 3700))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eegvlm_train.data.findings import FindingsTable
+from eegvlm_train.data.labels import load_split
 from eegvlm_train.data.night_files import labels_path, save_npz
 from eegvlm_train.data.nightset import EPOCH_OPINION, list_nights, load_nights, split_nights
 
@@ -119,3 +120,21 @@ def test_validation_epochs_are_spread_over_all_nights(nights_folder: Path) -> No
     assert len(index) == 6
     assert set(nights.night[index]) == {0, 1, 2}
     assert len(nights.every(10**6)) == len(nights)
+
+
+def test_intended_stages_need_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        noise_night(tmp_path, seed, labelled=False)
+    train, held_out = load_split(tmp_path, "intended")
+    assert (train.names, held_out.names) == (("night-00000.npz", "night-00001.npz"), ("night-00002.npz",))
+    np.testing.assert_array_equal(train.teacher, np.eye(5)[np.zeros(24, dtype=int)])
+    np.testing.assert_array_equal(held_out.teacher, np.eye(5)[np.zeros(12, dtype=int)])
+    assert "speaks of the intended stages" in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError, match="or use --set labels=intended"):
+        load_split(tmp_path, "teacher")
+
+
+def test_validation_speaks_of_the_teachers_where_they_labelled(nights_folder: Path) -> None:
+    train, held_out = load_split(nights_folder, "intended")
+    assert set(np.unique(train.teacher)) == {0.0, 1.0}
+    assert 0.0 < held_out.teacher.min() < held_out.teacher.max() < 1.0

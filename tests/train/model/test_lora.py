@@ -8,9 +8,10 @@ import pytest
 import torch
 from eegvlm_export.weights.adapters import Adapter
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration, EegVlmProcessor
-from eegvlm_train.model.lora import add_adapters, merge, merged_state, save_adapter
+from eegvlm_train.model.lora import add_adapters, merge, merged_state, quantize, save_adapter
 from eegvlm_train.model.tokenizer import build_tokenizer, model_vocabulary
 from eegvlm_train.settings import LanguageSettings
+from torch import nn
 from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig
 
 from eegvlm_rt.rendering.renderer import RenderSpec
@@ -34,7 +35,7 @@ def tiny() -> EegVlmForConditionalGeneration:
         text_config=LlamaConfig(
             vocab_size=model_vocabulary(TOKENIZER),
             hidden_size=64,
-            intermediate_size=96,
+            intermediate_size=128,
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
@@ -140,3 +141,11 @@ def test_layers_in_four_bits_stay_near_and_are_not_merged() -> None:
     assert 0.0 < error.item() < 0.2
     with pytest.raises(ValueError, match="in 4 bits; merge its adapter"):
         merged_state(model, 2.0)
+
+
+def test_layers_that_four_bits_cannot_hold_are_named() -> None:
+    model = tiny()
+    wrong = nn.Linear(96, 64, bias=False)
+    model.language_model.model.layers[0].mlp.down_proj = wrong
+    with pytest.raises(ValueError, match="tuning: 'qlora' with layers of 96 x 64; 4-bit weights"):
+        quantize(model.language_model)

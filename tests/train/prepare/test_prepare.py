@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from edfio import Edf, EdfSignal
+from edfio import Edf, EdfSignal, Recording
 from eegvlm_train.cli import main
 from eegvlm_train.data.nightset import load_nights
 from eegvlm_train.evaluation.epoch_sets import load_set
@@ -22,12 +23,15 @@ NIGHT = [Stage.W, Stage.N1, Stage.N2, None, Stage.N3, Stage.R, Stage.W]
 SCORED = [0, 1, 2, 3, 4, 0]
 
 
-def write_signal(path: Path, label: str, seed: int = 0, sfreq: int = 100) -> None:
+def write_signal(
+    path: Path, label: str, seed: int = 0, sfreq: int = 100, start: datetime | None = None
+) -> None:
     rng = np.random.default_rng(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = 30.0 * rng.standard_normal(len(NIGHT) * 30 * sfreq)
     eeg = EdfSignal(data, sfreq, label=label, physical_dimension="uV", physical_range=(-500, 500))
-    Edf([eeg]).write(path)
+    recording = Recording(startdate=None if start is None else start.date())
+    Edf([eeg], recording=recording, starttime=None if start is None else start.time()).write(path)
 
 
 def sleep_edf_layout(folder: Path) -> None:
@@ -91,6 +95,60 @@ def test_a_dataset_becomes_a_folder_to_train_and_evaluate_on(layout: str, tmp_pa
     assert data.places[:6].tolist() == [0, 1, 2, 4, 5, 6]
     assert np.isfinite(data.x_uv).all()
     assert data.x_uv.std() > 5.0
+
+
+@pytest.mark.parametrize(
+    ("recording", "scoring", "basis", "offset_s", "first"),
+    [
+        (datetime(2020, 5, 1, 22, 1), datetime(2020, 5, 1, 22, 0), "clock", 60.0, [2, 3]),
+        (datetime(2020, 5, 1, 21, 59, 30), datetime(2020, 5, 1, 22, 0), "clock", -30.0, [0, 1]),
+        (datetime(1985, 1, 1, 22, 1), datetime(2020, 5, 1, 22, 0), "time of day", 60.0, [2, 3]),
+        (None, datetime(2020, 5, 1, 22, 0), "unknown", None, [0, 1]),
+        (datetime(2020, 5, 1, 22, 1), None, "unknown", None, [0, 1]),
+    ],
+)
+def test_a_start_that_is_unknown_is_never_equal_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recording, scoring, basis, offset_s, first
+) -> None:
+    name = "SC4001"
+    write_signal(tmp_path / "data" / f"{name}E0-PSG.edf", "EEG Fpz-Cz", start=recording)
+    write_edf(Hypnogram(tuple(NIGHT), scoring), tmp_path / "data" / f"{name}EC-Hypnogram.edf")
+    assert main(["prepare", "sleep-edf", str(tmp_path / "data"), str(tmp_path / "out")]) == 0
+    split = json.loads((tmp_path / "out" / "split.json").read_text(encoding="utf-8"))
+    assert split["alignment"] == {"night-00000.npz": {"offset_s": offset_s, "basis": basis}}
+    said = [remark["kind"] for remark in split["remarks"].get("night-00000.npz", [])]
+    assert said == ([] if basis == "clock" else ["alignment"])
+    assert ("1 nights: nothing says that" in capsys.readouterr().out) == (basis == "unknown")
+    with np.load(tmp_path / "out" / "night-00000.npz") as file:
+        assert file["intended"][:2].tolist() == first
+
+
+def test_starts_between_epochs_of_each_other_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = datetime(2020, 5, 1, 22)
+    write_signal(tmp_path / "SC4001E0-PSG.edf", "EEG Fpz-Cz", start=start)
+    write_edf(Hypnogram(tuple(NIGHT), start.replace(second=12)), tmp_path / "SC4001EC-Hypnogram.edf")
+    assert main(["prepare", "sleep-edf", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert "-12 s apart" in capsys.readouterr().err
+
+
+def test_what_is_left_out_of_a_recording_is_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bids_layout(tmp_path / "data")
+    path = next((tmp_path / "data").glob("sub-01/eeg/*_eeg.edf"))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert main(["prepare", "bids", str(tmp_path / "data"), str(tmp_path / "out")]) == 0
+    split = json.loads((tmp_path / "out" / "split.json").read_text(encoding="utf-8"))
+    ((name, (remark,)),) = split["remarks"].items()
+    assert (name, remark["kind"], remark["records"], remark["seconds"]) == (
+        "night-00000.npz",
+        "records",
+        1,
+        1.0,
+    )
+    assert remark["text"] in capsys.readouterr().out
 
 
 def test_wake_is_kept_for_half_an_hour_around_sleep() -> None:

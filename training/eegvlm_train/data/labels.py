@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .nightset import NightSet, load_nights
+from .night_files import labels_path
+from .nightset import NightSet, Opinions, intended_rows, load_nights, teacher_rows
 
-__all__ = ["load_split", "with_intended"]
+__all__ = ["load_split", "with_intended", "with_teacher"]
 
 
 def load_split(
     folder: Path, labels: str = "teacher", *, max_nights: int | None = None
 ) -> tuple[NightSet, NightSet]:
     """Training and validation nights. With `labels` "intended" the training nights get the simulation's own
-    stages; validation always speaks of the teachers.
+    stages and need no teacher's labels; validation speaks of the teachers wherever they labelled.
 
     Raises what `load_nights` and `with_intended` raise.
     """
-    train = load_nights(folder, "train", max_nights=max_nights)
-    held_out = load_nights(folder, "validation", max_nights=max_nights)
-    return (with_intended(train, folder) if labels == "intended" else train), held_out
+    if labels != "intended":
+        train = load_nights(folder, "train", max_nights=max_nights)
+        return train, load_nights(folder, "validation", max_nights=max_nights)
+    train = load_nights(folder, "train", max_nights=max_nights, labels="intended")
+    held_out = load_nights(folder, "validation", max_nights=max_nights, labels="intended")
+    if all(labels_path(folder / name).exists() for name in held_out.names):
+        return train, with_teacher(held_out, folder)
+    print("validation: no teacher has labelled these nights, so it speaks of the intended stages", flush=True)
+    return train, held_out
 
 
 def with_intended(nights: NightSet, folder: Path) -> NightSet:
-    """The same nights, each epoch labelled with the one stage its simulation intended.
-
-    Prepared real nights hold their scorer's stages there. Raises ValueError for a night without such stages.
+    """The same nights, each epoch labelled with the one stage its simulation intended. Raises ValueError for
+    a night without such stages.
     """
-    parts = []
-    for name in nights.names:
-        with np.load(folder / name) as file:
-            stages = file["intended"] if "intended" in file else np.full(1, -1)
-        if (stages < 0).any() or (stages > 4).any():
-            raise ValueError(f"{name}: no intended stages; use labels=teacher")
-        parts.append(np.eye(5, dtype=np.float32)[stages])
-    intended = np.concatenate(parts)
-    return dataclasses.replace(nights, teacher=intended, context=intended)
+    opinions = [intended_rows(folder / name) for name in nights.names]
+    return _with(nights, opinions)
+
+
+def with_teacher(nights: NightSet, folder: Path) -> NightSet:
+    """The same nights, labelled by the teachers."""
+    return _with(nights, [teacher_rows(folder / name) for name in nights.names])
+
+
+def _with(nights: NightSet, opinions: Sequence[Opinions]) -> NightSet:
+    teacher, context = (np.concatenate(rows) for rows in zip(*opinions, strict=True))
+    return dataclasses.replace(nights, teacher=teacher, context=context)

@@ -14,7 +14,20 @@ from numpy.typing import NDArray
 from .findings import FindingsTable, is_measured, read_findings
 from .night_files import labels_path
 
-__all__ = ["NightSet", "Split", "list_nights", "load_nights", "split_nights"]
+__all__ = [
+    "Labels",
+    "NightSet",
+    "Split",
+    "intended_rows",
+    "list_nights",
+    "load_nights",
+    "split_nights",
+    "teacher_rows",
+]
+
+Labels = Literal["teacher", "intended"]
+Opinions = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""(n_epochs, 5) probabilities twice: of each epoch alone, and in its night."""
 
 Split = Literal["train", "validation", "test", "all"]
 _NIGHT = re.compile(r"night-\d+\.npz")
@@ -91,34 +104,39 @@ def split_nights(nights: list[Path], split: Split) -> list[Path]:
 
 
 def load_nights(
-    folder: Path, split: Split, *, with_findings: bool = True, max_nights: int | None = None
+    folder: Path,
+    split: Split,
+    *,
+    with_findings: bool = True,
+    max_nights: int | None = None,
+    labels: Labels = "teacher",
 ) -> NightSet:
-    """Load labelled nights. The split is made over every labelled night, then cut to `max_nights`.
+    """Load nights with their labels: the teachers' soft ones, or the stages that the simulation intended. The
+    split is made over every night that has such labels, then cut to `max_nights`.
 
     Raises FileNotFoundError when no night is labelled (`eegvlm_train label`), or when findings are asked for
-    and a night has none (`eegvlm_train findings`).
+    and a night has none (`eegvlm_train findings`), ValueError for intended stages that a night has not.
     """
-    labelled = [path for path in list_nights(folder) if labels_path(path).exists()]
-    chosen = split_nights(labelled, split)[:max_nights]
+    read = teacher_rows if labels == "teacher" else intended_rows
+    nights = [path for path in list_nights(folder) if labels != "teacher" or labels_path(path).exists()]
+    chosen = split_nights(nights, split)[:max_nights]
     if not chosen:
-        raise FileNotFoundError(f"{folder}: no labelled night for {split!r}; run `eegvlm_train label`")
+        cure = "run `eegvlm_train label`, or use --set labels=intended" if not nights else "add nights"
+        raise FileNotFoundError(f"{folder}: no labelled night for {split!r}; {cure}")
     missing = [path.name for path in chosen if with_findings and not is_measured(path)]
     if missing:
         raise FileNotFoundError(
             f"{folder}: {len(missing)} nights unmeasured; run `eegvlm_train findings {folder}`"
         )
-    counts = [_count(path) for path in chosen]
+    teacher, context = zip(*(read(path) for path in chosen), strict=True)
+    counts = [len(rows) for rows in teacher]
     x = np.empty((sum(counts), 3000), dtype=np.int16)
-    teacher, context, tables, scale = [], [], [], set()
+    tables, scale = [], set()
     for path, end in zip(chosen, np.cumsum(counts), strict=True):
         with np.load(path) as file:
             signal = file["x"]
             scale.add(float(file["uv_per_lsb"]))
         x[end - len(signal) : end] = signal
-        with np.load(labels_path(path)) as file:
-            consensus = normalized(file["teacher"])
-            context.append(normalized(file[NIGHT_OPINION]) if NIGHT_OPINION in file.files else consensus)
-            teacher.append(normalized(file[EPOCH_OPINION]) if EPOCH_OPINION in file.files else consensus)
         if with_findings:
             tables.append(read_findings(path))
     if len(scale) != 1:
@@ -134,12 +152,31 @@ def load_nights(
     )
 
 
+def teacher_rows(night: Path) -> Opinions:
+    """The teachers' opinion of each epoch alone, and in its night; where one is missing, their consensus."""
+    with np.load(labels_path(night)) as file:
+        consensus = normalized(file["teacher"])
+        alone, night_long = (
+            normalized(file[name]) if name in file.files else consensus
+            for name in (EPOCH_OPINION, NIGHT_OPINION)
+        )
+        return alone, night_long
+
+
+def intended_rows(night: Path) -> Opinions:
+    """Twice the same, (n_epochs, 5): 1 for the stage that the simulation intended, or that the scorer of a
+    prepared night gave.
+
+    Raises ValueError for a night without such stages."""
+    with np.load(night) as file:
+        stages = file["intended"] if "intended" in file else np.full(1, -1)
+    if (stages < 0).any() or (stages > 4).any():
+        raise ValueError(f"{night.name}: no intended stages; use labels=teacher")
+    rows = np.eye(5, dtype=np.float32)[stages]
+    return rows, rows
+
+
 def normalized(votes: NDArray[np.floating]) -> NDArray[np.float32]:
     """(n, 5) votes as float32 probabilities."""
     wide = np.asarray(votes, dtype=np.float32)
     return np.asarray(wide / wide.sum(axis=1, keepdims=True))
-
-
-def _count(night: Path) -> int:
-    with np.load(labels_path(night)) as file:
-        return len(file["teacher"])

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ from numpy.typing import NDArray
 
 from eegvlm_rt.calibration import Scoring, Smoother, Smoothing
 from eegvlm_rt.calibration.temperature import temper
+from eegvlm_rt.files import check_outputs
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.simulator.hypnogram import transition_counts
 
+from ..outputs import add_overwrite, write_text
 from .answers import Answerer, Answers
 from .confidence import calibration, fit_temperature
 from .epoch_sets import EvaluationSet, load_set
@@ -34,6 +38,8 @@ __all__ = ["calibrate", "fit_smoother", "main"]
 
 _EVIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _DIGITS = 5
+_PIECE = 64
+"""Epochs that are answered between two words of progress; a multiple of every answerer's batch."""
 
 
 def _row(values: NDArray[np.floating]) -> tuple[float, ...]:
@@ -69,6 +75,25 @@ def _held_out(data: EvaluationSet, plain: NDArray[np.float64]) -> NDArray[np.flo
     return scaled
 
 
+def _answers(
+    answerer: Answerer, x_uv: NDArray[np.float32], mode: Mode, say: Callable[[str], None]
+) -> Answers:
+    """Answers about every epoch, in pieces, so that it can be said how far it is."""
+    began, pieces = time.monotonic(), []
+    for first in range(0, len(x_uv), _PIECE):
+        some = x_uv[first : first + _PIECE]
+        reasons = mode is Mode.COT
+        pieces.append(
+            answerer.reason(some, constrained=True).answers if reasons else answerer.stage(some, mode)
+        )
+        done = first + len(some)
+        left_min = (time.monotonic() - began) / 60 * (len(x_uv) - done) / done
+        say(f"{mode}: {done} of {len(x_uv)} epochs, {left_min:.1f} min left")
+    return Answers(
+        np.concatenate([one.stages for one in pieces]), np.concatenate([one.probabilities for one in pieces])
+    )
+
+
 def calibrate(
     answerer: Answerer,
     data: EvaluationSet,
@@ -76,17 +101,16 @@ def calibrate(
     *,
     cot_limit: int = 600,
     faults_each: int = 400,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Scoring, dict[str, Any]]:
-    """What was fitted, and the figures of the fit; `cot` is fitted on at most `cot_limit` epochs."""
+    """What was fitted, and the figures of the fit; `cot` is fitted on at most `cot_limit` epochs. `say` takes
+    how far it is.
+    """
     temperature, figures = {}, {}
     smoother = answerer.scoring.smoother
     for mode in modes:
         some = data.spread(cot_limit) if mode is Mode.COT else data
-        answers = (
-            answerer.reason(some.x_uv, constrained=True).answers
-            if mode is Mode.COT
-            else answerer.stage(some.x_uv, mode)
-        )
+        answers = _answers(answerer, some.x_uv, mode, say)
         plain = temper(answers.probabilities, 1.0 / answerer.scoring.temperature_of(mode))
         fitted = round(fit_temperature(plain, some.stages), _DIGITS)
         temperature[mode] = fitted
@@ -101,6 +125,7 @@ def calibrate(
         if mode is not Mode.COT:
             smoother = fit_smoother(some, scaled)
             figures[mode.value]["evidence"] = smoother.evidence
+    say(f"not sleep: ranges of {len(data)} epochs")
     outliers = fit_outliers(data.x_uv, faults_each=faults_each)
     flagged = {
         kind: float((outliers.scores(fault_epochs(kind, faults_each, seed=1)) > 1.0).mean())
@@ -124,17 +149,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--out", type=Path, help="file to write; default: scoring.json in the checkpoint")
     parser.add_argument("--figures", type=Path, help="write the figures of the fit as JSON")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
     if not args.data.startswith("sim:"):
         raise ValueError(f"--data: {args.data!r}; calibrate on simulated nights, sim:FOLDER")
     is_bundle = (args.model / "manifest.json").exists()
     if is_bundle and args.out is None:
         raise ValueError("--out: none; a bundle is not written into, say where scoring.json goes")
+    target = args.out or args.model / "scoring.json"
+    check_outputs([target, *filter(None, [args.figures])], overwrite=args.overwrite)
     answerer = load_answerer(args.model, device=args.device, threads=args.threads)
     modes = sorted({Mode(name) for name in args.mode}, key=list(Mode).index)
-    scoring, figures = calibrate(answerer, load_set(args.data, args.split), modes, cot_limit=args.cot_limit)
-    target = args.out or args.model / "scoring.json"
-    target.write_text(json.dumps(scoring.to_dict(), indent=1) + "\n", encoding="utf-8")
+    scoring, figures = calibrate(
+        answerer,
+        load_set(args.data, args.split),
+        modes,
+        cot_limit=args.cot_limit,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    write_text(target, json.dumps(scoring.to_dict(), indent=1) + "\n", overwrite=args.overwrite)
     for name, one in figures["modes"].items():
         ece = " -> ".join(f"{one[key]['ece']:.4f}" for key in ("before", "after"))
         print(
@@ -144,5 +177,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     shares = ", ".join(f"{k} {v:.3f}" for k, v in figures["outliers"]["faults_flagged"].items())
     print(f"flagged: simulated {figures['outliers']['simulated_flagged']:.4f}, {shares}")
     if args.figures is not None:
-        args.figures.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_text(args.figures, json.dumps(figures, indent=1) + "\n", overwrite=args.overwrite)
     return 0

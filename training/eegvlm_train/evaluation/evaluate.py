@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from eegvlm_rt.calibration import Smoothing
 from eegvlm_rt.calibration.temperature import temper
+from eegvlm_rt.files import check_outputs, claim_folder
 from eegvlm_rt.findings import measure_batch
 from eegvlm_rt.prompt import Mode
 
+from ..outputs import add_overwrite, write_text
 from .answers import Answerer, Answers, Reasons
 from .claims import claim_figures, expert_figures, variety
 from .confidence import bootstrap_by_subject, calibration, coverage_curve
@@ -173,11 +175,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--plots", type=Path, help="write plots (PNG) into this folder")
+    add_overwrite(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    if args.out is not None:
+        check_outputs([args.out], inputs=args.model.glob("*"), overwrite=args.overwrite)
+    if args.plots is not None:
+        claim_folder(args.plots, "evaluate", inputs=[args.model], overwrite=args.overwrite)
     if args.threads is not None:
         import torch
 
@@ -201,8 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
     print_figures(result)
     if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_text(args.out, json.dumps(result, indent=1) + "\n", overwrite=args.overwrite)
     if args.plots is not None:
         from .plots import plot_figures
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from eegvlm_rt.files import check_outputs
 from eegvlm_rt.prediction import StagePrediction
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
 
+from ..outputs import add_overwrite, write_text
 from .metrics import INVALID, score
 from .recordings import ScoredRecording, load_recordings
 
@@ -84,7 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", help="recordings whose name begins so")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
+    if args.out is not None:
+        check_outputs([args.out], overwrite=args.overwrite)
     result: list[dict[str, Any]] = []
     for source in args.data:
         recordings = [
@@ -106,5 +111,5 @@ def main(argv: Sequence[str] | None = None) -> int:
                         flush=True,
                     )
     if args.out is not None:
-        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_text(args.out, json.dumps(result, indent=1) + "\n", overwrite=args.overwrite)
     return 0

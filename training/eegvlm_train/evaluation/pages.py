@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eegvlm_rt.files import claim_folder
+
+from ..outputs import add_overwrite
 from . import evaluate, realism
 from .markdown import TABLES, fill
 from .plots import plot_learning
@@ -77,10 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="make figures again that are there")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
-    plots = args.out / "plots"
-    plots.mkdir(exist_ok=True)
+    claim_folder(args.out, "report", inputs=[args.model, args.sim, args.real], overwrite=args.overwrite)
+    plots = claim_folder(args.out / "plots", "report", overwrite=args.overwrite)
     shared = [f"--{name}={getattr(args, name)}" for name in ("threads", "device") if getattr(args, name)]
     wanted = _runs(
         args.model,

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eegvlm_rt.files import claim_folder
 from eegvlm_rt.palette import STAGE_COLORS
 from eegvlm_rt.stages import STAGES, Stage
 
+from ..outputs import add_overwrite
 from ..sleep_edf.comparison import compare_with_tables, distance
 from .epoch_sets import EvaluationSet, load_set
 from .features import FREQUENCIES_HZ, FeatureTable, features_of, spectra_of
@@ -149,10 +151,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", default="all", choices=("train", "validation", "all"))
     parser.add_argument("--limit", type=int, default=6000, help="simulated epochs at most, evenly spread")
     parser.add_argument("--out", type=Path, required=True)
+    add_overwrite(parser)
     args = parser.parse_args(argv)
     if (args.sim is None) != (args.real is None) or (args.sim is None and args.tables is None):
         raise ValueError("give --sim and --real, or --tables, or all three")
-    args.out.mkdir(parents=True, exist_ok=True)
+    claim_folder(args.out, "realism", inputs=[args.sim, args.tables], overwrite=args.overwrite)
     if args.tables is not None:
         beside = compare_with_tables(args.tables, args.nights)
         (args.out / "realism-tables.json").write_text(json.dumps(beside) + "\n", encoding="utf-8")

@@ -16,8 +16,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
+from eegvlm_rt.files import claim_folder
 from eegvlm_rt.prompt import PromptSpec
 
+from ..outputs import add_overwrite
 from ..settings import LanguageSettings
 from .configuration import EegVlmConfig
 from .modeling import EegVlmForConditionalGeneration
@@ -134,8 +136,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tower", type=Path, required=True, help="checkpoint of train-tower")
     parser.add_argument("--language-model", type=Path, help="folder of `eegvlm_train language-model`")
     parser.add_argument("--preset", default="nano", help="size of a language model made anew")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
     parts = Parts(args.enhancement, args.tower, args.language_model)
+    inputs = [args.enhancement, args.tower, args.language_model]
+    claim_folder(args.out, "assemble", inputs=inputs, overwrite=args.overwrite)
     model, processor = assemble(parts, LanguageSettings(preset=args.preset))
     model.save_pretrained(args.out)
     processor.save_pretrained(args.out)

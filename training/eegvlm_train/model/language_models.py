@@ -21,9 +21,11 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging
 
 from eegvlm_rt.decoding import compile_grammar
+from eegvlm_rt.files import claim_folder
 from eegvlm_rt.prompt import PromptSpec
 from eegvlm_rt.rationale import RULES
 
+from ..outputs import add_overwrite
 from .assembly import PROMPT_FILE
 from .tokenizer import corpus, model_vocabulary
 from .vocabulary import add_words, pruned
@@ -105,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="eegvlm_train language-model", description=__doc__)
     parser.add_argument("source", type=Path, help="GGUF file, or folder of a Llama of transformers")
     parser.add_argument("out", type=Path, help="folder to write")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
+    claim_folder(args.out, "language-model", inputs=[args.source], overwrite=args.overwrite)
     logging.disable_progress_bar()
     model, tokenizer = fit_language_model(*read_source(args.source))
     model.half().save_pretrained(args.out)

@@ -18,6 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from eegvlm_rt.files import claim_folder
+
+from ..outputs import add_overwrite
 from ..settings import LanguageSettings
 from .modeling import EegVlmForConditionalGeneration
 from .processing import EegVlmProcessor
@@ -31,12 +34,30 @@ _ADAPTER = "adapter_model.safetensors"
 _PAIR = re.compile(r"(?P<layer>.+)\.lora_(?P<part>[AB])\.default\.weight")
 
 
+_BLOCK = 64
+"""Weights that share a scale in NF4, as bitsandbytes packs them by default (Dettmers et al. 2023, 3)."""
+
+
+def _check_widths(language_model: LlamaForCausalLM) -> None:
+    """Raises ValueError for layers that bitsandbytes cannot pack for every device: those whose rows are no
+    whole blocks, or come in no groups of 32."""
+    layers = [m for layer in language_model.model.layers for m in layer.modules() if isinstance(m, nn.Linear)]
+    shapes = {(m.in_features, m.out_features) for m in layers}
+    wrong = [f"{rows} x {columns}" for rows, columns in sorted(shapes) if rows % _BLOCK or columns % 32]
+    if wrong:
+        raise ValueError(
+            f"tuning: 'qlora' with layers of {', '.join(wrong)}; 4-bit weights come in blocks of {_BLOCK}: "
+            f"use tuning=lora, or a language model whose widths are multiples of {_BLOCK}"
+        )
+
+
 def quantize(language_model: LlamaForCausalLM) -> None:
     """Replace every projection of the layers by NF4 with doubly quantised constants, computing in bfloat16;
     the rest goes to single precision. The weights are packed when the module is moved to its device.
     """
     from bitsandbytes.nn import Linear4bit, Params4bit
 
+    _check_widths(language_model)
     language_model.float()
     for layer in language_model.model.layers:
         for parent in (layer.self_attn, layer.mlp):
@@ -168,7 +189,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("base", type=Path, help="checkpoint that the adapter was trained on")
     parser.add_argument("adapter", type=Path, help="adapter folder, as train-language leaves it")
     parser.add_argument("out", type=Path, help="checkpoint to write")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
+    claim_folder(args.out, "merge", inputs=[args.base, args.adapter], overwrite=args.overwrite)
     merge(args.base, args.adapter, args.out)
     print(args.out)
     return 0

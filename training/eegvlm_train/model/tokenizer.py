@@ -12,8 +12,11 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from eegvlm_rt.files import write_file
 from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import Slot, grammar_of
+
+from ..outputs import add_overwrite
 
 __all__ = ["MAX_VOCABULARY", "build_tokenizer", "corpus", "main", "model_vocabulary"]
 
@@ -64,8 +67,9 @@ def model_vocabulary(tokenizer: Tokenizer) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="eegvlm_train tokenizer", description=__doc__)
     parser.add_argument("out", type=Path, help="tokenizer.json to write")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
     tokenizer = build_tokenizer()
-    tokenizer.save(str(args.out))
+    write_file(args.out, tokenizer.to_str(pretty=True).encode(), overwrite=args.overwrite)
     print(f"{tokenizer.get_vocab_size()} tokens; the model needs {model_vocabulary(tokenizer)} rows")
     return 0

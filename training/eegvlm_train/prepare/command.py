@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eegvlm_rt.errors import InputError
+from eegvlm_rt.errors import InputError, RecordingWarning
+from eegvlm_rt.files import claim_folder
+from eegvlm_rt.hypnogram.alignment import Basis
 
 from ..data.findings import measure_night
 from .layouts import DEFAULT_CHANNELS, LAYOUTS
-from .night import write_night
+from .night import SourceNight, write_night
 from .splitting import split_subjects
 
 __all__ = ["fetch_sleep_edf", "main"]
@@ -29,6 +32,13 @@ def fetch_sleep_edf(folder: Path, subjects: Sequence[int]) -> None:
     except (OSError, RuntimeError, ValueError) as error:
         cure = "PhysioNet cannot be reached from here; copy the files into DIR and leave --fetch out"
         raise InputError("--fetch", f"{type(error).__name__}: {error}", cure) from error
+
+
+def _quietly(nights: Iterator[SourceNight]) -> Iterator[SourceNight]:
+    """The same nights; their remarks are printed and recorded by the command, and are no warnings too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecordingWarning)
+        yield from nights
 
 
 def _fold(text: str) -> tuple[int, int]:
@@ -56,19 +66,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.layout != "sleep-edf":
             raise InputError("--fetch", args.layout, "only sleep-edf can be fetched")
         fetch_sleep_edf(args.folder, args.subjects)
-    args.out.mkdir(parents=True, exist_ok=True)
     if any(args.out.glob("night-*.npz")):
         raise InputError("OUT", str(args.out), "it holds nights already; give an empty folder")
+    claim_folder(args.out, "prepare", inputs=[args.folder])
     subjects = {}
+    alignments, remarks = {}, {}
     channel = args.channel or DEFAULT_CHANNELS[args.layout]
-    for number, night in enumerate(LAYOUTS[args.layout](args.folder, channel)):
+    for number, night in enumerate(_quietly(LAYOUTS[args.layout](args.folder, channel))):
         path = write_night(night, args.out, number, args.wake_minutes)
         measure_night(path)
         subjects[path.name] = night.subject
         print(f"{path.name}: {night.name}, subject {night.subject}, {night.channel}", flush=True)
+        alignments[path.name] = night.alignment.to_dict()
+        unknown = () if night.alignment.remark is None else (night.alignment.remark,)
+        remarks[path.name] = [remark.to_dict() for remark in (*night.remarks, *unknown)]
+        for remark in (*night.remarks, *unknown):
+            print(f"  {remark.text}", flush=True)
     sides = split_subjects(
         subjects, validation=args.validation_share, test=args.test_share, seed=args.seed, fold=args.fold
     )
-    (args.out / "split.json").write_text(json.dumps(sides, indent=1) + "\n", encoding="utf-8")
+    about = {"alignment": alignments, "remarks": {name: said for name, said in remarks.items() if said}}
+    (args.out / "split.json").write_text(json.dumps(sides | about, indent=1) + "\n", encoding="utf-8")
+    unknown = sum(one["basis"] == Basis.UNKNOWN for one in alignments.values())
+    if unknown:
+        print(f"{unknown} nights: nothing says that recording and scoring begin together; it was taken so")
     print(f"{len(subjects)} nights of {len(set(subjects.values()))} subjects; split.json says who is tested")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegvlm_rt.errors import InputError, RecordingError
-from eegvlm_rt.hypnogram import read_edf
-from eegvlm_rt.hypnogram.edf import from_annotations
+from eegvlm_rt.hypnogram import read_bids_events
+from eegvlm_rt.hypnogram.alignment import Alignment, Basis, align
+from eegvlm_rt.hypnogram.edf import read_scoring
 from eegvlm_rt.sources.edf import read_channel
-from eegvlm_rt.sources.edf_annotations import Annotation
-from eegvlm_rt.stages import Stage, edf_text
+from eegvlm_rt.stages import Stage
 
 from ..evaluation.recordings import EPOCH_S
 from .night import SourceNight, codes_of
@@ -31,8 +30,18 @@ _SLEEP_EDF_NIGHT = re.compile(r"((?:SC|ST)\d\d\d)\d", re.IGNORECASE)
 def _edf_night(
     name: str, subject: str, path: Path, channel: str | None, stages: NDArray[np.int64]
 ) -> SourceNight:
+    """A night whose scoring begins with the recording, as its dataset defines it."""
     recording = read_channel(path, channel)
-    return SourceNight(name, subject, recording.channel, recording.samples_uv, recording.sfreq, stages)
+    return SourceNight(
+        name,
+        subject,
+        recording.channel,
+        recording.samples_uv,
+        recording.sfreq,
+        stages,
+        Alignment(0.0, Basis.GIVEN),
+        recording.remarks,
+    )
 
 
 def _found(paths: list[Path], folder: Path, what: str) -> list[Path]:
@@ -52,18 +61,18 @@ def sleep_edf(folder: Path, channel: str | None) -> Iterator[SourceNight]:
         if len(scored) != 1:
             raise InputError("hypnogram", [one.name for one in scored], f"one is needed beside {path.name}")
         recording = read_channel(path, channel)
-        hypnogram = read_edf(scored[0])
-        stages = codes_of(hypnogram.stages)
-        if recording.start and hypnogram.start:
-            shift = round((recording.start - hypnogram.start).total_seconds() / EPOCH_S)
-            stages = stages[shift:] if shift > 0 else np.pad(stages, (-shift, 0), constant_values=-1)
+        hypnogram, left_out = read_scoring(scored[0])
+        alignment = align(hypnogram.start, recording.start)
+        covered = hypnogram.window(alignment.epochs, max(0, len(hypnogram) - alignment.epochs))
         yield SourceNight(
             match.group(0),
             match.group(1),
             recording.channel,
             recording.samples_uv,
             recording.sfreq,
-            stages,
+            codes_of(covered.stages),
+            alignment,
+            (*recording.remarks, *left_out),
         )
 
 
@@ -107,33 +116,15 @@ def isruc(folder: Path, channel: str | None) -> Iterator[SourceNight]:
 
 
 def bids(folder: Path, channel: str | None) -> Iterator[SourceNight]:
-    """BIDS: `sub-01/[ses-1/]eeg/..._eeg.edf` beside `..._events.tsv`, whose `trial_type` (or `stage`) names
-    stages. Subject: `sub-01`."""
+    """BIDS: `sub-01/[ses-1/]eeg/..._eeg.edf` beside `..._events.tsv`, read by `read_bids_events`. Subject:
+    `sub-01`."""
     for path in _found([*folder.glob("sub-*/**/*_eeg.edf")], folder, "sub-*/**/*_eeg.edf"):
         events = path.with_name(path.name.replace("_eeg.edf", "_events.tsv"))
         if not events.exists():
             raise InputError("events", path.name, f"{events.name} is needed beside it")
         subject = path.relative_to(folder).parts[0]
-        stages = codes_of(from_annotations(tuple(_stage_events(events)), path=str(events)).stages)
+        stages = codes_of(read_bids_events(events).stages)
         yield _edf_night(path.name.removesuffix("_eeg.edf"), subject, path, channel, stages)
-
-
-def _stage_events(path: Path) -> Iterator[Annotation]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        column = next((name for name in ("stage", "trial_type") if name in (rows.fieldnames or ())), None)
-        if column is None or "onset" not in (rows.fieldnames or ()):
-            raise RecordingError(
-                "columns", rows.fieldnames, "onset and trial_type are needed", path=str(path)
-            )
-        for row in rows:
-            try:
-                stage = Stage.parse(row[column])
-            except InputError:
-                continue
-            duration = row.get("duration") or ""
-            lasts = float(duration) if duration not in ("", "n/a") else float(EPOCH_S)
-            yield Annotation(float(row["onset"]), lasts, edf_text(stage))
 
 
 LAYOUTS: dict[str, Layout] = {"sleep-edf": sleep_edf, "dreams": dreams, "isruc": isruc, "bids": bids}

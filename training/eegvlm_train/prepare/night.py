@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegvlm_rt.errors import InputError
+from eegvlm_rt.hypnogram.alignment import Alignment
 from eegvlm_rt.signal.conditioning import condition_recording
+from eegvlm_rt.sources.remark import Remark
 from eegvlm_rt.stages import Stage
 
 from ..data.night_files import UV_PER_LSB, labels_path, night_path, save_npz
@@ -21,7 +23,14 @@ __all__ = ["SourceNight", "codes_of", "trimmed", "write_night"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceNight:
-    """One channel of a person's night: `samples_uv` float32 (n,), `stages` int64 (n_epochs,), -1 unscored."""
+    """One channel of a person's night.
+
+    Attributes:
+        samples_uv: float32 (n,).
+        stages: int64 (n_epochs,) from the first sample on, -1 where unscored.
+        alignment: how it is known that the stages begin there.
+        remarks: what was left out of the recording, or taken for granted.
+    """
 
     name: str
     subject: str
@@ -29,6 +38,8 @@ class SourceNight:
     samples_uv: NDArray[np.float32]
     sfreq: float
     stages: NDArray[np.int64]
+    alignment: Alignment
+    remarks: tuple[Remark, ...] = ()
 
 
 def codes_of(stages: list[Stage | None] | tuple[Stage | None, ...]) -> NDArray[np.int64]:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eegvlm_rt.files import claim_folder
 from eegvlm_rt.signal.conditioning import condition_epochs, condition_recording
 from eegvlm_rt.simulator import simulate_night
 
 from ..data.night_files import UV_PER_LSB, night_path, save_npz
 from ..data.varying import vary_night
+from ..outputs import add_overwrite
 
 __all__ = ["main", "write_night"]
 
@@ -76,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, default=7.5)
     parser.add_argument("--varied", type=float, default=0.0, help="share of the nights that are varied")
     parser.add_argument("--workers", type=int, default=2)
+    add_overwrite(parser)
     args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
+    claim_folder(args.out, "simulate", overwrite=args.overwrite)
     seeds = range(args.first_seed, args.first_seed + args.nights)
     work = partial(write_night, folder=args.out, hours=args.hours, varied_share=args.varied)
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import eegvlm_rt.simulator
 
+from ..outputs import add_overwrite, write_text
 from .course import fit_course, transitions_of
 from .spectra import fit_spectra
 from .tables import SOURCE, TableNight, main_sleep, read_nights
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("tables", type=Path, help="folder of bandpower.npz")
     own = Path(eegvlm_rt.simulator.__file__).parent
     parser.add_argument("out", type=Path, nargs="?", default=own, help="folder of the results")
+    add_overwrite(parser)
     args = parser.parse_args(argv)
     nights = read_nights(args.tables, "fit")
     tables = {
@@ -56,8 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "spectra.json": fit_spectra(nights),
         "transitions.json": _transitions(nights),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        (args.out / name).write_text(json.dumps(table) + "\n", encoding="utf-8")
+        write_text(args.out / name, json.dumps(table) + "\n", overwrite=args.overwrite)
         print(f"{args.out / name}: {len(nights)} nights")
     return 0

@@ -24,8 +24,11 @@ from typing import Any
 
 import yaml
 
+from eegvlm_rt.files import claim_folder
+
 from ..data.labels import with_intended
 from ..data.nightset import NightSet, load_nights
+from ..outputs import add_overwrite
 from ..settings import LanguageSettings, RunSettings, VisionSettings, make_settings
 
 __all__ = ["Plan", "Variant", "main", "read_plan", "run_plan"]
@@ -297,7 +300,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of both trainings"
     )
+    add_overwrite(parser)
     args = parser.parse_args(argv)
+    claim_folder(args.out, "ablate", inputs=[args.data, args.real], overwrite=args.overwrite)
     pairs = [pair.partition("=") for pair in args.set]
     plan = read_plan(args.recipe, {name: yaml.safe_load(value) for name, _, value in pairs})
     result = run_plan(

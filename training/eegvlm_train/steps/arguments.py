@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from transformers.utils import logging
 
+from ..outputs import add_overwrite
 from ..settings import RunSettings, load_settings
 
 __all__ = ["add_run_arguments", "prepare_run", "settings_from"]
@@ -29,6 +30,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="CPU threads for torch")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/state.pt where there is one")
     parser.add_argument("--tensorboard", action="store_true")
+    add_overwrite(parser)
 
 
 def settings_from(args: argparse.Namespace, cls: type[Settings]) -> Settings:

@@ -31,6 +31,7 @@ from ..model.lora import add_adapters, merged_state, save_adapter
 from ..model.modeling import EegVlmForConditionalGeneration
 from ..model.perception import soft_cross_entropy
 from ..model.processing import EegVlmProcessor
+from ..outputs import claim_run
 from ..settings import LanguageSettings
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .loop import Task, fit, parameter_groups
@@ -310,6 +311,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--base", type=Path, help="go on from this whole checkpoint")
     args = parser.parse_args(argv)
     settings = settings_from(args, LanguageSettings)
+    inputs = [args.data, args.enhancement, args.tower, args.vision, args.language_model, args.base]
+    claim_run(args, "train-language", inputs)
     prepare_run(settings.seed, args.threads)
     parts = Parts(args.enhancement or args.vision, args.tower or args.vision, args.language_model, args.base)
     train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)

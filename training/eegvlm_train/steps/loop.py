@@ -22,7 +22,21 @@ from torch import Tensor, nn
 from ..data.loading import Batch, moved
 from ..settings import RunSettings
 
-__all__ = ["Averaged", "RunLog", "Task", "fit", "parameter_groups", "rate_at", "trained_state"]
+__all__ = [
+    "Averaged",
+    "Ending",
+    "RunLog",
+    "Task",
+    "fit",
+    "parameter_groups",
+    "progress_of",
+    "rate_at",
+    "trained_state",
+]
+
+
+_QUIET_S = 30.0
+"""A run says how far it is at least this often, between two validations."""
 
 
 def rate_at(progress: float, step: int, settings: RunSettings) -> float:
@@ -133,10 +147,38 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _shared_progress(accelerator: Accelerator, step: int, elapsed_s: float, settings: RunSettings) -> float:
+@dataclass
+class Ending:
+    """Seconds that a run takes after its last step: to validate, to save and to export.
+
+    A validation that was not measured yet is taken to cost a step for each of its batches, which also goes
+    backwards and so takes longer.
+    """
+
+    settings: RunSettings
+    step_s: float = 0.0
+    validation_s: float | None = None
+    saving_s: float = 0.0
+
+    def seconds(self) -> float:
+        validation_s = self.validation_s
+        if validation_s is None:
+            validation_s = self.step_s * math.ceil(self.settings.validation_epochs / self.settings.batch_size)
+        return validation_s + self.saving_s
+
+
+def progress_of(step: int, elapsed_s: float, ending_s: float, settings: RunSettings) -> float:
+    """Share of the run that is done, by steps or by time, whichever is more. `ending_s` of the time, at most
+    half of it, is kept for what follows the last step."""
     progress = step / settings.steps
-    if settings.max_minutes is not None:
-        progress = max(progress, elapsed_s / (60.0 * settings.max_minutes))
+    if settings.max_minutes is None:
+        return progress
+    limit_s = 60.0 * settings.max_minutes
+    return max(progress, elapsed_s / max(limit_s - ending_s, limit_s / 2))
+
+
+def _shared(accelerator: Accelerator, progress: float) -> float:
+    """The progress of the first process, for all of them."""
     if accelerator.num_processes > 1:
         shared = broadcast(torch.tensor([progress], device=accelerator.device))
         progress = float(shared[0])
@@ -202,6 +244,18 @@ def fit(
     def elapsed() -> float:
         return elapsed_before + time.monotonic() - started
 
+    def validate_and_log(values: dict[str, float]) -> None:
+        began = time.monotonic()
+        log("validation", step, values | task.validate(best()))
+        ending.validation_s = time.monotonic() - began
+
+    def save_and_export() -> None:
+        began = time.monotonic()
+        save()
+        task.export(best(), out)
+        ending.saving_s = time.monotonic() - began
+
+    ending = Ending(settings)
     sums: dict[str, Tensor] = {}
     window, since, pictures = 0, time.monotonic(), 0
     next_save = elapsed() + 60.0 * settings.checkpoint_every_minutes
@@ -209,7 +263,7 @@ def fit(
     batches = task.batches(step, accelerator.process_index)
     with _stop_requests() as stop_asked:
         while (
-            progress := _shared_progress(accelerator, step, elapsed(), settings)
+            progress := _shared(accelerator, progress_of(step, elapsed(), ending.seconds(), settings))
         ) < 1.0 and not stop_asked():
             batch = moved(next(batches), accelerator.device)
             share = rate_at(progress, step, settings)
@@ -228,28 +282,29 @@ def fit(
             for name, value in losses.items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
             window, pictures = window + 1, pictures + len(batch) * accelerator.num_processes
-            if step % settings.log_every == 0:
+            now = time.monotonic()
+            ending.step_s = (now - since) / window
+            if step % settings.log_every == 0 or now - since > _QUIET_S:
                 means = {name: float(value) / window for name, value in sums.items()}
                 if not math.isfinite(means["loss"]):
                     raise FloatingPointError(f"loss: {means['loss']} at step {step}; lower the learning rate")
-                now = time.monotonic()
                 if main:
                     speed = {"rate_share": share, "progress": progress, "img_per_s": pictures / (now - since)}
-                    log("train", step, means | speed)
+                    done = min(1.0, progress_of(step, elapsed(), ending.seconds(), settings))
+                    left = {"minutes_left": elapsed() / 60.0 * (1.0 - done) / done}
+                    log("train", step, means | speed | left)
                 sums, window, since, pictures = {}, 0, now, 0
             if main and elapsed() >= next_validation:
-                log("validation", step, task.validate(best()))
+                validate_and_log({})
                 since, pictures, window, sums = time.monotonic(), 0, 0, {}
                 next_validation = elapsed() + 60.0 * settings.validate_every_minutes
             if main and elapsed() >= next_save:
-                save()
-                task.export(best(), out)
+                save_and_export()
                 next_save = elapsed() + 60.0 * settings.checkpoint_every_minutes
     batches.close()  # type: ignore[attr-defined]
     if main:
-        save()
-        task.export(best(), out)
-        log("validation", step, {"progress": progress} | task.validate(best()))
+        save_and_export()
+        validate_and_log({"progress": progress})
         log.close()
     accelerator.wait_for_everyone()
     return step

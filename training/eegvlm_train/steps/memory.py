@@ -26,6 +26,7 @@ from ..evaluation.reading import read_epochs
 from ..model.memory import NightMemory, mean_opinion
 from ..model.modeling import EegVlmForConditionalGeneration
 from ..model.processing import PROCESSOR_FILES
+from ..outputs import claim_run
 from ..settings import MemorySettings
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .loop import Task, fit, parameter_groups
@@ -186,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     settings = settings_from(args, MemorySettings)
+    claim_run(args, "train-memory", [args.data, args.vision])
     prepare_run(settings.seed, args.threads)
     train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
     train_memory(

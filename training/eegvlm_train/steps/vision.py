@@ -33,6 +33,7 @@ from ..model.perception import (
     soft_cross_entropy,
 )
 from ..model.presets import vision_preset
+from ..outputs import claim_run
 from ..settings import VisionSettings
 from .arguments import add_run_arguments, prepare_run, settings_from
 from .loop import Task, fit, parameter_groups
@@ -190,6 +191,7 @@ def run_vision(
     add_run_arguments(parser)
     args = parser.parse_args(argv)
     settings = settings_from(args, VisionSettings)
+    claim_run(args, name, [args.data])
     prepare_run(settings.seed, args.threads)
     train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
     train_vision(

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from eegvlm_rt.files import claim_folder
+
+from ..outputs import add_overwrite
 from ..sleep_edf.tables import BANDS, CHANNELS, SOURCE, TableNight, read_nights
 from .band_power import CAUSAL, OFFLINE, BandPowerStager, View, features_of
 
@@ -78,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder of the trained stager")
     parser.add_argument("--rounds", type=int, default=120, help="trees for each stage")
     parser.add_argument("--threads", type=int, default=2)
+    add_overwrite(parser)
     args = parser.parse_args(argv)
+    claim_folder(args.out, "band-power", inputs=[args.tables], overwrite=args.overwrite)
     nights, held_out = read_nights(args.tables, "fit"), read_nights(args.tables, "test")
     stager = train_stager(nights, rounds=args.rounds, threads=args.threads)
     figures = {view.name: agreement(stager, held_out, view) for view in _VIEWS}

@@ -1,0 +1,231 @@
+"""How a device stamps: exact timestamps place their samples, those of packets are spread first."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..errors import UnitError
+from .packets import PacketSpreader, packet_starts
+from .stamp_rate import RateMeter, check_seconds
+from .status import StreamEventKind
+from .timeline import LOOK, Placer, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["StampReader"]
+
+EVEN: Final = 16
+"""Samples that follow each other exactly, after which a stream begins."""
+BEGIN_S: Final = 2.0
+BEGIN_LONGEST_S: Final = 10.0
+PACKETS: Final = 4
+"""Packets that are looked at before a stream of packets begins."""
+SHARED: Final = 0.1
+"""Share of samples without a timestamp of their own from which a device is one that stamps packets."""
+DOUBT_S: Final = 1.0
+
+
+class _How(Enum):
+    BEGINNING = auto()
+    EXACT = auto()
+    PACKETS = auto()
+
+
+class StampReader:
+    """Reads timestamps sample by sample and lets a `Placer` place the samples.
+
+    A stream begins once its first samples have told how its device stamps: 16 samples that follow each other
+    exactly, else 2 s of signal and four packets. From then on exact timestamps place their samples as they
+    are. Where one does not follow, the second of signal after it decides: if the timestamps come back to
+    where they are expected, all samples are there and only their timestamps were off, and they are spread
+    from then on; if they do not, samples are missing or came twice, and the placer's rules hold.
+
+    Args:
+        placer: places the samples.
+        rate: nominal rate in Hz.
+        on_event: takes what is worth knowing of the timestamps, in words.
+    """
+
+    def __init__(self, placer: Placer, rate: float, on_event: Callable[[StreamEventKind, str], None]) -> None:
+        self._placer, self._rate, self._on_event = placer, rate, on_event
+        self._how = _How.BEGINNING
+        self._spreader: PacketSpreader | None = None
+        self._meter = RateMeter(rate)
+        self._x = np.empty(0, dtype=np.float32)
+        self._stamps = np.empty(0)
+        self._decided = False
+        self._spread_said = False
+        self._wrong: UnitError | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Samples that wait for those that follow to be placed."""
+        return len(self._x)
+
+    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
+        """Steps for (n,) samples. Each must be carried out before the next is asked for.
+
+        Raises UnitError where the timestamps are not seconds.
+        """
+        if self._wrong is not None:
+            raise self._wrong
+        if not len(x):
+            return
+        if stamps is None:
+            yield from self.finish()
+            yield from self._placer.place(x, None)
+            return
+        self._x, self._stamps = np.concatenate([self._x, x]), np.concatenate([self._stamps, stamps])
+        self._watch_rate(stamps)
+        yield from self._work(last=False)
+
+    def finish(self) -> Iterator[Step]:
+        """Steps for the samples that wait; nothing follows that could tell more."""
+        yield from self._work(last=True)
+
+    def _work(self, *, last: bool) -> Iterator[Step]:
+        while self.waiting:
+            how, before = self._how, self.waiting
+            if how is _How.BEGINNING:
+                self._begin(last)
+            elif how is _How.EXACT:
+                yield from self._exact(last)
+            else:
+                yield from self._packets(last)
+            if self._how is how and self.waiting == before:
+                return
+
+    def _begin(self, last: bool) -> None:
+        """See how the device stamps, if there is enough to see it from."""
+        stamps, n = self._stamps, self.waiting
+        known = self._placer.known(stamps)
+        finite = np.isfinite(stamps)
+        if (n >= EVEN or last) and (not finite[:EVEN].any() or self._follow_exactly(stamps, known)):
+            self._how = _How.EXACT
+            return
+        # As many samples as decide, whatever more are there.
+        starts = packet_starts(stamps, finite, -np.inf, self._rate)
+        longest = max(round(BEGIN_LONGEST_S * self._rate), 1024)
+        fourth = int(starts[PACKETS - 1]) + 1 if len(starts) >= PACKETS else longest
+        wanted = min(longest, max(round(BEGIN_S * self._rate), fourth))
+        if n < wanted and not last:
+            return
+        stamps, known, finite, starts = (
+            stamps[:wanted],
+            known[:wanted],
+            finite[:wanted],
+            starts[starts < wanted],
+        )
+        try:
+            check_seconds(stamps, self._rate)
+        except UnitError as error:
+            self._wrong = error
+            self._drop(n)
+            raise
+        if known.any() and 1 - len(starts) / finite.sum() >= SHARED:
+            self._how = _How.PACKETS
+            self._spreader = PacketSpreader.through(stamps, known, self._rate, self._placer.tolerance)
+        else:
+            self._how = _How.EXACT
+
+    def _follow_exactly(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> bool:
+        """Whether the first samples follow each other, each a sample later than the one before."""
+        places = np.flatnonzero(known[:EVEN])
+        if not len(places):
+            return False
+        off = (stamps[places] - stamps[places[0]]) * self._rate - (places - places[0])
+        rises = np.diff(stamps[places]) > 0
+        return bool(rises.all() and (np.abs(off) <= self._placer.tolerance).all())
+
+    def _exact(self, last: bool) -> Iterator[Step]:
+        placer = self._placer
+        known = placer.known(self._stamps)
+        placer.begin(self._stamps, known)
+        while self.waiting:
+            x, stamps = self._x, self._stamps
+            if count := placer.regular(stamps[:LOOK], known[:LOOK]):
+                self._decided = False
+                self._drop(count)
+                yield placer.follow(x[:count], known[:count])
+                known = known[count:]
+                continue
+            if not self._decided and placer.in_doubt(x[0], float(stamps[0])):
+                comes_back = self._comes_back(stamps, known, last)
+                if comes_back is None:
+                    return
+                if comes_back:
+                    self._spread()
+                    return
+                self._decided = True
+            taken, step = placer.irregular(x, stamps, known)
+            self._drop(taken)
+            known = known[taken:]
+            if step is not None:
+                yield step
+
+    def _comes_back(self, stamps: NDArray[np.float64], known: NDArray[np.bool_], last: bool) -> bool | None:
+        """Whether the timestamps after one that does not follow come back to where they are expected as if
+        every sample were there; None where that is not known yet.
+        """
+        placer = self._placer
+        longest = max(round(DOUBT_S * self._rate), 512)
+        starts = packet_starts(stamps[:longest], known[:longest], placer.latest, self._rate)
+        later = starts[(starts > 0) & (stamps[starts] > placer.latest)]
+        off = placer.off(stamps[later], later) - placer.standing
+        if (np.abs(off) <= max(0.75, placer.tolerance / 2)).any():
+            return True
+        return False if last or len(stamps) >= longest else None
+
+    def _spread(self) -> None:
+        """Read timestamps as those of packets from the next sample on."""
+        placer = self._placer
+        self._how = _How.PACKETS
+        self._spreader = PacketSpreader(self._rate, placer.tolerance, placer.next_s, latest=placer.latest)
+
+    def _packets(self, last: bool) -> Iterator[Step]:
+        assert self._spreader is not None
+        known = self._placer.known(self._stamps)
+        times = self._spreader.times(self._stamps, known, last=last)
+        n = len(times)
+        times[~known[:n]] = np.nan
+        x = self._x[:n]
+        self._drop(n)
+        yield from self._placer.place(x, times)
+        self._say_spread()
+        if self._spreader.even:
+            self._placer.latest = self._spreader.latest
+            self._how, self._spreader = _How.EXACT, None
+
+    def _say_spread(self) -> None:
+        spreader = self._spreader
+        assert spreader is not None
+        if self._spread_said or not spreader.settled:
+            return
+        self._spread_said = True
+        size, jitter_ms = spreader.packet_samples, 1e3 * spreader.jitter_s
+        what = f"the device stamps packets of {size:.0f} samples" if size >= 1.5 else "timestamps jitter"
+        by = f", which come up to {jitter_ms:.0f} ms apart from each other" if jitter_ms >= 1 else ""
+        self._on_event(
+            StreamEventKind.STAMPS, f"{what}{by}: the samples are spread at the nominal {self._rate:g} Hz"
+        )
+
+    def _watch_rate(self, stamps: NDArray[np.float64]) -> None:
+        rate = self._meter.add(stamps)
+        if rate == self._rate:
+            self._on_event(StreamEventKind.RATE, f"the timestamps are those of the nominal {rate:g} Hz again")
+        elif rate is not None:
+            off = 100 * (rate / self._rate - 1)
+            self._on_event(
+                StreamEventKind.RATE,
+                f"the timestamps say {rate:.4g} Hz, the nominal rate is {self._rate:g} Hz ({off:+.1f} %): "
+                "check the rate that the device was set to",
+            )
+
+    def _drop(self, n: int) -> None:
+        self._x, self._stamps = self._x[n:], self._stamps[n:]
