@@ -1,9 +1,9 @@
 """Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS`.
 
 A browser's tab shows the first bed all the time. The schedule's clock runs at SPEED from lights-off to
-lights-on, and faster between; each bed plays a file of a whole night at SPEED. Memory, files and threads of
-every process are read after each night, and of the tab its JavaScript heap after a collection and its DOM
-nodes; one JSON object on stdout.
+lights-on, and faster between, once all is decided; each bed plays a file of a whole night at SPEED. Memory,
+files and threads of every process are read after each night, and of the tab its JavaScript heap after a
+collection and its DOM nodes; one JSON object on stdout.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ BED = '[[beds]]\nid = "bed{n}"\nsource = "edf:{file}@{speed:g}x"\nlights_off = "
 
 
 class FastClock(Clock):
-    """Host time at `speed` times real time; by day faster still."""
+    """Host time at `speed` times real time; by day faster still, or not at all."""
 
     def __init__(self, speed: float) -> None:
         self.speed = speed
-        self.by_day = False
+        self.by_day = self.stands = False
         self._at, self._passed = time.monotonic(), 0.0
         self._lock = threading.Lock()
 
@@ -62,7 +62,7 @@ class FastClock(Clock):
         """Seconds that have passed for the schedule."""
         with self._lock:
             now = time.monotonic()
-            factor = self.speed * (DAY_SPEED if self.by_day else 1.0)
+            factor = 0.0 if self.stands else self.speed * (DAY_SPEED if self.by_day else 1.0)
             self._passed += factor * (now - self._at)
             self._at = now
             return self._passed
@@ -114,7 +114,8 @@ def watch(service: Service, clock: FastClock, nights: int, tab: Tab) -> list[dic
             opened = True
             tab.open(f"http://127.0.0.1:{service.page.port}/#bed1")
         active = bool(service.nights()) or any(view.bed.night for view in service.views.values())
-        clock.by_day = not active and not any(view.bed.wanted for view in service.views.values())
+        day = not any(view.bed.wanted for view in service.views.values())
+        clock.by_day, clock.stands = day and not active, day and active
         if recording and not active:
             time.sleep(2.0)
             rows.append({**facts(service, len(rows) + 1), "tab": tab_facts(tab)})

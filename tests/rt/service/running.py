@@ -164,7 +164,7 @@ def serving(folder: Path, text: str) -> Iterator[Running]:
 
 
 def until(
-    ask: Callable[[], Any], running: Running | None = None, seconds: float = 180.0, every_s: float = 0.2
+    ask: Callable[[], Any], running: Running | None = None, seconds: float = 300.0, every_s: float = 0.2
 ) -> Any:
     """Wait until `ask` gives something true, which is returned."""
     end = time.monotonic() + seconds
