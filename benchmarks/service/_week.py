@@ -1,4 +1,4 @@
-"""Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS`.
+"""Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS [no-tab]`.
 
 A browser's tab shows the first bed all the time. The schedule's clock runs at SPEED from lights-off to
 lights-on, and faster between, once all is decided; each bed plays a file of a whole night at SPEED. Memory,
@@ -94,8 +94,11 @@ def main() -> int:
     service = Service(parse_configuration(text.encode()), clock=clock)
     began_s = time.monotonic()
     service.start()
-    with browser() as tab:
-        rows = watch(service, clock, nights, tab)
+    if sys.argv[5:] == ["no-tab"]:
+        rows = watch(service, clock, nights, None)
+    else:
+        with browser() as tab:
+            rows = watch(service, clock, nights, tab)
     seconds = time.monotonic() - began_s
     cpu_s = {name: sum(process.cpu_times()[:2]) for name, process in processes(service).items()}
     service.stop()
@@ -103,14 +106,14 @@ def main() -> int:
     return 0
 
 
-def watch(service: Service, clock: FastClock, nights: int, tab: Tab) -> list[dict[str, Any]]:
+def watch(service: Service, clock: FastClock, nights: int, tab: Tab | None) -> list[dict[str, Any]]:
     """Let the nights go by; what was read after each."""
     rows: list[dict[str, Any]] = []
     recording = opened = False
     while len(rows) < nights:
         time.sleep(0.25)
         service.tick()
-        if service.page.port and not opened:
+        if service.page.port and tab is not None and not opened:
             opened = True
             tab.open(f"http://127.0.0.1:{service.page.port}/#bed1")
         active = bool(service.nights()) or any(view.bed.night for view in service.views.values())
@@ -118,7 +121,9 @@ def watch(service: Service, clock: FastClock, nights: int, tab: Tab) -> list[dic
         clock.by_day, clock.stands = day and not active, day and active
         if recording and not active:
             time.sleep(2.0)
-            rows.append({**facts(service, len(rows) + 1), "tab": tab_facts(tab)})
+            rows.append(facts(service, len(rows) + 1))
+            if tab is not None:
+                rows[-1]["tab"] = tab_facts(tab)
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         recording = active
     return rows
