@@ -7,8 +7,10 @@ SOURCE := pyproject.toml CMakeLists.txt $(wildcard csrc/* csrc/*/*)
 TORCH  := torch==2.13.0
 
 export OMP_WAIT_POLICY ?= PASSIVE
+# Test processes side by side; the tests of a file stay together.
+TEST_PROCESSES ?= 2
 
-.PHONY: tensorrt-check demo test lint unit wheel clean
+.PHONY: browser tensorrt-check demo test lint unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -23,7 +25,7 @@ lint: $(VENV)/.test
 	$(BIN)/clang-format --dry-run -Werror $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'tests/*.cpp' 'tests/*.hpp')
 
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 # TensorRT as far as a processor goes: every graph parsed, plans built by TensorRT for RTX (95 MB), and the names
 # that are used held against the bindings of TensorRT 10 and 11 (3 MB). No GPU is needed.
@@ -37,6 +39,12 @@ tensorrt-check: $(VENV)/.test
 # kernel-threads, kernel-fuzz, kernel-digests. What each needs stands in the script.
 kernel-%: $(VENV)/.test
 	bash tests/cpp/prove.sh $*
+
+# What the tests of reports look at them with: Chromium with its driver, and tools to read PDF. Debian, as root.
+browser:
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends chromium chromium-driver poppler-utils fonts-dejavu-core \
+		libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build

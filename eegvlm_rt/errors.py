@@ -9,6 +9,7 @@ __all__ = [
     "BundleError",
     "ChannelError",
     "CheckpointError",
+    "DraftWarning",
     "EegVlmError",
     "InputError",
     "IntegrityError",
@@ -80,6 +81,10 @@ class RecordingError(InputError):
 
 class RecordingWarning(UserWarning):
     """A recording or hypnogram of which something was left out, or taken for granted."""
+
+
+class DraftWarning(UserWarning):
+    """A model that was published as a draft: it fell short of its gates, or a part was never trained."""
 
 
 class OutputError(InputError):

@@ -28,14 +28,14 @@ import os
 import re
 import tempfile
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from .errors import BundleError, OutputError, RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "FOLDER_MARK",
@@ -49,6 +49,7 @@ __all__ = [
     "load_object",
     "plain_values",
     "sealed",
+    "staged_file",
     "write_file",
 ]
 
@@ -96,6 +97,35 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
         why = getattr(error, "strerror", None) or error
         raise RecordingError("path", str(target), f"cannot be written: {why}", path=str(target)) from error
     return target
+
+
+@contextmanager
+def staged_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A binary file to write in pieces, for what is too large to hold whole: renamed to `path` at the end of
+    the block, removed where the block raises. It gets no seal: list its digest in a sealed file beside it.
+
+    Raises what `write_file` raises, before anything is written where the target must not be replaced.
+    """
+    target = Path(path)
+    check_outputs([target], overwrite=overwrite)
+    try:
+        place = target.resolve()
+        descriptor, name = tempfile.mkstemp(prefix=".eegvlm-", dir=place.parent)
+        staged = Path(name)
+        try:
+            with os.fdopen(descriptor, "w+b") as handle:
+                yield handle
+                handle.flush()
+                handle.seek(0)
+                _keep_digest(handle.fileno(), hashlib.file_digest(handle, "sha256").hexdigest())
+            staged.chmod(0o644)
+            staged.replace(place)
+        except BaseException:
+            staged.unlink()
+            raise
+    except OSError as error:
+        why = error.strerror or error
+        raise RecordingError("path", str(target), f"cannot be written: {why}", path=str(target)) from error
 
 
 def check_outputs(
@@ -188,7 +218,11 @@ def sealed(data: bytes) -> bytes:
 
 def file_digests(paths: Iterable[Path]) -> dict[str, str]:
     """Name -> SHA-256 of files that are there, as a sealed file beside them lists them."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    found = {}
+    for path in paths:
+        with path.open("rb") as handle:
+            found[path.name] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return found
 
 
 def free_name(path: Path) -> Path:
@@ -258,9 +292,14 @@ def _digits(data: bytes, place: int) -> str:
 
 def _note_digest(descriptor: int, content: bytes) -> None:
     """Keep the digest of a file without a seal beside its content; not every file system can."""
-    if _SEAL.search(content) is None and hasattr(os, "setxattr"):
+    if _SEAL.search(content) is None:
+        _keep_digest(descriptor, hashlib.sha256(content).hexdigest())
+
+
+def _keep_digest(descriptor: int, digest: str) -> None:
+    if hasattr(os, "setxattr"):
         with suppress(OSError):
-            os.setxattr(descriptor, _ATTRIBUTE, hashlib.sha256(content).hexdigest().encode())
+            os.setxattr(descriptor, _ATTRIBUTE, digest.encode())
 
 
 def _is_noted(place: Path, data: bytes) -> bool:

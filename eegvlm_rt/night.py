@@ -5,25 +5,28 @@ files.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from .bundle.draft import is_draft_name
 from .errors import InputError
-from .files import check_outputs, write_file
-from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals, to_csv, write_edf
+from .files import check_outputs
+from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals
 from .hypnogram.model import MAX_EPOCHS
 from .hypnogram.plot import DEFAULT_SIZE
 from .journal import RecordKind, night_state, read
-from .journal.export import json_lines
 from .night_files import make_folder, night_paths, night_writers, write_night_picture
+from .night_info import NightInfo, info_of_journal
 from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
 from .prediction_json import prediction_from_dict
+from .report import review_of, write_report
+from .report.choose import MOST
 from .signal.units import EPOCH_S
+from .sources import read_channel
 from .stages import STAGES
 
 if TYPE_CHECKING:
@@ -37,41 +40,9 @@ if TYPE_CHECKING:
     from .journal import Record
     from .prediction import StagePrediction
     from .sources.edf import Recording
-    from .sources.remark import Remark
     from .stages import Stage
 
-__all__ = ["SUFFIXES", "Night", "NightInfo", "export_journal", "night_probabilities", "night_stage"]
-
-
-@dataclass(frozen=True, slots=True)
-class NightInfo:
-    """Where a night comes from and how it was staged.
-
-    Attributes:
-        source: name of the file or the stream.
-        channel: name of the channel, `sfreq` its rate in Hz.
-        start: clock time of epoch 0, without a time zone; None where it is not known.
-        duration_s: length of the recording in s.
-        model_id: name of the model, `model_digest` the SHA-256 of its manifest.
-        mode: "head", "direct" or "cot".
-        options: every further option, by name.
-        lights_off_s, lights_on_s: lights off and on as the recording has them, in s from epoch 0; None where
-            it does not say.
-        remarks: what was left out of the recording, or taken for granted.
-    """
-
-    source: str = ""
-    channel: str | None = None
-    sfreq: float | None = None
-    start: datetime | None = None
-    duration_s: float | None = None
-    model_id: str = ""
-    model_digest: str = ""
-    mode: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    lights_off_s: float | None = None
-    lights_on_s: float | None = None
-    remarks: tuple[Remark, ...] = ()
+__all__ = ["Night", "NightInfo", "night_probabilities", "night_stage"]
 
 
 class _Lights(TypedDict):
@@ -140,25 +111,7 @@ class Night:
         if state.next_epoch_index > MAX_EPOCHS:
             cure = f"a night holds at most {MAX_EPOCHS} (a week)"
             raise InputError("epochs", state.next_epoch_index, cure)
-        header = state.header
-        rate = header.get("sfreq")
-        options = {key: value for key, value in header.items() if key in _OPTIONS and value is not None}
-        channel = header.get("channel")
-        night = cls(
-            info=NightInfo(
-                source=str(header.get("source", "")),
-                model_id=str(header.get("bundle", "")),
-                model_digest=str(header.get("bundle_digest", "")),
-                mode=str(header.get("mode", "")),
-                channel=str(channel) if channel is not None else None,
-                sfreq=float(rate) if isinstance(rate, int | float) else None,
-                start=state.start,
-                options=options,
-                # The grid of a stream that was told of lights off begins there.
-                lights_off_s=0.0 if header.get("lights_off") is not None else None,
-            ),
-            keep=keep,
-        )
+        night = cls(info=info_of_journal(state), keep=keep)
         bodies: dict[int, Mapping[str, Any]] = {}
         for kind in (RecordKind.PREDICTION, RecordKind.STAGE):
             for record in records:
@@ -333,6 +286,38 @@ class Night:
         """
         return write_night_picture(self, path, size=size, overwrite=overwrite)
 
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        review: Hypnogram | str | PathLike[str] | None = None,
+        reviewer: str = "not named",
+        signal: Recording | str | PathLike[str] | None = None,
+        epochs: int = MOST,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the report of the night, .html or .pdf; needs the packages of the extra `report`.
+
+        Args:
+            path: the file to write.
+            review: a person's stages, a hypnogram or an EDF+ file: the draft becomes a reviewed night.
+            reviewer: who gave them.
+            signal: the recording, or its path, where the night does not know it (a journal): for spectrogram
+                and traces.
+            epochs: how many epochs to look at first.
+            overwrite: replace a file that eegvlm-rt did not write, or that was changed since.
+
+        Raises:
+            InputError: an empty night, another suffix, stages or a signal of another time, a missing
+            package. OutputError: as for `write`; an input is never replaced. RecordingError: a file that
+            cannot be read or written.
+        """
+        inputs = [part for part in (review, signal) if isinstance(part, str | PathLike)]
+        check_outputs([path], inputs=inputs, overwrite=overwrite)
+        recording = read_channel(signal, self.info.channel) if isinstance(signal, str | PathLike) else signal
+        merged = None if review is None else review_of(self, review, reviewer=reviewer)
+        return write_report(self, path, review=merged, signal=recording, epochs=epochs, overwrite=overwrite)
+
     def latest(self, count: int) -> tuple[int, tuple[Stage | None, ...]]:
         """Number of the first of the latest `count` epochs so far, and their stages."""
         stages = self._rows.view()["stage"]
@@ -417,32 +402,5 @@ class Night:
         table = [
             tuple(row) if there else None for row, there in zip(rows[proba].tolist(), known, strict=True)
         ]
-        return Hypnogram(stages, self.start, tuple(table) if table else None)
-
-
-SUFFIXES: Final = (".jsonl", ".csv", ".edf")
-"""Forms that `export_journal` writes."""
-
-
-def export_journal(records: Sequence[Record], path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write a journal in the form that the suffix of `path` names: .jsonl the records, .csv or .edf its
-    night.
-
-    Raises:
-        InputError: another suffix, or a night that the form cannot hold. OutputError: a file is there that
-        eegvlm-rt did not write, or that was changed since (unless `overwrite`). RecordingError: the file
-        cannot be written.
-    """
-    target = Path(path)
-    suffix = target.suffix.lower()
-    if suffix == ".jsonl":
-        lines = "".join(json_lines(records)).encode("utf-8", errors="replace")
-        return write_file(target, lines, overwrite=overwrite)
-    if suffix not in SUFFIXES:
-        raise InputError("out", str(path), "end the name with " + ", ".join(SUFFIXES))
-    hypnogram = Night.from_journal(records, keep=False).hypnogram
-    write = to_csv if suffix == ".csv" else write_edf
-    return write(hypnogram, target, overwrite=overwrite)
-
-
-_OPTIONS = ("deadline_s", "hop_s", "smooth", "lights_off", "software")
+        draft = self.info.model_id if is_draft_name(self.info.model_id) else ""
+        return Hypnogram(stages, self.start, tuple(table) if table else None, draft)

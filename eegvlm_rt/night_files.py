@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
+from .bundle.draft import is_draft_name
 from .errors import RecordingError
 from .files import SEAL, file_digests, write_file
 from .hypnogram import plot, write_format
@@ -24,9 +25,18 @@ if TYPE_CHECKING:
     from .hypnogram import Agreement, Hypnogram
     from .night import Night
 
-__all__ = ["make_folder", "night_dict", "night_paths", "night_summary", "night_writers", "predictions_json"]
+__all__ = [
+    "PREDICTIONS",
+    "make_folder",
+    "night_dict",
+    "night_paths",
+    "night_summary",
+    "night_writers",
+    "predictions_json",
+]
 
-_PREDICTIONS, _PICTURE = "predictions.json", "hypnogram.png"
+PREDICTIONS = "predictions.json"
+_PICTURE = "hypnogram.png"
 
 ALWAYS = ("edf", "csv")
 """Forms of the hypnogram that every night gets."""
@@ -96,7 +106,7 @@ def night_writers(
             )
         )
     if night.predictions:
-        target = place / _PREDICTIONS
+        target = place / PREDICTIONS
         writers.append(
             lambda: write_file(
                 target, predictions_json(night, agreement, truth, file_digests(written)), overwrite=overwrite
@@ -106,7 +116,7 @@ def night_writers(
 
 
 def night_paths(
-    folder: str | os.PathLike[str], formats: Sequence[str] = (), *, record: str = _PREDICTIONS
+    folder: str | os.PathLike[str], formats: Sequence[str] = (), *, record: str = PREDICTIONS
 ) -> list[Path]:
     """The files that a night's writers write, before there is a night. `record` is the JSON file beside them.
 
@@ -191,7 +201,7 @@ def night_dict(
             "start": None if info.start is None else info.start.isoformat(),
             "remarks": [remark.to_dict() for remark in info.remarks],
         },
-        "model": {"id": info.model_id, "digest": info.model_digest},
+        "model": {"id": info.model_id, "digest": info.model_digest, **_draft(info.model_id)},
         "mode": info.mode,
         "complete": night.complete,
         "summary": night_summary(night),
@@ -199,6 +209,11 @@ def night_dict(
         "truth": None if truth is None else dict(truth),
         "agreement": None if agreement is None else agreement.to_dict(),
     }
+
+
+def _draft(model_id: str) -> dict[str, bool]:
+    """What marks the draft of a model; nothing for any other."""
+    return {"draft": True} if is_draft_name(model_id) else {}
 
 
 def predictions_json(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .bundle import Bundle, find_bundle
 from .calibration.recording import smoothed
 from .decoding import stop_when
-from .errors import BackendError, InputError
+from .errors import BackendError, DraftWarning, InputError
 from .memory import Course
 from .night import Night, NightInfo
 from .pipeline import Pipeline, default_threads
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from .bundle import TrustPolicy
+    from .bundle import Manifest, TrustPolicy
     from .journal import Journal, NightState
     from .memory import MemoryState, Remembered
     from .pipeline import SeenEpoch
@@ -87,6 +88,8 @@ class Stager:
             backend: "onnxruntime" on the CPU, or "tensorrt" on the GPU, with the plans that
                 `eegvlm-rt bundle build-engines` built here.
 
+        A bundle that was published as a draft is loaded with a DraftWarning, and its files are marked.
+
         Raises:
             BundleError: no such bundle, or one that breaks the schema. SignatureError: not signed as `trust`
             asks. IntegrityError: a file is not what the manifest lists. BackendError: a graph that does not
@@ -94,6 +97,7 @@ class Stager:
         """
         chosen = Mode.parse(mode)
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify, trust=trust)
+        _warn_of_draft(bundle.manifest)
         pipeline = Pipeline(
             bundle, threads=_threads(threads), precision=precision or {}, accelerator=_accelerator(backend)
         )
@@ -428,6 +432,14 @@ def predict_epoch(
         if _default is None:
             _default = Stager.load()
     return _default.predict_epoch(x, sfreq, unit, channel=channel, mode=mode)
+
+
+def _warn_of_draft(manifest: Manifest) -> None:
+    """Give why a model is a draft as a DraftWarning of the caller of `Stager.load`."""
+    if manifest.draft:
+        why = "; ".join(manifest.draft)
+        text = f"{manifest.model_id}: a draft, not for use, and its files say so ({why})"
+        warnings.warn(text, DraftWarning, stacklevel=3)
 
 
 def _accelerator(backend: str | Accelerator) -> Accelerator | None:

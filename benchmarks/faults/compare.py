@@ -30,8 +30,13 @@ __all__ = [
     "rows_of",
 ]
 
-PASSING: Final = ("timing", "lag_s", "wall_s", "samples", "last_timestamp_s")
-"""What differs from one run to the next, or tells of the device's clock."""
+PASSING: Final = ("timing", "lag_s", "wall_s", "samples", "last_timestamp_s", "memory")
+"""What differs from one run to the next, tells of the device's clock, or is in the journal alone."""
+OF_THE_NIGHT: Final = (
+    *("stage", "probabilities", "night", "agrees", "smoothed"),
+    *("rationale", "rationale_text", "finish", "checks"),
+)
+"""What the night memory has a part in: it remembers every epoch so far, those that faults touch too."""
 MEASURED: Final = ("findings", "checks", "ood_score")
 MILLIONTH: Final = 1e-6
 OF_THE_CLOCK: Final = {"gap", "overlap", "duplicate", "clock", "drift"}
@@ -109,8 +114,10 @@ def compare(
     compared = last_digits = slipped = excluded = excluded_changed = 0
     changed: list[int] = []
     for index, clean in enumerate(reference):
-        row, before = found.get(index), _essence(clean, index in flagged)
-        after = None if row is None else _essence(row, index in flagged)
+        # After an epoch that a fault may touch the memory is another night's; the epoch's own opinion is not.
+        own = clean["night"] is not None and any(place < index for place in touched)
+        row, before = found.get(index), _essence(clean, index in flagged, own)
+        after = None if row is None else _essence(row, index in flagged, own)
         other = not _same(before, after, exact=True)
         if index in touched:
             excluded, excluded_changed = excluded + 1, excluded_changed + other
@@ -121,12 +128,19 @@ def compare(
         elif other:
             last_digits += 1
         neighbour = reference[index - 1 if index else min(1, len(reference) - 1)]
-        slipped += row is not None and row["probabilities"] != neighbour["probabilities"]
+        slipped += row is not None and _opinion(row) != _opinion(neighbour)
     return Comparison(compared, tuple(changed), last_digits, excluded, excluded_changed, slipped)
 
 
-def _essence(row: Mapping[str, Any], flagged: bool) -> dict[str, Any]:
-    kept = {name: value for name, value in row.items() if name not in PASSING}
+def _opinion(row: Mapping[str, Any]) -> Any:
+    """The head's probabilities where there are some: those of the epoch alone."""
+    return row["probabilities"] if row["head"] is None else row["head"]["probabilities"]
+
+
+def _essence(row: Mapping[str, Any], flagged: bool, own: bool) -> dict[str, Any]:
+    """What has to be the same; with `own` only what the epoch says by itself."""
+    dropped = {*PASSING, *(OF_THE_NIGHT if own else ())}
+    kept = {name: value for name, value in row.items() if name not in dropped}
     if flagged:
         flags = set(row["quality"]["flags"]) - OF_THE_CLOCK
         kept["quality"] = {**row["quality"], "flags": sorted(flags)}

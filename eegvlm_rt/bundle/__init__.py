@@ -13,6 +13,7 @@ a device may ask for it: `TrustPolicy`.
 from __future__ import annotations
 
 from .archive import pack_bundle, unpack_bundle
+from .draft import DRAFT_SUFFIX, draft_fields
 from .files import BundleFile
 from .find import find_bundle
 from .manifest import SCHEMA_VERSION, Component, LanguageModelShape, Manifest, parse_manifest
@@ -23,6 +24,7 @@ from .trust import PublicKey, TrustPolicy, read_keys
 from .writing import ComponentSource, write_bundle
 
 __all__ = [
+    "DRAFT_SUFFIX",
     "SCHEMA_VERSION",
     "Bundle",
     "BundleFile",
@@ -32,6 +34,7 @@ __all__ = [
     "Manifest",
     "PublicKey",
     "TrustPolicy",
+    "draft_fields",
     "find_bundle",
     "make_key",
     "manifest_schema",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError
 from ..files import load_object, plain_values
+from .draft import check_draft_name, parse_draft
 from .files import BundleFile, check_relative
 from .migration import SCHEMA_VERSION, migrate
 
@@ -28,6 +29,9 @@ __all__ = [
 MAX_MANIFEST_BYTES: Final = 1 << 20
 REQUIRED_COMPONENTS: Final = ("tower", "llm", "embed_tokens", "tokenizer")
 STAGE_NAMES: Final = ("W", "N1", "N2", "N3", "R")
+
+_PLAIN_SCHEMA: Final = 2
+"""What a bundle is written in that is no draft: runtimes that know no drafts open it too."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
@@ -78,6 +82,8 @@ class Manifest:
 
     `render`, `preprocessing` and `prompt` are the dictionaries of their specs. `scoring` holds what turns the
     model's outputs into calibrated stages (temperatures, smoother, out-of-distribution test), empty for none.
+    `draft` says why a bundle is a draft: gates that it failed, parts that nobody trained; empty for any
+    other.
     """
 
     model_id: str
@@ -93,6 +99,7 @@ class Manifest:
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     scoring: Mapping[str, Any] = field(default_factory=dict)
+    draft: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def files(self) -> Iterator[BundleFile]:
@@ -104,8 +111,9 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able fields; `parse_manifest` of their JSON gives an equal manifest."""
+        draft = {"draft": list(self.draft)} if self.draft else {}
         return {
-            "schema_version": self.schema_version,
+            "schema_version": self.schema_version if self.draft else _PLAIN_SCHEMA,
             "model_id": self.model_id,
             "render": dict(self.render),
             "preprocessing": dict(self.preprocessing),
@@ -124,6 +132,7 @@ class Manifest:
             "accuracy": dict(self.accuracy),
             "provenance": dict(self.provenance),
             "scoring": dict(self.scoring),
+            **draft,
         }
 
 
@@ -133,7 +142,7 @@ def parse_manifest(content: bytes) -> Manifest:
     Raises:
         BundleError: too large, no UTF-8 JSON, a key given twice, an unknown schema version, a missing or
             unknown field, a value of the wrong type or size, a path that could leave the folder, two entries
-            for one path.
+            for one path, a draft whose name does not say so.
     """
     fields = migrate(load_object(content, "manifest", MAX_MANIFEST_BYTES))
     lm = _object(fields["lm"], "lm", exactly=LanguageModelShape.__slots__)
@@ -158,7 +167,9 @@ def parse_manifest(content: bytes) -> Manifest:
         accuracy=_object(fields["accuracy"], "accuracy"),
         provenance=_object(fields["provenance"], "provenance"),
         scoring=plain_values(_object(fields.get("scoring", {}), "scoring"), "scoring"),
+        draft=parse_draft(fields.get("draft", [])),
     )
+    check_draft_name(manifest.model_id, manifest.draft)
     names = [entry.file.lower() for entry in manifest.files()]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

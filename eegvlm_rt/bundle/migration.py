@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_VERSION", "migrate"]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _COMMON: Final = (
     *("schema_version", "model_id", "render", "preprocessing", "prompt", "stage_tokens"),
@@ -25,10 +25,11 @@ _COMMON: Final = (
 FIELDS: Final[Mapping[int, frozenset[str]]] = {
     1: frozenset(_COMMON),
     2: frozenset([*_COMMON, "scoring"]),
+    3: frozenset([*_COMMON, "scoring", "draft"]),
 }
 """Fields a manifest may have, by version."""
 
-OPTIONAL: Final = frozenset({"scoring"})
+OPTIONAL: Final = frozenset({"scoring", "draft"})
 
 
 def migrate(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,4 +59,9 @@ def _add_scoring(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"scoring": {}}
 
 
-_RULES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: _add_scoring}
+def _add_draft(fields: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 marks a bundle that was published though it fell short; before it there was none."""
+    return fields | {"draft": []}
+
+
+_RULES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: _add_scoring, 2: _add_draft}

@@ -13,7 +13,7 @@ def manifest_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a manifest of any version that this package reads.
 
     It cannot say everything. That no key comes twice, no file is listed twice in any case, stage tokens
-    differ and lie inside the vocabulary, `parse_manifest` checks beyond it.
+    differ and lie inside the vocabulary, texts can be printed, `parse_manifest` checks beyond it.
     """
     text = files(__package__).joinpath("manifest.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)

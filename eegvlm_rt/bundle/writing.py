@@ -17,7 +17,7 @@ from .publishing import publish_folder, staging_folder
 from .trust import TrustPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["ComponentSource", "write_bundle"]
 
@@ -54,6 +54,7 @@ def write_bundle(
     accuracy: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     scoring: Mapping[str, Any] | None = None,
+    draft: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Bundle:
     """Copy the components into a new bundle folder and publish it at `destination`.
@@ -61,7 +62,8 @@ def write_bundle(
     The folder appears whole or not at all: files are copied to a staging folder beside the destination,
     verified as a reader would, synchronised to disk, and put there in one step. With `overwrite` an older
     bundle is swapped for the new one (see `publishing`) and removed after. A model card is the component
-    `card` (`README.md`). `scoring` is made of plain values.
+    `card` (`README.md`). `scoring` is made of plain values. `draft` says why the bundle is a draft; its
+    `model_id` then ends in "-draft".
 
     Raises:
         BundleError: the destination exists (without `overwrite`) or is no bundle, or a field breaks the
@@ -87,6 +89,7 @@ def write_bundle(
             accuracy=accuracy or {},
             provenance=provenance or {},
             scoring=plain_values(scoring or {}, "scoring"),
+            draft=tuple(draft),
         )
         _write_manifest(staging, manifest)
         bundle = Bundle.open(staging, trust=TrustPolicy())

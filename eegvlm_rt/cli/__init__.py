@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bundle.find import find_bundle, folder_of_the_same_name
-from ..errors import EegVlmError, RecordingWarning
+from ..errors import DraftWarning, EegVlmError, RecordingWarning
 from .console import report_error, report_warning
 from .memory import keep_one_heap
 from .parser import build_parser
@@ -67,19 +67,20 @@ def _run(argv: Sequence[str] | None) -> int:
 
 @contextmanager
 def _warnings_told() -> Iterator[list[str]]:
-    """What a reader left out is a line on stderr; lines about options that have a new name are gathered for
-    the end; other warnings are as Python prints them.
+    """What a reader left out, and a model that is a draft, are lines on stderr; lines about options that have
+    a new name are gathered for the end; other warnings are as Python prints them.
     """
     later: list[str] = []
     with warnings.catch_warnings():
-        warnings.simplefilter("always", RecordingWarning)
+        for kind in (RecordingWarning, DraftWarning):
+            warnings.simplefilter("always", kind)
         warnings.filterwarnings("always", category=DeprecationWarning, message="--")
         plain = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if str(message).startswith("--"):
                 later.append(str(message))
-            elif issubclass(category, RecordingWarning):
+            elif issubclass(category, RecordingWarning | DraftWarning):
                 report_warning(str(message))
             else:
                 plain(message, category, *place, **more)

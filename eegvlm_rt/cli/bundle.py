@@ -83,6 +83,8 @@ def _heading(console: Console, bundle: Bundle) -> None:
         Text.assemble((bundle.manifest.model_id, "bold"), f"  {plain(str(bundle.path))}"), soft_wrap=True
     )
     console.print(f"manifest {bundle.digest}", soft_wrap=True)
+    for reason in bundle.manifest.draft:
+        console.print(Text(f"a draft: {plain(reason)}", style="bold yellow"), soft_wrap=True)
     console.print()
 
 

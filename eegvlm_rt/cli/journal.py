@@ -13,7 +13,7 @@ from ..files import check_outputs
 from ..journal import read
 from ..journal.export import json_lines
 from ..journal.resume import night_state
-from ..night import export_journal
+from ..night_export import export_journal
 from .console import note, out, plain, report_error
 
 if TYPE_CHECKING:

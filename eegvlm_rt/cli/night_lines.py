@@ -74,6 +74,7 @@ def statistics_lines(found: SleepStatistics, width: int) -> list[Text]:
         f"persistent sleep {_minutes(found.persistent_sleep_latency_min)}",
         f"REM latency {_minutes(found.rem_latency_min)}",
         f"of 3 epochs {_minutes(found.rem_latency_3_epochs_min)}",
+        f"of a period {_minutes(found.rem_latency_period_min)}",
         f"wake after onset {_minutes(found.waso_min)}",
         f"{found.awakenings} awakenings",
         f"{sum(cycle.complete for cycle in found.cycles)} cycles",

@@ -78,19 +78,22 @@ def unit_option(command: argparse.ArgumentParser) -> None:
     )
 
 
-def model_options(command: argparse.ArgumentParser, *, reasons: str = "") -> None:
+def model_options(
+    command: argparse.ArgumentParser, *, reasons: str = "", mode: str = "cot", threads: str = "its choice"
+) -> None:
+    """`mode` and `threads` are the defaults, the latter in words."""
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument(
         "--mode",
         choices=MODES,
-        default="cot",
+        default=mode,
         help="head: the vision tower's stage head; direct: the language model's stage; "
-        "cot: its reasoning, then the stage (default)",
+        f"cot: its reasoning, then the stage (default: {mode})",
     )
     if reasons:
         command.add_argument("--reasons", choices=REASONS, help=f"print the full reasons ({reasons})")
     command.add_argument(
-        "--threads", type=count, metavar="N", help="threads of the model (default: its choice)"
+        "--threads", type=count, metavar="N", help=f"threads of the model (default: {threads})"
     )
     command.add_argument(
         "--backend",

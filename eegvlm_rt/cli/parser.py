@@ -14,6 +14,7 @@ from .options import (
     count,
     format_option,
     hours,
+    integer,
     model_options,
     old_names,
     overwrite_option,
@@ -40,6 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _demo(commands)
     _stage(commands)
+    _score(commands)
+    _report(commands)
     _stream(commands)
     _serve(commands)
     _render(commands)
@@ -76,7 +79,7 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--hours", type=hours, default=8.0, metavar="H", help="length of the night (default: 8)"
     )
     command.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="which night is simulated (default: 0)"
+        "--seed", type=seed, default=8, metavar="N", help="which night is simulated (default: 8)"
     )
     command.add_argument(
         "--out", default="demo-night", metavar="DIR", help="folder of the results (default: demo-night)"
@@ -89,6 +92,7 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = _command(commands, "stage", "stage", "Stage one EEG channel of an EDF or BDF recording.")
     command.add_argument("file", metavar="FILE", help="EDF or BDF recording")
+    command.add_argument("more", nargs="*", help=argparse.SUPPRESS)
     command.add_argument("--channel", metavar="NAME", help="EEG channel (default: the only one there is)")
     command.add_argument(
         "--out",
@@ -114,6 +118,86 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     overwrite_option(command)
     format_option(command)
     model_options(command, reasons="default: all of up to 20 epochs, else few of each stage")
+
+
+def _score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands,
+        "score",
+        "score",
+        "Score many nights: recordings, folders, patterns, a list, or a BIDS dataset "
+        "(BIDS_DIR OUT participant|group).",
+    )
+    add = command.add_argument
+    add(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="EDF or BDF recordings, folders with such, quoted patterns; or BIDS_DIR OUT participant|group",
+    )
+    add("-o", "--out", metavar="OUT", help="folder of the results: table, group report, files of each night")
+    add(
+        "--list",
+        metavar="FILE",
+        help="a path a line, or a table with the column path (channel, name); - is stdin",
+    )
+    add(
+        "--participant-label",
+        nargs="+",
+        metavar="LABEL",
+        help="participants of the BIDS dataset, with or without sub- (default: all)",
+    )
+    add(
+        "--channel",
+        action="append",
+        metavar="NAME",
+        help="EEG channel; given again, the next choice where a recording lacks the first "
+        "(default: the only one there is)",
+    )
+    add("--report", action="store_true", help="write a report (HTML) of each night too")
+    add(
+        "--predictions",
+        action="store_true",
+        help="write predictions.json of each night too, with what is measured in every epoch "
+        "(always with --mode direct or cot)",
+    )
+    add("--workers", type=count, metavar="N", help="worker processes (default: processors / threads)")
+    add(
+        "--ray",
+        metavar="ADDRESS",
+        help="run the workers on this Ray cluster (auto, HOST:PORT, ray://...); local starts one here",
+    )
+    add(
+        "--smooth",
+        choices=("causal", "viterbi"),
+        help="stages given the course of the night, of the epochs so far or of all",
+    )
+    add("--json", action="store_true", help="print a JSON line per night")
+    unit_option(command)
+    overwrite_option(command)
+    format_option(command)
+    model_options(command, mode="head", threads="2 for each worker")
+
+
+def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands, "report", "night_report", "Write the report of a night as one HTML file or as a PDF."
+    )
+    add = command.add_argument
+    add(
+        "input",
+        metavar="INPUT",
+        help="recording (EDF or BDF), journal of 'stream', or --out folder of 'stage'",
+    )
+    add("-o", "--output", required=True, metavar="FILE", help="file to write, .html or .pdf")
+    add("--channel", metavar="NAME", help="EEG channel of the recording (default: the only one there is)")
+    add("--signal", metavar="FILE", help="recording that a journal or results were made of, for the traces")
+    add("--review", metavar="FILE", help="EDF+ hypnogram of a person who went through the night")
+    add("--reviewer", default="not named", metavar="NAME", help="who that is")
+    add("--epochs", type=_few, default=12, metavar="N", help="epochs to look at first (default: 12)")
+    unit_option(command)
+    overwrite_option(command)
+    model_options(command)
 
 
 def _stream(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -382,3 +466,10 @@ def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _few(text: str) -> int:
+    value = integer(text, low=0)
+    if value > 60:
+        raise argparse.ArgumentTypeError(f"{text!r}: give 0 to 60")
+    return value

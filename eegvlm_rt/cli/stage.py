@@ -40,6 +40,11 @@ _ALL_REASONS_UP_TO = 20
 
 def run(args: argparse.Namespace) -> int:
     """Stage a file and report: text, or JSON lines with --json."""
+    if args.more:
+        files = len(args.more) + 1
+        raise InputError(
+            "stage", f"{files} files", "it takes one; for many use: eegvlm-rt score INPUT... -o OUT"
+        )
     formats = formats_of(args)
     if args.truth_offset is not None and args.truth is None:
         raise InputError("--truth-offset", f"{args.truth_offset:g}", "add --truth FILE, which it is about")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .measure import measure, measure_batch
+from .measure import measure, measure_batch, slow_wave_spans
 from .model import Findings, Rhythm, Span
 
-__all__ = ["Findings", "Rhythm", "Span", "measure", "measure_batch"]
+__all__ = ["Findings", "Rhythm", "Span", "measure", "measure_batch", "slow_wave_spans"]

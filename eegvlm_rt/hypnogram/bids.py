@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from ..files import SEAL, check_outputs, file_digests, write_file
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..stages import STAGES, Stage, edf_text
-from .edf import from_annotations
+from .edf import DRAFT_TEXT, from_annotations
 from .model import Hypnogram
 from .table import STAGE_WORDS, Table
 
@@ -28,11 +29,15 @@ def write_bids_events(hypnogram: Hypnogram, path: str | os.PathLike[str], *, ove
     """Write `*_events.tsv` and, beside it, the `*_events.json` that explains it.
 
     One row per epoch: onset and duration in s, trial_type in the wording of EDF+ ("Sleep stage N2", "Sleep
-    stage ?" where unscored). Columns: BIDS 1.10, "Task events". Clock times are no part of BIDS events.
+    stage ?" where unscored); before them, where the draft of a model staged the night, a row that names it.
+    Columns: BIDS 1.10, "Task events". Clock times are no part of BIDS events.
     Raises OutputError for files of another that are there (unless `overwrite`), RecordingError where they
     cannot be written.
     """
-    rows = [(f"{EPOCH_S * i:g}", f"{EPOCH_S:g}", edf_text(stage)) for i, stage in enumerate(hypnogram.stages)]
+    rows = [("0", "0", f"{DRAFT_TEXT}{hypnogram.draft}")] if hypnogram.draft else []
+    rows += [
+        (f"{EPOCH_S * i:g}", f"{EPOCH_S:g}", edf_text(stage)) for i, stage in enumerate(hypnogram.stages)
+    ]
     sidecar: dict[str, object] = {
         "onset": {"Description": "Start of the epoch from the start of the recording", "Units": "s"},
         "duration": {"Description": "Length of the epoch", "Units": "s"},
@@ -49,14 +54,18 @@ def write_bids_hypnogram(
 ) -> Path:
     """Write a `*_hypnogram.tsv` with its JSON sidecar. Provisional: BIDS has no hypnogram file yet, and what
     is proposed may change; the sidecar says so. Columns: onset, duration, stage (W N1 N2 N3 R or n/a), p_W
-    to p_R (n/a where unknown). Raises what `write_bids_events` raises.
+    to p_R (n/a where unknown), and draft, the name of the model, where a draft staged it.
+    Raises what `write_bids_events` raises.
     """
+    mark = [hypnogram.draft] if hypnogram.draft else []
     columns = ("onset", "duration", "stage", *(f"p_{stage.name}" for stage in STAGES))
     rows = []
     for i, stage in enumerate(hypnogram.stages):
         known = None if hypnogram.probabilities is None else hypnogram.probabilities[i]
         shown = ["n/a"] * len(STAGES) if known is None else [f"{p:.6f}" for p in known]
-        rows.append((f"{EPOCH_S * i:g}", f"{EPOCH_S:g}", "n/a" if stage is None else stage.name, *shown))
+        rows.append(
+            (f"{EPOCH_S * i:g}", f"{EPOCH_S:g}", "n/a" if stage is None else stage.name, *shown, *mark)
+        )
     sidecar: dict[str, object] = {
         "Status": "provisional: no hypnogram file is part of BIDS yet",
         "ScoredBy": "eegvlm-rt, a model and no person",
@@ -67,6 +76,9 @@ def write_bids_hypnogram(
         },
         **{f"p_{s.name}": {"Description": f"Probability of {s.name}, 0 to 1"} for s in STAGES},
     }
+    if mark:
+        columns = (*columns, "draft")
+        sidecar["draft"] = {"Description": "The model, a draft that fell short: not for use"}
     return _write(Path(path), _lines(columns, rows), sidecar, overwrite=overwrite)
 
 
@@ -89,6 +101,9 @@ def read_bids_events(path: str | os.PathLike[str]) -> Hypnogram:
     marks: list[Annotation] = []
     for row in table.rows:
         word = row.text(column)
+        if word.startswith(DRAFT_TEXT):
+            marks.append(Annotation(0.0, None, word))
+            continue
         if not strict and not _names_a_stage(word):
             continue
         stage = None if word.lower() == "n/a" else row.stage(column)
@@ -120,7 +135,9 @@ def read_bids_hypnogram(path: str | os.PathLike[str]) -> Hypnogram:
         known = row.text(shares[0]) != "n/a"
         rows.append({s: row.number(name) for s, name in zip(STAGES, shares, strict=True)} if known else None)
     try:
-        return Hypnogram.of(stages, None, None if all(row is None for row in rows) else rows)
+        hypnogram = Hypnogram.of(stages, None, None if all(row is None for row in rows) else rows)
+        marked = "draft" in table.columns and table.rows
+        return replace(hypnogram, draft=table.rows[0].text("draft")) if marked else hypnogram
     except InputError as error:
         raise RecordingError(error.field, error.value, error.cure, path=str(table.path)) from error
 

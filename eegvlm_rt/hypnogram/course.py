@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SleepCycle",
     "codes_of",
+    "first_period",
     "first_run",
     "runs",
     "sleep_cycles",
@@ -76,6 +77,21 @@ def first_run(mask: NDArray[np.bool_], length: int) -> int | None:
         if end - first >= length:
             return int(first)
     return None
+
+
+def first_period(mask: NDArray[np.bool_], length: int, least: int) -> int | None:
+    """First true place of the first `length` places of which `least` are true, None where there are none.
+
+    Unlike a run it bears single places that are false, and needs more than a few that are true.
+    """
+    if len(mask) < length:
+        return None
+    inside = np.convolve(mask.astype(np.intp), np.ones(length, dtype=np.intp), "valid")
+    places = np.flatnonzero(inside >= least)
+    if not places.size:
+        return None
+    first = int(places[0])
+    return first + int(np.flatnonzero(mask[first : first + length])[0])
 
 
 def transition_counts(codes: NDArray[np.int8]) -> NDArray[np.int64]:

@@ -25,6 +25,8 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "min of sleep in a row.",
     "rem_latency_min": "R latency: first epoch of any sleep to the first epoch of R. AASM.",
     "rem_latency_3_epochs_min": "First epoch of any sleep to the first of three epochs of R in a row.",
+    "rem_latency_period_min": "First epoch of any sleep to the first epoch of R of the first 5 min of "
+    "which 7 of 10 epochs are R: a few stray epochs do not move it.",
     "rem_latency_from_lights_off_min": "Lights off to the first epoch of R; YASA's Lat_REM.",
     "waso_min": "Wake after sleep onset: epochs of W from the first epoch of sleep to lights on. AASM.",
     "waso_in_sleep_period_min": "Epochs of W between the first and the last epoch of sleep; YASA's WASO.",
@@ -33,8 +35,8 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "stage_shifts": "Changes from one stage to another between the first and the last epoch of sleep.",
     "wake_transitions_per_h": "Sleep fragmentation index: changes from sleep to W per hour of TST; YASA's "
     "SFI.",
-    "fragmentation_per_h": "Changes from N2, N3 or R to N1 or W, and from N1 to W, per hour of TST (Haba- "
-    "Rubio et al. 2004, Sleep Medicine 5:577).",
+    "fragmentation_per_h": "Changes from N2, N3 or R to N1 or W, and from N1 to W, per hour of TST "
+    "(Haba-Rubio et al. 2004, Sleep Medicine 5:577).",
     "stage_min": "Minutes of each stage between lights off and lights on. AASM.",
     "stage_pct": "Share of N1, N2, N3 and R in TST. AASM.",
     "stage_latency_min": "First epoch of any sleep to the first epoch of the stage.",

@@ -12,7 +12,7 @@ from ..signal.units import EPOCH_S
 from ..sources.edf import read_annotation_file
 from ..sources.remark import warn_of
 from ..stages import Stage, edf_text
-from .model import MAX_EPOCHS, Hypnogram
+from .model import MAX_EPOCHS, Hypnogram, is_model_name
 
 if TYPE_CHECKING:
     import os
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from ..sources.edf_annotations import Annotation
     from ..sources.remark import Remark
 
-__all__ = ["from_annotations", "read_edf", "read_scoring", "write_edf"]
+__all__ = ["DRAFT_TEXT", "from_annotations", "read_edf", "read_scoring", "write_edf"]
+
+DRAFT_TEXT = "Draft model "
+"""Begins the text at 0 s that names the draft of a model, in every form that is made of texts."""
 
 _PREFIXES = ("sleep stage", "movement time")
 _LOST = tuple(prefix.encode() for prefix in _PREFIXES)
@@ -33,7 +36,8 @@ def write_edf(
     """Write an annotation-only EDF+C file: one "Sleep stage W|N1|N2|N3|R|?" of 30 s per epoch, or with `rk`
     "Sleep stage W|1|2|3|R|?".
 
-    Texts: EDF+ standard texts (edfplus.info/specs/edftexts.html). Probabilities are not part of this file. A
+    Texts: EDF+ standard texts (edfplus.info/specs/edftexts.html). A draft of a model is named by a text of
+    its own at 0 s, and marked in the recording field. Probabilities are not part of this file. A
     start that is unknown is written as EDF+'s hidden date, 1 January 1985 00:00:00. Raises InputError for an
     empty hypnogram or a start outside 1985..2084, OutputError for a file of another that is there (unless
     `overwrite`), RecordingError where it cannot be written.
@@ -50,12 +54,15 @@ def write_edf(
         recording=Recording(
             startdate=None if start is None else start.date(),
             equipment_code=SEAL.split()[0],
-            additional=(SEAL.split()[1],),
+            additional=(SEAL.split()[1], *(["draft"] if hypnogram.draft else [])),
         ),
         starttime=None if start is None else start.time().replace(tzinfo=None),
         annotations=[
-            EdfAnnotation(EPOCH_S * i, EPOCH_S, edf_text(stage, rk=rk))
-            for i, stage in enumerate(hypnogram.stages)
+            *([EdfAnnotation(0.0, None, f"{DRAFT_TEXT}{hypnogram.draft}")] if hypnogram.draft else []),
+            *(
+                EdfAnnotation(EPOCH_S * i, EPOCH_S, edf_text(stage, rk=rk))
+                for i, stage in enumerate(hypnogram.stages)
+            ),
         ],
     )
     stream = io.BytesIO()
@@ -92,8 +99,10 @@ def from_annotations(
 
     An epoch has the stage of the annotation over its middle; where none is, it is unscored. "Sleep stage ?"
     and "Movement time" are unscored. An annotation without a duration lasts to the next stage, the last one
-    30 s. Other annotations ("Lights off") are passed over. Raises RecordingError for no stages at all, an
-    unknown stage text, two stages over the same epoch, or stages before 0 s or after a week.
+    30 s. "Draft model NAME" marks the whole; other annotations ("Lights off") are passed over.
+
+    Raises RecordingError for no stages at all, an unknown stage text, two stages over the same epoch, or
+    stages before 0 s or after a week.
     """
     marks = sorted(filter(_is_stage, annotations), key=lambda a: a.onset_s)
     if not marks:
@@ -125,7 +134,8 @@ def from_annotations(
             ) from error
         stages.extend([None] * (first - len(stages)))
         stages.extend([stage] * (last - first))
-    return Hypnogram(tuple(stages), start)
+    texts = (a.text.removeprefix(DRAFT_TEXT) for a in annotations if a.text.startswith(DRAFT_TEXT))
+    return Hypnogram(tuple(stages), start, draft=next(filter(is_model_name, texts), ""))
 
 
 def _is_stage(annotation: Annotation) -> bool:

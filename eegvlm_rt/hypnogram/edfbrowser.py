@@ -11,7 +11,7 @@ from ..files import write_file
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..stages import edf_text
-from .edf import from_annotations
+from .edf import DRAFT_TEXT, from_annotations
 from .table import Row, read_text
 
 if TYPE_CHECKING:
@@ -28,12 +28,16 @@ _COLUMNS = ("Onset", "Duration", "Annotation")
 def write_edfbrowser(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write Onset, Duration (both in s) and Annotation ("Sleep stage N2", "Sleep stage ?"), commas between.
 
+    The draft of a model is named in a row of its own.
+
     In EDFbrowser: Tools, Import annotations/events, ASCII: separator comma, data starts at line 2, columns
     onset 1, duration 2, annotation 3, time coding in seconds.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
+    if hypnogram.draft:
+        writer.writerow(("0.000", "0.000", f"{DRAFT_TEXT}{hypnogram.draft}"))
     for i, stage in enumerate(hypnogram.stages):
         writer.writerow((f"{EPOCH_S * i:.3f}", f"{EPOCH_S:.3f}", edf_text(stage)))
     return write_file(path, stream.getvalue().encode(), overwrite=overwrite)

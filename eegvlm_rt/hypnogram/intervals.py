@@ -29,6 +29,7 @@ FIELDS: Final = (
     "onset_latency_3_epochs_min",
     "persistent_sleep_latency_min",
     "rem_latency_3_epochs_min",
+    "rem_latency_period_min",
     "waso_min",
 )
 """Figures that get an interval, beside the minutes of each stage."""

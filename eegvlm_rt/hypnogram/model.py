@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from .alignment import align
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MAX_EPOCHS", "Hypnogram"]
+__all__ = ["MAX_EPOCHS", "Hypnogram", "is_model_name"]
 
 MAX_EPOCHS = 7 * 24 * 120
 _SUM_TOLERANCE = 1e-3
@@ -29,15 +30,20 @@ class Hypnogram:
 
     `stages` has one entry per epoch, None where the epoch is unscored. `start` is the clock time of the
     first epoch. `probabilities` holds, per epoch, p(W), p(N1), p(N2), p(N3), p(R), or None for an epoch
-    without them; the whole is None where nothing is known. Raises InputError for lengths that differ,
-    probabilities that are none, or more than a week of epochs.
+    without them; the whole is None where nothing is known. `draft` names the draft of a model that staged
+    them, and every file says so; it is empty for any other. Raises InputError for lengths that differ,
+    probabilities that are none, a name of other characters than letters, digits and "._+-", or more than a
+    week of epochs.
     """
 
     stages: tuple[Stage | None, ...]
     start: datetime | None = None
     probabilities: tuple[tuple[float, ...] | None, ...] | None = None
+    draft: str = ""
 
     def __post_init__(self) -> None:
+        if self.draft and not is_model_name(self.draft):
+            raise InputError("draft", self.draft, "give the name of a model")
         if len(self.stages) > MAX_EPOCHS:
             raise InputError(
                 "stages", f"{len(self.stages)} epochs", f"a hypnogram holds at most {MAX_EPOCHS} (a week)"
@@ -98,6 +104,7 @@ class Hypnogram:
             tuple(None if i is None else self.stages[i] for i in inside),
             self.clock(first),
             None if rows is None else tuple(None if i is None else rows[i] for i in inside),
+            self.draft,
         )
 
     def aligned_to(self, other: Hypnogram, offset_s: float | None = None) -> Hypnogram:
@@ -112,6 +119,11 @@ class Hypnogram:
         if alignment.remark is not None:
             warn_of("hypnogram", (alignment.remark,))
         return self.window(alignment.epochs, len(other))
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a text can be the name of a model, as a manifest has it."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", name) is not None
 
 
 def _stage(epoch: int, code: Stage | int | None) -> Stage | None:

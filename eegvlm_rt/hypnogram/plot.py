@@ -102,7 +102,9 @@ def draw_night(
 ) -> Figure:
     """A matplotlib figure: stages over time, below them the probabilities, where there are any.
 
-    `model` is named below, `statistics` above the stages. `reference` (same length) is a band of its own.
+    `model` is named below, `statistics` above the stages; a night that a draft staged says so in its title.
+    `reference` (same length) is a band of its own.
+
     Raises InputError for an empty hypnogram, a reference of another length, a size below 640 by 480 or above
     20,000 pixels, or a missing matplotlib.
     """
@@ -147,7 +149,8 @@ def draw_night(
         figure.text(x, pixels / height, _plain(text), parse_math=False, **style)
 
     room = (right - left) * width
-    write(left, height - 36, _fitted(title, room / 16), size=12, color=INK, weight="bold", va="center")
+    shown = f"Draft of a model, not for use. {title}" if hypnogram.draft else title
+    write(left, height - 36, _fitted(shown, room / 16), size=12, color=INK, weight="bold", va="center")
     if statistics is not None:
         line = statistics_line(statistics, most=int(room / 10.5))
         write(left, height - 76, line, size=8.5, color=MUTED, va="center")

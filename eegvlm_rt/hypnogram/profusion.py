@@ -10,7 +10,7 @@ from ..files import SEAL, write_file
 from ..signal.units import EPOCH_S
 from ..sources.edf_header import open_regular
 from ..stages import Stage
-from .model import MAX_EPOCHS, Hypnogram
+from .model import MAX_EPOCHS, Hypnogram, is_model_name
 
 if TYPE_CHECKING:
     import os
@@ -22,11 +22,13 @@ UNSCORED = 9
 _MAX_BYTES = 1 << 26
 _STAGES = re.compile(rb"<SleepStages>(.*?)</SleepStages>", re.DOTALL)
 _STAGE = re.compile(rb"\s*<SleepStage>\s*(\d{1,2})\s*</SleepStage>")
+_DRAFT = re.compile(rb'<\?eegvlm-rt draft="([^"\s]{1,128})"\?>')
 _LENGTH = re.compile(rb"<EpochLength>\s*(\d{1,6})\s*</EpochLength>")
 
 
 def write_profusion(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write EpochLength, no events, and one SleepStage per epoch: 0 W, 1 N1, 2 N2, 3 N3, 5 R, 9 unscored.
+    The draft of a model is named in a processing instruction.
 
     Some readers (YASA's among them) take 9 for wake. Clock times are no part of these files.
     """
@@ -34,8 +36,10 @@ def write_profusion(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overw
         f"<SleepStage>{UNSCORED if stage is None else stage.rk_code}</SleepStage>\n"
         for stage in hypnogram.stages
     )
+    # No comment: two hyphens must not stand in one (XML 1.0, 2.5), and may stand in a name.
+    draft = f'<?eegvlm-rt draft="{hypnogram.draft}"?>\n' if hypnogram.draft else ""
     text = (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {SEAL} -->\n<CMPStudyConfig>\n'
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {SEAL} -->\n{draft}<CMPStudyConfig>\n'
         f"<EpochLength>{EPOCH_S:g}</EpochLength>\n<ScoredEvents></ScoredEvents>\n"
         f"<SleepStages>\n{lines}</SleepStages>\n</CMPStudyConfig>\n"
     )
@@ -65,4 +69,7 @@ def read_profusion(path: str | os.PathLike[str]) -> Hypnogram:
     if wrong or block[1][place:].strip() or len(codes) > MAX_EPOCHS:
         found = wrong[0] if wrong else block[1][place : place + 40]
         raise RecordingError("SleepStage", found, "use 0 to 6 or 9, at most a week of them", path=str(target))
-    return Hypnogram(tuple(Stage.from_rk(code) for code in codes))
+    mark = _DRAFT.search(raw)
+    name = mark[1].decode("ascii", errors="replace") if mark is not None else ""
+    stages = tuple(Stage.from_rk(code) for code in codes)
+    return Hypnogram(stages, draft=name if is_model_name(name) else "")

@@ -10,7 +10,16 @@ import numpy as np
 
 from ..errors import InputError
 from ..stages import STAGES, Stage
-from .course import EPOCH_MIN, codes_of, first_run, runs, sleep_cycles, stage_minutes, transition_counts
+from .course import (
+    EPOCH_MIN,
+    codes_of,
+    first_period,
+    first_run,
+    runs,
+    sleep_cycles,
+    stage_minutes,
+    transition_counts,
+)
 from .definitions import NOT_ASSESSED
 
 if TYPE_CHECKING:
@@ -22,6 +31,9 @@ if TYPE_CHECKING:
     from .model import Hypnogram
 
 __all__ = ["LightsKnown", "SleepStatistics", "sleep_statistics"]
+
+_PERIOD = (10, 7)
+"""A period of R: of 5 min, epochs that must be R."""
 
 SLEEP = (Stage.N1, Stage.N2, Stage.N3, Stage.R)
 
@@ -67,6 +79,7 @@ class SleepStatistics:
     persistent_sleep_latency_min: float | None
     rem_latency_min: float | None
     rem_latency_3_epochs_min: float | None
+    rem_latency_period_min: float | None
     rem_latency_from_lights_off_min: float | None
     waso_min: float | None
     waso_in_sleep_period_min: float | None
@@ -165,6 +178,7 @@ def sleep_statistics(
         persistent_sleep_latency_min=_minutes(first_run(asleep, round(10 / EPOCH_MIN))),
         rem_latency_min=_minutes(rem, onset),
         rem_latency_3_epochs_min=_minutes(first_run(codes == Stage.R, 3), onset),
+        rem_latency_period_min=_minutes(first_period(codes == Stage.R, *_PERIOD), onset),
         rem_latency_from_lights_off_min=_minutes(rem),
         waso_min=None if onset is None else EPOCH_MIN * int(awake[onset:].sum()),
         waso_in_sleep_period_min=None if onset is None else EPOCH_MIN * int(awake[onset:end].sum()),

@@ -24,24 +24,29 @@ __all__ = ["from_csv", "from_json", "to_csv", "to_json"]
 _FORMAT = "eegvlm-rt hypnogram"
 _UNSCORED = "?"
 _COLUMNS = ("epoch", "start_s", "clock", "stage", *(f"p_{stage.name}" for stage in STAGES))
+_MARKED = (*_COLUMNS, "draft")
+"""Columns of a hypnogram that the draft of a model staged."""
 
 
 def to_csv(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write one row per epoch: epoch (from 1), start_s, clock (ISO 8601), stage, p_W, p_N1, p_N2, p_N3, p_R.
 
-    An unscored epoch has stage "?"; what is unknown is empty. Probabilities have six decimals. Raises
+    The draft of a model is named in a further column, draft. An unscored epoch has stage "?"; what is unknown
+    is empty. Probabilities have six decimals. Raises
     OutputError for a file of another that is there (unless `overwrite`), RecordingError where it cannot be
     written.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    mark = [hypnogram.draft] if hypnogram.draft else []
+    writer.writerow(_MARKED if mark else _COLUMNS)
     for i, stage in enumerate(hypnogram.stages):
         clock = hypnogram.clock(i)
         row = None if hypnogram.probabilities is None else hypnogram.probabilities[i]
         shown = [""] * len(STAGES) if row is None else [f"{p:.6f}" for p in row]
         when = "" if clock is None else clock.isoformat()
-        writer.writerow([i + 1, f"{EPOCH_S * i:g}", when, _UNSCORED if stage is None else stage.name, *shown])
+        name = _UNSCORED if stage is None else stage.name
+        writer.writerow([i + 1, f"{EPOCH_S * i:g}", when, name, *shown, *mark])
     return write_file(path, stream.getvalue().encode(), overwrite=overwrite)
 
 
@@ -49,16 +54,17 @@ def from_csv(path: str | os.PathLike[str]) -> Hypnogram:
     """Read what `to_csv` wrote. Raises RecordingError, naming the row, for anything else."""
     target, text = read_text(path)
     lines = [line.rstrip("\r").split(",") for line in text.split("\n")]
-    if tuple(lines[0]) != _COLUMNS:
+    columns = _MARKED if tuple(lines[0]) == _MARKED else _COLUMNS
+    if tuple(lines[0]) != columns:
         raise RecordingError("columns", ",".join(lines[0]), f"must be {','.join(_COLUMNS)}", path=str(target))
-    rows = [Row(target, i, _COLUMNS, tuple(cells)) for i, cells in enumerate(lines[1:], 2) if any(cells)]
+    rows = [Row(target, i, columns, tuple(cells)) for i, cells in enumerate(lines[1:], 2) if any(cells)]
     stages: list[Stage | None] = []
     probabilities: list[tuple[float, ...] | None] = []
     for i, row in enumerate(rows, 1):
-        if len(row.cells) != len(_COLUMNS) or row.text("epoch") != str(i):
-            raise row.error("epoch", f"give epoch {i}, in {len(_COLUMNS)} cells")
+        if len(row.cells) != len(columns) or row.text("epoch") != str(i):
+            raise row.error("epoch", f"give epoch {i}, in {len(columns)} cells")
         stages.append(_stage_of(row))
-        known = any(row.cells[4:])
+        known = any(row.cells[4 : len(_COLUMNS)])
         probabilities.append(tuple(row.number(name) for name in _COLUMNS[4:]) if known else None)
     start = None
     if rows and (clock := rows[0].text("clock")):
@@ -66,11 +72,14 @@ def from_csv(path: str | os.PathLike[str]) -> Hypnogram:
             start = datetime.fromisoformat(clock)
         except ValueError as error:
             raise rows[0].error("clock", "give an ISO 8601 time, such as 2020-05-01T22:00:00") from error
-    return _build(target, stages, start, probabilities if any(p is not None for p in probabilities) else None)
+    draft = rows[0].text("draft") if rows and columns is _MARKED else ""
+    table = probabilities if any(p is not None for p in probabilities) else None
+    return _build(target, stages, start, table, draft)
 
 
 def to_json(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write {format, version, epoch_s, start, stages, stage_order, probabilities} as JSON, numbers exact.
+    """Write {format, version, epoch_s, start, stages, stage_order, probabilities} as JSON, numbers exact;
+    and {draft}, the name of the model, where a draft staged it.
 
     Raises what `to_csv` raises.
     """
@@ -82,6 +91,7 @@ def to_json(hypnogram: Hypnogram, path: str | os.PathLike[str], *, overwrite: bo
         "stages": [_UNSCORED if stage is None else stage.name for stage in hypnogram.stages],
         "stage_order": [stage.name for stage in STAGES],
         "probabilities": hypnogram.probabilities,
+        **({"draft": hypnogram.draft} if hypnogram.draft else {}),
         "written": {"by": SEAL},
     }
     return write_file(path, (json.dumps(data, allow_nan=False) + "\n").encode(), overwrite=overwrite)
@@ -112,6 +122,9 @@ def from_json(path: str | os.PathLike[str]) -> Hypnogram:
         if data.get(name) != value:
             raise wrong(name, data.get(name), f"no hypnogram of ours, which has {value}")
     start, names, rows = data.get("start"), data.get("stages"), data.get("probabilities")
+    draft = data.get("draft", "")
+    if not isinstance(draft, str):
+        raise wrong("draft", draft, "give the name of a model")
     if not isinstance(names, list):
         raise wrong("stages", names, "give a list")
     known = {stage.name: stage for stage in STAGES} | {_UNSCORED: None}
@@ -126,7 +139,7 @@ def from_json(path: str | os.PathLike[str]) -> Hypnogram:
         table = None if rows is None else [None if r is None else tuple(map(float, r)) for r in rows]
     except (TypeError, ValueError, OverflowError) as error:
         raise wrong("probabilities", rows, "give five numbers, or null, for each epoch") from error
-    return _build(target, [known[name] for name in names], began, table)
+    return _build(target, [known[name] for name in names], began, table, draft)
 
 
 def _stage_of(row: Row) -> Stage | None:
@@ -141,8 +154,10 @@ def _build(
     stages: list[Stage | None],
     start: datetime | None,
     probabilities: list[tuple[float, ...] | None] | None,
+    draft: str,
 ) -> Hypnogram:
     try:
-        return Hypnogram(tuple(stages), start, None if probabilities is None else tuple(probabilities))
+        table = None if probabilities is None else tuple(probabilities)
+        return Hypnogram(tuple(stages), start, table, draft)
     except InputError as error:
         raise RecordingError(error.field, error.value, error.cure, path=str(path)) from error

@@ -38,8 +38,9 @@ def to_yasa(hypnogram: Hypnogram) -> Any:
     if rows is not None and all(row is not None for row in rows):
         proba = pd.DataFrame(list(rows), columns=[_WORDS[stage] for stage in STAGES])
     words = [_WORDS[stage] for stage in hypnogram.stages]
+    scorer = f"eegvlm-rt, draft model {hypnogram.draft}" if hypnogram.draft else "eegvlm-rt"
     return yasa.Hypnogram(
-        words, n_stages=5, freq=f"{EPOCH_S:g}s", start=hypnogram.start, scorer="eegvlm-rt", proba=proba
+        words, n_stages=5, freq=f"{EPOCH_S:g}s", start=hypnogram.start, scorer=scorer, proba=proba
     )
 
 

@@ -23,6 +23,8 @@ UCUM: Final = "http://unitsofmeasure.org"
 CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 NOTE: Final = "Staged automatically from one EEG channel and not reviewed by a person. Not a medical device."
 
+DRAFT: Final = "Staged by the draft of a model that fell short of its own checks: not for use."
+
 
 def observations(
     hypnogram: Hypnogram,
@@ -80,7 +82,7 @@ def _common(
     common: dict[str, Any] = {
         "status": "preliminary",
         "category": [{"coding": [{"system": CATEGORY, "code": "activity", "display": "Activity"}]}],
-        "note": [{"text": NOTE}],
+        "note": [{"text": text} for text in ([DRAFT, NOTE] if hypnogram.draft else [NOTE])],
     }
     if subject is not None:
         common["subject"] = {"reference": f"Patient/{subject}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -107,7 +108,8 @@ def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
     if missing.all():
         return Quality(frozenset({QualityFlag.MISSING}), 1.0, float("nan"), False)
 
-    x = bridge_gaps(x[None], ~missing[None])[0]
+    if missing.any():
+        x = bridge_gaps(x[None], ~missing[None])[0]
     width = max(4, round(rate))
     seconds = _windows(x, width)
     ptp = np.ptp(seconds, axis=1)
@@ -155,12 +157,14 @@ def largest_loss(gap_s: float) -> float:
 
 
 def _windows(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    return np.pad(x, (0, -x.size % width), mode="edge").reshape(-1, width)
+    rest = -x.size % width
+    return (np.pad(x, (0, rest), mode="edge") if rest else x).reshape(-1, width)
 
 
 def _clipped(seconds: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
     at_rail = (seconds == x.max()) | (seconds == x.min())
-    if seconds.shape[1] < CLIP_RUN:
+    # A sound signal touches its extremes once each: too few samples for a run anywhere.
+    if seconds.shape[1] < CLIP_RUN or np.count_nonzero(at_rail) < CLIP_RUN:
         return np.zeros(len(seconds), dtype=np.bool_)
     runs = np.lib.stride_tricks.sliding_window_view(at_rail, CLIP_RUN, axis=1)
     return np.asarray(np.any(np.all(runs, axis=2), axis=1))
@@ -168,8 +172,15 @@ def _clipped(seconds: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np
 
 def _fast_rms(seconds: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     n = seconds.shape[1]
+    taper, band, scale = _muscle_band(n, rate)
+    spectrum = np.fft.rfft((seconds - seconds.mean(axis=1, keepdims=True)) * taper, axis=1)
+    return np.asarray(np.sqrt(2.0 * (np.abs(spectrum[:, band]) ** 2).sum(axis=1) / scale))
+
+
+@lru_cache(maxsize=16)
+def _muscle_band(n: int, rate: float) -> tuple[NDArray[np.float64], NDArray[np.intp], float]:
+    """A Hann window of n samples, the places of the muscle band in its spectrum, and their scale."""
     taper = np.hanning(n)
-    spectrum = np.abs(np.fft.rfft((seconds - seconds.mean(axis=1, keepdims=True)) * taper, axis=1)) ** 2
     freqs = np.fft.rfftfreq(n, 1.0 / rate)
-    band = (freqs >= MUSCLE_BAND_HZ[0]) & (freqs <= MUSCLE_BAND_HZ[1])
-    return np.asarray(np.sqrt(2.0 * spectrum[:, band].sum(axis=1) / (n * np.sum(taper**2))))
+    band = np.flatnonzero((freqs >= MUSCLE_BAND_HZ[0]) & (freqs <= MUSCLE_BAND_HZ[1]))
+    return taper, band, float(n * np.sum(taper**2))

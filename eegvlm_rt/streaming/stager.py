@@ -51,6 +51,9 @@ _CALM: Final = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKi
 _OF_THE_CLOCK: Final = (StreamEventKind.STAMPS, StreamEventKind.RATE, StreamEventKind.SIGNAL)
 """Told of how the device stamps and sends: they are in the journal too, as events of the source."""
 
+COARSEST_S: Final = 1.0
+"""Steps between timestamps of half or single precision, in s, above which they say nothing."""
+
 _log = logging.getLogger("eegvlm_rt.streaming")
 
 
@@ -275,7 +278,12 @@ class StreamingStager:
         if stamps.shape != x.shape or stamps.dtype.kind not in "fiu":
             found = f"{stamps.dtype} {stamps.shape}"
             raise InputError("timestamps", found, f"give {len(x)} seconds, one per sample")
-        return x, stamps.astype(np.float64)
+        seconds = stamps.astype(np.float64)
+        if stamps.dtype.kind == "f" and stamps.dtype.itemsize < 8:
+            # Unix time in float32 has steps of 128 s.
+            with np.errstate(invalid="ignore", over="ignore"):
+                seconds[np.abs(np.spacing(stamps)) > COARSEST_S] = np.nan
+        return x, seconds
 
     def _batches(self, steps: Iterator[Step]) -> Iterator[list[GridEpoch]]:
         """Epochs by the piece: neither a long gap nor a long chunk becomes epochs all at once."""

@@ -59,7 +59,7 @@ class StampReader:
         self._meter = RateMeter(rate)
         self._x = np.empty(0, dtype=np.float32)
         self._stamps = np.empty(0)
-        self._decided = False
+        self._decided = self._began = False
         self._spread_said = False
         self._wrong: UnitError | None = None
 
@@ -81,6 +81,11 @@ class StampReader:
             yield from self.finish()
             yield from self._placer.place(x, None)
             return
+        # Where one sample of a packet has a timestamp, the others often have the zeros of a new array.
+        zeros = stamps == 0.0
+        zeros[0] &= self._began
+        self._began = True
+        stamps = np.where(zeros, np.nan, stamps)
         self._x, self._stamps = np.concatenate([self._x, x]), np.concatenate([self._stamps, stamps])
         self._watch_rate(stamps)
         yield from self._work(last=False)

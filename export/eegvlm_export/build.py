@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,14 @@ from eegvlm_train.evaluation.epoch_sets import load_set
 from eegvlm_train.evaluation.evaluate import load_answerer
 
 import eegvlm_rt
-from eegvlm_rt.bundle import Bundle, ComponentSource, LanguageModelShape, write_bundle
+from eegvlm_rt.bundle import (
+    Bundle,
+    ComponentSource,
+    LanguageModelShape,
+    Manifest,
+    draft_fields,
+    write_bundle,
+)
 from eegvlm_rt.errors import BundleError
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rendering.renderer import RENDERER_VERSION
@@ -25,29 +33,44 @@ from .bundle_files import make_components
 from .card import write_card
 from .graphs.language import head_dim, kv_heads
 from .graphs.onnx_files import OPSET
-from .measure.gates import GateResult, GatesFailedError, check_gates
+from .measure.gates import GateResult, GatesFailedError, check_gates, shortcomings
 from .measure.parity import measure_parity, pictures
 from .measure.scorer_agreement import checkpoint_answers, kappa_gates, kappa_losses, scored_answers
 from .quantize.epochs import SIMULATED, load_epochs
 from .recipe import Recipe
 from .weights.checkpoint import Checkpoint
 
-__all__ = ["Exported", "export_bundle"]
+__all__ = ["Exported", "Measurements", "export_bundle"]
 
 _PACKAGES: Final = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "tokenizers", "numpy")
 
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A published bundle, its figures and gates; `speed_ms` are medians on this machine, not published."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurements:
+    """What an export measured of a bundle, published or not; `speed_ms` are medians on this machine, never
+    published. `untrained` are parts of the checkpoint that nobody trained.
+    """
 
-    bundle: Bundle
+    manifest: Manifest
     figures: Mapping[str, Any]
     gates: tuple[GateResult, ...]
     speed_ms: Mapping[str, float]
     weight_errors: Mapping[str, float] = field(default_factory=dict)
+    untrained: tuple[str, ...] = ()
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """Why it is a draft at best; empty where every gate passed."""
+        return shortcomings(self.gates, self.untrained)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported(Measurements):
+    """A published bundle, and what was measured of it."""
+
+    bundle: Bundle
 
 
 def export_bundle(
@@ -62,6 +85,7 @@ def export_bundle(
     evaluation_modes: Sequence[Mode] = tuple(Mode),
     threads: int = 2,
     overwrite: bool = False,
+    draft: bool = False,
     keep: Path | None = None,
     progress: Progress = lambda _: None,
 ) -> Exported:
@@ -71,13 +95,19 @@ def export_bundle(
     sets ("real:FOLDER"). Quantised weights are kept in the folder `keep`, where an interrupted export is gone
     on with. Everything is measured through the runtime, on files as they will be published.
 
-    Raises GatesFailedError, with nothing published, when a gate fails; FileNotFoundError and ValueError for
-    what cannot be read; eegvlm_rt.errors.BundleError where `destination` cannot be written.
+    With `draft`, a bundle that fails a gate, or has a part that an import left untrained, is published too:
+    its manifest says why, its name ends in "-draft", and whatever is made with it says so.
+
+    Raises GatesFailedError, with nothing published, for such a bundle otherwise, before any work where a part
+    is untrained; FileNotFoundError and ValueError for what cannot be read; eegvlm_rt.errors.BundleError where
+    `destination` cannot be written.
     """
     if os.path.lexists(destination) and not overwrite:
         raise BundleError("destination", str(destination), "exists; remove it or ask to overwrite it")
     references = {source.partition(":")[0]: load_set(source) for source in evaluations}
     checkpoint = Checkpoint.load(checkpoint_path, recipe.reference)
+    if checkpoint.untrained and not draft:
+        raise GatesFailedError((), checkpoint.untrained)
     processor = checkpoint.processor
     with tempfile.TemporaryDirectory(prefix="eegvlm-export-") as folder:
         work = Path(folder)
@@ -119,12 +149,27 @@ def export_bundle(
         if weight_errors:
             figures["weight_error"] = {"max": max(weight_errors.values())}
         results = check_gates([*recipe.gates, *kappa_gates(recipe, losses)], figures)
-        if not all(result.passed for result in results):
-            raise GatesFailedError(results)
+        measurements = Measurements(
+            manifest=staged.manifest,
+            figures=figures,
+            gates=results,
+            speed_ms=measured.speed_ms,
+            weight_errors=weight_errors,
+            untrained=checkpoint.untrained,
+        )
+        if measurements.shortcomings and not draft:
+            raise GatesFailedError(results, checkpoint.untrained, measurements)
 
-        progress("publishing")
+        progress("publishing a draft" if measurements.shortcomings else "publishing")
+        if measurements.shortcomings:
+            manifest |= draft_fields(manifest["model_id"], measurements.shortcomings)
         card = write_card(
-            work / "README.md", staged.manifest, measured.parity, accuracy, results, checkpoint.training
+            work / "README.md",
+            replace(staged.manifest, model_id=manifest["model_id"], draft=tuple(manifest.get("draft", ()))),
+            measured.parity,
+            accuracy,
+            results,
+            checkpoint.training,
         )
         components["card"] = ComponentSource(card, "none", file="README.md")
         bundle = write_bundle(
@@ -135,7 +180,8 @@ def export_bundle(
             overwrite=overwrite,
             **manifest,
         )
-    return Exported(bundle, figures, results, measured.speed_ms, weight_errors)
+    fields = {item.name: getattr(measurements, item.name) for item in dataclasses.fields(measurements)}
+    return Exported(**fields | {"manifest": bundle.manifest, "bundle": bundle})
 
 
 def _manifest(checkpoint: Checkpoint, recipe: Recipe, model_id: str) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def write_card(
     render = manifest.render
     text = template.substitute(
         model_id=manifest.model_id,
-        patches=manifest.visual_tokens // 2,
+        draft=_draft(manifest),
+        tokens=manifest.visual_tokens,
         picture="{width} x {height} px, {rows} rows of ±{uv_range:g} µV".format(**render),
         layers=manifest.lm.num_layers,
         hidden=manifest.hidden_size,
@@ -102,4 +103,13 @@ def _provenance(provenance: Mapping[str, Any], gates: tuple[GateResult, ...]) ->
     yield f"| ONNX opset | {provenance['opset']} |"
     packages = ", ".join(f"{name} {number}" for name, number in provenance["packages"].items())
     yield f"| made with | eegvlm_export {provenance['eegvlm_rt']}, {packages} |"
-    yield f"| gates | {len(gates)}, all passed |"
+    failed = sum(not result.passed for result in gates)
+    yield f"| gates | {len(gates)}, {f'{failed} failed' if failed else 'all passed'} |"
+
+
+def _draft(manifest: Manifest) -> str:
+    """The mark of a draft with its reasons; nothing for any other bundle."""
+    if not manifest.draft:
+        return ""
+    reasons = "\n".join(f"- {reason}" for reason in manifest.draft)
+    return f"\n**A draft, published with `--draft` though it falls short:**\n\n{reasons}\n"

@@ -9,17 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
+from eegvlm_rt import __version__
 from eegvlm_rt.errors import EegVlmError
 from eegvlm_rt.files import check_outputs, write_file
 from eegvlm_rt.prompt import Mode
 
-from .measure.gates import GateResult, GatesFailedError
+from .measure.gates import GateResult, GatesFailedError, shortcomings
 from .recipe import LANGUAGE_PRECISIONS, TOWER_PRECISIONS, Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from .build import Measurements
 
 __all__ = ["EXIT_GATES", "EXIT_INPUT", "main"]
 
@@ -37,8 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m eegvlm_export",
         description="Export a checkpoint as a quantized, verified bundle for eegvlm-rt.",
-        epilog="Exit status: 0 published, 2 wrong input, 3 a gate failed and nothing was published.",
+        epilog="Exit status: 0 published, 2 wrong input, 3 a gate failed, or a part was never trained, and "
+        "nothing was published.",
     )
+    parser.add_argument("--version", action="version", version=f"eegvlm_export {__version__}")
     parser.add_argument("checkpoint", type=Path, help="folder of the trained checkpoint")
     parser.add_argument("-o", "--out", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--recipe", default="nano", help="shipped recipe or YAML file (default: nano)")
@@ -64,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--modes", default=",".join(Mode), help="modes to evaluate (default: all three)")
     parser.add_argument("--threads", type=int, default=2, help="threads of the runtime's sessions")
     parser.add_argument("--report", type=Path, help="figures, gates and timings: .html or JSON")
+    parser.add_argument(
+        "--draft",
+        action="store_true",
+        help="publish even where a gate fails or a part was never trained; the bundle, and all that is made "
+        "with it, are marked",
+    )
     parser.add_argument("--work", type=Path, help="keep quantised weights here; an interrupted run goes on")
     parser.add_argument("--overwrite", action="store_true", help="replace an older bundle or report")
     return parser
@@ -99,12 +111,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             evaluation_modes=modes,
             threads=args.threads,
             overwrite=args.overwrite,
+            draft=args.draft,
             keep=args.work,
             progress=lambda text: console.print(text, style="dim"),
         )
     except GatesFailedError as failed:
-        console.print(_gate_table(failed.results))
-        console.print("gates failed: nothing was published")
+        if failed.results:
+            console.print(_gate_table(failed.results))
+        for shortcoming in shortcomings(failed.results, failed.untrained):
+            console.print(shortcoming, style="red", soft_wrap=True)
+        if failed.measured is not None and args.report is not None:
+            _write_report(args, failed.measured, recipe)
+        console.print("nothing was published; --draft publishes it marked as a draft", soft_wrap=True)
         return EXIT_GATES
     except (EegVlmError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -112,22 +130,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(_gate_table(exported.gates))
     console.print(_size_table(exported.figures["bytes"], exported.speed_ms))
     if args.report is not None:
-        report = {
-            "figures": exported.figures,
-            "gates": [
-                {"figure": r.gate.figure, "wanted": r.gate.wanted, "value": r.value} for r in exported.gates
-            ],
-            "speed_ms": exported.speed_ms,
-        }
-        if args.report.suffix == ".html":
-            from .report import write_report
-
-            write_report(args.report, exported, recipe, overwrite=args.overwrite)
-        else:
-            text = json.dumps(report, indent=2) + "\n"
-            write_file(args.report, text.encode(), overwrite=args.overwrite)
+        _write_report(args, exported, recipe)
+    for shortcoming in exported.shortcomings:
+        console.print(f"a draft: {shortcoming}", style="red", soft_wrap=True)
     print(f"{exported.bundle.path}  {exported.bundle.digest}")
     return 0
+
+
+def _write_report(args: argparse.Namespace, measured: Measurements, recipe: Recipe) -> None:
+    """Figures, gates and timings, of a bundle that was published and of one that was not."""
+    if args.report.suffix == ".html":
+        from .report import write_report
+
+        write_report(args.report, measured, recipe, overwrite=args.overwrite)
+        return
+    report = {
+        "figures": measured.figures,
+        "gates": [
+            {"figure": r.gate.figure, "wanted": r.gate.wanted, "value": r.value} for r in measured.gates
+        ],
+        "shortcomings": measured.shortcomings,
+        "speed_ms": measured.speed_ms,
+    }
+    text = json.dumps(report, indent=2) + "\n"
+    write_file(args.report, text.encode(), overwrite=args.overwrite)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eegvlm_rt.files import SEAL, write_file
 
 if TYPE_CHECKING:
-    from .build import Exported
+    from .build import Measurements
     from .recipe import Recipe
 
 __all__ = ["write_report"]
@@ -23,16 +23,17 @@ _STYLE: Final = (
 )
 
 
-def write_report(path: Path, exported: Exported, recipe: Recipe, *, overwrite: bool = False) -> Path:
+def write_report(path: Path, measured: Measurements, recipe: Recipe, *, overwrite: bool = False) -> Path:
     """Write gates, the comparison of precisions, sizes, times and the error of every weight to `path`."""
-    figures, manifest = exported.figures, exported.bundle.manifest
+    figures, manifest = measured.figures, measured.manifest
     parts = [
         f"<h1>{escape(manifest.model_id)}</h1>",
         f"<p>Compared with the checkpoint on {figures['epochs']} epochs, {figures['reasoning_epochs']} with "
         f"reasoning. Language model in 4 bits by <b>{escape(recipe.method)}</b>, blocks of "
         f"{recipe.block_size}. Times are medians on the exporting machine.</p>",
+        *_shortcomings(measured),
         "<h2>Gates</h2>",
-        _table(("figure", "wanted", "measured", ""), _gates(exported)),
+        _table(("figure", "wanted", "measured", ""), _gates(measured)),
         "<h2>Tower</h2>",
         _table(
             (
@@ -44,7 +45,7 @@ def write_report(path: Path, exported: Exported, recipe: Recipe, *, overwrite: b
                 "same stage, head",
                 "same stage, direct",
             ),
-            _towers(exported),
+            _towers(measured),
         ),
         "<h2>Language model</h2>",
         _table(
@@ -57,15 +58,21 @@ def write_report(path: Path, exported: Exported, recipe: Recipe, *, overwrite: b
                 "same token",
                 "same stage",
             ),
-            _models(exported),
+            _models(measured),
         ),
         "<h2>Error of the weights</h2>",
         "<p>Share of a weight's energy that quantisation lost.</p>",
-        _table(("weight", "lost", ""), _errors(exported.weight_errors)),
+        _table(("weight", "lost", ""), _errors(measured.weight_errors)),
     ]
     page = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(manifest.model_id)}</title>"
     text = f"{page}<!-- {SEAL} --><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
     return write_file(path, text.encode(), overwrite=overwrite)
+
+
+def _shortcomings(measured: Measurements) -> Iterable[str]:
+    if measured.shortcomings:
+        items = "".join(f"<li>{escape(text)}</li>" for text in measured.shortcomings)
+        yield f"<p class=fail>A draft at best: it falls short.</p><ul>{items}</ul>"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -74,30 +81,30 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f"<table><tr>{top}</tr>{body}</table>"
 
 
-def _gates(exported: Exported) -> Iterable[tuple[str, ...]]:
-    for result in exported.gates:
+def _gates(measured: Measurements) -> Iterable[tuple[str, ...]]:
+    for result in measured.gates:
         value = "not measured" if result.value is None else f"{result.value:g}"
         verdict = "pass" if result.passed else "<span class=fail>fail</span>"
         yield escape(result.gate.figure), escape(result.gate.wanted), value, verdict
 
 
-def _size(exported: Exported, part: str, precision: str) -> str:
-    file = exported.bundle.component(part).at(precision)
+def _size(measured: Measurements, part: str, precision: str) -> str:
+    file = measured.manifest.components[part].at(precision)
     return f"{(file.bytes + sum(entry.bytes for entry in file.data)) / 1e6:.2f}"
 
 
-def _time(exported: Exported, name: str) -> str:
-    value = exported.speed_ms.get(name)
+def _time(measured: Measurements, name: str) -> str:
+    value = measured.speed_ms.get(name)
     return "-" if value is None else f"{value:.2f}"
 
 
-def _towers(exported: Exported) -> Iterable[tuple[str, ...]]:
-    for name, row in exported.figures["tower"].items():
+def _towers(measured: Measurements) -> Iterable[tuple[str, ...]]:
+    for name, row in measured.figures["tower"].items():
         tokens: Mapping[str, Any] = row["visual_tokens"]
         yield (
             escape(name),
-            _size(exported, "tower", name),
-            _time(exported, f"tower.{name}"),
+            _size(measured, "tower", name),
+            _time(measured, f"tower.{name}"),
             f"{tokens['cosine']:.6f}",
             f"{tokens['max_abs']:g}",
             f"{row['head']['agreement']:.1%}",
@@ -105,13 +112,13 @@ def _towers(exported: Exported) -> Iterable[tuple[str, ...]]:
         )
 
 
-def _models(exported: Exported) -> Iterable[tuple[str, ...]]:
-    for name, row in exported.figures["llm"].items():
+def _models(measured: Measurements) -> Iterable[tuple[str, ...]]:
+    for name, row in measured.figures["llm"].items():
         yield (
             escape(name),
-            _size(exported, "llm", name),
-            _time(exported, f"llm.{name}.prefill"),
-            _time(exported, f"llm.{name}.direct"),
+            _size(measured, "llm", name),
+            _time(measured, f"llm.{name}.prefill"),
+            _time(measured, f"llm.{name}.direct"),
             f"{row['logits']['relative_rms']:.4f}",
             f"{row['same_token']:.1%}",
             f"{row['direct']['agreement']:.1%}",

@@ -237,7 +237,7 @@ class TestContent:
 
 
 class TestManifest:
-    @pytest.mark.parametrize("version", [0, 3, -1, "1", 1.0, True, None, [1]])
+    @pytest.mark.parametrize("version", [0, 4, -1, "1", 1.0, True, None, [1]])
     def test_an_unknown_schema_version_is_refused(self, manifest: Fields, version: object) -> None:
         with pytest.raises(BundleError, match="schema_version"):
             parse_manifest(json.dumps(manifest | {"schema_version": version}).encode())

@@ -179,7 +179,14 @@ class TestTheCommand:
 
 
 class TestComparing:
-    ROW = {"outcome": "scored", "probabilities": {"W": 1.0}, "findings": {"x": [1.0]}, "start_s": 0.0}  # noqa: RUF012
+    ROW = {  # noqa: RUF012
+        "outcome": "scored",
+        "probabilities": {"W": 1.0},
+        "findings": {"x": [1.0]},
+        "start_s": 0.0,
+        "head": None,
+        "night": None,
+    }
 
     def rows(self, n: int = 4) -> list[dict[str, Any]]:
         return [
@@ -209,6 +216,14 @@ class TestComparing:
         for index, flags in ((0, ["clock", "flat"]), (1, ["clock", "flat"]), (2, ["clock"])):
             other[index]["quality"] = {"flags": flags}
         assert compare(other, self.rows(), set(), {1, 2}).changed == (0, 2)
+
+    def test_what_the_memory_says_may_differ_after_an_epoch_that_faults_touch(self) -> None:
+        clean = [{**row, "head": {"probabilities": row["probabilities"]}, "night": {}} for row in self.rows()]
+        other = [{**row, "probabilities": {"W": 0.7}, "night": {"stage": "W"}} for row in clean]
+        assert compare(other, clean, {1}, set()).changed == (0,)
+        other[3]["head"] = {"probabilities": {"W": 0.4}}
+        found = compare(other, clean, {1}, set())
+        assert (found.changed, found.excluded_changed) == ((0, 3), 1)
 
     def test_an_epoch_counts_once(self) -> None:
         rows = self.rows()

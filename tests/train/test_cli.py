@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from eegvlm_train import cli
 
+from eegvlm_rt import __version__
+
 
 def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
@@ -31,3 +33,8 @@ def test_a_missing_package_is_named_with_its_extra(
     assert cli.main(["evaluate", "--help"]) == 2
     package = module.partition(".")[0]
     assert f"{package}: not installed; pip install 'eegvlm-rt[{extra}]'" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"eegvlm_train {__version__}\n"

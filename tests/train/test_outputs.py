@@ -50,7 +50,7 @@ def test_an_import_is_not_written_onto_its_source(base: Path, capsys: pytest.Cap
     from eegvlm_export.cli import main as export
 
     assert export(["import", str(base), "-o", str(base), "--overwrite"]) == 2
-    assert "this is the input" in capsys.readouterr().err
+    assert f"this lies in the input {base}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [("simulate", "OUT"), ("train-vision", "DATA", "OUT")])

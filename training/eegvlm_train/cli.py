@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from eegvlm_rt import __version__
+
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -62,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"eegvlm_train {__version__}")
+        return 0
     name, *rest = arguments
     if name not in COMMANDS:
         print(f"{name}: no such command\n\n{_usage()}", file=sys.stderr)

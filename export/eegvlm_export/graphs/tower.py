@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import onnx
 import torch
@@ -70,18 +70,25 @@ class TowerGraph(nn.Module):
         self.layers = nn.Sequential(
             *(_ClipLayer(layer, model.config.vision_config.num_attention_heads) for layer in used)
         )
-        self.patches, self.fused_alone = model.config.num_patches, model.config.visual_tokens == "fused"
+        self.patches, self.kind = model.config.num_patches, model.config.visual_tokens
         self.align = model.align
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, 3, H, W) -> stage logits (n, 5), pooled high-level features (n, F), visual tokens (n, V, D)."""
         seen = self.enhancement(pixel_values)
+        return seen.stage_logits, seen.pooled, self.tokens(pixel_values, seen.high)
+
+    def tokens(self, pixel_values: Tensor, high: Tensor) -> Tensor:
+        """The visual tokens that the configuration chooses, and no others."""
+        if self.kind == "high":
+            return cast("Tensor", self.projector(high))
         low = self.layers(self.first_norm(self.embeddings(pixel_values)))[:, 1:]
-        projected = self.projector(torch.cat([low, seen.high], dim=1))
+        if self.kind == "low":
+            return cast("Tensor", self.projector(low))
+        projected = self.projector(torch.cat([low, high], dim=1))
         patches = projected[:, : self.patches]
         fused = patches + self.align(projected[:, self.patches :])
-        tokens = fused if self.fused_alone else torch.cat([patches, fused], dim=1)
-        return seen.stage_logits, seen.pooled, tokens
+        return fused if self.kind == "fused" else torch.cat([patches, fused], dim=1)
 
 
 class HeadGraph(nn.Module):

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Gate", "GateResult", "GatesFailedError", "check_gates", "flatten", "parse_gates"]
+__all__ = [
+    "Gate",
+    "GateResult",
+    "GatesFailedError",
+    "check_gates",
+    "flatten",
+    "parse_gates",
+    "shortcomings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +60,30 @@ class GateResult:
 
 
 class GatesFailedError(Exception):
-    """Some gates did not pass; `results` are all of them."""
+    """Some gates did not pass, or a part was never trained. `results` are all gates; `measured` is what the
+    report of the export shows, None where nothing was measured.
+    """
 
-    def __init__(self, results: tuple[GateResult, ...]) -> None:
+    def __init__(
+        self, results: tuple[GateResult, ...], untrained: Sequence[str] = (), measured: Any = None
+    ) -> None:
         failed = [result.gate.figure for result in results if not result.passed]
-        super().__init__(f"gates failed: {', '.join(failed)}")
+        parts = [f"untrained: {', '.join(untrained)}"] if untrained else []
+        super().__init__("; ".join(parts + ([f"gates failed: {', '.join(failed)}"] if failed else [])))
         self.results = results
+        self.untrained = tuple(untrained)
+        self.measured = measured
+
+
+def shortcomings(results: Iterable[GateResult], untrained: Sequence[str] = ()) -> list[str]:
+    """What keeps a bundle from being published, in words: parts that nobody trained, and gates."""
+    parts = [f"untrained: {', '.join(untrained)}"] if untrained else []
+    return parts + [
+        f"{result.gate.figure}: {'not measured' if result.value is None else f'{result.value:g}'}, "
+        f"wanted {result.gate.wanted}"
+        for result in results
+        if not result.passed
+    ]
 
 
 def parse_gates(content: object) -> tuple[Gate, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 import torch
 from eegvlm_train.model import EegVlmConfig, EegVlmForConditionalGeneration
 from eegvlm_train.model.processing import EegVlmProcessor
+from eegvlm_train.model.untrained import untrained_parts
 
 from eegvlm_rt.stages import STAGES, Stage
 
@@ -60,8 +61,14 @@ class Checkpoint:
         tokens, rows = processor.tokenizer.get_vocab_size(), config.text_config.vocab_size
         if tokens > rows:
             raise ValueError(f"tokenizer: {tokens} tokens; the network has {rows}")
+        processor.check_length(config)
         files = sorted([*(folder / name for name in _NAMED), *weights])
         return cls(folder, config, processor, _digest(files), reference)
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Parts that an import left as they were, or drew at random, and that no training touched since."""
+        return untrained_parts(self.config)
 
     @property
     def training(self) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from eegvlm_train.model.assembly import NIGHT_TOKEN
 from eegvlm_train.model.tokenizer import corpus
 from tokenizers import AddedToken, Tokenizer
 
 from eegvlm_rt.decoding import compile_grammar
 from eegvlm_rt.errors import CheckpointError, InputError
 from eegvlm_rt.prompt import PromptSpec
-from eegvlm_rt.rationale import GRAMMAR, RULES, Literal
+from eegvlm_rt.rationale import NIGHT_GRAMMAR, RULES, Slot
 
 from .llava_config import SpecialTokens
 
@@ -35,7 +36,9 @@ class ImportedTokens:
     notes: tuple[str, ...]
 
 
-def import_tokens(folder: Path, special: SpecialTokens, adapter: Path | None = None) -> ImportedTokens:
+def import_tokens(
+    folder: Path, special: SpecialTokens, adapter: Path | None = None, *, night: bool = False
+) -> ImportedTokens:
     """The tokenizer in `folder`, or in the folder of an adapter that added tokens to it.
 
     Every stage answer becomes one token, every rule begins with one of its own, and special tokens that the
@@ -47,7 +50,7 @@ def import_tokens(folder: Path, special: SpecialTokens, adapter: Path | None = N
     tokenizer, notes = _exact(_chosen(folder, adapter)), []
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    prompt = _prompt(tokenizer, special)
+    prompt = _prompt(tokenizer, special, NIGHT_TOKEN if night else "")
     before = tokenizer.get_vocab(with_added_tokens=True)
     missing = [token for token in prompt.special_tokens if token not in before]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in missing])
@@ -129,7 +132,7 @@ def _without(step: dict[str, Any] | None, inner: str, kind: str) -> dict[str, An
     return step
 
 
-def _prompt(tokenizer: Tokenizer, special: SpecialTokens) -> PromptSpec:
+def _prompt(tokenizer: Tokenizer, special: SpecialTokens, night: str) -> PromptSpec:
     """The prompt with the tokens that the configuration names where the tokenizer calls them special."""
     known = {
         place: token.content for place, token in tokenizer.get_added_tokens_decoder().items() if token.special
@@ -141,7 +144,7 @@ def _prompt(tokenizer: Tokenizer, special: SpecialTokens) -> PromptSpec:
 
     bos, eos = named(special.bos, usual.bos), named(special.eos, usual.eos)
     pad = named(special.pad, usual.pad)
-    return PromptSpec(bos=bos, eos=eos, pad=usual.pad if pad in (bos, eos) else pad)
+    return PromptSpec(bos=bos, eos=eos, pad=usual.pad if pad in (bos, eos) else pad, night=night)
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -155,12 +158,13 @@ def _add_words(tokenizer: Tokenizer, words: list[str]) -> None:
 
 def _rules_begin_apart(tokenizer: Tokenizer) -> bool:
     """Whether the first token of each rule is its own, and none of them stands in a text before the rule."""
-    place = next(i for i, part in enumerate(GRAMMAR) if not isinstance(part, Literal) and part.name == "rule")
+    parts = NIGHT_GRAMMAR
+    place = next(i for i, part in enumerate(parts) if isinstance(part, Slot) and part.name == "rule")
     firsts = [_ids(tokenizer, f" {rule.text}")[0] for rule in RULES.values()]
     before = {
         token
-        for part in GRAMMAR[:place]
-        for text in ([part.text] if isinstance(part, Literal) else part.choices)
+        for part in parts[:place]
+        for text in (part.choices if isinstance(part, Slot) else [part.text])
         for token in _ids(tokenizer, text)
     }
     return len(set(firsts)) == len(firsts) and not before & set(firsts)
@@ -174,7 +178,8 @@ def _check(tokenizer: Tokenizer, prompt: PromptSpec) -> None:
             raise CheckpointError("tokenizer", repr(text), f"it comes back as {back!r}: {_ANOTHER}")
     try:
         prompt.stage_token_ids(tokenizer)
-        compile_grammar(lambda text: _ids(tokenizer, text), prompt.token_id(tokenizer, prompt.eos))
+        eos = prompt.token_id(tokenizer, prompt.eos)
+        compile_grammar(lambda text: _ids(tokenizer, text), eos, prompt.grammar)
     except InputError as error:
         raise CheckpointError(
             "tokenizer", f"{error.field}: {error.value}", f"{error.cure}: {_ANOTHER}"

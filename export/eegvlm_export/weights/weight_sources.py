@@ -18,11 +18,23 @@ from .adapters import PLAIN, Adapter
 from .layouts import clip_name, llava_name
 from .shards import TensorFiles
 
-__all__ = ["EMBEDDING", "HEAD", "WeightSources"]
+__all__ = ["EMBEDDING", "GROWING", "HEAD", "WeightSources"]
 
 EMBEDDING: Final = "language_model.model.embed_tokens.weight"
 HEAD: Final = "language_model.lm_head.weight"
 TABLES: Final = (EMBEDDING, HEAD)
+TRAINED: Final = ("enhancement.", "memory.")
+"""What an enhancement module brings that was trained here."""
+
+DRAWN: Final = ("enhancement.", "memory_token.")
+GROWING: Final = (
+    "enhancement.to_high.weight",
+    "enhancement.to_high.bias",
+    "enhancement.stage_head.weight",
+)
+"""Weights of a module with narrower features than the tower's: rows and columns of zeros are added, and it
+says the same."""
+
 _COUNTER: Final = "num_batches_tracked"
 """The one tensor of a network, a ResNet's, that counts."""
 
@@ -69,14 +81,16 @@ class WeightSources:
         """Whether any weight below `part`, such as "vision_tower.", is there."""
         return any(name.startswith(part) for name in self._names())
 
-    def add(
-        self, files: TensorFiles, rename: Callable[[str], str | None], *, keep: frozenset[str] | None = None
-    ) -> None:
-        """Add the weights that `rename` has a name for; with `keep`, only those whose names here it has."""
+    def add(self, files: TensorFiles, rename: Callable[[str], str | None]) -> None:
+        """Add the weights that `rename` has a name for."""
         for stored in files:
             name = rename(stored)
-            if name is not None and (keep is None or name in keep):
+            if name is not None:
                 self._add(name, _Source(files, stored))
+
+    def add_enhancement(self, folder: Path) -> None:
+        """The enhancement module, and the memory, of a checkpoint that was trained here."""
+        self.add(TensorFiles(folder), lambda name: name if name.startswith(TRAINED) else None)
 
     def add_tower(self, folder: Path) -> None:
         """The tower of a CLIP. A tower of the base's own was trained after it, and is taken instead."""
@@ -117,11 +131,12 @@ class WeightSources:
             )
         return counts.pop() if counts else 0
 
-    def check(self, config: EegVlmConfig) -> list[str]:
-        """Hold names and shapes against the network of `config`; returns its weights that nothing gives.
+    def check(self, config: EegVlmConfig) -> tuple[list[str], dict[str, tuple[int, ...]]]:
+        """Hold names and shapes against the network of `config`; returns its weights that nothing gives, and
+        the shapes of all.
 
         Raises CheckpointError for a weight that the network does not have, or has in another shape, for one
-        that it has and no file holds (but those of the enhancement module, which training starts anew), and
+        that it has and no file holds (but those that training starts anew, `DRAWN`), and
         for buffers that were trained with other numbers than the configuration gives.
         """
         with torch.device("meta"):
@@ -136,17 +151,19 @@ class WeightSources:
                     "the configuration describes no such weight: give the config.json it was saved with",
                 )
             shape = self._shape(name)
-            if shape[1:] != expected[name][1:] or (shape != expected[name] and name not in TABLES):
+            smaller = len(shape) == len(expected[name]) and all(map(int.__le__, shape, expected[name]))
+            fits = shape[1:] == expected[name][1:] if name in TABLES else smaller and name in GROWING
+            if shape != expected[name] and not fits:
                 raise CheckpointError(
                     f"weight: {name}",
                     shape,
                     f"the configuration describes {expected[name]}: give the config.json it was saved with",
                 )
         lacking = [name for name in expected if name not in self]
-        drawn = [name for name in lacking if name.startswith("enhancement.")]
+        drawn = [name for name in lacking if name.startswith(DRAWN)]
         self._refuse(sorted(set(lacking) - set(drawn)))
         self._check_buffers(config)
-        return drawn
+        return drawn, expected
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every weight once, with the adapter in it, in the order of the files.

@@ -68,6 +68,18 @@ def test_the_tower_has_the_inputs_and_outputs_of_a_bundle(
     }
 
 
+@pytest.mark.parametrize(("kind", "count"), [("low", 16), ("high", 1)])
+def test_the_tower_gives_one_level_of_visual_tokens_where_it_was_chosen(
+    tiny_model: EegVlmForConditionalGeneration, monkeypatch: pytest.MonkeyPatch, kind: str, count: int
+) -> None:
+    monkeypatch.setattr(tiny_model.config, "visual_tokens", kind)
+    (found,) = session(export_tower(tiny_model)).run(["visual_tokens"], {"pixel_values": pictures(2).numpy()})
+    with torch.no_grad():
+        expected = tiny_model.visual(pictures(2)).visual_tokens
+    assert found.shape == (2, count, 64)
+    np.testing.assert_allclose(found, expected.numpy(), **TOLERANCE)
+
+
 def test_layers_above_the_feature_layer_are_not_in_the_tower(
     model: EegVlmForConditionalGeneration, tower: onnx.ModelProto
 ) -> None:

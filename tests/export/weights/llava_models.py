@@ -86,13 +86,15 @@ def stored(folder: Path) -> Tensors:
     return found
 
 
-def imported(source: Path, **options: Any) -> Imported:
-    """`source` imported to a folder beside it, with a small enhancement network unless another is given."""
+def imported(source: Path, *, out: Path | None = None, **options: Any) -> Imported:
+    """`source` imported to `out`, or to a folder beside it, with a small enhancement network unless another
+    is given.
+    """
     if "enhancement" not in options:
         options["enhancement"] = source.with_name("convnext")
         if not options["enhancement"].exists():
             small_convnext().save_pretrained(options["enhancement"])
-    return import_checkpoint(source, source.with_name(f"{source.name}-imported"), **options)
+    return import_checkpoint(source, out or source.with_name(f"{source.name}-imported"), **options)
 
 
 def small_convnext() -> transformers.ConvNextForImageClassification:

@@ -31,7 +31,7 @@ TEXT = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
-    "max_position_embeddings": 128,
+    "max_position_embeddings": 256,
 }
 Tensors = dict[str, torch.Tensor]
 

@@ -17,6 +17,7 @@ from eegvlm_export.weights.shards import TensorFiles
 from safetensors.torch import save_file
 
 from eegvlm_rt.errors import CheckpointError
+from eegvlm_rt.files import FOLDER_MARK, is_ours
 from tests.export.weights.llava_models import (
     VISION,
     Tensors,
@@ -25,6 +26,7 @@ from tests.export.weights.llava_models import (
     random_llava,
     reloaded,
     save_llava,
+    small_convnext,
     stored,
 )
 
@@ -190,11 +192,34 @@ def test_nothing_that_is_there_is_replaced(
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "thesis.txt").write_text("mine")
-    for target in (kept, source, kept / "thesis.txt"):
+    for target, why in (
+        (kept, "is there already"),
+        (kept / "thesis.txt", "no folder"),
+        (source, "lies in the input"),
+    ):
         assert main([str(source), "-o", str(target)]) == 2
-        assert "is there already" in capsys.readouterr().err
+        assert why in capsys.readouterr().err
     assert (kept / "thesis.txt").read_text() == "mine"
     assert largest_difference(reloaded(source), imported(source).path) < 1e-4
+
+
+def test_a_folder_is_replaced_where_that_is_asked_for_and_never_one_that_is_read(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_convnext().save_pretrained(tmp_path / "net")
+    out = tmp_path / "out"
+    given = [str(source), "--enhancement", str(tmp_path / "net")]
+    assert main([*given, "-o", str(out)]) == 0
+    (out / "note.txt").write_text("an older import")
+    assert main([*given, "-o", str(out)]) == 2
+    assert main([*given, "-o", str(out), "--overwrite"]) == 0
+    assert not (out / "note.txt").exists()
+    assert is_ours(out / FOLDER_MARK)
+    assert largest_difference(reloaded(source), out) < 1e-4
+    for target in (source, tmp_path / "net", source / "inside"):
+        assert main([*given, "-o", str(target), "--overwrite"]) == 2
+        assert "the input" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "net", "out"])
 
 
 def test_the_imported_folder_is_a_checkpoint(source: Path) -> None:

@@ -63,6 +63,55 @@ def test_scoring_survives_the_way_through_json(manifest: dict[str, Any]) -> None
     assert parse_manifest(json.dumps(manifest | {"scoring": scoring}).encode()).scoring == scoring
 
 
+def draft_of(
+    manifest: dict[str, Any], reasons: object = ("agreement.head: 0.5, wanted >= 0.99",)
+) -> dict[str, Any]:
+    reasons = list(reasons) if isinstance(reasons, tuple) else reasons
+    return manifest | {"schema_version": 3, "model_id": "tiny-draft", "draft": reasons}
+
+
+def test_a_draft_is_of_schema_3_and_survives_the_way_through_json(manifest: dict[str, Any]) -> None:
+    fields = draft_of(manifest)
+    VALIDATOR.validate(fields)
+    draft = parse_manifest(json.dumps(fields).encode())
+    assert draft.draft == ("agreement.head: 0.5, wanted >= 0.99",)
+    assert draft.to_dict() == fields
+
+
+def test_any_other_bundle_is_written_as_before(manifest: dict[str, Any]) -> None:
+    assert manifest["schema_version"] == 2
+    assert "draft" not in manifest
+    assert parse_manifest(json.dumps(manifest).encode()).draft == ()
+    assert parse_manifest(json.dumps(manifest | {"schema_version": 3, "draft": []}).encode()).draft == ()
+
+
+def test_a_draft_says_so_in_its_name(manifest: dict[str, Any]) -> None:
+    fields = draft_of(manifest) | {"model_id": "tiny"}
+    assert not VALIDATOR.is_valid(fields)
+    with pytest.raises(BundleError, match="model_id: tiny; the name of a draft ends in -draft"):
+        parse_manifest(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_schemas_have_no_draft(version: int, manifest: dict[str, Any]) -> None:
+    fields = draft_of(manifest) | {"schema_version": version}
+    if version == 1:
+        del fields["scoring"]
+    assert not VALIDATOR.is_valid(fields)
+    with pytest.raises(BundleError, match="draft"):
+        parse_manifest(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize(
+    "reasons", [None, "x", {}, [1], [""], ["a\nb"], ["\x1b[2J"], ["x" * 241], ["x"] * 65]
+)
+def test_reasons_of_a_draft_can_be_printed(manifest: dict[str, Any], reasons: object) -> None:
+    fields = draft_of(manifest, reasons)
+    assert not VALIDATOR.is_valid(fields)
+    with pytest.raises(BundleError, match="draft"):
+        parse_manifest(json.dumps(fields).encode())
+
+
 @pytest.mark.parametrize("scoring", [None, 1, [], {"t": None}, {"t": [1, [None]]}])
 def test_scoring_of_other_kinds_is_refused_by_both(manifest: dict[str, Any], scoring: object) -> None:
     fields = manifest | {"scoring": scoring}
@@ -89,7 +138,7 @@ def _tower(**fields: object) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda m: m.update(schema_version=3),
+        lambda m: m.update(schema_version=4),
         lambda m: m.update(extra=1),
         lambda m: m.pop("lm"),
         lambda m: m["lm"].update(num_layers=0),

@@ -146,7 +146,19 @@ class TestLatencies:
         assert found.rem_latency_min == (86 - 20) / 2
         assert found.rem_latency_from_lights_off_min == 43.0
         assert found.rem_latency_3_epochs_min == (96 - 20) / 2
+        assert found.rem_latency_period_min is None
         assert found.stage_latency_min == {N1: 0.0, N2: 7.5, N3: None, R: 33.0}
+
+    def test_a_period_of_r_needs_seven_of_ten_epochs_and_begins_with_r(self):
+        # Epochs 20, 25 and 26 are stray; of 60 to 69 seven are R.
+        night = of((N1, 20), (R, 1), (N2, 4), (R, 2), (N2, 33), (R, 3), (N2, 3), (R, 4), (N2, 20))
+        found = sleep_statistics(night)
+        assert (found.rem_latency_min, found.rem_latency_3_epochs_min) == (10.0, 30.0)
+        assert found.rem_latency_period_min == 30.0
+        fewer = of((N1, 60), (R, 3), (N2, 4), (R, 3), (N2, 20))
+        assert sleep_statistics(fewer).rem_latency_period_min is None
+        assert sleep_statistics(of((N1, 2), (R, 7))).rem_latency_period_min is None
+        assert sleep_statistics(of((N1, 3), (R, 7))).rem_latency_period_min == 1.5
 
     def test_an_unscored_epoch_is_no_sleep_and_breaks_a_run(self):
         found = sleep_statistics(of((N2, 2), (None, 1), (N2, 3), (W, 1), (N2, 19), (None, 1), (N2, 20)))

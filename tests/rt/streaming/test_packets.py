@@ -23,6 +23,7 @@ from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from eegvlm_rt.prediction import StagePrediction
+    from eegvlm_rt.streaming import Night as Counts
 
 RATE = 128
 N = 30 * RATE
@@ -59,6 +60,18 @@ def packet_stamps(
 
 def missing(found: list[StagePrediction]) -> list[float]:
     return [p.quality.missing_share for p in found]
+
+
+def stages(found: list[StagePrediction]) -> list[str]:
+    return [row["stage"] for row in said(found)]
+
+
+def run(
+    stager: Stager, x: np.ndarray, stamps: np.ndarray, piece: int
+) -> tuple[list[StagePrediction], Counts]:
+    with stager.stream(RATE) as stream:
+        found = night_of(stream, x, stamps, [piece])
+    return found, stream.night
 
 
 class TestTheSameNight:
@@ -175,6 +188,37 @@ class TestWhatIsLost:
             found = night_of(stream, x, stamps, [12])
         assert [row["probabilities"] for row in said(found)] == [row["probabilities"] for row in clean]
         assert stream.night.clock_jumps == 1
+
+
+class TestTimestampsThatAreNone:
+    @pytest.mark.parametrize("nothing", [0.0, np.nan])
+    @pytest.mark.parametrize("size", [2, 12, 100])
+    @pytest.mark.parametrize("t0", [0.0, 1.7e9])
+    def test_one_timestamp_a_packet_and_nothing_for_the_others(
+        self, stager: Stager, x: np.ndarray, clean: list[dict], nothing: float, size: int, t0: float
+    ) -> None:
+        stamps = t0 + np.arange(len(x)) / RATE
+        stamps[np.arange(len(x)) % size != 0] = nothing
+        found, night = run(stager, x, stamps, 37)
+        assert stages(found) == [row["stage"] for row in clean]
+        assert (missing(found), night.dropped_samples) == ([0.0] * 5, 0)
+
+    def test_lost_packets_of_such_a_device_are_gaps(self, stager: Stager, x: np.ndarray) -> None:
+        stamps = T0 + np.arange(len(x)) / RATE
+        stamps[np.arange(len(x)) % 12 != 0] = 0.0
+        keep = np.arange(len(x)) // 12 % 50 != 7
+        found, _ = run(stager, x[keep], stamps[keep], 64)
+        assert len(found) == 5
+        assert missing(found) == pytest.approx([0.02] * 5, abs=0.006)
+
+    def test_unix_time_in_single_precision_says_nothing_and_costs_nothing(
+        self, stager: Stager, x: np.ndarray, clean: list[dict]
+    ) -> None:
+        stamps = (1.7e9 + np.arange(len(x)) / RATE).astype(np.float32)
+        found, night = run(stager, x, stamps, 64)
+        assert stages(found) == [row["stage"] for row in clean]
+        assert (missing(found), night.dropped_samples) == ([0.0] * 5, 0)
+        assert all(QualityFlag.CLOCK in p.quality.flags for p in found)
 
 
 class TestUnitAndRate:

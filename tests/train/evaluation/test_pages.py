@@ -14,29 +14,38 @@ from eegvlm_train.evaluation.plots import plot_learning
 GOALS = "<!-- table: goals -->\nold\n<!-- end -->\n"
 
 
-def mode(kappa: float, smoothed: float, ece: float) -> dict[str, Any]:
-    return {
-        "rows": {"dreams": {"kappa": kappa, "n": 240}},
-        "smoothed": {"causal": {"rows": {"dreams": {"kappa": smoothed}}}},
-        "calibration": {"ece": ece},
-    }
+def night(mode: str, kappa: float, ece: float, memory: bool = True, data: str = "real") -> dict[str, Any]:
+    whole = {"n": 240, "accuracy": 0.956, "kappa": kappa, "macro_f1": 0.6, "ece": ece}
+    row = {"data": data, "mode": mode, "gain": 1.0, "memory": memory, "all": whole}
+    return row | (
+        {"supported": 0.952, "claims": {"supported": 952, "contradicted": 48}} if mode == "cot" else {}
+    )
 
 
 def figures() -> dict[str, Any]:
-    modes = {"head": mode(0.6, 0.7, 0.03), "direct": mode(0.53, 0.58, 0.031), "cot": mode(0.51, 0.6, 0.04)}
+    nights = [night("head", 0.65, 0.04), night("direct", 0.67, 0.05), night("cot", 0.66, 0.06)]
     return {
-        "real": {"modes": modes, "faithfulness": {"supported": 0.951, "claims": 2200}},
-        "sim": {"modes": modes, "faithfulness": {"supported": 0.97, "claims": 900}, "n": 1800},
+        "real": {"faithfulness": {"supported": 0.951, "claims": 2200}},
+        "sim": {"faithfulness": {"supported": 0.97, "claims": 900}, "n": 1800},
+        "nights": [*nights, night("head", 0.5, 0.1, memory=False), night("head", 0.0, 0.07, data="wake")],
     }
 
 
-def test_goals_are_held_against_the_better_answer_of_the_language_model() -> None:
+def test_goals_are_held_against_the_night_with_its_memory() -> None:
     filled = fill(GOALS, figures())
-    assert "| one epoch, DREAMS 1-4, κ | >= 0.42 | >= 0.50 | 0.530 (`direct`) | 240 |" in filled
-    assert "| with the causal smoother | >= 0.48 | >= 0.56 | 0.600 (`cot`) | 240 |" in filled
-    assert "| κ lost from `direct` to `cot`, DREAMS | <= 0.02 | 0 | 0.020 | 240 |" in filled
-    assert "| claims supported, real | >= 95 % | >= 98 % | 95.1 % | 2200 |" in filled
-    assert "| ECE of `cot`, simulated | <= 0.05 | <= 0.02 | 0.040 | 1800 |" in filled
+    assert ">= 0.64 | >= 0.70 | 0.650 / 0.670 / 0.660 | 240 |" in filled
+    assert "| κ lost from `direct` to `cot` | <= 0.01 | 0 | 0.010 | 240 |" in filled
+    assert "<= 0.05 | <= 0.03 | 0.040 / 0.050 / 0.060 | 240 |" in filled
+    assert "| 25 h of daytime wake called W, `head` | >= 95 % | >= 98 % | 95.6 % | 240 |" in filled
+    assert "| claims supported, DREAMS 1-4 as nights | >= 95 % | >= 98 % | 95.2 % | 1000 |" in filled
+    assert "| claims supported, real, one epoch | >= 95 % | >= 98 % | 95.1 % | 2200 |" in filled
+
+
+def test_nights_are_shown_with_their_memory_and_without() -> None:
+    filled = fill("<!-- table: nights -->\n<!-- end -->\n", figures())
+    assert "| DREAMS 1-4, `cot` | yes | 240 | 0.956 | 0.660 | 0.600 | 0.060 | 95.2 % |" in filled
+    assert "| DREAMS 1-4, `head` | no | 240 | 0.956 | 0.500 | 0.600 | 0.100 | - |" in filled
+    assert "| daytime wake, `head` | yes | 240 | 0.956 | - | - | 0.070 | - |" in filled
 
 
 def test_a_table_without_its_figures_stays() -> None:
@@ -99,6 +108,6 @@ def test_figures_that_are_there_fill_a_document_and_curves_go_to_its_images(tmp_
     document.write_text("# Model\n\n" + GOALS, encoding="utf-8")
     run = write_log(tmp_path / "vision", [{"kind": "train", "step": 1, "loss": 1.0}])
     arguments = ["report", "any", "--out", str(out), "--docs", str(document), "--images", str(images)]
-    assert main([*arguments, "--runs", str(run)]) == 0
-    assert "0.600 (`cot`)" in document.read_text(encoding="utf-8")
+    assert main([*arguments, "--runs", str(run), "--overwrite"]) == 0
+    assert "0.650 / 0.670 / 0.660" in document.read_text(encoding="utf-8")
     assert (images / "learning.png").stat().st_size > 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import eegvlm_rt.rationale.grammar as prose
-from eegvlm_rt.prompt import Mode
+from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import RULES
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<unused>")
@@ -134,7 +135,10 @@ def test_the_command_writes_a_folder_that_transformers_reads(
     model = LlamaForCausalLM.from_pretrained(out)
     assert model.dtype == torch.float16
     assert Tokenizer.from_file(str(out / "tokenizer.json")).get_vocab_size() <= model.config.vocab_size
-    assert (out / "prompt.json").exists()
+    prompt = PromptSpec.from_dict(json.loads((out / "prompt.json").read_text()))
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    for token in (prompt.image, prompt.night):
+        assert ids(tokenizer, token) == [tokenizer.token_to_id(token)]
 
 
 def test_a_missing_source_is_named(tmp_path: Path) -> None:

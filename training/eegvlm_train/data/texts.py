@@ -11,7 +11,17 @@ from tokenizers import Tokenizer
 
 from eegvlm_rt.findings import Findings
 from eegvlm_rt.prompt import Mode, PromptSpec
-from eegvlm_rt.rationale import GRAMMAR_VERSION, RULES, SLOTS, NightContext, choices, choose_rule, segments
+from eegvlm_rt.rationale import (
+    GRAMMAR_VERSION,
+    NIGHT_GRAMMAR,
+    RULES,
+    SLOTS,
+    NightContext,
+    Slot,
+    choices,
+    choose_rule,
+    segments,
+)
 from eegvlm_rt.stages import STAGES, Stage
 
 from .findings import FindingsTable
@@ -88,10 +98,24 @@ class AnswerTexts:
         firsts = np.array([weighted.ids[0] for weighted in rules.values()])
         if len(np.unique(firsts)) != len(firsts):
             raise ValueError("tokenizer: two rules begin with one token; each needs a first token of its own")
+        if np.isin(firsts, self._before_rule()).any():
+            raise ValueError(
+                "tokenizer: a rule begins with a token of the texts before it; add one of its own"
+            )
         object.__setattr__(self, "rule_tokens", firsts)
 
     def _ids(self, text: str) -> list[int]:
         return self.prompt.encode(self.tokenizer, [text])
+
+    def _before_rule(self) -> list[int]:
+        """Every token that can stand before the rule of a text."""
+        place = next(i for i, part in enumerate(NIGHT_GRAMMAR) if part == SLOTS["rule"])
+        return [
+            token
+            for part in NIGHT_GRAMMAR[:place]
+            for text in (part.choices if isinstance(part, Slot) else [part.text])
+            for token in self._ids(text)
+        ]
 
     def _encoded(self, slot: str, texts: Sequence[str]) -> dict[str, Weighted]:
         sequences = [self._ids(text) for text in texts]

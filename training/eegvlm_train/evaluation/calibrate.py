@@ -38,6 +38,9 @@ __all__ = ["calibrate", "fit_smoother", "main"]
 
 _EVIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _DIGITS = 5
+_LEAST_TEMPERATURE = 1.0
+"""Simulated nights are easier than real ones: they may show that answers are too sure, never that they are
+not sure enough. A temperature below 1, fitted on them, made the answers about real recordings too sure."""
 _PIECE = 64
 """Epochs that are answered between two words of progress; a multiple of every answerer's batch."""
 
@@ -113,11 +116,12 @@ def calibrate(
         answers = _answers(answerer, some.x_uv, mode, say)
         plain = temper(answers.probabilities, 1.0 / answerer.scoring.temperature_of(mode))
         fitted = round(fit_temperature(plain, some.stages), _DIGITS)
-        temperature[mode] = fitted
-        scaled = Answers(answers.stages, temper(plain, fitted))
+        temperature[mode] = max(_LEAST_TEMPERATURE, fitted)
+        scaled = Answers(answers.stages, temper(plain, temperature[mode]))
         figures[mode.value] = {
             "n": len(some),
-            "temperature": fitted,
+            "fitted": fitted,
+            "temperature": temperature[mode],
             "before": calibration(some.stages, some.soft, plain),
             "after": calibration(some.stages, some.soft, scaled.probabilities),
             "held_out": calibration(some.stages, some.soft, _held_out(some, plain)),

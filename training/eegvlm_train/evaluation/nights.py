@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", nargs="+", required=True, help="real:FOLDER, wake:FOLDER, sim:FOLDER")
     parser.add_argument("--mode", nargs="+", default=["head"], choices=[mode.value for mode in Mode])
     parser.add_argument("--gain", nargs="+", type=float, default=[1.0], help="put on the signals")
-    parser.add_argument("--only", help="recordings whose name begins so")
+    parser.add_argument("--only", nargs="+", default=[""], help="recordings whose name begins so")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     add_overwrite(parser)
@@ -92,9 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_outputs([args.out], overwrite=args.overwrite)
     result: list[dict[str, Any]] = []
     for source in args.data:
-        recordings = [
-            one for one in load_recordings(source) if args.only is None or one.name.startswith(args.only)
-        ]
+        recordings = [one for one in load_recordings(source) if one.name.startswith(tuple(args.only))]
         for name in args.mode:
             stager = Stager.load(args.bundle, mode=name, threads=args.threads)
             for gain in args.gain:

@@ -85,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     claim_folder(args.out, "report", inputs=[args.model, args.sim, args.real], overwrite=args.overwrite)
     plots = claim_folder(args.out / "plots", "report", overwrite=args.overwrite)
     shared = [f"--{name}={getattr(args, name)}" for name in ("threads", "device") if getattr(args, name)]
+    # The folder is claimed: what is in it is ours to make anew.
+    shared += ["--overwrite"] if args.overwrite or args.force else []
     wanted = _runs(
         args.model,
         args.sim,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from tokenizers import Tokenizer
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from eegvlm_rt.files import claim_folder
@@ -23,11 +25,12 @@ from ..outputs import add_overwrite
 from ..settings import LanguageSettings
 from .configuration import EegVlmConfig
 from .modeling import EegVlmForConditionalGeneration
-from .presets import preset
+from .presets import preset, vision_preset
 from .processing import EegVlmProcessor
 from .tokenizer import build_tokenizer, model_vocabulary
+from .untrained import ENHANCEMENT, LANGUAGE, set_untrained, untrained_parts
 
-__all__ = ["PROMPT_FILE", "Parts", "assemble", "main"]
+__all__ = ["PROMPT_FILE", "Parts", "assemble", "eyes_of", "main"]
 
 PROMPT_FILE = "prompt.json"
 NIGHT_TOKEN = "<night>"
@@ -66,13 +69,17 @@ def assemble(
     else:
         if len(seen) < 2:
             raise ValueError("parts: give --vision, or --enhancement and --tower, or --base")
-        model, processor = _new(seen["tower"].config, parts.language_model, settings, dtype)
+        eyes = [seen[name].config for name in ("tower", "enhancement")]
+        model, processor = _new(*eyes, parts.language_model, settings, dtype)
     for name, source in seen.items():
-        _check_pictures(name, source.config, model.config)
+        _check_pictures(name, source.config, model.config, parts.base)
         attribute = "vision_tower" if name == "tower" else name
         setattr(model, attribute, getattr(source, attribute))
-    if "enhancement" in seen and model.config.memory_size:
-        model.memory = seen["enhancement"].memory
+    if "enhancement" in seen:
+        others = set(untrained_parts(model.config)) - {ENHANCEMENT}
+        set_untrained(model.config, others | set(untrained_parts(seen["enhancement"].config)))
+        if model.config.memory_size:
+            model.memory = seen["enhancement"].memory
     parts_in_single = [model.vision_tower, model.enhancement, model.projector]
     if model.config.memory_size:
         parts_in_single += [model.memory, model.memory_token]
@@ -84,17 +91,23 @@ def assemble(
 
 
 def _new(
-    eyes: EegVlmConfig, language_model: Path | None, settings: LanguageSettings, dtype: torch.dtype
+    eyes: EegVlmConfig,
+    night: EegVlmConfig,
+    language_model: Path | None,
+    settings: LanguageSettings,
+    dtype: torch.dtype,
 ) -> tuple[EegVlmForConditionalGeneration, EegVlmProcessor]:
-    """A model with the eyes of a configuration, before a given language model or one made anew."""
+    """A model with the eyes of a configuration and the night memory of another, before a given language model
+    or one made anew."""
     given = None
     if language_model is None:
-        prompt = PromptSpec(night=NIGHT_TOKEN if eyes.memory_size else "")
+        prompt = PromptSpec(night=NIGHT_TOKEN if night.memory_size else "")
         tokenizer = build_tokenizer(prompt)
         text = preset(settings.preset, model_vocabulary(tokenizer)).text_config
     else:
         tokenizer = Tokenizer.from_file(str(language_model / "tokenizer.json"))
         prompt = PromptSpec.from_dict(json.loads((language_model / PROMPT_FILE).read_text(encoding="utf-8")))
+        prompt = _prompt_for(prompt, bool(night.memory_size), language_model)
         given = LlamaForCausalLM.from_pretrained(language_model, dtype=dtype)
         text = given.config
     config = EegVlmConfig(
@@ -105,8 +118,8 @@ def _new(
         num_stages=eyes.num_stages,
         visual_tokens=eyes.visual_tokens,
         patch_shape=eyes.patch_shape,
-        memory_size=eyes.memory_size,
-        memory_members=eyes.memory_members,
+        memory_size=night.memory_size,
+        memory_members=night.memory_members,
         image_token_id=prompt.token_id(tokenizer, prompt.image),
         render=eyes.render,
         preprocessing=eyes.preprocessing,
@@ -118,15 +131,67 @@ def _new(
     return model, EegVlmProcessor.for_config(config, tokenizer, prompt)
 
 
-def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig) -> None:
-    """Raises ValueError where the part was trained on other pictures, or is of another shape."""
-    if part.render != whole.render or part.preprocessing != whole.preprocessing:
-        raise ValueError(f"{name}: trained on other pictures; train both networks with the same rows")
+def _prompt_for(prompt: PromptSpec, memory: bool, language_model: Path) -> PromptSpec:
+    """The prompt with a place for the memory's token where there is a memory, and without it where not.
+
+    Raises ValueError where the place is missing: the model would be trained without its memory.
+    """
+    if memory and not prompt.night:
+        raise ValueError(
+            f"language_model: the prompt of {language_model} has no token for the night memory; write the "
+            "folder again with `eegvlm_train language-model`, or give an enhancement module without a memory"
+        )
+    return prompt if memory else replace(prompt, night="")
+
+
+def _check_pictures(name: str, part: EegVlmConfig, whole: EegVlmConfig, base: Path | None) -> None:
+    """Raises ValueError where the part was trained on other pictures, is of another shape, or has another
+    memory."""
+    cure = "train both with the same preset and rows"
+    if base is not None:
+        cure = f"train it with --base {base}, or import the base with --enhancement and it"
+    for field in ("render", "preprocessing"):
+        ours, theirs = getattr(whole, field) or {}, getattr(part, field) or {}
+        changed = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+        if changed:
+            key = changed[0]
+            raise ValueError(
+                f"{name}: {field}.{key} {theirs.get(key)}; trained on other pictures, those of the whole "
+                f"have {ours.get(key)}: {cure}"
+            )
     if name == "tower" and part.patch_shape != whole.patch_shape:
         raise ValueError(f"{name}: patches of {part.patch_size}, the other part's are {whole.patch_size}")
     kind = "vision_config" if name == "tower" else "enhancement_config"
     if getattr(part, kind).to_dict() != getattr(whole, kind).to_dict():
-        raise ValueError(f"{name}: its {kind} is not the other part's; train both with the same preset")
+        raise ValueError(f"{name}: its {kind} is not that of the whole: {cure}")
+    for field in ("memory_size", "memory_members") if name == "enhancement" else ():
+        ours, theirs = getattr(whole, field), getattr(part, field)
+        if ours != theirs:
+            raise ValueError(f"{name}: {field} {theirs}; the whole has {ours}: {cure}")
+    sizes = [config.vision_config.hidden_size for config in (part, whole)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"{name}: features of {sizes[0]}; the tower has {sizes[1]}: {cure}")
+
+
+def eyes_of(base: Path) -> EegVlmForConditionalGeneration:
+    """The vision networks of a whole checkpoint, before the stand-in for a language model of `vision_preset`:
+    what the vision steps resume with `--base`. Only their weights are read.
+    """
+    config = EegVlmConfig.from_pretrained(base)
+    config.text_config = vision_preset("nano").text_config
+    model = EegVlmForConditionalGeneration(config)
+    seen: dict[str, Tensor] = {}
+    for file in sorted(base.glob("*.safetensors")):
+        with safe_open(str(file), framework="pt") as tensors:
+            seen |= {
+                name: tensors.get_tensor(name).float()
+                for name in tensors.keys()  # noqa: SIM118  (a handle, no mapping)
+                if name.startswith(("vision_tower.", "enhancement."))
+            }
+    if not seen:
+        raise ValueError(f"base: {base} has no safetensors with vision networks; give a whole checkpoint")
+    model.load_state_dict(model.state_dict() | seen)
+    return model
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -142,6 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     inputs = [args.enhancement, args.tower, args.language_model]
     claim_folder(args.out, "assemble", inputs=inputs, overwrite=args.overwrite)
     model, processor = assemble(parts, LanguageSettings(preset=args.preset))
+    set_untrained(model.config, {*untrained_parts(model.config), LANGUAGE})
     model.save_pretrained(args.out)
     processor.save_pretrained(args.out)
     print(args.out)

@@ -26,7 +26,7 @@ from eegvlm_rt.prompt import PromptSpec
 from eegvlm_rt.rationale import RULES
 
 from ..outputs import add_overwrite
-from .assembly import PROMPT_FILE
+from .assembly import NIGHT_TOKEN, PROMPT_FILE
 from .tokenizer import corpus, model_vocabulary
 from .vocabulary import add_words, pruned
 
@@ -41,6 +41,7 @@ CHAT_PROMPT = PromptSpec(
     eos="<|im_end|>",
     pad="<|endoftext|>",
     system="user\n",
+    night=NIGHT_TOKEN,
     direct_question=f"\n{_DIRECT}{_TURN}Stage:",
     cot_question=f"\n{_COT}{_TURN}",
 )
@@ -69,9 +70,11 @@ def fit_language_model(
     """
     texts = corpus(prompt)
     small, old = pruned(tokenizer, texts, (prompt.pad, prompt.bos, prompt.eos))
-    small.add_special_tokens([AddedToken(prompt.image, normalized=False, special=True)])
+    pictured = [prompt.image, *prompt.night_segments()]
+    small.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in pictured])
     words = add_words(small, [*prompt.stage_answers, *(f" {rule.id}" for rule in RULES.values())])
-    pieces = [[], *(tokenizer.encode(word, add_special_tokens=False).ids for word in words)]
+    pieces = [tokenizer.encode(word, add_special_tokens=False).ids for word in words]
+    pieces = [*([] for _ in pictured), *pieces]
     prompt.stage_token_ids(small)
     compile_grammar(
         lambda text: small.encode(text, add_special_tokens=False).ids,

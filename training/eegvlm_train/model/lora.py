@@ -22,8 +22,10 @@ from eegvlm_rt.files import claim_folder
 
 from ..outputs import add_overwrite
 from ..settings import LanguageSettings
+from .configuration import EegVlmConfig
 from .modeling import EegVlmForConditionalGeneration
 from .processing import EegVlmProcessor
+from .untrained import LANGUAGE, set_untrained, untrained_parts
 
 __all__ = ["add_adapters", "main", "merge", "merged_state", "quantize", "save_adapter"]
 
@@ -67,7 +69,7 @@ def quantize(language_model: LlamaForCausalLM) -> None:
                 packed = Linear4bit(
                     linear.in_features,
                     linear.out_features,
-                    bias=False,
+                    bias=linear.bias is not None,
                     compute_dtype=torch.bfloat16,
                     compress_statistics=True,
                     quant_type="nf4",
@@ -80,6 +82,8 @@ def quantize(language_model: LlamaForCausalLM) -> None:
                     quant_type="nf4",
                     module=packed,
                 )
+                if linear.bias is not None:
+                    packed.bias = nn.Parameter(linear.bias.data, requires_grad=False)
                 setattr(parent, name, packed)
 
 
@@ -127,6 +131,9 @@ def merged_state(model: EegVlmForConditionalGeneration, scale: float) -> dict[st
             merged[name] = value
             continue
         layer, _, rest = name.partition(".base_layer.")
+        if rest == "bias":
+            merged[f"{layer}.bias"] = value
+            continue
         if rest != "weight" or not value.is_floating_point():
             raise ValueError(f"{layer}: in 4 bits; merge its adapter into the checkpoint it was trained on")
         a, b = (state[f"{layer}.lora_{part}.default.weight"].float() for part in "AB")
@@ -154,6 +161,7 @@ def save_adapter(
             whole[name] = value.detach().half().cpu().clone()
     save_file(pairs, folder / _ADAPTER, metadata={"format": "pt"})
     torch.save(whole, folder / _WHOLE)
+    model.config.save_pretrained(folder)
 
 
 def merge(base: Path, adapter: Path, out: Path) -> None:
@@ -180,6 +188,11 @@ def merge(base: Path, adapter: Path, out: Path) -> None:
         weight = state[f"{layer}.weight"]
         state[f"{layer}.weight"] = (weight.float() + scale * (b @ a)).to(weight.dtype)
     model.load_state_dict(state)
+    # An adapter says what its run left untrained; one that is older than that has trained the language model.
+    left = set(untrained_parts(model.config)) - {LANGUAGE}
+    if (adapter / "config.json").is_file():
+        left = set(untrained_parts(EegVlmConfig.from_pretrained(adapter)))
+    set_untrained(model.config, left)
     model.save_pretrained(out)
     EegVlmProcessor.from_pretrained(base).save_pretrained(out)
 

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from eegvlm_rt.prompt import Mode, PromptSpec
+from eegvlm_rt.rationale import Slot, grammar_of
 from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
 from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.stages import Stage
@@ -61,6 +62,37 @@ class EegVlmProcessor:
         """Prompt, `visual_tokens` image places, question and the answer if given: (1, T) int64."""
         segments = self.prompt.segments(mode, answer, visual_tokens=visual_tokens)
         return torch.tensor([self.prompt.encode(self.tokenizer, segments)])
+
+    def longest_text(self, visual_tokens: int) -> int:
+        """Tokens of the longest text there can be: prompt, `visual_tokens`, a question, its answer and the
+        end."""
+
+        def count(*texts: str) -> int:
+            return len(self.prompt.encode(self.tokenizer, texts))
+
+        grammar = grammar_of(self.prompt.grammar)
+        shapes = [parts for parts in (grammar.parts, grammar.night_parts) if parts]
+        answers = [
+            max(map(count, self.prompt.stage_answers)),
+            *(
+                sum(max(map(count, p.choices)) if isinstance(p, Slot) else count(p.text) for p in parts)
+                for parts in shapes
+            ),
+        ]
+        questions = max(count(self.prompt.question(mode)) for mode in (Mode.DIRECT, Mode.COT))
+        return count(*self.prompt.prefix_segments()) + visual_tokens + questions + max(answers) + 1
+
+    def check_length(self, config: EegVlmConfig) -> None:
+        """Raises ValueError where the longest text has more tokens than the language model has positions."""
+        longest, positions = (
+            self.longest_text(config.num_visual_tokens),
+            config.text_config.max_position_embeddings,
+        )
+        if longest > positions:
+            raise ValueError(
+                f"max_position_embeddings: {positions}; the longest text has {longest} tokens, "
+                f"{config.num_visual_tokens} of them visual: use larger patches or a longer model"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -31,6 +31,7 @@ from ..model.lora import add_adapters, merged_state, save_adapter
 from ..model.modeling import EegVlmForConditionalGeneration
 from ..model.perception import soft_cross_entropy
 from ..model.processing import EegVlmProcessor
+from ..model.untrained import ENHANCEMENT, LANGUAGE, set_untrained, untrained_parts
 from ..outputs import claim_run
 from ..settings import LanguageSettings
 from .arguments import add_run_arguments, prepare_run, settings_from
@@ -53,6 +54,7 @@ class LanguageStep(nn.Module):
         self, model: EegVlmForConditionalGeneration, processor: EegVlmProcessor, settings: LanguageSettings
     ) -> None:
         super().__init__()
+        processor.check_length(model.config)
         self.settings = settings
         self.model = model
         self.normalize = Normalize(processor.render)
@@ -264,6 +266,10 @@ def train_language(
 ) -> int:
     """Train on nights already loaded and leave the checkpoint in `out`. Returns the steps done."""
     model, processor = prepare_model(parts, settings)
+    left = set(untrained_parts(model.config)) - {LANGUAGE}
+    if ENHANCEMENT in left and not settings.train_enhancement:
+        print("enhancement: never trained; give --enhancement, or --set train_enhancement=true", flush=True)
+    set_untrained(model.config, left - ({ENHANCEMENT} if settings.train_enhancement else set()))
     step = LanguageStep(model, processor, settings)
     memory = night_states(model, train, settings)
     held_out_memory = night_states(model, held_out, settings)
@@ -308,7 +314,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tower", type=Path, help="checkpoint of train-tower")
     parser.add_argument("--vision", type=Path, help="checkpoint of train-vision, for both")
     parser.add_argument("--language-model", type=Path, help="folder of `eegvlm_train language-model`")
-    parser.add_argument("--base", type=Path, help="go on from this whole checkpoint")
+    parser.add_argument("--base", type=Path, help="resume this whole checkpoint")
     args = parser.parse_args(argv)
     settings = settings_from(args, LanguageSettings)
     inputs = [args.data, args.enhancement, args.tower, args.vision, args.language_model, args.base]

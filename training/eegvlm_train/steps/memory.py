@@ -25,6 +25,7 @@ from ..evaluation.metrics import score
 from ..evaluation.reading import read_epochs
 from ..model.memory import NightMemory, mean_opinion
 from ..model.modeling import EegVlmForConditionalGeneration
+from ..model.presets import preset
 from ..model.processing import PROCESSOR_FILES
 from ..outputs import claim_run
 from ..settings import MemorySettings
@@ -130,9 +131,14 @@ def train_memory(
     resume: bool = False,
     tensorboard: bool = False,
 ) -> int:
-    """Train the memory of the checkpoint `vision` and leave the checkpoint in `out`. Returns the steps
-    done."""
-    model = EegVlmForConditionalGeneration.from_pretrained(vision, dtype=torch.float32).eval()
+    """Train the memory of the checkpoint `vision` and leave the checkpoint in `out`. Returns the steps done.
+
+    Vision networks without a memory, such as those of an imported LLaVA, get one of nano's size. Raises
+    ValueError for a checkpoint without one whose language model has no place for it.
+    """
+    model = _with_memory(
+        EegVlmForConditionalGeneration.from_pretrained(vision, dtype=torch.float32).eval(), vision
+    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     courses = amplified_courses(model, train, settings)
@@ -177,6 +183,27 @@ def train_memory(
     )
     print(f"{len(train)} epochs of {len(train.names)} nights; {len(held_out)} epochs held out", flush=True)
     return fit(task, settings, out, resume=resume, tensorboard=tensorboard)
+
+
+def _with_memory(model: EegVlmForConditionalGeneration, vision: Path) -> EegVlmForConditionalGeneration:
+    """The model with a memory, a new one where it has none."""
+    config = model.config
+    if config.memory_size:
+        return model
+    if any((vision / name).exists() for name in PROCESSOR_FILES):
+        raise ValueError(
+            f"--vision: {vision}; its language model has no place for a memory: give the checkpoint of "
+            "train-enhancement or train-vision"
+        )
+    usual = preset("nano")
+    config.memory_size, config.memory_members = usual.memory_size, usual.memory_members
+    model.memory = NightMemory(
+        config.pooled_size, config.num_stages, config.memory_size, config.memory_members
+    )
+    model.memory_token = nn.Linear(
+        model.memory.state_size + config.num_stages, config.text_config.hidden_size
+    )
+    return model
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from ..data.labels import load_split
 from ..data.loading import Loader, VisionBatch, VisionBatches, draw_batches, moved, sweep_batches
 from ..data.nightset import NightSet
 from ..evaluation.metrics import score
+from ..model.assembly import eyes_of
 from ..model.initialization import fan_in_initialize
 from ..model.modeling import EegVlmForConditionalGeneration, low_level_features
 from ..model.perception import (
@@ -33,6 +34,7 @@ from ..model.perception import (
     soft_cross_entropy,
 )
 from ..model.presets import vision_preset
+from ..model.untrained import LANGUAGE, set_untrained, untrained_parts
 from ..outputs import claim_run
 from ..settings import VisionSettings
 from .arguments import add_run_arguments, prepare_run, settings_from
@@ -150,13 +152,24 @@ def train_vision(
     out: Path,
     networks: Sequence[str] = NETWORKS,
     *,
+    base: Path | None = None,
     resume: bool = False,
     tensorboard: bool = False,
 ) -> int:
-    """Train `networks` on nights already loaded and leave a checkpoint in `out`. Returns the steps done."""
-    model = EegVlmForConditionalGeneration(vision_preset(settings.preset, settings.rows))
+    """Train `networks` on nights already loaded and leave a checkpoint in `out`. Returns the steps done.
+
+    With `base`, a whole checkpoint such as an imported LLaVA-1.5, its networks are resumed and its pictures
+    drawn; without, those of the preset start anew.
+    """
+    if base is not None and settings.rows is not None:
+        raise ValueError(f"rows: {settings.rows}; the base has its picture, leave rows out")
+    if base is None:
+        model = EegVlmForConditionalGeneration(vision_preset(settings.preset, settings.rows))
+        fan_in_initialize(model.enhancement)
+    else:
+        model = eyes_of(base)
+        set_untrained(model.config, set(untrained_parts(model.config)) - {LANGUAGE, *networks})
     model.freeze_unused()
-    fan_in_initialize(model.enhancement)
     step = VisionStep(model, settings, networks)
     spec = render_spec(model.config.render)
     make = VisionBatches(
@@ -189,13 +202,21 @@ def run_vision(
     """The command `name`: arguments, nights, `train_vision`."""
     parser = argparse.ArgumentParser(prog=f"eegvlm_train {name}", description=description)
     add_run_arguments(parser)
+    parser.add_argument("--base", type=Path, help="resume the networks of this whole checkpoint")
     args = parser.parse_args(argv)
     settings = settings_from(args, VisionSettings)
-    claim_run(args, name, [args.data])
+    claim_run(args, name, [args.data, args.base])
     prepare_run(settings.seed, args.threads)
     train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
     train_vision(
-        settings, train, held_out, args.out, networks, resume=args.resume, tensorboard=args.tensorboard
+        settings,
+        train,
+        held_out,
+        args.out,
+        networks,
+        base=args.base,
+        resume=args.resume,
+        tensorboard=args.tensorboard,
     )
     return 0
 

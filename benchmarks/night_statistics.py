@@ -1,0 +1,186 @@
+"""Sleep statistics of staged nights against those of the stages that were meant.
+
+    python -m benchmarks.night_statistics [--bundle nano] [--nights 40] [--hours 8] [--hypnograms FILE.npz]
+        [--json FILE]
+
+Two sources of nights. Simulated: the signal is staged by the model's stage head, and each way of deciding a
+night is compared with the simulator's own hypnogram: the epoch alone ("alone"), with the night's memory
+("memory", the default), and the bundle's offline step after it ("viterbi"). Real hypnograms (a NumPy archive
+with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3, 4 R, other values unscored) have no signal here:
+each epoch gets the probabilities, with the memory, of a simulated epoch of the same stage, from the same
+simulated nights in stretches of at most 10 epochs. The memory itself reads features and cannot be fed so.
+
+Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the
+first epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose
+R latency is below 15 min where none was meant, by the first epoch and by the first period.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from eegvlm_rt import Stager
+from eegvlm_rt.calibration.parameters import Scoring
+from eegvlm_rt.calibration.smoothing import viterbi
+from eegvlm_rt.hypnogram import Hypnogram, sleep_statistics
+from eegvlm_rt.simulator import simulate_night
+from eegvlm_rt.stages import STAGES, Stage, StageProbabilities
+
+from ._common import bundle_facts, environment, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eegvlm_rt.calibration.smoothing import Smoother
+
+FIGURES: Final = (
+    "onset_latency_min",
+    "onset_latency_3_epochs_min",
+    "rem_latency_min",
+    "rem_latency_3_epochs_min",
+    "rem_latency_period_min",
+    "sleep_min",
+    "waso_min",
+)
+EARLY_MIN: Final = 15.0
+STRETCH: Final = 10
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare, print, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--bundle", default="nano")
+    parser.add_argument("--nights", type=int, default=40)
+    parser.add_argument("--hours", type=float, default=8.0)
+    parser.add_argument("--first-seed", type=int, default=9000)
+    parser.add_argument("--hypnograms", type=Path)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(argv)
+    stager = Stager.load(args.bundle, mode="head")
+    smoother = Scoring.from_dict(stager.bundle.manifest.scoring).smoother
+    found: dict[str, list[tuple[list[Stage | None], list[Stage | None]]]] = {}
+    pool: dict[Stage, list[np.ndarray]] = {stage: [] for stage in STAGES}
+    for seed in range(args.first_seed, args.first_seed + args.nights):
+        simulated = simulate_night(seed, hours=args.hours)
+        night = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq).run()
+        meant: list[Stage | None] = [Stage(int(s)) for s in simulated.stages[: len(night)]]
+        table = night.table()["raw_proba"]
+        found.setdefault("memory", []).append((meant, list(night.hypnogram.stages)))
+        alone = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq, memory=False)
+        found.setdefault("alone", []).append((meant, list(alone.run().hypnogram.stages)))
+        if smoother is not None:
+            found.setdefault("viterbi", []).append((meant, offline(smoother, table)))
+        for stage, row in zip(meant, table, strict=True):
+            if stage is not None and np.isfinite(row).all():
+                pool[stage].append(row)
+    results: dict[str, Any] = {
+        "environment": environment(stager.threads),
+        "bundle": bundle_facts(stager.bundle),
+        "simulated": {name: summary(pairs) for name, pairs in found.items()},
+    }
+    report(f"{args.nights} simulated nights of {args.hours:g} h", results["simulated"])
+    if args.hypnograms is not None:
+        real = from_hypnograms(args.hypnograms, pool, smoother)
+        results["real"] = {name: summary(pairs) for name, pairs in real.items()}
+        report(f"{len(real['memory'])} real hypnograms", results["real"])
+    if args.json is not None:
+        write_json(args.json, results)
+    return 0
+
+
+def from_hypnograms(
+    path: Path, pool: dict[Stage, list[np.ndarray]], smoother: Smoother | None
+) -> dict[str, list[tuple[list[Stage | None], list[Stage | None]]]]:
+    """Real courses of a night with the head's own mistakes laid over them."""
+    found: dict[str, list[tuple[list[Stage | None], list[Stage | None]]]] = {"memory": [], "viterbi": []}
+    rng = np.random.default_rng(0)
+    drawn = {stage: np.array(rows) for stage, rows in pool.items()}
+    with np.load(path, allow_pickle=False) as archive:
+        for name in sorted(archive.files):
+            codes = archive[name]
+            if codes.ndim != 1 or codes.dtype.kind not in "iu":
+                continue
+            # In bed: half an hour before the first sleep to half an hour after the last.
+            asleep = np.flatnonzero((codes > 0) & (codes < 5))
+            codes = codes[max(0, asleep[0] - 60) : asleep[-1] + 61]
+            meant = [Stage(int(code)) if 0 <= code < 5 else None for code in codes]
+            table = np.full((len(codes), len(STAGES)), np.nan)
+            place = 0
+            for i, stage in enumerate(meant):
+                if stage is None or not pool[stage]:
+                    continue
+                # A stretch of the pool, so that a doubt lasts for some epochs as it does in a night.
+                rows = drawn[stage]
+                goes_on = i % STRETCH and meant[i - 1] is stage
+                place = (place + 1) % len(rows) if goes_on else int(rng.integers(len(rows)))
+                table[i] = rows[place]
+            given = [None if not np.isfinite(row).all() else Stage(int(row.argmax())) for row in table]
+            found["memory"].append((meant, given))
+            if smoother is not None:
+                found["viterbi"].append((meant, offline(smoother, table)))
+    return {name: pairs for name, pairs in found.items() if pairs}
+
+
+def offline(smoother: Smoother, table: np.ndarray) -> list[Stage | None]:
+    """The most probable course of the night; unscored where there are no probabilities."""
+    answers = [
+        StageProbabilities(zip(STAGES, map(float, row), strict=True)) if np.isfinite(row).all() else None
+        for row in table
+    ]
+    course = viterbi(smoother, answers)
+    return [stage if answer is not None else None for stage, answer in zip(course, answers, strict=True)]
+
+
+def summary(pairs: Sequence[tuple[list[Stage | None], list[Stage | None]]]) -> dict[str, Any]:
+    """Median, 90th percentile and largest of the absolute errors, and early R."""
+    errors: dict[str, list[float]] = {name: [] for name in FIGURES}
+    absent = dict.fromkeys(FIGURES, 0)
+    early = dict.fromkeys(("rem_latency_min", "rem_latency_period_min"), 0)
+    for meant, given in pairs:
+        true, ours = sleep_statistics(Hypnogram(tuple(meant))), sleep_statistics(Hypnogram(tuple(given)))
+        for name in FIGURES:
+            a, b = getattr(true, name), getattr(ours, name)
+            if (a is None) != (b is None):
+                absent[name] += 1
+            elif a is not None:
+                errors[name].append(abs(a - b))
+        for name in early:
+            a, b = getattr(true, name), getattr(ours, name)
+            early[name] += b is not None and b < EARLY_MIN and not (a is not None and a < EARLY_MIN)
+    return {
+        "nights": len(pairs),
+        "early_r": early["rem_latency_min"],
+        "early_r_by_period": early["rem_latency_period_min"],
+        "errors": {
+            name: {
+                "median": float(np.median(values)) if values else None,
+                "p90": float(np.quantile(values, 0.9)) if values else None,
+                "largest": max(values, default=None),
+                "one_side_only": absent[name],
+            }
+            for name, values in errors.items()
+        },
+    }
+
+
+def report(title: str, results: dict[str, Any]) -> None:
+    print(title)
+    for name, found in results.items():
+        print(
+            f"  {name}: early R in {found['early_r']} of {found['nights']}, "
+            f"by period in {found['early_r_by_period']}"
+        )
+        for figure, e in found["errors"].items():
+            if e["median"] is not None:
+                print(
+                    f"    {figure:<28} median {e['median']:6.1f}  p90 {e['p90']:6.1f}  "
+                    f"largest {e['largest']:6.1f}  on one side only {e['one_side_only']}"
+                )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

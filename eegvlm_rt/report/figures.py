@@ -1,0 +1,164 @@
+"""The statistics of a report as rows of text: figure, interval, definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..hypnogram import DEFINITIONS
+from ..stages import STAGES, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..hypnogram import Interval, SleepStatistics
+
+__all__ = ["Row", "cycle_rows", "figure_groups", "stage_rows", "transition_rows"]
+
+GROUPS = (
+    (
+        "Time",
+        (
+            ("recording_min", "Recording time (TRT)", "min"),
+            ("unscored_min", "Unscored", "min"),
+            ("sleep_min", "Sleep time (TST)", "min"),
+            ("sleep_period_min", "Sleep period (SPT)", "min"),
+            ("efficiency_pct", "Sleep efficiency", "%"),
+            ("maintenance_pct", "Sleep maintenance", "%"),
+        ),
+    ),
+    (
+        "Falling asleep and REM",
+        (
+            ("onset_latency_min", "Sleep onset latency", "min"),
+            ("onset_latency_3_epochs_min", "... to three epochs", "min"),
+            ("persistent_sleep_latency_min", "Persistent sleep", "min"),
+            ("rem_latency_min", "REM latency", "min"),
+            ("rem_latency_3_epochs_min", "... to three epochs", "min"),
+            ("rem_latency_period_min", "... to a period of R", "min"),
+        ),
+    ),
+    (
+        "Wake and fragmentation",
+        (
+            ("waso_min", "Wake after sleep onset", "min"),
+            ("waso_in_sleep_period_min", "... within SPT", "min"),
+            ("final_wake_min", "Wake after the last sleep", "min"),
+            ("awakenings", "Awakenings", ""),
+            ("stage_shifts", "Stage shifts", ""),
+            ("wake_transitions_per_h", "Changes to W", "per h"),
+            ("fragmentation_per_h", "Changes to W or N1", "per h"),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure: its name, value with unit, interval (empty where there is none) and definition."""
+
+    name: str
+    value: str
+    interval: str
+    definition: str
+
+
+def figure_groups(found: SleepStatistics, intervals: Mapping[str, Interval]) -> list[tuple[str, list[Row]]]:
+    """The figures in groups; what is not there is a dash, never 0."""
+    return [
+        (
+            title,
+            [
+                Row(
+                    label,
+                    _with_unit(getattr(found, name), unit),
+                    _interval(intervals.get(name)),
+                    DEFINITIONS[name],
+                )
+                for name, label, unit in rows
+            ],
+        )
+        for title, rows in GROUPS
+    ]
+
+
+def stage_rows(found: SleepStatistics, intervals: Mapping[str, Interval]) -> list[dict[str, object]]:
+    """Minutes, interval, share of TST, latency and minutes by third of each stage."""
+    rows = []
+    for stage in STAGES:
+        share = None if found.stage_pct is None or stage is Stage.W else found.stage_pct[stage]
+        thirds = [_number(third[stage]) for third in found.third_min] or ["-"] * 3
+        rows.append(
+            {
+                "stage": stage,
+                "minutes": f"{found.stage_min[stage]:g}",
+                "interval": _interval(intervals.get(f"{stage.name}_min")),
+                "share": "-" if share is None else f"{share:.1f}",
+                "latency": _number(found.stage_latency_min.get(stage)),
+                "thirds": thirds,
+            }
+        )
+    return rows
+
+
+def transition_rows(found: SleepStatistics) -> list[dict[str, object]]:
+    """Counts and shares of the transitions, by row the stage before."""
+    shares = found.transition_shares
+    return [
+        {
+            "stage": stage,
+            "cells": [
+                {
+                    "count": found.transitions[stage][after],
+                    "percent": _share(shares[stage, after]),
+                    "same": after is stage,
+                }
+                for after in STAGES
+            ],
+        }
+        for stage in STAGES
+    ]
+
+
+def cycle_rows(found: SleepStatistics, clock: Callable[[int], str]) -> list[dict[str, object]]:
+    """The cycles of the night: number, start, end, minutes."""
+    return [
+        {
+            "number": number,
+            "start": _hour(clock(cycle.start)),
+            "end": _hour(clock(cycle.end)),
+            "minutes": f"{cycle.duration_min:g}",
+            "nrem": f"{cycle.nrem_min:g}",
+            "rem": f"{cycle.rem_min:g}" if cycle.complete else "none yet",
+        }
+        for number, cycle in enumerate(found.cycles, start=1)
+    ]
+
+
+def _hour(clock: str) -> str:
+    """A time without its seconds."""
+    return clock.rpartition(":")[0]
+
+
+def _with_unit(value: float | None, unit: str) -> str:
+    return f"{_number(value)} {unit}".strip() if value is not None else "-"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.0f}" if value == value else ""
+
+
+def _interval(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    low, high = interval.low, interval.high
+    if low is None:
+        return f"absent in {100 * interval.absent_share:.0f} % of draws"
+    upper = "none" if high is None else _number(high)
+    return _number(low) if upper == _number(low) else f"{_number(low)} to {upper}"
