@@ -22,6 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from eegvlm_rt.extras import install_command
 from eegvlm_rt.rendering.pool import PicturePool, aligned_pictures
 from eegvlm_rt.rendering.renderer import RENDERER_VERSION, RenderSpec, build_config, render
 from eegvlm_rt.rendering.spec import dtype_of
@@ -308,9 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         results = measure(options.seconds)
     except ImportError as error:
-        Console(stderr=True).print(
-            f"{error.name}: not installed; pip install 'eegvlm-rt[bench]'", markup=False
-        )
+        Console(stderr=True).print(f"{error.name}: not installed; {install_command('bench')}", markup=False)
         return 2
     _print(results, Console())
     if options.json is not None:

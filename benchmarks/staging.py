@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eegvlm_rt.errors import EegVlmError
+from eegvlm_rt.extras import install_command
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager
 
@@ -180,7 +181,8 @@ def _print(results: dict[str, Any], console: Console) -> None:
         table.add_row(*row)
     console.print(table)
     for name, module in results["missing"].items():
-        console.print(f"{name}: {module} is not installed; pip install 'eegvlm-rt[peers]'", markup=False)
+        cure = install_command("peers")
+        console.print(f"{name}: {module} is not installed; {cure}", markup=False)
 
 
 def _version(name: str) -> str:

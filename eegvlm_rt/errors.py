@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "IntegrityError",
     "JournalError",
+    "KernelMissingError",
     "OutputError",
     "RationaleError",
     "RecordingError",
@@ -53,6 +54,10 @@ class EegVlmError(Exception):
 
 class InputError(EegVlmError, ValueError):
     """A value handed to the library cannot be used."""
+
+
+class KernelMissingError(EegVlmError, ImportError):
+    """The compiled renderer is not beside the Python files."""
 
 
 class UnitError(InputError):

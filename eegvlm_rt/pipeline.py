@@ -24,7 +24,7 @@ from .rationale import check, grammar_of
 from .rendering.renderer import RenderSpec, render_batch
 from .signal.conditioning import Preprocessing
 from .signal.quality import mostly_missing
-from .signal.units import array_of
+from .signal.units import array_of, not_one_channel
 from .stages import STAGES, Stage
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .backends.base import VisionTower
+    from .backends.ort_options import OrtOptions
     from .bundle import Bundle
     from .memory import MemoryState, Remembered
     from .rationale import ClaimCheck
@@ -121,6 +122,7 @@ class Pipeline:
         threads: int,
         precision: Mapping[str, str],
         accelerator: Accelerator | None = None,
+        ort_options: OrtOptions | None = None,
     ) -> None:
         unknown = set(precision) - {"tower", "llm"}
         if unknown:
@@ -128,7 +130,7 @@ class Pipeline:
         self.bundle = bundle
         self.threads = threads
         self._precision = dict(precision)
-        self._accelerator = accelerator
+        self._accelerator, self._ort_options = accelerator, ort_options
         manifest = bundle.manifest
         try:
             self.preprocessing = Preprocessing.from_dict(dict(manifest.preprocessing))
@@ -144,8 +146,10 @@ class Pipeline:
         alone = wide or accelerator is not None
         self.workers = 1 if alone else threads
         self._run_threads = threads if wide else 1
-        self._head = load_head(bundle, threads=self._run_threads)
-        network = None if self._head is None else load_memory(bundle, self._head.features)
+        self._head = load_head(bundle, threads=self._run_threads, ort_options=ort_options)
+        network = None
+        if self._head is not None:
+            network = load_memory(bundle, self._head.features, ort_options=ort_options)
         self.memory = None if network is None else NightMemory(network)
         self._tower: VisionTower | None = None
         self._decoder: Decoder | None = None
@@ -164,6 +168,7 @@ class Pipeline:
                     threads=self._run_threads,
                     precision=self._precision.get("tower"),
                     accelerator=self._accelerator,
+                    ort_options=self._ort_options,
                 )
             return self._tower
 
@@ -183,6 +188,8 @@ class Pipeline:
     def check_conditioned(self, x: ArrayLike) -> NDArray[np.float32]:
         """`x` as a conditioned epoch; raises InputError for anything but (3000,) real numbers."""
         samples = array_of("x", x)
+        if samples.ndim != 1:
+            raise not_one_channel("x", samples.shape)
         if samples.shape != (EPOCH_SAMPLES,) or samples.dtype.kind not in "fiu":
             raise InputError("x", f"{samples.dtype} {samples.shape}", "give (3000,) µV at 100 Hz")
         return samples.astype(np.float32, copy=False)
@@ -414,6 +421,7 @@ class Pipeline:
                 threads=self._run_threads,
                 precision=self._precision.get("llm"),
                 accelerator=self._accelerator,
+                ort_options=self._ort_options,
             ),
             tokens,
             compile_grammar(

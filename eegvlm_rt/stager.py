@@ -7,13 +7,16 @@ import threading
 import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from .backends.ort_options import ort_options
 from .bundle import Bundle, find_bundle
 from .calibration.recording import smoothed
 from .decoding import stop_when
+from .decoding.on_text import TextCallback, epoch_and_text
 from .errors import BackendError, DraftWarning, InputError
 from .memory import Course
 from .night import Night, NightInfo
@@ -26,10 +29,12 @@ from .sources.rows import recording_of, rows_of
 from .stream_options import StreamOptions, with_old_keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike
+    from onnxruntime import SessionOptions
 
+    from .backends.ort_options import Provider
     from .bundle import Manifest, TrustPolicy
     from .journal import Journal, NightState
     from .memory import MemoryState, Remembered
@@ -72,6 +77,8 @@ class Stager:
         precision: dict[str, str] | None = None,
         trust: TrustPolicy | None = None,
         backend: str | Accelerator = "onnxruntime",
+        providers: Sequence[Provider] | None = None,
+        session_options: SessionOptions | None = None,
     ) -> Stager:
         """Open, verify and load a bundle.
 
@@ -87,19 +94,34 @@ class Stager:
                 takes the device's, `TrustPolicy.from_environment()`.
             backend: "onnxruntime" on the CPU, or "tensorrt" on the GPU, with the plans that
                 `eegvlm-rt bundle build-engines` built here.
+            providers: ONNX Runtime's execution providers in order of preference, names or (name, options);
+                None is the CPU. With another than the CPU answers differ by rounding.
+            session_options: an `onnxruntime.SessionOptions` for all graphs of this stager; None takes this
+                package's, with which the same input gives the same output to the last bit. Its
+                `intra_op_num_threads` count within a graph; `threads` says then how many epochs are worked
+                on at a time. Give every stager an object of its own: weights may be added to it.
 
         A bundle that was published as a draft is loaded with a DraftWarning, and its files are marked.
 
         Raises:
             BundleError: no such bundle, or one that breaks the schema. SignatureError: not signed as `trust`
             asks. IntegrityError: a file is not what the manifest lists. BackendError: a graph that does not
-            fit, no GPU, or no plan for it. InputError: an unknown mode or backend.
+            fit, no GPU, no plan for it, or a provider that did not start. InputError: an unknown mode,
+            backend or provider.
         """
         chosen = Mode.parse(mode)
+        accelerator = _accelerator(backend)
+        own_options = providers is not None or session_options is not None
+        if accelerator is not None and own_options:
+            raise InputError("backend", backend, "providers and session_options are for onnxruntime")
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify, trust=trust)
         _warn_of_draft(bundle.manifest)
         pipeline = Pipeline(
-            bundle, threads=_threads(threads), precision=precision or {}, accelerator=_accelerator(backend)
+            bundle,
+            threads=_threads(threads),
+            precision=precision or {},
+            accelerator=accelerator,
+            ort_options=ort_options(providers, session_options) if own_options else None,
         )
         if chosen is not Mode.HEAD:
             pipeline.load_decoder()
@@ -120,7 +142,7 @@ class Stager:
         mode: str | None = None,
         start_s: float = 0.0,
         index: int = 0,
-        on_text: Callable[[str], None] | None = None,
+        on_text: TextCallback | None = None,
         cancelled: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
         memory: MemoryState | None = None,
@@ -135,7 +157,8 @@ class Stager:
             mode: "head", "direct" or "cot"; None takes the stager's.
             start_s: start of the epoch in s, carried to the prediction.
             index: number of the epoch, carried to the prediction.
-            on_text: called with each piece of the reasoning as it is decided.
+            on_text: called with (index, text) for each piece of the reasoning as it is decided; a function
+                of one argument gets the text alone.
             cancelled: asked before every run of the language model; true ends the reasoning early.
             deadline_s: seconds from now after which the reasoning ends early. The direct question is then
                 asked first, so that a stage is known however soon the reasoning ends.
@@ -173,7 +196,7 @@ class Stager:
         mode: str | None = None,
         start_s: float = 0.0,
         index: int = 0,
-        on_text: Callable[[str], None] | None = None,
+        on_text: TextCallback | None = None,
         cancelled: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
         memory: MemoryState | None = None,
@@ -293,7 +316,7 @@ class Stager:
         options: StreamOptions | None = None,
         journal: Journal | None = None,
         resume: NightState | None = None,
-        on_text: Callable[[int, str], None] | None = None,
+        on_text: TextCallback | None = None,
         on_event: Callable[[StreamEvent], None] | None = None,
         **old: Any,
     ) -> StreamingStager:
@@ -308,8 +331,7 @@ class Stager:
                 `StreamOptions`.
             journal: where everything is written down; the caller closes it.
             resume: the night so far, from `Journal.resume`: the grid goes on.
-            on_text: called with (epoch, text) for each piece of reasoning as it is decided. With a deadline
-                from another thread.
+            on_text: as in `predict_epoch`; with a deadline it is called from another thread.
             on_event: called with what is worth knowing beside the predictions.
             old: keywords of version 0.1 (`deadline`, `hop` ...); they warn and name the option to use.
 
@@ -332,7 +354,7 @@ class Stager:
             options=with_old_keywords(options, old),
             journal=journal,
             resume=resume,
-            on_text=on_text,
+            on_text=epoch_and_text(on_text),
             on_event=on_event,
         )
 
@@ -391,13 +413,14 @@ class Stager:
         self,
         row: GridEpoch,
         mode: Mode,
-        on_text: Callable[[str], None] | None,
+        on_text: TextCallback | None,
         cancelled: Callable[[], bool] | None,
         deadline_s: float | None,
         memory: MemoryState | None,
     ) -> StagePrediction:
         if deadline_s is not None and not (is_real(deadline_s) and deadline_s >= 0):
             raise InputError("deadline_s", deadline_s, "give seconds from now, 0 or more")
+        listener = epoch_and_text(on_text)
         deadline = None if deadline_s is None else perf_counter() + deadline_s
         if memory is not None and self._pipeline.memory is not None:
             memory = self._pipeline.memory.check(memory)
@@ -406,7 +429,7 @@ class Stager:
             seen,
             mode,
             constrained=self.constrained,
-            on_text=on_text,
+            on_text=None if listener is None else partial(listener, row.index),
             stop=stop_when(cancelled, deadline),
             stage_first=deadline is not None,
             remembered=None if memory is None else self._pipeline.remember(seen, memory),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..bundle import Bundle, BundleFile
     from ..tensorrt.accelerator import Accelerator
     from .base import LanguageModel, MemoryNetwork, StageHead, VisionTower
+    from .ort_options import OrtOptions
 
 __all__ = ["FUSED", "HALF", "load_head", "load_language_model", "load_memory", "load_tower"]
 
@@ -33,6 +34,7 @@ def load_tower(
     threads: int = 1,
     precision: str | None = None,
     accelerator: Accelerator | None = None,
+    ort_options: OrtOptions | None = None,
 ) -> VisionTower:
     """The vision tower of a bundle, at the precision the manifest names first unless another is asked for.
 
@@ -54,10 +56,11 @@ def load_tower(
         hidden_size=manifest.hidden_size,
         threads=threads,
         data=_data(bundle, file),
+        ort_options=ort_options,
     )
 
 
-def load_head(bundle: Bundle, *, threads: int = 1) -> StageHead | None:
+def load_head(bundle: Bundle, *, threads: int = 1, ort_options: OrtOptions | None = None) -> StageHead | None:
     """The enhancement module alone, on the CPU; None where the bundle has no graph of it.
 
     Raises:
@@ -68,10 +71,12 @@ def load_head(bundle: Bundle, *, threads: int = 1) -> StageHead | None:
     from .onnx_head import OnnxHead
 
     file = bundle.component("head").at(None)
-    return OnnxHead(bundle.read(file), threads=threads, data=_data(bundle, file))
+    return OnnxHead(bundle.read(file), threads=threads, data=_data(bundle, file), ort_options=ort_options)
 
 
-def load_memory(bundle: Bundle, features: int) -> MemoryNetwork | None:
+def load_memory(
+    bundle: Bundle, features: int, *, ort_options: OrtOptions | None = None
+) -> MemoryNetwork | None:
     """The night memory's network for a head of so many features; None where the bundle has none.
 
     Raises:
@@ -83,7 +88,13 @@ def load_memory(bundle: Bundle, features: int) -> MemoryNetwork | None:
 
     file = bundle.component("memory").at(None)
     hidden_size = bundle.manifest.hidden_size
-    return OnnxMemory(bundle.read(file), features=features, hidden_size=hidden_size, data=_data(bundle, file))
+    return OnnxMemory(
+        bundle.read(file),
+        features=features,
+        hidden_size=hidden_size,
+        data=_data(bundle, file),
+        ort_options=ort_options,
+    )
 
 
 def load_language_model(
@@ -92,6 +103,7 @@ def load_language_model(
     threads: int = 1,
     precision: str | None = None,
     accelerator: Accelerator | None = None,
+    ort_options: OrtOptions | None = None,
 ) -> LanguageModel:
     """The language model of a bundle with its embedding table; arguments and errors as for `load_tower`."""
     if accelerator is not None:
@@ -102,10 +114,14 @@ def load_language_model(
     if name.endswith(FUSED):
         from .onnx_gqa import FusedLanguageModel
 
-        return FusedLanguageModel(graph, table, bundle.manifest.lm, threads=threads, data=data)
+        return FusedLanguageModel(
+            graph, table, bundle.manifest.lm, threads=threads, data=data, ort_options=ort_options
+        )
     from .onnx_lm import OnnxLanguageModel
 
-    return OnnxLanguageModel(graph, table, bundle.manifest.lm, threads=threads, data=data)
+    return OnnxLanguageModel(
+        graph, table, bundle.manifest.lm, threads=threads, data=data, ort_options=ort_options
+    )
 
 
 def _embedding_table(bundle: Bundle) -> NDArray[np.floating]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .ort_options import OrtOptions
+
 __all__ = ["OnnxHead"]
 
 _OUTPUTS = ["stage_logits", "high_level"]
@@ -30,8 +32,15 @@ class OnnxHead:
         BackendError: the graph cannot be loaded, or its inputs and outputs are others.
     """
 
-    def __init__(self, graph: bytes, *, threads: int = 1, data: Mapping[str, bytes] | None = None) -> None:
-        self._session = make_session(graph, name="head", threads=threads, data=data)
+    def __init__(
+        self,
+        graph: bytes,
+        *,
+        threads: int = 1,
+        data: Mapping[str, bytes] | None = None,
+        ort_options: OrtOptions | None = None,
+    ) -> None:
+        self._session = make_session(graph, name="head", threads=threads, data=data, ort_options=ort_options)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names("head", "inputs", inputs, ["pixel_values"])
         check_names("head", "outputs", outputs, _OUTPUTS)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..bundle.manifest import LanguageModelShape
     from .base import KVCache
+    from .ort_options import OrtOptions
 
 __all__ = ["OnnxLanguageModel"]
 
@@ -65,11 +66,12 @@ class OnnxLanguageModel(EmbeddedDecoder):
         *,
         threads: int = 1,
         data: Mapping[str, bytes] | None = None,
+        ort_options: OrtOptions | None = None,
     ) -> None:
         super().__init__(embed_tokens, shape)
         self._past = cache_names("past_key_values", shape.num_layers)
         self._present = cache_names("present", shape.num_layers)
-        self._session = make_session(graph, name="llm", threads=threads, data=data)
+        self._session = make_session(graph, name="llm", threads=threads, data=data, ort_options=ort_options)
         self._dtype = self._check_graph()
         self._pool: list[NDArray[np.uint8]] = []
 

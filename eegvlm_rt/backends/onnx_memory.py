@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .ort_options import OrtOptions
+
 __all__ = ["OnnxMemory"]
 
 _INPUTS = ["high_level", "stage_logits", "present", "state"]
@@ -36,8 +38,9 @@ class OnnxMemory:
         features: int,
         hidden_size: int,
         data: Mapping[str, bytes] | None = None,
+        ort_options: OrtOptions | None = None,
     ) -> None:
-        self._session = make_session(graph, name="memory", threads=1, data=data)
+        self._session = make_session(graph, name="memory", threads=1, data=data, ort_options=ort_options)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names("memory", "inputs", inputs, _INPUTS)
         check_names("memory", "outputs", outputs, _OUTPUTS)

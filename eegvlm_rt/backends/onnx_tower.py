@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .ort_options import OrtOptions
+
 __all__ = ["OnnxVisionTower"]
 
 _OUTPUTS = ["stage_logits", "high_level", "visual_tokens"]
@@ -35,8 +37,9 @@ class OnnxVisionTower:
         hidden_size: int,
         threads: int = 1,
         data: Mapping[str, bytes] | None = None,
+        ort_options: OrtOptions | None = None,
     ) -> None:
-        self._session = make_session(graph, name="tower", threads=threads, data=data)
+        self._session = make_session(graph, name="tower", threads=threads, data=data, ort_options=ort_options)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names("tower", "inputs", inputs, ["pixel_values"])
         check_names("tower", "outputs", outputs, _OUTPUTS)

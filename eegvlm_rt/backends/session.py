@@ -13,22 +13,69 @@ from .forking import keep_in_children
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .ort_options import OrtOptions
+
 __all__ = ["check_names", "make_session", "static_dimension"]
 
 _NOWHERE: Final = os.devnull
+_WEIGHTS_FOLDER: Final = "session.model_external_initializers_file_folder_path"
 
 
 def make_session(
-    graph: bytes, *, name: str, threads: int, data: Mapping[str, bytes] | None = None
+    graph: bytes,
+    *,
+    name: str,
+    threads: int,
+    data: Mapping[str, bytes] | None = None,
+    ort_options: OrtOptions | None = None,
 ) -> ort.InferenceSession:
-    """A CPU session of a graph given as bytes.
+    """A session of a graph given as bytes, on the CPU unless `ort_options` name other providers.
 
     `data` holds the graph's external weight files by name. Any other file that the graph refers to is
-    refused: only bytes that were verified are used. Threads sleep while idle. Runs take turns with ever other
-    lengths, so plans of memory by length, which would be kept for good, are off.
+    refused: only bytes that were verified are used. Session options that the user brings are taken as they
+    are, apart from that.
 
     Raises:
-        BackendError: the graph cannot be loaded.
+        BackendError: the graph cannot be loaded, or not by the provider that was asked for first.
+    """
+    chosen = None if ort_options is None else ort_options.session_options
+    options = _session_options(threads) if chosen is None else chosen
+    wanted = None if ort_options is None else ort_options.providers
+    providers = ["CPUExecutionProvider"] if wanted is None else list(wanted)
+    try:
+        _only_verified_bytes(options, data or {})
+        session = ort.InferenceSession(graph, options, providers=providers)
+    except Exception as error:
+        raise BackendError(
+            name, _first_line(error), "the graph cannot be loaded: export the bundle again"
+        ) from error
+    # ONNX Runtime falls back to the CPU in silence where a provider cannot start.
+    if ort_options is not None and ort_options.names[0] not in session.get_providers():
+        cure = "it did not start; see what ONNX Runtime logs, or name another provider"
+        raise BackendError(name, ort_options.names[0], cure)
+    keep_in_children(session)
+    return session
+
+
+def _only_verified_bytes(options: ort.SessionOptions, data: Mapping[str, bytes]) -> None:
+    """Let the graph read weights from `data`, and from no file."""
+    try:
+        folder = options.get_session_config_entry(_WEIGHTS_FOLDER)
+    except RuntimeError:
+        folder = ""
+    if folder != _NOWHERE:
+        options.add_session_config_entry(_WEIGHTS_FOLDER, _NOWHERE)
+    if data:
+        names = list(data)
+        options.add_external_initializers_from_files_in_memory(
+            names, [data[key] for key in names], [len(data[key]) for key in names]
+        )
+
+
+def _session_options(threads: int) -> ort.SessionOptions:
+    """Threads sleep while idle, and the same input gives the same output.
+
+    Every run has another length; memory plans by length, which ONNX Runtime would keep for good, are off.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -41,23 +88,10 @@ def make_session(
     for key, value in (
         ("session.intra_op.allow_spinning", "0"),
         ("session.inter_op.allow_spinning", "0"),
-        ("session.model_external_initializers_file_folder_path", _NOWHERE),
         ("session.qdq_matmulnbits_accuracy_level", "4"),
     ):
         options.add_session_config_entry(key, value)
-    if data:
-        names = list(data)
-        options.add_external_initializers_from_files_in_memory(
-            names, [data[key] for key in names], [len(data[key]) for key in names]
-        )
-    try:
-        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise BackendError(
-            name, _first_line(error), "the graph cannot be loaded: export the bundle again"
-        ) from error
-    keep_in_children(session)
-    return session
+    return options
 
 
 def check_names(name: str, what: str, found: list[Any], wanted: list[str]) -> None:

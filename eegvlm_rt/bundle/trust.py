@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError, SignatureError
+from ..extras import install_command
 from ..files import json_text, load_object
 from .files import SIGNATURE_NAME
 
@@ -185,7 +186,7 @@ def ed25519() -> ModuleType:
     try:
         from cryptography.hazmat.primitives.asymmetric import ed25519 as module
     except ImportError as error:
-        raise BundleError("cryptography", "missing", "pip install 'eegvlm-rt[sign]'") from error
+        raise BundleError("cryptography", "missing", install_command("sign")) from error
     return module
 
 

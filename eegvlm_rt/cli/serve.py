@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import EegVlmError, InputError
+from ..extras import install_command
 from .console import out, plain, report_error
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
             load_configuration,
         )
         from ..service.sdnotify import Notifier
-    except ImportError as error:
-        raise InputError("service", str(error), "install it: pip install 'eegvlm-rt[service]'") from error
+    except ModuleNotFoundError as error:
+        raise InputError("service", str(error), install_command("service")) from error
     if args.schema:
         sys.stdout.write(json.dumps(configuration_schema(), indent=2) + "\n")
         return 0

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..extras import install_command
 from .console import out, plain
 from .staging import trust_policy
 
@@ -22,8 +23,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         from ..service.rehearsal import Gates
         from ..service.slots import BundleSlots, facts
-    except ImportError as error:
-        raise InputError("service", str(error), "install it: pip install 'eegvlm-rt[service]'") from error
+    except ModuleNotFoundError as error:
+        raise InputError("service", str(error), install_command("service")) from error
     slots = BundleSlots(args.slots)
     if args.action == "install":
         gates = Gates(mode=args.mode, agreement=args.agreement, answer_s=args.answer, threads=args.threads)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..bundle import find_bundle
 from ..errors import InputError
+from ..extras import install_command
 from ..files import check_outputs
 from ..hypnogram import agreement
 from ..hypnogram.model import MAX_EPOCHS
@@ -149,7 +150,7 @@ def stage_file(
         for i, write in enumerate(writers):
             console.print(f"{'' if i else 'Files':<11}{plain(str(write()))}", soft_wrap=True)
         if not available():
-            cure = "no picture: it needs matplotlib, pip install 'eegvlm-rt[viz]'"
+            cure = f"no picture: it needs matplotlib, {install_command('viz')}"
             console.print(f"{'':<11}{cure}")
     if not night.complete:
         console.print(f"Interrupted: {len(night.predictions)} epochs were staged.", style="bold yellow")

@@ -95,7 +95,7 @@ def _tensorrt(facts: Facts) -> Check:
     found = {name: facts.packages.get(name) for name in ("tensorrt", "cuda-python")}
     reason = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
     major = int((found["tensorrt"] or "0").partition(".")[0])
-    cure = "for --backend tensorrt: TensorRT 10 or newer (apt install nvidia-jetpack) and eegvlm-rt[tensorrt]"
+    cure = "for --backend tensorrt: TensorRT 10 or newer (apt install nvidia-jetpack) and cuda-python"
     return Check("TensorRT", all(found.values()) and major >= _MIN_TENSORRT, reason, cure, required=False)
 
 

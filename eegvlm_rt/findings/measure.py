@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..signal.gaps import bridge_gaps
+from ..signal.units import not_one_channel
 from . import slow_waves, spindles
 from .arousal import count_arousals, muscle_seconds
 from .bands import EPOCH_SAMPLES, SFREQ_HZ, Float32, band_filter, padded_spectrum, running_squares
@@ -31,6 +32,8 @@ def measure(x: ArrayLike) -> Findings:
         InputError: another shape.
     """
     samples = np.asarray(x)
+    if samples.ndim != 1:
+        raise not_one_channel("x", samples.shape)
     if samples.shape != (EPOCH_SAMPLES,):
         raise InputError("x", f"shape {samples.shape}", "give one conditioned epoch, 3000 samples at 100 Hz")
     return measure_batch(samples[None])[0]

@@ -13,8 +13,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _kernel
 from ..errors import InputError
+from .kernel import kernel
 from .spec import OutputName, RenderSpec, checked_integer, checked_number, dtype_of, plan_of
 
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
 RENDERER_VERSION = "3"
 """Changes whenever the same samples and the same RenderSpec give another picture."""
 
-_MAX_SAMPLES = int(_kernel.build_config()["max_samples"])
+_MAX_SAMPLES = int(kernel.build_config()["max_samples"])
 _MAX_THREADS = 256
 _MAX_BYTES = 1 << 40
-_MAX_SCALING = _kernel.MAX_SCALING
+_MAX_SCALING = kernel.MAX_SCALING
 _SAMPLE_TYPES = frozenset(
     np.dtype(code).num for code in "efdhil" if np.dtype(code).str[1:] in ("f2", "f4", "f8", "i2", "i4")
 )
@@ -122,7 +122,7 @@ def render_batch(
 
 def build_config() -> dict[str, str | int]:
     """How the kernel was compiled, and its limits and resolution."""
-    return _kernel.build_config()
+    return kernel.build_config()
 
 
 def checked_scaling(name: str, value: float | Sequence[float], channels: int) -> tuple[float, ...]:

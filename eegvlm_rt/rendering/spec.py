@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from .. import _kernel
 from ..errors import InputError
+from .kernel import kernel
 
 __all__ = ["OutputName", "RenderSpec", "checked_integer", "checked_number", "dtype_of", "plan_of"]
 
@@ -27,7 +27,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "gray_f32": np.dtype(np.float32),
 }
 _OUTPUTS = ", ".join(map(repr, _DTYPES))
-_LIMITS = _kernel.build_config()
+_LIMITS = kernel.build_config()
 _MAX_SIDE = int(_LIMITS["max_side"])
 _MAX_ROWS = int(_LIMITS["max_rows"])
 _MAX_CHANNELS = int(_LIMITS["max_channels"])
@@ -200,7 +200,7 @@ def dtype_of(output: OutputName) -> np.dtype[Any]:
     return _DTYPES[output]
 
 
-def plan_of(spec: RenderSpec) -> _kernel.Plan:
+def plan_of(spec: RenderSpec) -> kernel.Plan:
     """What the kernel works out once for all pictures of one look."""
     known, plan = _last[0]
     if known is not spec:
@@ -210,8 +210,8 @@ def plan_of(spec: RenderSpec) -> _kernel.Plan:
 
 
 @lru_cache(maxsize=64)
-def _plan(spec: RenderSpec) -> _kernel.Plan:
-    return _kernel.Plan(
+def _plan(spec: RenderSpec) -> kernel.Plan:
+    return kernel.Plan(
         width=spec.width,
         height=spec.height,
         rows=spec.rows,

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .. import _kernel
 from ..errors import InputError
+from .kernel import kernel
 from .pool import aligned_pictures
 from .renderer import OutputName, RenderSpec, checked_scaling, refuse_masked
 from .spec import checked_integer, dtype_of, plan_of
@@ -21,7 +21,7 @@ from .spec import checked_integer, dtype_of, plan_of
 __all__ = ["Sweep"]
 
 _TYPES = tuple(np.dtype(code) for code in ("f2", "f4", "f8", "i2", "i4"))
-_MAX_SAMPLES = int(_kernel.build_config()["max_samples"])
+_MAX_SAMPLES = int(kernel.build_config()["max_samples"])
 
 
 class Sweep:
@@ -69,7 +69,7 @@ class Sweep:
         self._cursor = 0
         self._lock = threading.Lock()
         self.picture = self._target(spec, output, out)
-        self._kernel = _kernel.Sweep(
+        self._kernel = kernel.Sweep(
             plan_of(spec),
             self._samples[None],
             self.picture,

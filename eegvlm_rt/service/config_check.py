@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import EegVlmError, InputError
+from ..extras import install_command
 from ..sources import parse_source
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def _infinite_numbers(value: object, path: Place, lines: Lines) -> Iterator[Prob
 def _schema_problems(values: dict[str, Any], lines: Lines) -> Iterator[Problem]:
     try:
         from jsonschema import Draft202012Validator
-    except ImportError as error:
-        raise InputError("service", str(error), "install it: pip install 'eegvlm-rt[service]'") from error
+    except ModuleNotFoundError as error:
+        raise InputError("service", str(error), install_command("service")) from error
     for found in Draft202012Validator(configuration_schema()).iter_errors(values):
         yield from _of_schema(found, lines)
 

@@ -19,7 +19,7 @@ from scipy.signal import butter
 
 from ..errors import InputError, SamplingRateError
 from .conditioner import Conditioner, lookahead_samples
-from .units import EPOCH_S, LARGEST_SAMPLE_UV
+from .units import EPOCH_S, LARGEST_SAMPLE_UV, not_one_channel
 
 __all__ = [
     "MAX_SFREQ_HZ",
@@ -136,7 +136,7 @@ def condition_recording(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Pre
     """
     samples = np.asarray(x_uv)
     if samples.ndim != 1:
-        raise InputError("x_uv", f"shape {samples.shape}", "give one channel, shape (n_samples,)")
+        raise not_one_channel("x_uv", samples.shape)
     rate = check_sfreq(sfreq)
     return condition(samples, rate, spec, round(len(samples) * spec.sfreq / rate))
 
@@ -149,7 +149,7 @@ def condition_epoch(x_uv: ArrayLike, sfreq: float, spec: Preprocessing = Preproc
     """
     samples = np.asarray(x_uv)
     if samples.ndim != 1:
-        raise InputError("x_uv", f"shape {samples.shape}", "give one channel, shape (n_samples,)")
+        raise not_one_channel("x_uv", samples.shape)
     conditioned: Float32 = condition_epochs(samples[None], sfreq, spec)[0]
     return conditioned
 

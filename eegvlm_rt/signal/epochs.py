@@ -135,6 +135,7 @@ class EpochCutter:
         self._width = round(EPOCH_S * spec.sfreq)
         self._hop = hop or self._width
         self._state = conditioner(rate, spec)
+        self._lookahead = self._state.lookahead
         self._begin = round(first_index * EPOCH_S * rate)
         if self._begin:
             self._state.skip(self._begin)
@@ -198,7 +199,7 @@ class EpochCutter:
 
     def _needed(self) -> int:
         """Place that the signal must reach for the next cut: the resampling filter looks a little ahead."""
-        return int(np.ceil(self._boundary * self._rate / self._per_s)) + self._state.lookahead
+        return int(np.ceil(self._boundary * self._rate / self._per_s)) + self._lookahead
 
     def _advance(self) -> Iterator[GridEpoch]:
         # Samples are conditioned by the second, or when a cut asks for them: single ones cost as much.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..errors import InputError, SamplingRateError
+from ..errors import SamplingRateError
 from .gaps import bridge_gaps, mean_gap
-from .units import LARGEST_SAMPLE_UV
+from .units import LARGEST_SAMPLE_UV, not_one_channel
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -94,7 +94,7 @@ def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
     """
     x = np.asarray(samples_uv, dtype=np.float64)
     if x.ndim != 1:
-        raise InputError("samples_uv", f"shape {x.shape}", "give one channel, shape (n_samples,)")
+        raise not_one_channel("samples_uv", x.shape)
     rate = float(sfreq)
     if not (np.isfinite(rate) and rate > 0):
         raise SamplingRateError("sfreq", sfreq, "give a positive rate in Hz")

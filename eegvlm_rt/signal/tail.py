@@ -1,4 +1,4 @@
-"""The end of a signal, held by absolute position."""
+"""The latest part of a signal, addressed by absolute position."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ __all__ = ["Tail"]
 
 
 class Tail:
-    """Numbers from `start` to `end`; what is before is forgotten. Appending costs the same however long."""
+    """Numbers from `start` to `end`; what is before is forgotten. Appending costs the same however long.
+
+    Attributes:
+        start: position of the first number that is still there.
+        end: position after the last number.
+    """
 
     def __init__(self, start: int = 0, dtype: Any = np.float32) -> None:
-        self.start = start
-        self._held: NDArray[Any] = np.empty(1024, dtype=dtype)
+        self.start = self.end = start
+        self._room: NDArray[Any] = np.empty(1024, dtype=dtype)
         self._from = 0
         self._to = 0
 
-    @property
-    def end(self) -> int:
-        """Position after the last number."""
-        return self.start + self._to - self._from
-
     def append(self, x: NDArray[Any]) -> None:
         """Put numbers at the end."""
-        if self._to + len(x) > len(self._held):
-            kept = self._held[self._from : self._to]
-            wanted = 2 * (len(kept) + len(x))
-            room = self._held if wanted <= len(self._held) else np.empty(wanted, dtype=self._held.dtype)
-            room[: len(kept)] = kept.copy()
-            self._held, self._from, self._to = room, 0, len(kept)
-        self._held[self._to : self._to + len(x)] = x
+        if self._to + len(x) > len(self._room):
+            # Move what counts to the front; twice the room, so that this is seldom done.
+            numbers = self._room[self._from : self._to]
+            size = 2 * (len(numbers) + len(x))
+            room = self._room if size <= len(self._room) else np.empty(size, dtype=self._room.dtype)
+            room[: len(numbers)] = numbers.copy()
+            self._room, self._from, self._to = room, 0, len(numbers)
+        self._room[self._to : self._to + len(x)] = x
         self._to += len(x)
+        self.end += len(x)
 
     def forget(self, before: int) -> None:
         """Let go of what lies before a position."""
@@ -42,17 +44,17 @@ class Tail:
         self.start += step
 
     def read(self, first: int, last: int) -> NDArray[Any]:
-        """A copy of positions `first` to `last`, NaN where nothing is held."""
-        out = np.full(last - first, np.nan, dtype=self._held.dtype)
+        """A copy of positions `first` to `last`, NaN outside of what is there."""
+        out = np.full(last - first, np.nan, dtype=self._room.dtype)
         low, high = max(first, self.start), min(last, self.end)
         if high > low:
             shift = self._from - self.start
-            out[low - first : high - first] = self._held[low + shift : high + shift]
+            out[low - first : high - first] = self._room[low + shift : high + shift]
         return out
 
     def at(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        """The numbers at some positions, NaN where nothing is held."""
+        """The numbers at some positions, NaN outside of what is there."""
         inside = (positions >= self.start) & (positions < self.end)
-        out = np.full(len(positions), np.nan, dtype=self._held.dtype)
-        out[inside] = self._held[positions[inside] - self.start + self._from]
+        out = np.full(len(positions), np.nan, dtype=self._room.dtype)
+        out[inside] = self._room[positions[inside] - self.start + self._from]
         return out

@@ -19,6 +19,7 @@ __all__ = [
     "array_of",
     "check_amplitude",
     "is_real",
+    "not_one_channel",
     "one_channel",
     "to_microvolts",
 ]
@@ -80,11 +81,17 @@ def one_channel(field: str, x: Any, unit: str) -> NDArray[np.float32]:
     """
     samples = array_of(field, x)
     if samples.ndim != 1:
-        cure = "give one channel, shape (n_samples,)"
-        if samples.ndim == 2 and 1 in samples.shape:
-            cure += f": {field}[0]" if samples.shape[0] == 1 else f": {field}[:, 0]"
-        raise InputError(field, f"shape {samples.shape}", cure)
+        raise not_one_channel(field, samples.shape)
     return to_microvolts(samples, unit)
+
+
+def not_one_channel(field: str, shape: tuple[int, ...]) -> InputError:
+    """The error for samples of another shape than (n,); where one row or column is all, it says how to take
+    it."""
+    cure = "give one channel, shape (n_samples,)"
+    if len(shape) == 2 and 1 in shape:
+        cure += f": {field}[0]" if shape[0] == 1 else f": {field}[:, 0]"
+    return InputError(field, f"shape {shape}", cure)
 
 
 def check_amplitude(x_uv: ArrayLike, unit: str) -> None:

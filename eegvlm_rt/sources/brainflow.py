@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, SourceAbsentError, SourceError
+from ..extras import install_command
 from ..signal.conditioning import check_sfreq
 from ..signal.units import to_microvolts
 from .chunk import SourceEventKind
@@ -174,7 +175,7 @@ def _library() -> ModuleType:
             import_module("pkg_resources")
             from brainflow import board_shim
     except ImportError as error:
-        cure = "brainflow and setuptools<81 are needed: pip install 'eegvlm-rt[brainflow]'"
+        cure = f"brainflow and setuptools<81 are needed: {install_command('brainflow')}"
         raise SourceError("brainflow", str(error), cure) from error
     return board_shim  # type: ignore[no-any-return]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, SourceAbsentError, SourceError, UnitError
+from ..extras import install_command
 from ..signal.conditioning import check_sfreq
 from .chunk import SourceEventKind
 from .edf_channel import channel_error
@@ -231,7 +232,7 @@ def _library() -> ModuleType:
             warnings.simplefilter("ignore")
             from mne_lsl import lsl
     except ImportError as error:
-        raise SourceError("lsl", str(error), "mne-lsl is needed: pip install 'eegvlm-rt[lsl]'") from error
+        raise SourceError("lsl", str(error), f"mne-lsl is needed: {install_command('lsl')}") from error
     if not known:
         _silence(lsl)
     return lsl  # type: ignore[no-any-return]

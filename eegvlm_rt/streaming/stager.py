@@ -162,11 +162,14 @@ class StreamingStager:
                 self._placer.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
             for epochs in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
-                found += self._given(self._answerer.answer(epochs, arrived))
+                if epochs:
+                    found += self._given(self._answerer.answer(epochs, arrived))
             if len(x):
                 end = self._cutter.raw.end + self._reader.waiting
                 self._drift.add(self._placer.device_s(end), now - self._host.set_by_s)
-            return found + self._given(self._answerer.finished())
+            if self._answerer.pending:
+                found += self._given(self._answerer.finished())
+            return found
 
     def poll(self) -> list[StagePrediction]:
         """Predictions that were completed in the background since the last call; for use with a deadline."""

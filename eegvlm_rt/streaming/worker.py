@@ -69,7 +69,7 @@ class Answerer:
         self._memory = memory
         self._deadline_s, self._on_text = deadline_s, on_text
         self._pool: ThreadPoolExecutor | None = None
-        self._pending: deque[_Pending] = deque()
+        self.pending: deque[_Pending] = deque()
         self._cancelled = threading.Event()
         self._given_up = False
 
@@ -88,8 +88,8 @@ class Answerer:
     def finished(self, *, wait: bool = False) -> list[Answer]:
         """Final answers that are ready, in order; with `wait` those too that are not, once they are due."""
         found: list[Answer] = []
-        while self._pending:
-            first = self._pending[0]
+        while self.pending:
+            first = self.pending[0]
             if first.answer is None and first.work is not None:
                 late = perf_counter() >= first.due
                 if not first.work.done() and not late:
@@ -99,7 +99,7 @@ class Answerer:
                 first.answer = self._collected(first)
             assert first.answer is not None
             found.append(Answer(first.answer, first.epoch, first.arrived))
-            self._pending.popleft()
+            self.pending.popleft()
         return found
 
     def cancel(self) -> None:
@@ -206,11 +206,11 @@ class Answerer:
             return made
         unseen = isinstance(seen, StagePrediction)
         if unseen or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
-            self._pending.append(_Pending(epoch, arrived, due, None, None, None, made))
+            self.pending.append(_Pending(epoch, arrived, due, None, None, None, made))
             return None
         assert not isinstance(seen, StagePrediction)
         work = self._threads(1).submit(self._reasoned, seen, mode, due, remembered)
-        self._pending.append(_Pending(epoch, arrived, due, work, seen, remembered, None))
+        self.pending.append(_Pending(epoch, arrived, due, work, seen, remembered, None))
         return replace(made, provisional=True)
 
     def _await(self, pending: _Pending) -> None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BackendError
+from ..extras import install_command
 from ..hardware import probe
 from .plan_key import DeviceFacts
 
@@ -31,7 +32,7 @@ class CudaDevice:
         try:
             self._cuda: Any = import_module("cuda.bindings.runtime")
         except ImportError as error:
-            raise BackendError("cuda-python", str(error), "pip install 'eegvlm-rt[tensorrt]'") from error
+            raise BackendError("cuda-python", str(error), install_command("tensorrt")) from error
         if self._call("cudaGetDeviceCount") < 1:
             raise BackendError("GPU", "none", _CURES["cudaErrorNoDevice"])
         self._call("cudaSetDevice", 0)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .build import Exported, export_bundle
-    from .measure.gates import Gate, GateResult, GatesFailedError
+    from .gates import Gate, GateResult, GatesFailedError
     from .recipe import Recipe, load_recipe
 
 __all__ = ["Exported", "Gate", "GateResult", "GatesFailedError", "Recipe", "export_bundle", "load_recipe"]
 
 _HOME = {
     "Exported": "build",
-    "Gate": "measure.gates",
-    "GateResult": "measure.gates",
-    "GatesFailedError": "measure.gates",
+    "Gate": "gates",
+    "GateResult": "gates",
+    "GatesFailedError": "gates",
     "Recipe": "recipe",
     "export_bundle": "build",
     "load_recipe": "recipe",

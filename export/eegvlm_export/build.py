@@ -31,14 +31,15 @@ from eegvlm_rt.stages import STAGES
 
 from .bundle_files import make_components
 from .card import write_card
+from .gates import GateResult, GatesFailedError, check_gates, shortcomings
 from .graphs.language import head_dim, kv_heads
 from .graphs.onnx_files import OPSET
-from .measure.gates import GateResult, GatesFailedError, check_gates, shortcomings
-from .measure.parity import measure_parity, pictures
+from .measure.parity import measure_parity
 from .measure.scorer_agreement import checkpoint_answers, kappa_gates, kappa_losses, scored_answers
 from .quantize.epochs import SIMULATED, load_epochs
 from .recipe import Recipe
 from .weights.checkpoint import Checkpoint
+from .weights.reference import pictures
 
 __all__ = ["Exported", "Measurements", "export_bundle"]
 

@@ -16,12 +16,12 @@ from transformers import LlamaConfig
 from eegvlm_rt.backends.loading import FUSED, HALF
 from eegvlm_rt.bundle import ComponentSource
 
-from .graphs.initializers import FUSED_OPERATORS, ExternalData, Packed, fill
 from .graphs.language import language_skeleton, weight_slots
 from .graphs.onnx_files import INLINE_BYTES, data_path, save
 from .graphs.tower import export_head, export_memory, export_tower
 from .quantize.blockwise import Bits, store_half
 from .quantize.calibrate import calibrator
+from .quantize.fill import FUSED_OPERATORS, ExternalData, Packed, fill
 from .quantize.four_bits import CALIBRATED
 from .quantize.packing import PackedWeights
 from .quantize.tower_int8 import quantize_static8

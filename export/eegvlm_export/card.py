@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from eegvlm_rt.bundle import Manifest
 
-from .measure.gates import GateResult
+from .gates import GateResult
 
 __all__ = ["write_card"]
 

@@ -19,7 +19,7 @@ from eegvlm_rt.errors import EegVlmError
 from eegvlm_rt.files import check_outputs, write_file
 from eegvlm_rt.prompt import Mode
 
-from .measure.gates import GateResult, GatesFailedError, shortcomings
+from .gates import GateResult, GatesFailedError, shortcomings
 from .recipe import LANGUAGE_PRECISIONS, TOWER_PRECISIONS, Recipe, load_recipe
 
 if TYPE_CHECKING:

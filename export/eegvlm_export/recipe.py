@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from .measure.gates import Gate, parse_gates
+from .gates import Gate, parse_gates
 from .quantize.four_bits import METHODS, Method
 
 __all__ = ["LANGUAGE_PRECISIONS", "TOWER_PRECISIONS", "Recipe", "load_recipe"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eegvlm_export.cli import EXIT_GATES, main
-from eegvlm_export.measure.gates import Gate, GateResult, GatesFailedError, shortcomings
+from eegvlm_export.gates import Gate, GateResult, GatesFailedError, shortcomings
 from eegvlm_train.data.night_files import UV_PER_LSB, night_path, save_npz
 
 from eegvlm_rt.bundle import Bundle, draft_fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from eegvlm_export.measure.gates import Gate
+from eegvlm_export.gates import Gate
 from eegvlm_export.recipe import Recipe, load_recipe
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import eegvlm_rt
-from eegvlm_rt import prediction
+from eegvlm_rt import old_names, prediction
 
 HEAVY = ("torch", "transformers", "onnx", "onnxruntime", "mne", "matplotlib", "tokenizers", "scipy", "rich")
 
@@ -60,9 +63,45 @@ def test_domain_modules_never_import_torch():
     assert run(code) == "[]"
 
 
-def test_old_public_names_still_work_and_name_the_new_one():
-    with pytest.warns(DeprecationWarning, match=r"eegvlm_rt\.findings"):
-        old = import_module("eegvlm_rt.evidence")
-    assert old.measure is eegvlm_rt.measure
+@pytest.mark.parametrize(("old", "new"), sorted(old_names.MODULES.items()))
+def test_an_old_module_has_the_names_of_the_new_one_and_warns(old, new):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"^{old} is now called {new}$") as warned:
+        module = import_module(old)
+    assert warned[0].filename != old_names.__file__
+    target = import_module(new)
+    for name in target.__all__:
+        assert getattr(module, name) is getattr(target, name)
+
+
+def test_the_function_render_survives_the_old_module_of_its_name():
+    code = (
+        "import warnings; warnings.simplefilter('ignore'); import eegvlm_rt as rt, numpy as np;"
+        "from eegvlm_rt.render import build_config; print(rt.render(np.zeros(3000, 'f4')).shape)"
+    )
+    assert run(code) == "(336, 336, 3)"
+
+
+def test_old_names_in_modules_still_work_and_name_the_new_one():
     with pytest.warns(DeprecationWarning, match="AnsweredBy"):
         assert prediction.Source is prediction.AnsweredBy
+
+
+def test_a_package_without_its_kernel_says_so_and_how_to_get_it(tmp_path):
+    package = Path(eegvlm_rt.__file__).parent
+    shutil.copytree(
+        package, tmp_path / "eegvlm_rt", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    )
+    (tmp_path / "pyproject.toml").touch()
+    code = (
+        "import eegvlm_rt as rt\n"
+        "try: rt.render\n"
+        "except ImportError as error: print(type(error).__name__, error)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert found.stdout.startswith("KernelMissingError eegvlm_rt._kernel: ")
+    assert "run pip install -e . in it" in found.stdout

@@ -6,9 +6,10 @@ import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from eegvlm_rt import stager as stager_module
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 
 MODES = ["head", "direct", "cot"]
+
+
+def _three(_index: int, _text: str, _more: str) -> None:
+    """No function that `on_text` could be."""
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +151,10 @@ class TestInput:
 
     @pytest.mark.parametrize("x", [np.ones((1, 3000)), np.ones((3000, 1)), np.float32(1.0)])
     def test_one_channel_is_one_dimension(self, stager: Stager, x: np.ndarray) -> None:
-        with pytest.raises(InputError, match="x: shape"):
+        with pytest.raises(InputError, match="x: shape") as caught:
             stager.predict_epoch(x, 100)
+        cures = {(1, 3000): "x[0]", (3000, 1): "x[:, 0]", (): "(n_samples,)"}
+        assert caught.value.cure.endswith(cures[x.shape])
 
     @pytest.mark.parametrize("x", [np.array(["a"] * 3000), np.ones(3000, dtype=complex)])
     def test_samples_are_real_numbers(self, stager: Stager, x: np.ndarray) -> None:
@@ -244,6 +251,16 @@ class TestStopping:
         found = stager.predict_epoch(epochs[0], 100, on_text=pieces.append)
         assert "".join(pieces) == found.rationale_text
         assert len(pieces) > 10
+        numbered: list[tuple[int, str]] = []
+        stager.predict_epoch(epochs[0], 100, index=7, on_text=lambda *piece: numbered.append(piece))
+        assert numbered == [(7, piece) for piece in pieces]
+
+    @pytest.mark.parametrize("on_text", ["print", lambda: None, _three])
+    def test_on_text_takes_the_text_or_index_and_text(
+        self, stager: Stager, epochs: np.ndarray, on_text: Any
+    ) -> None:
+        with pytest.raises(InputError, match=r"on_text: .*give a function of \(index, text\)"):
+            stager.predict_epoch(epochs[0], 100, on_text=on_text)
 
     def test_with_no_time_left_the_head_answers(self, stager: Stager, epochs: np.ndarray) -> None:
         found = stager.predict_epoch(epochs[0], 100, deadline_s=0.0)
@@ -343,3 +360,36 @@ class TestLoading:
     def test_the_number_of_threads_is_known(self, stager: Stager, folder: Path) -> None:
         assert stager.threads == 2
         assert 1 <= Stager.load(folder).threads <= 4
+
+
+class TestOnnxRuntimeOfTheUser:
+    def test_its_options_and_providers_are_used(self, folder: Path, epochs: np.ndarray) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 2
+        own = Stager.load(
+            folder, providers=[("CPUExecutionProvider", {})], session_options=options, mode="direct"
+        )
+        sessions = [own._pipeline._load_tower()._session, own._pipeline.load_decoder()._lm._session]
+        for session in sessions:
+            assert session.get_session_options().intra_op_num_threads == 2
+            assert session.get_providers() == ["CPUExecutionProvider"]
+        usual = Stager.load(folder, mode="direct")
+        np.testing.assert_allclose(
+            own.predict_epoch(epochs[0], 100).proba, usual.predict_epoch(epochs[0], 100).proba, atol=1e-4
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"providers": ["NoSuchProvider"]}, "providers: NoSuchProvider; this ONNX Runtime has"),
+            ({"providers": []}, "providers: "),
+            ({"providers": "CPUExecutionProvider"}, "providers: CPUExecutionProvider; give a list"),
+            ({"providers": [("CPUExecutionProvider",)]}, "providers: "),
+            ({"session_options": {"threads": 2}}, "session_options: dict; give an onnxruntime"),
+        ],
+    )
+    def test_what_onnx_runtime_does_not_have_is_refused(
+        self, folder: Path, arguments: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(InputError, match=message):
+            Stager.load(folder, **arguments)

@@ -32,7 +32,7 @@ def test_a_missing_package_is_named_with_its_extra(
     monkeypatch.setattr(cli, "import_module", missing)
     assert cli.main(["evaluate", "--help"]) == 2
     package = module.partition(".")[0]
-    assert f"{package}: not installed; pip install 'eegvlm-rt[{extra}]'" in capsys.readouterr().err
+    assert f"{package}: not installed; pip install -e '.[{extra}]'" in capsys.readouterr().err
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

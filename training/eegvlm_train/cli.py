@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from eegvlm_rt import __version__
+from eegvlm_rt.extras import install_command
 
 __all__ = ["COMMANDS", "main"]
 
@@ -50,7 +51,7 @@ _EXTRAS = {
 
 def install(extra: str) -> str:
     """How an optional part is installed."""
-    return f"pip install 'eegvlm-rt[{extra}]'"
+    return install_command(extra)
 
 
 def _usage() -> str:

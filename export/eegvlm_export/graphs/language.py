@@ -14,11 +14,11 @@ from typing import Any, Final, Literal
 import onnx
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig
 from transformers.activations import ACT2FN
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from ..weights.reader import LanguageWeights, ModelWeights
+from ..weights.reader import LanguageWeights
 from .onnx_files import initializers, trace
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "LanguageGraph",
     "WeightSlot",
     "cache_names",
-    "export_language",
     "head_dim",
     "kv_heads",
     "language_skeleton",
@@ -342,12 +341,3 @@ def language_skeleton(
     )
     assert not set(initializers(model)) & {slot.name for slot in weight_slots(config)}
     return model
-
-
-def export_language(model: LlamaForCausalLM) -> onnx.ModelProto:
-    """The standard graph of a network in memory, with its weights in single precision."""
-    from .initializers import fill
-
-    graph = language_skeleton(model.config)
-    fill(graph, model.config, ModelWeights(model))
-    return graph

@@ -35,7 +35,7 @@ from ..quantize.epochs import SIMULATED, load_epochs
 from ..quantize.four_bits import CALIBRATED, METHODS, Method
 from ..quantize.packing import PackedWeights
 from ..weights.checkpoint import Checkpoint
-from .parity import decoder_of, pictures, reference_language_model
+from ..weights.reference import decoder_of, pictures, reference_language_model
 
 __all__ = ["Loss", "compare", "main"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from time import perf_counter
@@ -10,7 +10,6 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 import torch
-from eegvlm_train.evaluation.checkpoint import TorchLanguageModel
 from numpy.typing import NDArray
 
 from eegvlm_rt.backends import (
@@ -23,19 +22,18 @@ from eegvlm_rt.backends import (
     load_tower,
 )
 from eegvlm_rt.bundle import Bundle
-from eegvlm_rt.decoding import Decoder, PromptTokens, compile_grammar, prompt_tokens
-from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
+from eegvlm_rt.decoding import prompt_tokens
 from eegvlm_rt.stages import STAGES, Stage
 
 from ..weights.checkpoint import Checkpoint
+from ..weights.reference import decoder_with, pictures, reference_language_model
 
-__all__ = ["Measured", "decoder_of", "measure_parity", "pictures", "reference_language_model"]
+__all__ = ["Measured", "measure_parity"]
 
 Float32 = NDArray[np.float32]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_BATCH: Final = 16
 _LOGIT_EPOCHS: Final = 16
 _OUTPUTS: Final = ("stage_logits", "high", "visual_tokens")
 
@@ -46,12 +44,6 @@ class Measured:
 
     parity: dict[str, Any]
     speed_ms: dict[str, float]
-
-
-def pictures(epochs: Float32, spec: RenderSpec, batch: int = _BATCH) -> Iterator[Float32]:
-    """Batches of `pixel_values` (n, 3, H, W) of conditioned epochs."""
-    for start in range(0, len(epochs), batch):
-        yield render_batch(epochs[start : start + batch], spec, output="f32")
 
 
 @dataclass(slots=True)
@@ -184,9 +176,9 @@ class _Bench:
         self._tower, self._llm = next(iter(towers)), next(iter(models))
         processor = checkpoint.processor
         self._prompt = prompt_tokens(processor.prompt, processor.tokenizer)
-        self._reference_lm = TorchLanguageModel(checkpoint.model.language_model)
-        self._reference = _decoder(checkpoint, self._reference_lm, self._prompt)
-        self._decoders = {name: _decoder(checkpoint, lm, self._prompt) for name, lm in models.items()}
+        self._reference_lm = reference_language_model(checkpoint)
+        self._reference = decoder_with(checkpoint, self._reference_lm, self._prompt)
+        self._decoders = {name: decoder_with(checkpoint, lm, self._prompt) for name, lm in models.items()}
         pairs = [(self._tower, name) for name in models] + [(name, self._llm) for name in towers]
         self._pairs = list(dict.fromkeys(pairs))
         self._outputs = {name: {part: _Difference() for part in _OUTPUTS} for name in towers}
@@ -286,30 +278,3 @@ class _Bench:
             "same_token": _short(float(np.mean(self._same_tokens[name]))),
             "direct": self._direct[self._tower, name].to_dict(),
         }
-
-
-def reference_language_model(checkpoint: Checkpoint) -> LanguageModel:
-    """The checkpoint's own language model, as the runtime's decoder reads one."""
-    return TorchLanguageModel(checkpoint.model.language_model)
-
-
-def decoder_of(checkpoint: Checkpoint, lm: LanguageModel) -> Decoder:
-    """The runtime's decoder with the checkpoint's prompt on a language model."""
-    processor = checkpoint.processor
-    return _decoder(checkpoint, lm, prompt_tokens(processor.prompt, processor.tokenizer))
-
-
-def _decoder(checkpoint: Checkpoint, lm: LanguageModel, prompt: PromptTokens) -> Decoder:
-    tokenizer = checkpoint.processor.tokenizer
-
-    def encode(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False).ids)
-
-    grammar = compile_grammar(encode, prompt.eos, checkpoint.processor.prompt.grammar)
-    return Decoder(
-        lm,
-        prompt,
-        grammar,
-        lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)),
-        checkpoint.stage_tokens,
-    )

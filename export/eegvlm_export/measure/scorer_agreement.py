@@ -16,10 +16,10 @@ from eegvlm_rt.findings import measure_batch
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.stages import STAGES
 
+from ..gates import Gate
 from ..recipe import Recipe
 from ..weights.checkpoint import Checkpoint
-from .gates import Gate
-from .parity import decoder_of, pictures, reference_language_model
+from ..weights.reference import decoder_of, pictures, reference_language_model
 
 __all__ = ["checkpoint_answers", "kappa_gates", "kappa_losses", "scored_answers"]
 

@@ -18,6 +18,7 @@ from eegvlm_rt.rationale.grammar import parse_choices
 
 from ..graphs.language import WeightSlot, weight_slots
 from ..weights.reader import LanguageWeights
+from ..weights.reference import decoder_of, pictures, reference_language_model
 from .blockwise import BlockQuantized, quantize_blocks
 from .epochs import SIMULATED, load_epochs
 from .four_bits import Method, quantize_with
@@ -54,8 +55,6 @@ def calibrator(checkpoint: Checkpoint, recipe: Recipe) -> Callable[[], WeightsQu
 
 def calibration_texts(checkpoint: Checkpoint, count: int = _TEXTS) -> list[Tensor]:
     """Embeddings (1, T, D) of picture, question and the network's reasoning, for epochs of every stage."""
-    from ..measure.parity import decoder_of, pictures, reference_language_model
-
     processor, model = checkpoint.processor, checkpoint.model
     decoder = decoder_of(checkpoint, reference_language_model(checkpoint))
     epochs = load_epochs(SIMULATED, count, processor.preprocessing, "calibration")

@@ -9,9 +9,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from eegvlm_export.graphs.language import cache_names, export_language, head_dim, kv_heads
+from eegvlm_export.graphs.language import cache_names, head_dim, kv_heads
 from eegvlm_export.graphs.onnx_files import GraphError, initializers, save
 from eegvlm_export.graphs.tower import TOWER_OUTPUTS, export_tower
+from eegvlm_export.quantize.fill import export_language
 from eegvlm_train.model import EegVlmForConditionalGeneration
 from eegvlm_train.model.cache import CACHE_ARGUMENT
 from onnx import TensorProto, helper

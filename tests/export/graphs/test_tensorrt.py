@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 import pytest
 from eegvlm_export.bundle_files import write_language
-from eegvlm_export.graphs.language import export_language, weight_slots
+from eegvlm_export.graphs.language import weight_slots
 from eegvlm_export.graphs.tower import export_tower
 from eegvlm_export.measure.rehearse import RandomWeights
 from eegvlm_export.measure.rehearse import main as rehearse_command
 from eegvlm_export.quantize.blockwise import Bits, quantize_matmuls, store_half
+from eegvlm_export.quantize.fill import export_language
 from eegvlm_export.quantize.packing import PackedWeights
 from eegvlm_export.quantize.tower_int8 import quantize_static8
 from eegvlm_export.weights.reader import ModelWeights

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from eegvlm_export.measure.parity import reference_language_model
 from eegvlm_export.weights.checkpoint import Checkpoint
+from eegvlm_export.weights.reference import reference_language_model
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")

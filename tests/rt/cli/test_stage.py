@@ -168,7 +168,7 @@ def test_without_matplotlib_everything_else_is_written(capsys, monkeypatch, reco
     monkeypatch.setattr(plot, "find_spec", lambda _: None)
     status, out, _ = cli(capsys, "stage", recording, "--out", tmp_path / "results")
     assert status == 0
-    assert "pip install 'eegvlm-rt[viz]'" in out
+    assert "pip install -e '.[viz]'" in out
     assert not (tmp_path / "results" / "hypnogram.png").exists()
     assert (tmp_path / "results" / "hypnogram.edf").exists()
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eegvlm_rt.extras import install_command
+
 from .answers import Answers
 from .epoch_sets import EvaluationSet
 from .metrics import INVALID
@@ -79,7 +81,8 @@ def peer_answers(
         vote = PEERS[name](band_power)
         votes = [vote(np.nan_to_num(one.samples_uv.reshape(-1)), one.sfreq) for one in recordings]
     except ModuleNotFoundError as error:
-        raise ValueError(f"--peer {name}: {error.name} is missing; pip install 'eegvlm-rt[peers]'") from error
+        cure = install_command("peers")
+        raise ValueError(f"--peer {name}: {error.name} is missing; {cure}") from error
     places = {one.name: number for number, one in enumerate(recordings)}
     found = {}
     for way in votes[0]:

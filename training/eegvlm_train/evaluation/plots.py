@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eegvlm_rt.extras import install_command
 from eegvlm_rt.palette import INK, MUTED, STAGE_COLORS
 from eegvlm_rt.stages import STAGES, Stage
 
@@ -20,7 +21,7 @@ def pyplot() -> Any:
     try:
         import matplotlib as mpl
     except ModuleNotFoundError as error:
-        raise ValueError("plots: matplotlib is missing; pip install 'eegvlm-rt[viz]'") from error
+        raise ValueError(f"plots: matplotlib is missing; {install_command('viz')}") from error
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from eegvlm_rt.errors import InputError, RecordingWarning
+from eegvlm_rt.extras import install_command
 from eegvlm_rt.files import claim_folder
 from eegvlm_rt.hypnogram.alignment import Basis
 
@@ -25,7 +26,7 @@ def fetch_sleep_edf(folder: Path, subjects: Sequence[int]) -> None:
     try:
         from mne.datasets.sleep_physionet.age import fetch_data
     except ModuleNotFoundError as error:
-        raise InputError("--fetch", error.name, "pip install 'eegvlm-rt[mne]'") from error
+        raise InputError("--fetch", error.name, install_command("mne")) from error
     folder.mkdir(parents=True, exist_ok=True)
     try:
         fetch_data(list(subjects), recording=[1, 2], path=str(folder), on_missing="warn")

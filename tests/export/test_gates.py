@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from eegvlm_export.measure.gates import Gate, GatesFailedError, check_gates, flatten, parse_gates
+from eegvlm_export.gates import Gate, GatesFailedError, check_gates, flatten, parse_gates
 
 
 @pytest.mark.parametrize(("value", "passed"), [(0.94, False), (0.95, True), (1.0, True)])

@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from transformers import LlamaConfig
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from ..quantize.blockwise import HALF_ELEMENTS, BlockQuantized, dequantize, tensors_of, widen
-from ..weights.reader import LanguageWeights
-from .language import WeightSlot, weight_slots
-from .onnx_files import EXTERNAL_TENSOR_BYTES
+from ..graphs.language import WeightSlot, language_skeleton, weight_slots
+from ..graphs.onnx_files import EXTERNAL_TENSOR_BYTES
+from ..weights.reader import LanguageWeights, ModelWeights
+from .blockwise import HALF_ELEMENTS, BlockQuantized, dequantize, tensors_of, widen
 
-__all__ = ["FUSED_OPERATORS", "ExternalData", "Packed", "fill"]
+__all__ = ["FUSED_OPERATORS", "ExternalData", "Packed", "export_language", "fill"]
 
 _DOMAIN: Final = "com.microsoft"
 _PRODUCT: Final = "MatMulNBits"
@@ -163,3 +163,10 @@ def fill(
     nodes = [*filler.made, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def export_language(model: LlamaForCausalLM) -> onnx.ModelProto:
+    """The standard graph of a network in memory, with its weights in single precision."""
+    graph = language_skeleton(model.config)
+    fill(graph, model.config, ModelWeights(model))
+    return graph
