@@ -63,9 +63,10 @@ def test_any_configuration_is_read_or_refused(
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": 1}{'])
 def test_a_configuration_that_is_no_object_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_bytes(content)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "config.json").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"config\.json"):
-        import_checkpoint(tmp_path, tmp_path / "out")
+        import_checkpoint(tmp_path / "source", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
