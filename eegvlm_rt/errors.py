@@ -45,6 +45,10 @@ class EegVlmError(Exception):
 
     def __str__(self) -> str:
         value = self.value
+        if isinstance(value, bytes):
+            # Bytes of a file are shown as its text, other bytes as U+FFFD.
+            text = value.decode("ascii", errors="replace").strip()
+            value = "".join(one if one.isprintable() else "\ufffd" for one in text)
         if isinstance(value, str) and len(value) <= _WHOLE:
             shown = value if value and value.isprintable() else repr(value)
         else:

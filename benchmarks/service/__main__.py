@@ -112,9 +112,9 @@ def real_time(folder: Path, beds: int, minutes: float, mode: str) -> dict[str, A
         lags += [r.body["lag_s"] for r in read(path).records if r.kind == "prediction"]
         frames = sum(len(frame.samples) for frame in read_frames(path.parent))
         lost += round(minutes * 60 * 256) - frames
-    names = sorted({name for row in samples for name in row})
+    names = sorted({name for row in samples for name in row} - {"at_s"})
     middle = samples[len(samples) // 4 : -2] or samples
-    seconds = 5.0 * (len(middle) - 1) or 5.0
+    seconds = (middle[-1]["at_s"] - middle[0]["at_s"]) or 5.0
     return {
         "beds": beds,
         "minutes": minutes,
@@ -136,7 +136,7 @@ def real_time(folder: Path, beds: int, minutes: float, mode: str) -> dict[str, A
 
 
 def _look(pid: int) -> dict[str, Any]:
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {"at_s": time.monotonic()}
     parent = psutil.Process(pid)
     for process in [parent, *parent.children()]:
         try:

@@ -1,13 +1,16 @@
-"""Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS`.
+"""Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS [no-tab]`.
 
-The schedule's clock runs at SPEED from lights-off to lights-on, and faster between; each bed plays a file
-of a whole night at SPEED. Memory, files and threads of every process are read after each night; one JSON
-object on stdout.
+A browser's tab shows the first bed all the time. The schedule's clock runs at SPEED from lights-off to
+lights-on, and faster between, once all is decided; each bed plays a file of a whole night at SPEED. Memory,
+files and threads of every process are read after each night, and of the tab its JavaScript heap after a
+collection and its DOM nodes; one JSON object on stdout.
 """
 
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -15,15 +18,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from eegvlm_rt.journal import read
 from eegvlm_rt.service import Service, parse_configuration, read_frames
 from eegvlm_rt.service.bed import Clock
 from eegvlm_rt.simulator import simulate_night, write_edf
+from eegvlm_rt.sources import read_channel
+from tests.rt.service.chromium import Tab, browser
 
 SFREQ_HZ = 256.0
-HOURS = 7.9
+HOURS = 7.5
+"""Less than the window: a file begins a second after it, which is minutes of the schedule's clock."""
 EVENING = datetime(2026, 11, 1, 21, 59, tzinfo=UTC).timestamp()
 DAY_SPEED = 20.0
 CONFIG = """
@@ -34,7 +41,7 @@ mode = "head"
 threads = 1
 deadline_s = 5
 [page]
-port = 0
+port = {port}
 [storage]
 floor_mb = 0
 results_every_s = 5
@@ -43,11 +50,11 @@ BED = '[[beds]]\nid = "bed{n}"\nsource = "edf:{file}@{speed:g}x"\nlights_off = "
 
 
 class FastClock(Clock):
-    """Host time at `speed` times real time; by day faster still."""
+    """Host time at `speed` times real time; by day faster still, or not at all."""
 
     def __init__(self, speed: float) -> None:
         self.speed = speed
-        self.by_day = False
+        self.by_day = self.stands = False
         self._at, self._passed = time.monotonic(), 0.0
         self._lock = threading.Lock()
 
@@ -55,7 +62,7 @@ class FastClock(Clock):
         """Seconds that have passed for the schedule."""
         with self._lock:
             now = time.monotonic()
-            factor = self.speed * (DAY_SPEED if self.by_day else 1.0)
+            factor = 0.0 if self.stands else self.speed * (DAY_SPEED if self.by_day else 1.0)
             self._passed += factor * (now - self._at)
             self._at = now
             return self._passed
@@ -71,31 +78,67 @@ class FastClock(Clock):
 
 
 def main() -> int:
-    """Run the nights."""
+    """Run the nights, or write the file that they play (`night FILE`)."""
+    if sys.argv[1] == "night":
+        write_edf(simulate_night(seed=9, hours=HOURS, sfreq=SFREQ_HZ), Path(sys.argv[2]))
+        return 0
     folder, beds, speed, nights = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-    file = write_edf(simulate_night(seed=9, hours=HOURS, sfreq=SFREQ_HZ), folder / "night.edf")
-    text = CONFIG.format(data=folder / "data")
+    file = folder / "night.edf"
+    # In a process of its own: what a simulation needs of memory is not the service's.
+    subprocess.run([sys.executable, "-m", "benchmarks.service._week", "night", str(file)], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        text = CONFIG.format(data=folder / "data", port=free.getsockname()[1])
     text += "".join(BED.format(n=n + 1, file=file, speed=speed) for n in range(beds))
     clock = FastClock(speed)
     service = Service(parse_configuration(text.encode()), clock=clock)
     began_s = time.monotonic()
     service.start()
-    rows: list[dict[str, Any]] = []
-    recording = False
-    while len(rows) < nights:
-        time.sleep(0.25)
-        service.tick()
-        active = bool(service.nights()) or any(view.bed.night for view in service.views.values())
-        clock.by_day = not active and not any(view.bed.wanted for view in service.views.values())
-        if recording and not active:
-            time.sleep(2.0)
-            rows.append(facts(service, len(rows) + 1))
-        recording = active
+    if sys.argv[5:] == ["no-tab"]:
+        rows = watch(service, clock, nights, None)
+    else:
+        with browser() as tab:
+            rows = watch(service, clock, nights, tab)
     seconds = time.monotonic() - began_s
     cpu_s = {name: sum(process.cpu_times()[:2]) for name, process in processes(service).items()}
     service.stop()
     print(json.dumps({"nights": rows, "seconds": seconds, "cpu_s": cpu_s, **accounts(folder / "data", file)}))
     return 0
+
+
+def watch(service: Service, clock: FastClock, nights: int, tab: Tab | None) -> list[dict[str, Any]]:
+    """Let the nights go by; what was read after each."""
+    rows: list[dict[str, Any]] = []
+    recording = opened = False
+    while len(rows) < nights:
+        time.sleep(0.25)
+        service.tick()
+        if service.page.port and tab is not None and not opened:
+            opened = True
+            tab.open(f"http://127.0.0.1:{service.page.port}/#bed1")
+        active = bool(service.nights()) or any(view.bed.night for view in service.views.values())
+        day = not any(view.bed.wanted for view in service.views.values())
+        clock.by_day, clock.stands = day and not active, day and active
+        if recording and not active:
+            time.sleep(2.0)
+            rows.append(facts(service, len(rows) + 1))
+            if tab is not None:
+                rows[-1]["tab"] = tab_facts(tab)
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        recording = active
+    return rows
+
+
+def tab_facts(tab: Tab) -> dict[str, Any]:
+    """What the tab needs, and whether it shows what is true."""
+    tab.call("HeapProfiler.collectGarbage")
+    return {
+        "heap_mib": round(tab.call("Runtime.getHeapUsage")["usedSize"] / (1 << 20), 2),
+        "nodes": tab.call("Memory.getDOMCounters")["nodes"],
+        "epochs_shown": tab.run("page.rows.filter(Boolean).length"),
+        "link": tab.run("document.getElementById('link').textContent"),
+        "problems": len(tab.problems),
+    }
 
 
 def processes(service: Service) -> dict[str, psutil.Process]:
@@ -120,17 +163,28 @@ def facts(service: Service, night: int) -> dict[str, Any]:
 
 
 def accounts(data: Path, file: Path) -> dict[str, Any]:
-    """Samples lost and epochs of all nights."""
-    from eegvlm_rt.sources import read_channel
-
-    expected = len(read_channel(file).samples_uv)
-    lost, epochs, folders = 0, 0, 0
-    for folder in sorted(data.glob("*/*")):
-        if folder.is_dir():
-            folders += 1
-            lost += expected - sum(len(frame.samples) for frame in read_frames(folder))
-            epochs += sum(record.kind == "prediction" for record in read(folder / "night.journal").records)
-    return {"samples_lost": lost, "epochs": epochs, "folders": folders}
+    """Samples lost and epochs of all nights. What was recorded must be the file from its begin, sample by
+    sample; where a slow machine plays it so late that the night is over before the file, the rest was never
+    sent in the night, and is counted apart.
+    """
+    sent = np.asarray(read_channel(file).samples_uv, dtype=np.float32)
+    lost, late, epochs, samples, folders = 0, 0, 0, 0, 0
+    for folder in sorted(path for path in data.glob("*/*") if path.is_dir()):
+        folders += 1
+        got = np.concatenate([frame.samples for frame in read_frames(folder)])
+        samples += len(got)
+        late += len(sent) - len(got)
+        # From the first sample on that is not the one that was sent, none counts.
+        wrong = np.flatnonzero(got != sent[: len(got)])
+        lost += len(got) - int(wrong[0]) if len(wrong) else 0
+        epochs += sum(record.kind == "prediction" for record in read(folder / "night.journal").records)
+    return {
+        "samples": samples,
+        "samples_lost": lost,
+        "samples_after_lights_on": late,
+        "epochs": epochs,
+        "folders": folders,
+    }
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import signal
 import socket
@@ -23,7 +22,7 @@ from tests.rt.sources.lsl_loopback import LSL_CONFIG
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SFREQ_HZ", "World"]
+__all__ = ["SFREQ_HZ", "World", "sent_ranges", "wait_for"]
 
 SFREQ_HZ: Final = 256.0
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -105,14 +104,6 @@ class World:
             stderr=subprocess.DEVNULL,
         )
 
-    def sent(self, name: str) -> list[tuple[int, int]]:
-        """Ranges of samples that an amplifier sent, one for each of its lives."""
-        ranges = []
-        for path in sorted(self.folder.glob(f"{name}.life-???")):
-            first, last = map(int, path.read_text().split())
-            ranges.append((first, last))
-        return ranges
-
     def state(self) -> dict[str, Any] | None:
         """What the page says, None where it says nothing."""
         with suppress(httpx.HTTPError, ValueError):
@@ -175,6 +166,10 @@ def wait_for(ask: Callable[[], Any], seconds: float) -> float | None:
     return None
 
 
-def log_count(world: World, pattern: str) -> int:
-    """How often something is in the log."""
-    return len(re.findall(pattern, world.log.read_text(errors="replace")))
+def sent_ranges(folder: Path, name: str) -> list[tuple[int, int]]:
+    """Ranges of samples that an amplifier sent, one for each of its lives that had a listener."""
+    ranges = []
+    for path in sorted(folder.glob(f"{name}.life-???")):
+        first, last = map(int, path.read_text().split())
+        ranges.append((first, last))
+    return ranges

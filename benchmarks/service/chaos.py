@@ -1,6 +1,11 @@
 """Faults against a service that runs, one after the other, and what they cost.
 
-    python -m benchmarks.service.chaos [--faults 112] [--beds 2] [--speed 20] [--seed 1] [--json FILE]
+    python -m benchmarks.service.chaos [--faults 112] [--beds 2] [--speed 20] [--seed 1] [--folder F] [--json
+    FILE]
+    python -m benchmarks.service.chaos --accounts F [--json FILE]
+
+Every fault is one line of F/faults.jsonl as soon as it is over, and SIGTERM ends a run in order: what was
+done until then is accounted for. `--accounts` does so for a run that was killed.
 
 Amplifiers on LSL send at `speed` times real time. A fault is done; then the service must record and
 decide for every bed again before the next one. At the end every sample that was sent is looked for in the
@@ -12,10 +17,14 @@ one, a minute was silent, or something did not come back.
 from __future__ import annotations
 
 import argparse
+import json
+import signal
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,10 +37,10 @@ from eegvlm_rt.service import BundleSlots, read_frames
 from eegvlm_rt.service.rehearsal import Gates
 
 from ._faults import KINDS
-from ._world import SFREQ_HZ, World, log_count, wait_for
+from ._world import SFREQ_HZ, World, sent_ranges, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -41,10 +50,11 @@ EDGE_S: Final = 1.5
 second in the frame that is being filled, the rest in buffers of the network.
 """
 SILENT_S: Final = 60.0
+ON: Final = ("active", "acknowledged")
 
 
 @dataclass(slots=True)
-class Done:
+class Fault:
     """A fault: its kind, host times of begin and end of the harm, seconds until all was well again."""
 
     kind: str
@@ -63,16 +73,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--speed", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mode", default="head")
+    parser.add_argument("--folder", type=Path, help="where everything lies; kept")
+    parser.add_argument("--accounts", type=Path, help="the folder of a run that ended too soon")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="eegvlm-chaos-", ignore_cleanup_errors=True) as name:
-        results = chaos(Path(name), args)
+    if args.accounts is not None:
+        results = _accounts(Run.load(args.accounts))
+    else:
+        with _folder(args.folder) as folder:
+            results = chaos(folder, args)
     for key, value in results.items():
         if key not in ("environment", "faults"):
             print(f"{key}: {value}")
     if args.json is not None:
         write_json(args.json, results)
     return 0 if results["kept"] else 1
+
+
+@contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        given.mkdir(parents=True)
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="eegvlm-chaos-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@dataclass(slots=True)
+class Run:
+    """What is known of a run: its folder, its beds and faults, host times of its begin, of when all was well
+    first, and of its end.
+    """
+
+    folder: Path
+    names: list[str]
+    speed: float
+    t0: float
+    began_s: float
+    well_s: float
+    ended_s: float
+    faults: list[Fault]
+
+    def save(self, fault: Fault | None = None) -> None:
+        """Write the head of the record, or one more fault, at once."""
+        path = self.folder / "faults.jsonl"
+        head = {k: v for k, v in asdict(self).items() if k not in ("folder", "faults", "ended_s")}
+        with path.open("a") as handle:
+            handle.write(json.dumps(head if fault is None else asdict(fault)) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Run:
+        """A run that ended too soon, as far as it came."""
+        head, *rows = map(json.loads, (folder / "faults.jsonl").read_text().splitlines())
+        faults = [Fault(**row) for row in rows]
+        ended_s = faults[-1].ended_s + (faults[-1].back_s or 0.0)
+        return cls(folder=folder, ended_s=ended_s, faults=faults, **head)
 
 
 def chaos(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -83,26 +139,32 @@ def chaos(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     world = World(folder, args.beds, args.speed, args.mode)
     rng = np.random.default_rng(args.seed)
     order = [kind for _ in range(-(-args.faults // len(KINDS))) for kind in rng.permutation(list(KINDS))]
-    done: list[Done] = []
-    began_s = time.time()
+    run = Run(folder, world.names, args.speed, world.t0, time.time(), 0.0, 0.0, [])
+    stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: stop.append(number))
     try:
         world.start_service()
         for name in world.names:
             world.start_sender(name)
         if wait_for(world.healthy, 300) is None:
             raise RuntimeError(world.log.read_text(errors="replace")[-3000:])
-        well_s = time.time()
+        run.well_s = time.time()
+        run.save()
         for kind in order[: args.faults]:
-            done.append(_fault(world, str(kind), rng))
-            print(f"{len(done):4} {kind}: back after {done[-1].back_s}", flush=True)
+            fault = _fault(world, str(kind), rng)
+            run.faults.append(fault)
+            run.save(fault)
+            print(f"{len(run.faults):4} {kind}: back after {fault.back_s}", flush=True)
+            if stop:
+                break
         time.sleep(5)
-        ended_s = time.time()
+        run.ended_s = time.time()
     finally:
         world.close()
-    return _accounts(world, done, (began_s, well_s, ended_s), args)
+    return _accounts(run)
 
 
-def _fault(world: World, kind: str, rng: np.random.Generator) -> Done:
+def _fault(world: World, kind: str, rng: np.random.Generator) -> Fault:
     began_s = time.time()
     harm = KINDS[kind](world, rng)
     next(harm)
@@ -111,45 +173,52 @@ def _fault(world: World, kind: str, rng: np.random.Generator) -> Done:
     back = wait_for(world.healthy, BACK_S)
     for _ in harm:
         pass
-    return Done(kind, began_s, ended_s, back)
+    return Fault(kind, began_s, ended_s, back)
 
 
-def _accounts(
-    world: World, done: list[Done], times: tuple[float, float, float], args: argparse.Namespace
-) -> dict[str, Any]:
+def _accounts(run: Run) -> dict[str, Any]:
     lost, sent, excused, doubled, epochs, nights = 0, 0, 0, 0, Counter[str](), 0
-    decisions: list[float] = []
-    glued = 0
-    for name in world.names:
-        folders = sorted(path for path in (world.data / name).iterdir() if path.is_dir())
+    glued, silent = 0, 0
+    for name in run.names:
+        folders = sorted(path for path in (run.folder / "data" / name).iterdir() if path.is_dir())
         nights += len(folders)
-        places = []
+        places: list[np.ndarray] = []
+        marks: list[float] = []
+        alarms: list[tuple[float, bool, str]] = []
         for folder in folders:
             frames = list(read_frames(folder))
             places += [np.rint(frame.timestamps * SFREQ_HZ).astype(np.int64) for frame in frames]
             report = read(folder / "night.journal")
             glued += bool(report.findings)
-            seen: list[int] = []
+            indices: list[int] = []
             for record in report.records:
+                body = record.body
                 if record.kind == "prediction":
-                    epochs[record.body["outcome"]] += 1
-                    decisions.append(record.body.get("wall_s") or 0.0)
-                    seen.append(record.body["index"])
-            doubled += len(seen) - len(set(seen))
+                    epochs[body["outcome"]] += 1
+                    indices.append(body["index"])
+                    marks.append(body.get("wall_s") or 0.0)
+                elif record.kind == "alarm":
+                    alarms.append((body["changed_s"], body["state"] in ON, body["kind"]))
+                    marks.append(body["changed_s"])
+                elif record.kind in ("resume", "start"):
+                    marks.append(body.get("resumed_s") or 0.0)
+            doubled += len(indices) - len(set(indices))
         got = np.unique(np.concatenate(places))
-        a, b, c = _lost(world, name, got, done, times[1])
+        a, b, c = _lost(run, name, got)
         sent, lost, excused = sent + a, lost + b, excused + c
-    silent = _silent(world, decisions, times)
-    back = [fault.back_s for fault in done]
+        silent += silent_minutes(marks, alarms, run.well_s, run.ended_s)
+    back = [fault.back_s for fault in run.faults]
     known = [value for value in back if value is not None]
-    kept = lost == 0 and glued == 0 and doubled == 0 and silent == 0 and len(known) == len(done)
+    kept = lost == 0 and glued == 0 and doubled == 0 and silent == 0 and len(known) == len(back)
+    log = (run.folder / "service.log").read_text(errors="replace")
     return {
         "benchmark": "service chaos",
         "environment": environment(1),
-        "seconds": round(times[2] - times[0], 1),
-        "speed": args.speed,
-        "faults_done": len(done),
-        "kinds": dict(Counter(fault.kind for fault in done)),
+        "seconds": round(run.ended_s - run.began_s, 1),
+        "speed": run.speed,
+        "beds": len(run.names),
+        "faults_done": len(back),
+        "kinds": dict(Counter(fault.kind for fault in run.faults)),
         "samples_sent": sent,
         "samples_lost_beyond_the_fault": lost,
         "samples_sent_while_dead": excused,
@@ -158,35 +227,36 @@ def _accounts(
         "epochs": dict(epochs),
         "epochs_twice": doubled,
         "silent_minutes": silent,
-        "resumed": f"{len(known)} of {len(done)}",
+        "resumed": f"{len(known)} of {len(back)}",
         "seconds_until_well": {
             "median": round(float(np.median(known)), 1) if known else None,
             "worst": round(max(known), 1) if known else None,
         },
-        "model_restarts": log_count(world, "model: restarting") + log_count(world, "model: safe mode"),
+        "model_restarts": log.count("model: restarting") + log.count("model: safe mode"),
         "faults": [
-            [f.kind, round(f.began_s - times[0], 1), round(f.ended_s - times[0], 1), f.back_s] for f in done
+            [f.kind, round(f.began_s - run.began_s, 1), round(f.ended_s - run.began_s, 1), f.back_s]
+            for f in run.faults
         ],
         "kept": kept,
     }
 
 
-def _lost(world: World, name: str, got: np.ndarray, done: list[Done], well_s: float) -> tuple[int, int, int]:
+def _lost(run: Run, name: str, got: np.ndarray) -> tuple[int, int, int]:
     """Samples sent, lost, and sent while nobody could take them."""
-    rate = SFREQ_HZ * world.speed
+    rate = SFREQ_HZ * run.speed
     excuses = []
-    for fault in done:
+    for fault in run.faults:
         if fault.kind in ("service killed", "source death"):
             # Until it is well again at the latest: the connection is made somewhere in between.
             until_s = fault.ended_s + 0.5 + (fault.back_s or 0.0)
             excuses.append((fault.began_s - EDGE_S, until_s))
     total = missing = excused = 0
-    for first, last in world.sent(name):
-        first = max(first, int((well_s - world.t0) * rate))
+    for first, last in sent_ranges(run.folder, name):
+        first = max(first, int((run.well_s - run.t0) * rate))
         places = np.arange(first, max(first, last - int(EDGE_S * 4 * rate)))
         total += len(places)
         absent = places[~np.isin(places, got)]
-        at_s = world.t0 + absent / rate
+        at_s = run.t0 + absent / rate
         inside = np.zeros(len(absent), bool)
         for low, high in excuses:
             inside |= (at_s >= low) & (at_s <= high)
@@ -195,17 +265,19 @@ def _lost(world: World, name: str, got: np.ndarray, done: list[Done], well_s: fl
     return total, missing, excused
 
 
-def _silent(world: World, decisions: list[float], times: tuple[float, float, float]) -> int:
-    """Minutes without a decision and without an alarm that was on."""
-    marks = sorted(decisions)
-    for name in world.names:
-        for folder in (world.data / name).iterdir():
-            for record in read(folder / "night.journal").records:
-                if record.kind in ("alarm", "resume", "start"):
-                    marks.append(record.body.get("changed_s") or record.body.get("resumed_s") or 0.0)
-    marks = [mark for mark in sorted(marks) if times[1] <= mark <= times[2]]
-    edges = np.array([times[1], *marks, times[2]])
-    return int((np.diff(edges) // SILENT_S).sum())
+def silent_minutes(
+    marks: list[float], alarms: list[tuple[float, bool, str]], first_s: float, last_s: float
+) -> int:
+    """Whole minutes of a bed without a decision, while no alarm was on: `marks` are the times of decisions,
+    `alarms` are (time, on, kind).
+    """
+    marks = [first_s, *sorted(mark for mark in marks if first_s <= mark <= last_s), last_s]
+    silent = 0
+    for low, high in pairwise(marks):
+        state = {kind: is_on for at_s, is_on, kind in sorted(alarms) if at_s <= low}
+        if not any(state.values()):
+            silent += int((high - low) // SILENT_S)
+    return silent
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InputError
+from ..errors import EegVlmError, InputError
 from ..extras import install_command
 from .console import out, plain, report_error
 
@@ -58,18 +58,19 @@ def run(args: argparse.Namespace) -> int:
         out().print(plain(f"{args.config}: right; beds: {beds}"), soft_wrap=True)
         return 0
     _log_to(configuration)
+    service = Service(configuration, notifier=Notifier())
+    # Signals are taken before anything starts: a reload that comes early would end the process.
+    reloads = _take_signals(service)
     try:
-        service = Service(configuration, notifier=Notifier())
         service.start()
     except NotYetError as error:
         report_error(str(error))
         return NOT_YET
-    return _serve(service, args.config)
+    return _serve(service, args.config, reloads)
 
 
-def _serve(service: Service, path: str) -> int:
-    from ..service import ConfigurationError, load_configuration
-
+def _take_signals(service: Service) -> list[int]:
+    """SIGTERM and SIGINT end the service in order; SIGHUP adds to the list that is returned."""
     reloads: list[int] = []
 
     def end(_number: int, _frame: object) -> None:
@@ -81,13 +82,19 @@ def _serve(service: Service, path: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     signal.signal(signal.SIGHUP, reload)
+    return reloads
+
+
+def _serve(service: Service, path: str, reloads: list[int]) -> int:
+    from ..service import load_configuration
+
     try:
         while not service.stopping.wait(1.0):
             if reloads:
                 reloads.clear()
                 try:
                     service.reload(load_configuration(path))
-                except ConfigurationError as error:
+                except EegVlmError as error:
                     service.refuse_configuration(str(error))
             service.tick()
     finally:

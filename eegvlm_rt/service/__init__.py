@@ -10,19 +10,23 @@ Needs the extra `service`. How it is built: docs/service.md.
 
 from __future__ import annotations
 
-from .config import (
-    Configuration,
-    ConfigurationError,
-    Problem,
-    configuration_schema,
-    load_configuration,
-    parse_configuration,
-)
-from .fhir import observations
-from .schedule import Schedule, Window
-from .service import NotYetError, Service
-from .signal_log import Frame, SignalLog, read_frames
-from .slots import BundleSlots
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import (
+        Configuration,
+        ConfigurationError,
+        Problem,
+        configuration_schema,
+        load_configuration,
+        parse_configuration,
+    )
+    from .fhir import observations
+    from .schedule import Schedule, Window
+    from .service import NotYetError, Service
+    from .signal_log import Frame, SignalLog, read_frames
+    from .slots import BundleSlots
 
 __all__ = [
     "BundleSlots",
@@ -41,3 +45,36 @@ __all__ = [
     "parse_configuration",
     "read_frames",
 ]
+
+# Names are loaded on first use: the processes of the page and of the model are smaller and start sooner
+# where they do not load what the recorder needs.
+_HOME = {
+    "BundleSlots": "slots",
+    "Configuration": "config",
+    "ConfigurationError": "config",
+    "Frame": "signal_log",
+    "NotYetError": "service",
+    "Problem": "config",
+    "Schedule": "schedule",
+    "Service": "service",
+    "SignalLog": "signal_log",
+    "Window": "schedule",
+    "configuration_schema": "config",
+    "load_configuration": "config",
+    "observations": "fhir",
+    "parse_configuration": "config",
+    "read_frames": "signal_log",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

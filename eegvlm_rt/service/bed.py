@@ -245,7 +245,8 @@ class Bed:
         window = self._schedule.window(self._clock.wall())
         if not isinstance(source, ReplaySource) or window is None:
             return
-        self._night_of(window)
+        if self.night is None:
+            self._night_of(window)
         night = self.night
         if night is not None and night.resumed and night.signal.next_sequence:
             last = night.signal.read(night.signal.next_sequence - 1)
@@ -284,7 +285,7 @@ class Bed:
             self.missing += int(np.count_nonzero(np.isnan(chunk.samples)))
             self._on_samples(self, chunk.samples, chunk.received_s)
         self._tick()
-        if self._schedule.window(self._clock.wall()) is not None or self.night is not None:
+        if self.recording_since is not None or self.night is not None:
             if len(chunk):
                 self._pending.append(chunk)
                 self._pending_samples += len(chunk)
@@ -299,12 +300,14 @@ class Bed:
     def _tick(self) -> None:
         """What is due with or without samples: nights begin and end, files are brought to the disk."""
         self.beat = now = time.monotonic()
-        step_s = self._host.read(*self._clock.both())
+        # One reading for both: a clock that is set between two would end the night before the step is known.
+        wall_s, monotonic_s = self._clock.both()
+        step_s = self._host.read(wall_s, monotonic_s)
         if step_s:
             self.clock_steps += 1
             self._stepped = True
             self._on_event(self, "clock", f"the host's clock was set by {step_s:+.1f} s")
-        self._night_of(self._schedule.window(self._clock.wall()))
+        self._night_of(self._schedule.window(wall_s))
         if self.night is not None and now - self._synced_at >= SYNC_S:
             self._synced_at = now
             self.night.signal.sync()

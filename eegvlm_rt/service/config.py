@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from ..errors import InputError
-from .config_check import PRIORITIES, Problem, configuration_schema, is_loopback, problems_of, read_tokens
+from .config_check import (
+    PRIORITIES,
+    Problem,
+    configuration_schema,
+    file_fingerprint,
+    is_loopback,
+    problems_of,
+    read_tokens,
+)
 from .toml_lines import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "OUTPUTS",
     "AlarmSettings",
     "BedSettings",
     "Configuration",
@@ -30,6 +39,7 @@ __all__ = [
     "StorageSettings",
     "WebhookSettings",
     "configuration_schema",
+    "file_fingerprint",
     "is_loopback",
     "load_configuration",
     "parse_configuration",
@@ -37,6 +47,8 @@ __all__ = [
 ]
 
 MAX_BYTES: Final = 1 << 20
+OUTPUTS: Final = frozenset({"fhir", "mqtt", "webhooks"})
+"""Where a night's totals, its stages and its alarms go, besides the files of the night and the page."""
 
 
 class ConfigurationError(InputError):
@@ -147,6 +159,7 @@ class BedSettings:
     tolerance_s: float | None = None
     stall_s: float = 10.0
     subject: str | None = None
+    outputs: frozenset[str] = OUTPUTS
     alarms: AlarmSettings = AlarmSettings()
 
 
@@ -235,8 +248,10 @@ def _configuration(values: dict[str, Any], path: str) -> Configuration:
 def _bed(values: dict[str, Any], common: dict[str, Any]) -> BedSettings:
     rest = {k: v for k, v in values.items() if k not in ("always", "alarms", "lights_off", "lights_on")}
     off, on = values.get("lights_off"), values.get("lights_on")
+    outputs = frozenset(rest.pop("outputs", OUTPUTS))
     return BedSettings(
         **{"label": values["id"], **rest},
+        outputs=outputs,
         lights_off=None if off is None else _clock(off),
         lights_on=None if on is None else _clock(on),
         alarms=_alarm_settings({**common, **values.get("alarms", {})}),

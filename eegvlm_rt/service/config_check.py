@@ -19,11 +19,19 @@ from ..extras import install_command
 from ..sources import parse_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from jsonschema import ValidationError
 
-__all__ = ["PRIORITIES", "Problem", "configuration_schema", "is_loopback", "problems_of", "read_tokens"]
+__all__ = [
+    "PRIORITIES",
+    "Problem",
+    "configuration_schema",
+    "file_fingerprint",
+    "is_loopback",
+    "problems_of",
+    "read_tokens",
+]
 
 OTHERS: Final = stat.S_IRWXO
 PRIORITIES: Final = ("high", "medium", "low")
@@ -227,6 +235,18 @@ def read_tokens(path: str) -> dict[str, str]:
     if not roles:
         raise InputError("tokens_file", path, "it holds no token; write 'view TOKEN'")
     return roles
+
+
+def file_fingerprint(paths: Iterable[str]) -> tuple[object, ...]:
+    """Differs where a file has another content than before, as far as its size and times tell."""
+    facts: list[object] = []
+    for path in paths:
+        try:
+            found = Path(path).stat()
+            facts.append((path, found.st_ino, found.st_size, found.st_mtime_ns))
+        except OSError as error:
+            facts.append((path, error.errno))
+    return tuple(facts)
 
 
 def is_loopback(host: str) -> bool:

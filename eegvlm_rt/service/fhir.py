@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
+from uuid import NAMESPACE_URL, uuid5
 
 from ..hypnogram import sleep_statistics
 from ..stages import Stage
@@ -26,13 +27,21 @@ DRAFT: Final = "Staged by the draft of a model that fell short of its own checks
 
 
 def observations(
-    hypnogram: Hypnogram, *, subject: str | None = None, device: str = "", utc_offset_s: float | None = None
+    hypnogram: Hypnogram,
+    *,
+    subject: str | None = None,
+    device: str = "",
+    utc_offset_s: float | None = None,
+    night: str = "",
 ) -> dict[str, Any] | None:
     """A FHIR Bundle (collection) of four Observations, in minutes; None for a night without an epoch.
 
     `subject` is the id of the patient, `utc_offset_s` the offset of the hypnogram's clock; without it the
-    host's is taken. The status is `preliminary`: nobody has verified the stages. Where nothing at all was
-    scored, an Observation has no value but a reason (`dataAbsentReason`).
+    host's is taken. `night` names the night among all nights of all devices: each Observation then has an
+    identifier that is the same each time, so that a receiver that gets it twice knows.
+
+    The status is `preliminary`: nobody has verified the stages. Where nothing at all was scored, an
+    Observation has no value but a reason (`dataAbsentReason`).
     """
     if not len(hypnogram):
         return None
@@ -58,7 +67,12 @@ def observations(
         else:
             system = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
             resource["dataAbsentReason"] = {"coding": [{"system": system, "code": "unknown"}]}
-        entries.append({"resource": resource})
+        entry: dict[str, Any] = {"resource": resource}
+        if night:
+            name = f"urn:uuid:{uuid5(NAMESPACE_URL, f'urn:eegvlm-rt:{night}:{code}')}"
+            resource["identifier"] = [{"system": "urn:ietf:rfc:3986", "value": name}]
+            entry["fullUrl"] = name
+        entries.append(entry)
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 

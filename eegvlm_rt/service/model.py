@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from ..journal import RecordKind
+from ..prediction import Outcome
 from .restarts import Restarts
 from .wire import Wire, pair
 
@@ -59,6 +60,7 @@ class ModelLink:
         problem: why it died last.
         restarts: how often it did.
         heard_at: `time.monotonic()` of its last sign of life.
+        unloadable: whether the latest process could not load its bundle.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class ModelLink:
         self.state = ModelState.LOADING
         self.facts: dict[str, Any] = {}
         self.problem = ""
+        self.unloadable = False
         self.heard_at = time.monotonic()
         self.process: subprocess.Popen[bytes] | None = None
         self._settings, self._bundle, self._module = settings, bundle, module
@@ -116,6 +119,7 @@ class ModelLink:
         """A night that is decided no more."""
         with self._lock:
             self._nights.pop(night.key, None)
+            self._refused.pop(night.key, None)
 
     def restart(self, settings: ModelSettings | None = None) -> None:
         """Load the model anew: with other settings, another bundle, or to leave safe mode."""
@@ -133,8 +137,7 @@ class ModelLink:
             self.problem = f"no sign of life for {limit:g} s"
             self.heard_at = time.monotonic()
             self._kill()
-        if self.state is ModelState.SAFE_MODE:
-            self._finish_without()
+        self._finish_without()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -148,8 +151,9 @@ class ModelLink:
                 continue
             too_often = self._counter.died(time.monotonic())
             if too_often:
-                self._set(ModelState.SAFE_MODE, self.problem)
+                # Before the state is made known: whoever hears of it may want another attempt at once.
                 self._poke.clear()
+                self._set(ModelState.SAFE_MODE, self.problem)
                 self._poke.wait(self._settings.retry_s)
                 self._again = False
                 self._counter.forget()
@@ -160,6 +164,7 @@ class ModelLink:
 
     def _session(self) -> None:
         """One life of the process."""
+        self.unloadable = False
         try:
             settings = {**asdict(self._settings), "bundle": self._bundle()}
             wire, there = pair()
@@ -197,9 +202,9 @@ class ModelLink:
             self._refused.clear()
             self._set(ModelState.RUNNING, "")
         elif kind == "refused" and not message["key"]:
-            self.problem = message["error"]
+            self.problem, self.unloadable = message["error"], True
         elif kind == "stuck":
-            self.problem = "reasoning came to no end in three epochs"
+            self.problem = message["why"]
         else:
             with self._lock:
                 night = self._nights.get(message.get("key", ""))
@@ -215,7 +220,7 @@ class ModelLink:
                 return
             night.record(message["kind"], body)
             self._on_record(night, message["kind"], body)
-            if message["kind"] == RecordKind.PREDICTION:
+            if message["kind"] == RecordKind.PREDICTION and body.get("outcome") != Outcome.FAILED:
                 self._counter.succeeded()
         elif kind == "text":
             self._on_text(night, message["index"], message["text"])
@@ -279,13 +284,18 @@ class ModelLink:
         }
 
     def _finish_without(self) -> None:
-        """End nights whose signal ended long ago, where no model is there to decide their last epochs."""
+        """End nights whose signal ended long ago, where no model is there to decide their last epochs, or it
+        refuses them.
+        """
         with self._lock:
             over = [n for n in self._nights.values() if n.ended]
+            safe = self.state is ModelState.SAFE_MODE
+            why = {n.key: "the model was in safe mode" for n in over if safe}
+            why |= {n.key: "the model refused this night" for n in over if n.key in self._refused}
         for night in over:
-            if time.monotonic() - night.ended_at > WITHOUT_MODEL_S:
+            if night.key in why and time.monotonic() - night.ended_at > WITHOUT_MODEL_S:
                 self.drop(night)
-                night.finish("complete, without the model at its end", undecided="the model was in safe mode")
+                night.finish("complete, without the model at its end", undecided=why[night.key])
                 self._on_finished(night)
 
     def _set(self, state: ModelState, detail: str) -> None:

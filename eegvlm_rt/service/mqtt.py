@@ -53,6 +53,7 @@ class MqttOutlet:
         self._why = "no connection"
         self._stated_at: dict[str, tuple[float, str]] = {}
         self._announced: set[str] = set()
+        self._topics: dict[str, set[str]] = {}
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=f"eegvlm-{device}"[:23], protocol=mqtt.MQTTv311
         )
@@ -97,7 +98,7 @@ class MqttOutlet:
         self._publish(f"{self._base}/beds/{bed}/alarm" if alarm.bed else f"{self._base}/alarm", told)
         same = [a.to_dict() for a in current if a.bed == alarm.bed]
         place = f"beds/{alarm.bed}/alarms" if alarm.bed else "alarms"
-        self._retain(place, json.dumps(same))
+        self._retain(place, json.dumps(same), alarm.bed)
 
     def row(self, bed: str, night: str, row: dict[str, Any]) -> None:
         """A decision."""
@@ -115,7 +116,7 @@ class MqttOutlet:
             "lag_s": row["lag_s"],
             "decided_at_s": time.time(),
         }
-        self._retain(f"beds/{bed}/stage", json.dumps(told))
+        self._retain(f"beds/{bed}/stage", json.dumps(told), bed)
 
     def state(self, state: dict[str, Any]) -> None:
         """What each bed does; published where it changes, and every half minute."""
@@ -131,10 +132,24 @@ class MqttOutlet:
             now = time.monotonic()
             if text != before or now - at >= STATE_EVERY_S:
                 self._stated_at[bed["id"]] = (now, text)
-                self._retain(f"beds/{bed['id']}/state", text)
+                self._retain(f"beds/{bed['id']}/state", text, bed["id"])
             if self._settings.home_assistant and bed["id"] not in self._announced:
                 self._announced.add(bed["id"])
                 self._announce(bed["id"], bed["label"])
+
+    def keep(self, beds: set[str]) -> None:
+        """Take back what the broker holds of every other bed: nobody brings it up to date any more."""
+        with self._lock:
+            gone = sorted({bed for bed in self._topics if bed not in beds})
+            topics = [topic for bed in gone for topic in sorted(self._topics.pop(bed))]
+            for topic in topics:
+                self._retained.pop(topic, None)
+        for bed in gone:
+            self._stated_at.pop(bed, None)
+            self._announced.discard(bed)
+        for topic in topics:
+            # An empty retained message removes what is retained (MQTT 3.1.1, 3.3.1.3).
+            self._publish(topic, "", retain=True)
 
     def trouble(self, limit_s: float) -> str:
         """Why there is no connection for longer than `limit_s`, empty where there is one."""
@@ -175,13 +190,15 @@ class MqttOutlet:
             "value_template": "{{ 'ON' if value_json.alarms else 'OFF' }}",
         }
         for kind, part, told in (("sensor", "stage", stage), ("binary_sensor", "alarm", alarm)):
-            self._retain(f"/homeassistant/{kind}/eegvlm_{name}/{part}/config", json.dumps(told))
+            self._retain(f"/homeassistant/{kind}/eegvlm_{name}/{part}/config", json.dumps(told), bed)
 
-    def _retain(self, place: str, text: str) -> None:
+    def _retain(self, place: str, text: str, bed: str) -> None:
         """Publish what is true now. A place that begins with a slash is a topic outside the base."""
         topic = place[1:] if place.startswith("/") else f"{self._base}/{place}"
         with self._lock:
             self._retained[topic] = text
+            if bed:
+                self._topics.setdefault(bed, set()).add(topic)
         if self.connected:
             self._publish(topic, text, retain=True)
 

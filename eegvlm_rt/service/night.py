@@ -23,6 +23,7 @@ from ..night_rows import row_of_record
 from ..notice import NOTICE
 from ..prediction import Outcome
 from ..stages import STAGES
+from .fhir import observations
 from .signal_log import SignalLog, read_frames
 
 if TYPE_CHECKING:
@@ -166,6 +167,19 @@ class BedNight:
         with self._lock:
             records = list(self._records)
         return Night.from_journal(records, keep=False).hypnogram
+
+    def observations(self, device: str) -> dict[str, Any] | None:
+        """The night's totals as FHIR Observations; `device` is the name of this one among all devices."""
+        with self._lock:
+            header = dict(self._records[0].body) if self._records else {}
+        offset = header.get("utc_offset_s")
+        return observations(
+            self.hypnogram(),
+            subject=self.bed.subject,
+            device=self.bed.id,
+            utc_offset_s=float(offset) if isinstance(offset, int | float) else None,
+            night=f"{device}/{self.key}",
+        )
 
     def write_results(self, *, status: str) -> bool:
         """Bring the result files up to date, each whole; False where nothing changed. Never raises.

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from .alarms import AlarmState
+from .config import OUTPUTS, file_fingerprint
 from .mqtt import MqttOutlet
 from .webhook import Webhook
 
@@ -27,10 +28,12 @@ class Outlets:
         self._configuration = configuration
         self._webhooks: list[Webhook] = []
         self._mqtt: MqttOutlet | None = None
+        self._files = _secrets(configuration)
 
     def start(self) -> None:
         """Begin to deliver."""
         configuration = self._configuration
+        self._files = _secrets(configuration)
         self._webhooks = [Webhook(hook, configuration.device) for hook in configuration.webhooks]
         for hook in self._webhooks:
             hook.start()
@@ -55,28 +58,37 @@ class Outlets:
             configuration.mqtt,
             configuration.device,
         )
-        if not same:
+        if not same or self._files != _secrets(configuration):
             self.stop()
             self.start()
             for alarm in self._alarms.current():
                 self.alarm(alarm)
+        if self._mqtt is not None:
+            self._mqtt.keep({bed.id for bed in configuration.beds if "mqtt" in bed.outputs})
 
     def alarm(self, alarm: Alarm) -> None:
         """An alarm changed."""
-        for hook in self._webhooks:
+        outputs = self._outputs(alarm.bed)
+        for hook in self._webhooks if "webhooks" in outputs else ():
             hook.put(alarm)
-        if self._mqtt is not None:
+        if self._mqtt is not None and "mqtt" in outputs:
             self._mqtt.alarm(alarm, [a for a in self._alarms.current() if a.state is not AlarmState.OVER])
 
     def row(self, night: BedNight, row: dict[str, Any], *, final: bool) -> None:
         """A decision."""
-        if self._mqtt is not None and final:
+        if self._mqtt is not None and final and "mqtt" in night.bed.outputs:
             self._mqtt.row(night.bed.id, night.folder.name, row)
 
     def state(self, state: dict[str, Any]) -> None:
         """The state of the service, every second."""
         if self._mqtt is not None:
-            self._mqtt.state(state)
+            beds = [bed for bed in state["beds"] if "mqtt" in self._outputs(bed["id"])]
+            self._mqtt.state({**state, "beds": beds})
+
+    def _outputs(self, bed: str) -> frozenset[str]:
+        """Where a bed's news go; those of the whole service (and of a bed that is gone) go everywhere."""
+        found = [settings.outputs for settings in self._configuration.beds if settings.id == bed]
+        return found[0] if found else OUTPUTS
 
     def trouble(self, limit_s: float) -> str:
         """What could not be delivered for longer than `limit_s`, in words; empty where all is well."""
@@ -94,3 +106,10 @@ class Outlets:
             "mqtt_connected": None if self._mqtt is None else self._mqtt.connected,
             "mqtt_published": 0 if self._mqtt is None else self._mqtt.published,
         }
+
+
+def _secrets(configuration: Configuration) -> tuple[object, ...]:
+    names = [name for hook in configuration.webhooks for name in (hook.token_file, hook.ca)]
+    if configuration.mqtt is not None:
+        names += [configuration.mqtt.password_file, configuration.mqtt.ca]
+    return file_fingerprint(name for name in names if name is not None)

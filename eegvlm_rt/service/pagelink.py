@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from .config import file_fingerprint
 from .restarts import Restarts
 from .wire import Wire, pair
 
@@ -64,6 +65,7 @@ class PageLink:
         self._counter = Restarts()
         self._stop = threading.Event()
         self._again = False
+        self._files = _fingerprint(settings)
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
     @property
@@ -88,6 +90,10 @@ class PageLink:
         """Begin anew with other settings."""
         self.settings, self._again, self.port = settings, True, None
         self._kill()
+
+    def outdated(self) -> bool:
+        """Whether a file with tokens or certificates is another one than the process read at its start."""
+        return self._files != _fingerprint(self.settings)
 
     def watch(self) -> None:
         """End a process that gives no sign of life; to be called every second or so."""
@@ -123,6 +129,7 @@ class PageLink:
 
     def _session(self) -> None:
         wire, there = pair()
+        self._files = _fingerprint(self.settings)
         self.heard_at = time.monotonic()
         try:
             with there:
@@ -190,3 +197,11 @@ class PageLink:
         if self.process is process:
             self.process = None
         return status
+
+
+def _fingerprint(settings: PageSettings) -> tuple[object, ...]:
+    """Tells another content of the files that the page reads at its start: a token taken out of its file must
+    not be good any more after a reload.
+    """
+    names = (settings.tokens_file, settings.certificate, settings.key, settings.client_ca)
+    return file_fingerprint(name for name in names if name is not None)

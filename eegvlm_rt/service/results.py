@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import EegVlmError
 from ..files import write_file
-from .fhir import observations
 from .signal_log import segments
 
 if TYPE_CHECKING:
@@ -29,9 +28,9 @@ _log = logging.getLogger("eegvlm_rt.service")
 class ResultWriter:
     """A thread that writes results every `storage.results_every_s`, so that nothing else waits for a disk."""
 
-    def __init__(self, nights: Callable[[], list[BedNight]], storage: StorageSettings) -> None:
+    def __init__(self, nights: Callable[[], list[BedNight]], storage: StorageSettings, device: str) -> None:
         self.storage = storage
-        self._nights = nights
+        self._nights, self._device = nights, device
         self._stop = threading.Event()
         self._finished: list[BedNight] = []
         self._wake = threading.Event()
@@ -68,7 +67,7 @@ class ResultWriter:
         while self._finished:
             night = self._finished.pop(0)
             try:
-                bundle = observations(night.hypnogram(), subject=night.bed.subject, device=night.bed.id)
+                bundle = None if "fhir" not in night.bed.outputs else night.observations(self._device)
                 if bundle is not None:
                     text = json.dumps(bundle, indent=1, allow_nan=False) + "\n"
                     write_file(night.folder / "fhir.json", text.encode())

@@ -99,7 +99,7 @@ class Service:
         )
         self.page = PageLink(configuration.page, snapshot=self._snapshot, on_request=self._request)
         self.outlets = Outlets(configuration, self.alarms)
-        self.results = ResultWriter(self.nights, configuration.storage)
+        self.results = ResultWriter(self.nights, configuration.storage, configuration.device)
         self.watch = Watch(self)
 
     def start(self) -> None:
@@ -187,10 +187,12 @@ class Service:
         self.results.storage = configuration.storage
         self.outlets.reload(configuration)
         self.alarms.set(AlarmKind.CONFIGURATION, "", False)
+        if (configuration.log_format, configuration.log_file) != (old.log_format, old.log_file):
+            self._note("", "configuration", "log: another form or file of it needs a restart of the service")
         self._notifier.ready(self._status or "reloaded")
 
     def _reload_page(self, old: PageSettings, new: PageSettings) -> None:
-        if old.enabled and new.enabled and old != new:
+        if old.enabled and new.enabled and (old != new or self.page.outdated()):
             self.page.restart(new)
         elif old.enabled != new.enabled:
             self.page.stop()
@@ -345,7 +347,9 @@ class Service:
         self.alarms.set(AlarmKind.SAFE_MODE, "", state is ModelState.SAFE_MODE, detail)
         if state is ModelState.RESTARTING:
             self.alarms.tell(AlarmKind.MODEL, "", detail)
-        if state is ModelState.SAFE_MODE and self.slots is not None and self.slots.give_up():
+        # A bundle on trial that cannot even be loaded will not be loaded the next time either.
+        over = state is ModelState.SAFE_MODE or (state is ModelState.RESTARTING and self.model.unloadable)
+        if over and self.slots is not None and self.slots.give_up():
             self.alarms.set(AlarmKind.BUNDLE, "", True, "the new bundle does not run: went back")
             self.model.restart()
         self._note("", "model", f"{state}: {detail}" if detail else str(state))

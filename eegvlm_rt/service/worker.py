@@ -37,7 +37,8 @@ FRESH_S: Final = 2.0
 """Signal that is older than this is not live any more: its deadline counts from when it is read."""
 OUTSTANDING: Final = 2
 STUCK: Final = 3
-CANNOT_LOAD, REASONS_STUCK = 71, 72
+FAILING: Final = 3
+CANNOT_LOAD, REASONS_STUCK, EPOCHS_FAIL = 71, 72, 73
 
 
 class RemoteJournal:
@@ -90,6 +91,7 @@ class Running:
     last: int | None = None
     open_epochs: int = 0
     stuck: int = 0
+    failed: int = 0
     known: set[int] = field(default_factory=set)
 
 
@@ -194,7 +196,9 @@ class Worker:
                 self._wire.send({"t": "flushed", "key": key})
 
     def _follow(self, night: Running, prediction: StagePrediction) -> None:
-        """Count what is under way, and notice reasoning that never comes to an end."""
+        """Count what is under way; notice reasoning that never comes to an end, and a model that only fails.
+        Another process may have the memory that this one lacks.
+        """
         if prediction.provisional:
             night.open_epochs += prediction.index not in night.known
             night.known.add(prediction.index)
@@ -206,8 +210,12 @@ class Worker:
         cut = prediction.finish is Finish.DEADLINE and not prediction.rationale_text
         night.stuck = night.stuck + 1 if cut else 0
         if night.stuck >= STUCK:
-            self._wire.send({"t": "stuck"})
+            self._wire.send({"t": "stuck", "why": "reasoning came to no end in three epochs"})
             os._exit(REASONS_STUCK)
+        night.failed = night.failed + 1 if prediction.outcome is Outcome.FAILED else 0
+        if night.failed >= FAILING:
+            self._wire.send({"t": "stuck", "why": f"three epochs failed: {prediction.error}"})
+            os._exit(EPOCHS_FAIL)
 
     def _text(self, key: str, index: int, text: str) -> None:
         self._wire.send({"t": "text", "key": key, "index": index, "text": text})

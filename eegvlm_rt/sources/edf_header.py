@@ -126,7 +126,7 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
     wide = fixed[:8] == _BDF_VERSION
     if not wide and not fixed.startswith(b"0"):
         raise RecordingError(
-            "version", fixed[:8], "this is no EDF or BDF file; give such a recording", path=str(path)
+            "path", str(path), "this is no EDF or BDF file; give such a recording", path=str(path)
         )
     if len(fixed) < 256:
         raise RecordingError(
@@ -137,7 +137,7 @@ def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:
     )
     if not wide and version.strip() != b"0":
         raise RecordingError(
-            "version", version, "this is no EDF or BDF file; give such a recording", path=str(path)
+            "path", str(path), "this is no EDF or BDF file; give such a recording", path=str(path)
         )
     if reserved.startswith(b"EDF+" if wide else b"BDF+"):
         raise RecordingError(

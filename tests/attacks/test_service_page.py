@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from contextlib import suppress
@@ -32,7 +33,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     text += f'[[beds]]\nid = "one"\nsource = "edf:{recording}@10x"\n'
     text += '[[beds]]\nid = "two"\nsource = "edf:/nowhere/at/all/night.edf"\n'
     with serving(folder, text) as running:
-        until(lambda: httpx.get(f"{running.url}/healthz").status_code == 200, running)
+        until(lambda: running.get("/healthz").status_code == 200, running)
         yield running
 
 
@@ -92,7 +93,7 @@ def test_without_a_token_nothing_is_told(running: Running, path: str) -> None:
         {"Cookie": f"eegvlm_session={VIEW}"},
         {"X-Forwarded-For": "127.0.0.1"},
     ):
-        answer = httpx.get(f"{running.url}{path}", headers=headers)
+        answer = running.get(path, headers=headers)
         assert answer.status_code in (401, 429)
         assert answer.content == b""
 
@@ -100,12 +101,10 @@ def test_without_a_token_nothing_is_told(running: Running, path: str) -> None:
 def test_a_viewer_may_look_and_not_touch(running: Running) -> None:
     time.sleep(0)
     # Wrong tokens before may have locked the address: that passes after a minute; sessions begin anew here.
-    until(lambda: httpx.get(f"{running.url}/api/role", headers=bearer(VIEW)).status_code == 200, running, 90)
+    until(lambda: running.get("/api/role", headers=bearer(VIEW)).status_code == 200, running, 90)
     for path in ("/api/acknowledge", "/api/pause", "/api/model/retry"):
-        assert httpx.post(f"{running.url}{path}", json={}, headers=bearer(VIEW)).status_code == 403
-    answer = httpx.post(
-        f"{running.url}/api/pause", json={"bed": "one", "seconds": 0}, headers=bearer(OPERATE)
-    )
+        assert running.post(path, {}, headers=bearer(VIEW)).status_code == 403
+    answer = running.post("/api/pause", {"bed": "one", "seconds": 0}, headers=bearer(OPERATE))
     assert answer.status_code == 202
     with httpx.Client(base_url=running.url) as client:
         assert client.post("/login", json={"token": OPERATE}).json() == {"role": "operate"}
@@ -196,12 +195,10 @@ def test_what_no_browser_sends_is_refused(running: Running, data: bytes, statuse
 
 
 def test_no_answer_tells_a_path_of_the_machine(running: Running) -> None:
-    until(lambda: httpx.get(f"{running.url}/api/role", headers=bearer(VIEW)).status_code == 200, running)
+    until(lambda: running.get("/api/role", headers=bearer(VIEW)).status_code == 200, running)
     until(lambda: "two source" in running.log, running)
-    texts = [
-        httpx.get(f"{running.url}{path}", headers=bearer(VIEW)).text for path in ("/api/state", "/metrics")
-    ]
-    with httpx.stream("GET", f"{running.url}/events?bed=two", headers=bearer(VIEW)) as answer:
+    texts = [running.get(path, headers=bearer(VIEW)).text for path in ("/api/state", "/metrics")]
+    with running.http.stream("GET", f"{running.url}/events?bed=two", headers=bearer(VIEW)) as answer:
         lines = answer.iter_lines()
         texts += [next(lines) for _ in range(12)]
     assert any("night.edf" in text for text in texts)
@@ -212,14 +209,14 @@ def test_no_answer_tells_a_path_of_the_machine(running: Running) -> None:
 
 def test_every_answer_has_the_headers_of_a_closed_page(running: Running) -> None:
     for path in ("/", "/app.js", "/healthz", "/api/state", "/nowhere"):
-        headers = httpx.get(f"{running.url}{path}").headers
+        headers = running.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert "server" not in headers
-    page = httpx.get(f"{running.url}/").text
+    page = running.get("/").text
     assert "http://" not in page
     assert "https://" not in page
     assert "style=" not in page
@@ -261,19 +258,17 @@ def test_a_flood_of_event_streams_and_connections_is_bounded(running: Running) -
 
 
 def test_wrong_tokens_lock_their_address_for_a_while(running: Running) -> None:
-    statuses = [
-        httpx.post(f"{running.url}/login", json={"token": f"{i:030d}"}).status_code for i in range(14)
-    ]
+    statuses = [running.post("/login", {"token": f"{i:030d}"}).status_code for i in range(14)]
     assert set(statuses) <= {401, 429}
     assert statuses[-1] == 429
-    assert httpx.post(f"{running.url}/login", json={"token": OPERATE}).status_code == 429
+    assert running.post("/login", {"token": OPERATE}).status_code == 429
 
 
 def test_more_requests_than_anybody_needs_are_refused(running: Running) -> None:
     one = get("/healthz").replace(b"Connection: close\r\n", b"")
     answer = raw(running, one * 600 + get("/healthz"), 60)
     assert b"HTTP/1.1 429" in answer
-    until(lambda: httpx.get(f"{running.url}/healthz").status_code == 200, running)
+    until(lambda: running.get("/healthz").status_code == 200, running)
 
 
 def test_no_token_is_in_the_log_or_in_a_command_line(running: Running) -> None:
@@ -282,3 +277,14 @@ def test_no_token_is_in_the_log_or_in_a_command_line(running: Running) -> None:
         *(w for c in psutil.Process(running.process.pid).children() for w in c.cmdline()),
     ]
     assert not [word for word in words if VIEW in word or OPERATE in word]
+
+
+def test_a_token_that_was_taken_back_is_good_no_more_after_a_reload(running: Running) -> None:
+    tokens = running.config.parent / "tokens"
+    tokens.write_text(f"view {OPERATE[::-1]}\n")
+    before = running.log.count("listens at")
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: running.log.count("listens at") > before, running)
+    assert running.get("/api/state", headers=bearer(OPERATE)).status_code == 401
+    assert running.get("/api/state", headers=bearer(VIEW)).status_code == 401
+    assert running.get("/api/state", headers=bearer(OPERATE[::-1])).status_code == 200

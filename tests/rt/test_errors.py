@@ -79,3 +79,13 @@ def test_a_cause_is_not_cut_off():
 
 def test_an_empty_value_is_visible():
     assert str(InputError("channel", "", "name one")) == "channel: ''; name one"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(b"-3276,8 ", "-3276,8"), (b"\x83V\x00\x1b", "\ufffdV\ufffd\ufffd"), (b"", "''")],
+)
+def test_bytes_of_a_file_are_shown_as_its_text(value, shown):
+    assert str(InputError("physical minimum", value, "not a number")) == (
+        f"physical minimum: {shown}; not a number"
+    )

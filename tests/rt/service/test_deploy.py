@@ -84,7 +84,7 @@ def test_containers_build_for_the_three_boards_and_run_as_nobody() -> None:
     assert [file.suffix for file in files] == [".jetpack6", ".jetpack7", ".x86-64"]
     for file in files:
         text = file.read_text()
-        assert re.search(r"^USER eegvlm$", text, re.MULTILINE)
+        assert re.search(r"^USER 10001$", text, re.MULTILINE)
         assert "serve" in text
 
 

@@ -1,4 +1,7 @@
-"""A night's totals as FHIR R4 Observations, held against the published structure."""
+"""A night's totals as FHIR R4 Observations, held against the published structure.
+
+The library has the structure of R4B (4.3.0), in which Bundle and Observation are those of R4 (4.0.1).
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,21 @@ NIGHT = [Stage.W] * 4 + [Stage.N1] * 2 + [Stage.N2] * 10 + [Stage.N3] * 6 + [Sta
 
 def test_the_totals_are_those_of_the_night_under_their_loinc_codes() -> None:
     hypnogram = Hypnogram.of(NIGHT, datetime(2026, 11, 28, 22, 30))
-    told = observations(hypnogram, subject="p-1", device="one", utc_offset_s=3600)
+    told = observations(
+        hypnogram, subject="p-1", device="one", utc_offset_s=3600, night="ward-3/one/2026-11-28"
+    )
     found = Bundle.model_validate_json(json.dumps(told))
     assert found.type == "collection"
     resources = [entry.resource for entry in found.entry]
+    names = [resource.identifier[0].value for resource in resources]
+    assert len(set(names)) == 4
+    assert names == [entry.fullUrl for entry in found.entry]
+    again = observations(hypnogram, night="ward-3/one/2026-11-28")
+    other = observations(hypnogram, night="ward-3/two/2026-11-28")
+    assert again is not None
+    assert other is not None
+    assert [entry["fullUrl"] for entry in again["entry"]] == names
+    assert not {entry["fullUrl"] for entry in other["entry"]} & set(names)
     values = {r.code.coding[0].code: float(r.valueQuantity.value) for r in resources}
     assert values == {"93832-4": 13.0, "93831-6": 3.0, "93830-8": 6.0, "93829-0": 4.0}
     for resource in resources:

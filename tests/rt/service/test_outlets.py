@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from eegvlm_rt.service import parse_configuration
 from eegvlm_rt.service.alarms import Alarm, AlarmKind, Alarms, AlarmState, Priority
 from eegvlm_rt.service.config import MqttSettings, WebhookSettings
 from eegvlm_rt.service.mqtt import MqttOutlet, stage_schema
+from eegvlm_rt.service.outlets import Outlets
 from eegvlm_rt.service.webhook import Webhook
 
 from .running import until
@@ -136,6 +139,21 @@ def test_putting_never_waits_for_a_receiver_that_hangs() -> None:
         hook.stop()
 
 
+def test_a_bed_sends_its_news_where_it_is_asked_to(tmp_path: Path) -> None:
+    with receiving(200) as server:
+        text = f'data = "{tmp_path}"\n[[webhooks]]\nurl = "{server.url}"\n'
+        text += '[[beds]]\nid = "one"\nsource = "lsl:A"\noutputs = ["fhir"]\n'
+        text += '[[beds]]\nid = "two"\nsource = "lsl:B"\n'
+        configuration = parse_configuration(text.encode())
+        outlets = Outlets(configuration, Alarms(lambda _alarm: None))
+        outlets.start()
+        for number, bed in enumerate(("one", "two", "")):
+            outlets.alarm(replace(alarm(number), bed=bed))
+        until(lambda: outlets.facts()["webhook_delivered"] == 2)
+        outlets.stop()
+    assert [body["bed"] for _, body in server.got] == ["two", ""]
+
+
 class Broker:
     """Mosquitto on loopback."""
 
@@ -225,6 +243,9 @@ def test_a_broker_holds_what_is_true_now_and_knows_when_the_service_dies(broker:
         assert told["state_topic"] == f"{base}/beds/one/stage"
         assert told["availability_topic"] == f"{base}/status"
         until(lambda: listener.last("homeassistant/binary_sensor/eegvlm_ward-3_one/alarm/config"))
+        # A bed that is no part of the service any more leaves nothing behind.
+        outlet.keep(set())
+        until(lambda: all(not listener.last(t) for t in (f"{base}/beds/one/stage", discovery)))
         # The socket is cut without a word, as by a kill: the broker tells of it.
         outlet._client.loop_stop()
         sock = outlet._client.socket()

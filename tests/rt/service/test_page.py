@@ -8,7 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -80,7 +79,7 @@ def test_the_keyboard_chooses_beds_and_epochs(tab: Tab, running: Running) -> Non
     tab.key("2")
     tab.until("page.bed === 'two'")
     assert tab.run("document.getElementById('age-sample').textContent") == "never"
-    tab.key("1")
+    tab.run("location.hash = '#one'")
     tab.until("page.bed === 'one' && page.rows.length > 2")
     before = tab.run("document.documentElement.classList.contains('night')")
     tab.key("n")
@@ -100,6 +99,8 @@ def test_ages_grow_while_nothing_is_heard(tab: Tab, running: Running) -> None:
     process = running.child("service.page")
     process.kill()
     tab.until("document.getElementById('link').textContent.startsWith('no word for')", 30)
+    assert tab.run("document.getElementById('cut').textContent").startswith("No connection to the service")
+    assert tab.run("getComputedStyle(document.querySelector('.now')).opacity") == "0.35"
     first = tab.run("since(bedNow().sample_age_s)")
     assert first >= 5
     # With port 0 the new process listens elsewhere.
@@ -125,7 +126,7 @@ def test_twenty_listeners_slow_and_dead_ones_among_them(running: Running) -> Non
 
     def listen() -> None:
         seen = 0
-        with httpx.stream("GET", f"{url}/events?bed=one", timeout=20) as answer:
+        with running.http.stream("GET", f"{url}/events?bed=one", timeout=20) as answer:
             for line in answer.iter_lines():
                 seen += line.startswith("event: state")
                 if seen == 4:
@@ -147,12 +148,12 @@ def test_twenty_listeners_slow_and_dead_ones_among_them(running: Running) -> Non
 
 
 def test_health_and_metrics_are_what_the_clients_of_prometheus_read(running: Running) -> None:
-    assert httpx.get(f"{running.url}/healthz").text == "ok\n"
+    assert running.get("/healthz").text == "ok\n"
     until(lambda: running.state()["model"]["state"] == "running", running)
-    ready = httpx.get(f"{running.url}/readyz")
+    ready = running.get("/readyz")
     assert ready.status_code == 503
     assert ready.text == "two: the source is not there\n"
-    families = {f.name: f for f in text_string_to_metric_families(httpx.get(f"{running.url}/metrics").text)}
+    families = {f.name: f for f in text_string_to_metric_families(running.get("/metrics").text)}
     beds = {sample.labels["bed"] for sample in families["eegvlm_samples"].samples}
     assert beds == {"one", "two"}
     for name in ("up", "sample_age_seconds", "decision_age_seconds", "lag_seconds", "epochs", "reconnects"):
@@ -164,22 +165,29 @@ def test_health_and_metrics_are_what_the_clients_of_prometheus_read(running: Run
     assert stages & {"scored", "late"}
 
 
-def test_an_alarm_is_acknowledged_and_paused(running: Running) -> None:
-    url = running.url
+def test_an_alarm_is_acknowledged_and_paused(tab: Tab, running: Running) -> None:
     until(lambda: running.alarms().get("source_gone") == "active", running)
-    answer = httpx.post(f"{url}/api/acknowledge", json={"kind": "source_gone", "bed": "two"})
+    answer = running.post("/api/acknowledge", {"kind": "source_gone", "bed": "two"})
     assert answer.status_code == 202
     until(lambda: running.alarms().get("source_gone") == "acknowledged", running)
-    assert httpx.post(f"{url}/api/pause", json={"bed": "two", "seconds": 60}).status_code == 202
+    assert running.post("/api/pause", {"bed": "two", "seconds": 60}).status_code == 202
     until(lambda: running.state()["beds"][1]["paused_s"] > 30, running)
+    opened(tab, running)
+    tab.key("2")
+    tab.until("document.getElementById('paused').textContent.startsWith('Alarms of two are paused for')")
+    tab.key("p")
+    until(lambda: running.state()["beds"][1]["paused_s"] == 0, running)
+    tab.until("document.getElementById('paused').textContent === ''")
+    tab.run("document.getElementById('pause').click()")
+    until(lambda: running.state()["beds"][1]["paused_s"] > 240, running)
     for wrong in ({"kind": "nothing", "bed": "two"}, {"kind": "disk"}, [], 3, {"kind": ["disk"], "bed": {}}):
-        assert httpx.post(f"{url}/api/acknowledge", json=wrong).status_code == 422
+        assert running.post("/api/acknowledge", wrong).status_code == 422
     for seconds in (-1, 1e9, True, "9", None):
-        assert httpx.post(f"{url}/api/pause", json={"bed": "two", "seconds": seconds}).status_code == 422
+        assert running.post("/api/pause", {"bed": "two", "seconds": seconds}).status_code == 422
 
 
 def test_a_listener_gets_the_whole_night_first(running: Running) -> None:
-    with httpx.stream("GET", f"{running.url}/events?bed=one", timeout=20) as answer:
+    with running.http.stream("GET", f"{running.url}/events?bed=one", timeout=20) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         lines = answer.iter_lines()
         names = []

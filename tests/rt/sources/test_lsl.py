@@ -92,6 +92,23 @@ def test_a_played_recording_arrives_in_microvolts_at_its_rate(stream):
     assert kinds(chunks) == ["connected"]
 
 
+def test_what_was_handed_out_is_not_overwritten_by_what_comes_later(stream):
+    device = outlet(stream)
+    with LslSource(stream, timeout_s=5) as source:
+        taken: list[Chunk] = []
+        for number, chunk in enumerate(source.chunks()):
+            taken.append(chunk)
+            if number == 5:
+                break
+            places = np.arange(1 + 32 * number, 33 + 32 * number)
+            device.push_chunk(np.asarray(places[:, None], dtype=np.float32), places / SFREQ)
+    samples = np.concatenate([chunk.samples for chunk in taken])
+    times = np.concatenate([chunk.timestamps for chunk in taken])
+    assert len(samples) > 64
+    np.testing.assert_array_equal(samples, np.arange(1, 1 + len(samples)))
+    np.testing.assert_allclose(np.diff(times), 1 / SFREQ, atol=1e-3)
+
+
 def test_a_lost_stream_and_its_return_are_events_and_samples_go_on(stream):
     first = player(stream).start()
     with LslSource(stream, "Fpz", timeout_s=20) as source:

@@ -4,12 +4,20 @@
 const STAGES = ["W", "N1", "N2", "N3", "R"];
 const COLOURS = { W: "--w", N1: "--n1", N2: "--n2", N3: "--n3", R: "--r" };
 const ORDER = ["W", "R", "N1", "N2", "N3"];
+const OUTCOMES = {
+  late: "Decided after its deadline; it counts. ", gap: "No signal in this epoch. ", artefact: "Too much of the signal is an artefact. ",
+  unscorable: "The signal cannot be scored. ", failed: "The model failed. ",
+};
 const QUIET_MS = 15000;
 const MOST_HAPPENINGS = 60;
 const $ = (id) => document.getElementById(id);
 
+function hashBed() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
+
 const page = {
-  bed: decodeURIComponent(location.hash.slice(1)),
+  bed: hashBed(),
   state: null, heard: 0, source: null, rows: [], last: null, chosen: null, writing: { index: -1, text: "" },
   role: "", happenings: [], retry: 0, key: "",
 };
@@ -120,6 +128,20 @@ function drawAlarms(alarms) {
   }
 }
 
+// Paused alarms are shown and recorded, and not delivered: that must be in sight for everybody.
+const PAUSE_S = 300;
+function drawPause(bed) {
+  const left = bed ? bed.paused_s - (now() - page.heard) / 1000 : 0;
+  set("paused", left > 0 ? `Alarms of ${bed.label} are paused for ${age(Math.max(left, 0))}` : "");
+  $("pause").hidden = !bed || page.role !== "operate" || !(left > 0 || page.state.alarms.some((a) => a.bed === bed.id));
+  set("pause", left > 0 ? "End the pause" : `Pause alarms of ${bed ? bed.label : ""} for 5 min`);
+}
+
+function pause() {
+  const bed = bedNow();
+  if (bed && !$("pause").hidden) post("/api/pause", { bed: bed.id, seconds: bed.paused_s > 0 ? 0 : PAUSE_S });
+}
+
 function drawBeds(beds) {
   const nav = $("beds");
   while (nav.children.length > beds.length) nav.lastChild.remove();
@@ -228,7 +250,8 @@ function drawRow() {
   });
   let words = "";
   if (row) {
-    words = row.outcome === "scored" ? "" : `${row.outcome}${row.error ? `: ${row.error}` : ""}. `;
+    words = OUTCOMES[row.outcome] || "";
+    if (row.error) words += `${row.error}. `;
     if (row.flags && row.flags.length) words += `Signal: ${row.flags.join(", ")}. `;
     if (row.head && row.head !== row.stage) words += `The quick answer was ${row.head}.`;
   }
@@ -359,9 +382,15 @@ function tick() {
   const quiet = (now() - page.heard) / 1000;
   const live = page.state && quiet < 5;
   set("link", page.state ? (live ? "live" : `no word for ${age(quiet)}`) : "connecting", `pill ${live ? "good" : "bad"}`);
+  // What is shown stays on the screen where the connection is cut: it must not look as if it were of now.
+  const cut = Boolean(page.state) && !live;
+  document.documentElement.classList.toggle("cut", cut);
+  $("cut").hidden = !cut;
+  set("cut", cut ? `No connection to the service for ${age(quiet)}: everything below is old.` : "");
   set("clock", new Date().toLocaleTimeString([], { hour12: false }));
   const bed = bedNow();
   $("bed").hidden = !bed;
+  drawPause(bed);
   if (!page.state) return;
   page.state.beds.forEach((one, i) => {
     const card = $("beds").children[i];
@@ -437,9 +466,15 @@ function begin() {
     else if (event.key === "Escape") latest();
     else if (event.key === "n" || event.key === "N") $("mode").click();
     else if (event.key === "a" || event.key === "A") { const button = $("alarms").querySelector("button"); if (button) button.click(); }
+    else if (event.key === "p" || event.key === "P") pause();
     else if (/^[1-9]$/.test(event.key) && page.state && page.state.beds[event.key - 1]) choose(page.state.beds[event.key - 1].id);
     else return;
     event.preventDefault();
+  };
+  $("pause").onclick = pause;
+  window.onhashchange = () => {
+    const bed = hashBed();
+    if (page.state && page.state.beds.some((one) => one.id === bed)) choose(bed);
   };
   window.onresize = drawNight;
   document.onvisibilitychange = () => { if (!document.hidden) { watch(); drawTrace(); } };
