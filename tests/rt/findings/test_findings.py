@@ -275,9 +275,17 @@ class TestGapsAndShapes:
         assert (found.alpha_share, found.spindles, found.k_complexes, found.slow_wave_share) == (0, 0, 0, 0)
         assert found.amplitude_uv == 0
 
-    @pytest.mark.parametrize("shape", [(2999,), (1, 3000), (0,), (3000, 1)])
-    def test_an_epoch_of_another_shape_is_refused(self, shape):
-        with pytest.raises(InputError, match="3000 samples at 100 Hz"):
+    @pytest.mark.parametrize(
+        ("shape", "cure"),
+        [
+            ((2999,), "3000 samples at 100 Hz"),
+            ((0,), "3000 samples at 100 Hz"),
+            ((1, 3000), r"x\[0\]"),
+            ((3000, 1), r"x\[:, 0\]"),
+        ],
+    )
+    def test_an_epoch_of_another_shape_is_refused(self, shape, cure):
+        with pytest.raises(InputError, match=cure):
             measure(np.zeros(shape))
 
     @pytest.mark.parametrize("shape", [(3000,), (2, 2999), (2, 1, 3000)])
