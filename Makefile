@@ -10,19 +10,26 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Test processes side by side; the tests of a file stay together.
 TEST_PROCESSES ?= 2
 
-.PHONY: browser tensorrt-check demo test lint unit wheel clean
+.PHONY: browser tensorrt-check demo test test-rt lint types unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
 
-test: lint unit
+test: $(VENV)/.test lint unit
 
-lint: $(VENV)/.test
+# Neither needs torch: a change of the runtime is checked without downloading it.
+lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict eegvlm_rt
 	$(BIN)/codespell
 	$(BIN)/clang-format --dry-run -Werror $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'tests/*.cpp' 'tests/*.hpp')
+
+types: $(VENV)/.test
+	MYPYPATH=.:training:export $(BIN)/mypy --strict -p benchmarks -p eegvlm_export -p eegvlm_train
+
+test-rt: $(VENV)/.rt
+	$(BIN)/python -m pytest tests/rt tests/docs/test_pages.py
 
 unit: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
@@ -57,10 +64,18 @@ $(VENV)/.demo: $(VENV)/bin/python $(SOURCE)
 	$(PIP) install --quiet --editable '.[bench]'
 	touch $@
 
+$(VENV)/.lint: $(VENV)/bin/python $(SOURCE)
+	$(PIP) install --quiet --editable '.[lint]'
+	touch $@
+
+$(VENV)/.rt: $(VENV)/bin/python $(SOURCE)
+	$(PIP) install --quiet --editable '.[rt]'
+	touch $@
+
 $(VENV)/.test: $(VENV)/bin/python $(SOURCE)
 	$(PIP) install --quiet '$(TORCH)'
 	$(PIP) install --quiet --editable '.[dev]'
-	touch $@
+	touch $@ $(VENV)/.lint $(VENV)/.rt
 
 clean:
 	rm -rf $(VENV) build dist demo-night

@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["MODULES", "install"]
+__all__ = ["MODULES", "install", "renamed"]
 
 MODULES: Final = {
     "eegvlm_rt.engine": "eegvlm_rt.pipeline",
@@ -28,6 +28,18 @@ MODULES: Final = {
     "eegvlm_rt.render_sweep": "eegvlm_rt.rendering.sweep",
     "eegvlm_rt.scoring": "eegvlm_rt.calibration",
 }
+
+
+def renamed(module: str, old: dict[str, str]) -> Callable[[str], Any]:
+    """A module's `__getattr__` for names that went: {"EngineStore": "PlanStore"}."""
+
+    def find(name: str) -> Any:
+        if name not in old:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is now called {old[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], old[name])
+
+    return find
 
 
 class _OldModule(ModuleType):

@@ -25,6 +25,7 @@ from .wire import Wire, places
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from eegvlm_rt.sources.chunk import Chunk
     from eegvlm_rt.sources.live import Samples
 
     from .signals import Signal
@@ -126,7 +127,7 @@ class _PipeSource(LiveSource):
         self._device: subprocess.Popen[bytes] | None = None
         self._started()
 
-    def chunks(self) -> Iterator:
+    def chunks(self) -> Iterator[Chunk]:
         """Chunks as they come; asked again after a stall, the device is started again."""
         if self._missing and self._lives:
             self._back()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eegvlm_rt.journal import JournalReport
     from eegvlm_rt.prediction import StagePrediction
     from eegvlm_rt.stager import Stager, StreamOptions
-    from eegvlm_rt.streaming import Night
+    from eegvlm_rt.streaming import StreamStatus
 
     from .signals import Signal
 
@@ -119,7 +119,7 @@ def journal_rows(report: JournalReport) -> list[dict[str, Any]]:
     return [dict(record.body) for record in report.records if record.kind == RecordKind.PREDICTION]
 
 
-def troubles(report: JournalReport, night: Night | None, expected: int) -> list[str]:
+def troubles(report: JournalReport, night: StreamStatus | None, expected: int) -> list[str]:
     """What is wrong with a journal and with what the night counts."""
     found = [finding.detail for finding in report.findings]
     if not report.ok and not found:
@@ -133,7 +133,7 @@ def troubles(report: JournalReport, night: Night | None, expected: int) -> list[
 
 def _streamed(
     stager: Stager, wire: Wire, rng: np.random.Generator, path: Path, deadline: float | None
-) -> tuple[list[StagePrediction], Night]:
+) -> tuple[list[StagePrediction], StreamStatus]:
     found: list[StagePrediction] = []
     with (
         host_clock() as ahead,

@@ -113,6 +113,9 @@ class FusedLanguageModel(EmbeddedDecoder):
         binding = self._session.io_binding()
         for name, array in (("inputs_embeds", embeds), ("last_position", last), ("total_tokens", count)):
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        # Past and present of a layer are the same memory: the operator writes the new keys and values
+        # behind the
+        # old ones, and nothing is copied.
         keys_values = following.buffer.array
         shape, address = (1, *keys_values.shape[1:]), keys_values.ctypes.data
         for i, (before, after) in enumerate(zip(self._past, self._present, strict=True)):
@@ -130,6 +133,7 @@ class FusedLanguageModel(EmbeddedDecoder):
         return following
 
     def _following(self, cache: _Cache | None, past: int, total: int) -> _Cache:
+        # The newest text of a buffer may use the room behind it; another one needs a buffer of its own.
         if cache is not None and cache.buffer.claim(past, total):
             return _Cache(cache.buffer, total, self._pool)
         buffer = self._take(total)
@@ -142,6 +146,7 @@ class FusedLanguageModel(EmbeddedDecoder):
             buffer = self._pool.pop()
             if buffer.claim(0, total):
                 return buffer
+        # Room in rounds, so that a text that grows keeps its buffer.
         capacity = (total // _ROUND + 2) * _ROUND
         shape = (len(self._past), self._shape.num_kv_heads, capacity, self._shape.head_dim)
         buffer = _Buffer(np.zeros(shape, dtype=np.float32))

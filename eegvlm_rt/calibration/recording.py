@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .parameters import Scoring
     from .smoothing import Smoother
 
-__all__ = ["evidence_of", "smoothed"]
+__all__ = ["scored_probabilities", "smoothed"]
 
 
-def evidence_of(prediction: StagePrediction) -> Mapping[Stage, float] | None:
+def scored_probabilities(prediction: StagePrediction) -> Mapping[Stage, float] | None:
     """What an epoch says to the smoother: its probabilities if it was scored, else nothing."""
     return prediction.probabilities if prediction.outcome is Outcome.SCORED else None
 
@@ -46,10 +46,12 @@ def smoothed(predictions: Iterable[StagePrediction], scoring: Scoring, how: str)
 def _causal(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
     running = CausalSmoother(smoother)
     for prediction in predictions:
-        yield replace(prediction, smoothed=running.update(evidence_of(prediction)))
+        yield replace(prediction, smoothed=running.update(scored_probabilities(prediction)))
 
 
 def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
     rows = list(predictions)
-    for prediction, found in zip(rows, viterbi(smoother, [evidence_of(row) for row in rows]), strict=True):
+    for prediction, found in zip(
+        rows, viterbi(smoother, [scored_probabilities(row) for row in rows]), strict=True
+    ):
         yield replace(prediction, smoothed={stage: float(stage is found) for stage in STAGES})

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..bundle import Bundle, find_bundle
 from ..errors import InputError
-from ..tensorrt import BuildOptions, DeviceFacts, EngineStore, TensorRT, build_engines
+from ..tensorrt import BuildOptions, DeviceFacts, PlanStore, TensorRT, build_engines
 from ..tensorrt.shipped_plans import write_with_engines
 from .console import note, out, plain
 from .staging import trust_policy
@@ -30,7 +30,7 @@ def build(args: argparse.Namespace) -> int:
     options = BuildOptions(args.workspace, args.level)
     ahead = args.architecture is not None
     bundle = Bundle.open(find_bundle(args.bundle), trust=trust_policy(args.trusted_keys))
-    store = EngineStore(args.store)
+    store = PlanStore(args.store)
     trt = TensorRT.load("tensorrt_rtx" if ahead else None)
     device = _elsewhere(args.architecture) if ahead else _here()
     progress = Console(stderr=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 from ..bundle import Bundle, find_bundle
 from ..doctor import Check, examine, probe
 from ..errors import BundleError
-from ..tensorrt import EngineStore
+from ..tensorrt import PlanStore
 from .console import note, out, plain
 
 if TYPE_CHECKING:
@@ -58,6 +58,6 @@ def run(args: argparse.Namespace) -> int:
 def _plans() -> list[StoredPlan]:
     """Records of the plans in the store; none where it is not to be trusted, which `build-engines` says."""
     try:
-        return EngineStore().plans()
+        return PlanStore().plans()
     except BundleError:
         return []

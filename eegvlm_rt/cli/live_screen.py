@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
 
     from ..prediction import StagePrediction
-    from ..streaming import Night, StreamEvent
+    from ..streaming import StreamEvent, StreamStatus
     from .stream_output import Told
 
 __all__ = ["Screen"]
@@ -42,7 +42,7 @@ class Screen:
     broken = False
 
     def __init__(
-        self, night: Callable[[], Night], position_s: Callable[[], float], lag_warning_s: float
+        self, night: Callable[[], StreamStatus], position_s: Callable[[], float], lag_warning_s: float
     ) -> None:
         self._night, self._position_s, self._lag_warning_s = night, position_s, lag_warning_s
         self._known: Known | None = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ..prediction import StagePrediction
-    from ..streaming import Night, StreamEvent
+    from ..streaming import StreamEvent, StreamStatus
     from .stream_output import Told
 
 __all__ = ["Known", "lines"]
@@ -46,7 +46,7 @@ class Known:
     """What the view is drawn from. `lock` guards what other threads add to."""
 
     told: Told
-    night: Callable[[], Night]
+    night: Callable[[], StreamStatus]
     position_s: Callable[[], float]
     lag_warning_s: float = 30.0
     last: StagePrediction | None = None
@@ -176,7 +176,7 @@ def _bars(last: StagePrediction | None, width: int) -> list[Text]:
     return rows
 
 
-def _measures(last: StagePrediction | None, night: Night) -> Iterable[tuple[str, str]]:
+def _measures(last: StagePrediction | None, night: StreamStatus) -> Iterable[tuple[str, str]]:
     yield f"lag {night.lag_s:.1f} s", "dim"
     if night.worst_lag_s >= 1:
         yield f"worst {night.worst_lag_s:.1f} s", "dim"
@@ -189,7 +189,7 @@ def _measures(last: StagePrediction | None, night: Night) -> Iterable[tuple[str,
             yield f"{last.quality.amplitude_uv:.0f} µV", "dim"
 
 
-def _counts(night: Night) -> Iterable[tuple[str, str]]:
+def _counts(night: StreamStatus) -> Iterable[tuple[str, str]]:
     for outcome, count in night.epochs.items():
         if count or outcome is Outcome.SCORED:
             yield f"{outcome} {count}", "" if outcome is Outcome.SCORED else "yellow"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..journal import Journal
-    from ..streaming import Night
+    from ..streaming import StreamStatus
     from .stream_output import Outlet, Told
 
 __all__ = ["Ending"]
@@ -42,7 +42,7 @@ class Ending:
     def __init__(
         self,
         told: Told,
-        night: Night,
+        night: StreamStatus,
         journal: Journal | None,
         ended: str,
         warnings: Sequence[str] = (),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..journal import NightState, Record
     from ..sources import ReplaySource
-    from ..streaming import Night
+    from ..streaming import StreamStatus
 
 __all__ = ["Earlier", "begin_journal", "earlier_night", "lights_off_s", "night_start"]
 
@@ -114,7 +114,7 @@ def lights_off_s(text: str | None, source: ReplaySource | LiveSource, now: datet
     return device_s + ahead_s
 
 
-def night_start(source: ReplaySource | LiveSource, night: Night) -> datetime | None:
+def night_start(source: ReplaySource | LiveSource, night: StreamStatus) -> datetime | None:
     """Clock time of epoch 0: the recording's own, else the host's local time. None before it is known."""
     if not isinstance(source, LiveSource):
         start, anchor_s = source.start, night.grid_start_device_s

@@ -67,6 +67,7 @@ def build_trie(name: str, choices: Sequence[Sequence[int]], following: int) -> T
     """
     root = TrieNode()
     for index, tokens in enumerate(choices):
+        # Walk down, adding what is not there; each node knows the choices that pass through it.
         node = root
         node.members.append(index)
         for token in tokens:
@@ -181,6 +182,7 @@ def _compile(
             continue
         if i + 1 < len(parts) and not isinstance(parts[i + 1], Literal):
             raise InputError(f"slot {part.name}", "another slot follows", "put fixed text between two slots")
+        # The token that ends a choice is the first one of the fixed text behind it.
         following = ids[i + 1][0][0] if i + 1 < len(parts) else eos
         trie = build_trie(part.name, ids[i], following)
         segments.append(SlotTokens(part.name, part.choices, tuple(map(tuple, ids[i])), trie))

@@ -109,6 +109,7 @@ def find_slow_waves(
 
     `broad_sums` and `muscle_sums` are `running_squares` of 4.5-30 and of 20-34 Hz.
     """
+    # A wave runs from one crossing to below zero to the next: first its trough, then its peak.
     slow = band_filter(spectrum, 0.3, 4.0, 0.4)
     n = len(slow)
     below = slow < 0
@@ -121,6 +122,7 @@ def find_slow_waves(
     troughs = np.minimum.reduceat(flat, starts)
     lengths = np.diff(starts, append=flat.size)
     rows = starts // EPOCH_SAMPLES
+    # The background: the usual peak-to-peak size of 2 s of this epoch.
     windows = slow.reshape(n, -1, 2 * SFREQ_HZ)
     background = np.median(windows.max(axis=2) - windows.min(axis=2), axis=1)
     keep = (lengths >= SHORTEST_S * SFREQ_HZ) & (lengths <= LONGEST_S * SFREQ_HZ)
@@ -156,15 +158,18 @@ def find_k_complexes(
     empty = np.zeros(0, dtype=np.float64)
     if rows.size == 0:
         return rows, empty, empty
+    # Waves that follow each other within half a second are one group, which may be one K-complex.
     ends = starts + lengths
     first = np.ones(rows.size, dtype=np.bool_)
     first[1:] = (rows[1:] != rows[:-1]) | (starts[1:] > ends[:-1] + SFREQ_HZ // 2)
     heads = np.flatnonzero(first)
     tails = np.append(heads[1:], rows.size) - 1
+    # A group counts by its largest wave and its deepest trough.
     ptp = np.maximum.reduceat(waves.ptp_uv[large], heads)
     negative = np.maximum.reduceat(waves.trough_uv[large] / waves.ptp_uv[large], heads)
     duration = ends[tails] - starts[heads]
     row = rows[heads]
+    # A K-complex stands alone and stands out: few waves, above the background, a clear trough, in slow sleep.
     keep = (tails - heads < thresholds.waves) & (duration <= thresholds.longest_s * SFREQ_HZ)
     keep &= ptp >= thresholds.prominence * waves.background_uv[row]
     keep &= negative >= thresholds.trough_share

@@ -105,16 +105,20 @@ def spindle_candidates(
     `slow_ratio` is that of `rhythm.slow_ratio`, (n,); `broad` the signal in 4.5-30 Hz; `muscle_sums` the
     running squares of 20-34 Hz.
     """
+    # The sigma band itself, and the band below it that a spindle must exceed.
     sigma = band_filter(spectrum, 11.0, 16.0, 1.0)
     alpha = band_filter(spectrum, 7.5, 10.5, 1.0)
     count = STEP * STEPS_PER_WINDOW
     sigma_power = _window_sums(sigma * sigma) / count
     broad_power = _window_sums(broad * broad) / count
+    # Covariance and correlation of the raw signal with its sigma part: does the spindle show in the raw
+    # trace?
     mean_x, mean_sigma = _window_sums(x) / count, _window_sums(sigma) / count
     variance_x = _window_sums(x * x) / count - mean_x * mean_x
     variance_sigma = sigma_power - mean_sigma * mean_sigma
     covariance = _window_sums(x * sigma) / count - mean_x * mean_sigma
     scale = np.sqrt(np.maximum(variance_x, 1e-6) * np.maximum(variance_sigma, 1e-6))
+    # Power is absolute; the other two are compared with the rest of the same epoch.
     power = np.log10(sigma_power + 1e-6)
     covariance_z = _robust_z(np.log10(np.maximum(covariance, 0.0) + 1.0))
     relative_z = _robust_z(np.log10((sigma_power + 1e-6) / (broad_power + 1e-5)))
@@ -152,6 +156,7 @@ def find_spindles(
     candidates: SpindleCandidates, thresholds: SpindleThresholds = STANDARD
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """Row, onset in s and duration in s of every candidate that is a spindle."""
+    # Length, and an epoch that is slow enough for sleep.
     keep = candidates.duration_s >= thresholds.shortest_s - 1e-9
     keep &= candidates.duration_s <= thresholds.longest_s + 1e-9
     keep &= candidates.slow_ratio >= thresholds.slow_ratio
@@ -175,6 +180,7 @@ def _window_sums(x: Float32) -> Float32:
 
 def _robust_z(x: Float32) -> Float32:
     ordered = np.sort(x, axis=1)
+    # Mean and spread without the highest and lowest tenth, so that the events do not raise their own bound.
     cut = x.shape[1] // 10
     middle = ordered[:, cut:-cut]
     spread = np.maximum(middle.std(axis=1, keepdims=True), 1e-3)

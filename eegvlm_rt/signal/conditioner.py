@@ -123,11 +123,13 @@ class Conditioner:
             self._last, self._run = float(wide[-1]), 0
             return out
         index = np.arange(len(wide))
+        # For each sample the last good one before it, and how long ago that was.
         good = np.maximum.accumulate(np.where(missing, -1, index))
         run = np.where(good >= 0, index - good, index + 1 + self._run)
         resting = missing & (run > self._hold)
         wide = np.where(good >= 0, wide[np.maximum(good, 0)], self._last)
         out = np.zeros(len(wide), dtype=np.float32)
+        # Filter the pieces between rests; each begins anew.
         edges = np.flatnonzero(np.diff(resting)) + 1
         for start, end in zip([0, *edges], [*edges, len(wide)], strict=True):
             if resting[start]:
@@ -162,6 +164,9 @@ class Conditioner:
         if not self._half:
             out = self._kept[first - start : until - start].copy()
         else:
+            # The samples that were kept begin somewhere in the night: leading zeros move the filter to the
+            # phase that
+            # it has when all of the signal is resampled at once, so that pieces give the same bytes.
             pad = (start * self._up - self._half) % self._down
             taps = _taps(self._up, self._down)
             if pad:
@@ -170,6 +175,7 @@ class Conditioner:
             made = upfirdn(taps, self._kept, self._up, self._down)[skipped : skipped + count]
             out = np.asarray(made, dtype=np.float32)
         if self._gone.any():
+            # An output is missing where the input before or after its place is.
             place = np.arange(first, until) * self._step
             last = len(self._gone) - 1
             before = np.minimum(np.floor(place + _SNAP).astype(np.intp) - start, last)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from ..old_names import renamed
 from ..sources.chunk import SourceLike
 from .stager import StreamingStager
-from .status import Night, StreamEvent, StreamEventKind
+from .status import StreamEvent, StreamEventKind, StreamStatus
 
-__all__ = ["Night", "SourceLike", "StreamEvent", "StreamEventKind", "StreamingStager"]
+__all__ = ["SourceLike", "StreamEvent", "StreamEventKind", "StreamStatus", "StreamingStager"]
+
+__getattr__ = renamed(__name__, {"Night": "StreamStatus"})

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..signal.epochs import GridEpoch
     from ..sources.chunk import Chunk
-    from .status import Night
+    from .status import StreamStatus
 
-__all__ = ["Hearing", "Notes"]
+__all__ = ["NightRecorder", "SourceRecorder"]
 
 
-class Notes:
+class NightRecorder:
     """Records of a night. Without a journal nothing is written.
 
     What the journal cannot write is counted, and told once as it begins and once as it is over: when the
@@ -75,7 +75,7 @@ class Notes:
             self._journal.sync()
             self.watch()
 
-    def shutdown(self, night: Night) -> None:
+    def shutdown(self, night: StreamStatus) -> None:
         """The night ended in order."""
         if self._journal is not None:
             self._journal.append(RecordKind.SHUTDOWN, {"night": night.to_dict()})
@@ -96,11 +96,11 @@ class Notes:
         self._seen = losses
 
 
-class Hearing:
+class SourceRecorder:
     """Follows a source. A stall is told as it happens; the event of it that comes later is the same one."""
 
-    def __init__(self, notes: Notes, tell: Callable[[StreamEventKind, str], None]) -> None:
-        self._notes, self._tell = notes, tell
+    def __init__(self, recorder: NightRecorder, tell: Callable[[StreamEventKind, str], None]) -> None:
+        self._recorder, self._tell = recorder, tell
         self._told = 0
         self._quiet_since: float | None = None
 
@@ -110,7 +110,7 @@ class Hearing:
         self._told += 1
         self._quiet_since = self._quiet_since or now - stall.seconds
         self._tell(StreamEventKind.STALLED, str(stall))
-        self._notes.source(str(SourceEventKind.STALLED), now, str(stall))
+        self._recorder.source(str(SourceEventKind.STALLED), now, str(stall))
 
     def heard(self, chunk: Chunk) -> None:
         """The source handed over a chunk."""
@@ -119,10 +119,10 @@ class Hearing:
                 self._told -= 1
                 continue
             self._tell(StreamEventKind.SOURCE, f"{event.kind}: {event.detail}")
-            self._notes.source(str(event.kind), event.at_s, event.detail)
+            self._recorder.source(str(event.kind), event.at_s, event.detail)
         if len(chunk) and self._quiet_since is not None:
             now = time.time()
             told = f"samples again after {now - self._quiet_since:.0f} s"
             self._quiet_since = None
             self._tell(StreamEventKind.SOURCE, f"recovered: {told}")
-            self._notes.source("recovered", now, told)
+            self._recorder.source("recovered", now, told)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from ..calibration import CausalSmoother
-from ..calibration.recording import evidence_of
+from ..calibration.recording import scored_probabilities
 from ..errors import BundleError, InputError, UnitError
 from ..memory import MemoryState
 from ..prediction import Outcome
@@ -25,12 +25,12 @@ from ..signal.units import array_of, check_amplitude, is_real, one_channel, to_m
 from ..sources.chunk import chunks_of, chunks_of_async
 from ..stages import STAGES, Stage
 from .clocks import DriftMeter, HostClock, age_s
-from .recorder import Hearing, Notes
+from .recorder import NightRecorder, SourceRecorder
 from .stamps import StampReader
-from .status import Night, StreamEvent, StreamEventKind
-from .timeline import Placer, Step
+from .status import StreamEvent, StreamEventKind, StreamStatus
+from .timeline import Step, Timeline
 from .troubles import Troubles
-from .worker import Answer, Answerer
+from .worker import Answer, EpochWorker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -93,7 +93,7 @@ class StreamingStager:
         self._unit = unit
         hop = None if options.hop_s is None else round(options.hop_s * spec.sfreq)
         self._cutter = EpochCutter(rate, spec, channel=channel, hop=hop, first_index=first)
-        self._placer = Placer(
+        self._timeline = Timeline(
             rate,
             self._cutter.raw,
             anchor_s=options.lights_off_s if resume is None else resume.grid_start_device_s,
@@ -101,8 +101,8 @@ class StreamingStager:
             tolerance_s=options.tolerance_s,
             max_gap_s=options.max_gap_s,
         )
-        self._reader = StampReader(self._placer, rate, self._tell)
-        self._answerer = Answerer(
+        self._reader = StampReader(self._timeline, rate, self._tell)
+        self._worker = EpochWorker(
             pipeline,
             mode,
             constrained=constrained,
@@ -114,8 +114,10 @@ class StreamingStager:
         if options.smooth and smoother is not None:
             self._smoother = CausalSmoother(smoother, None if resume is None else _stages(resume.smoothed))
         self._on_event = on_event
-        self._notes = Notes(journal, self._tell, lost_before=0 if resume is None else resume.lost_records)
-        self._hearing = Hearing(self._notes, self._tell)
+        self._recorder = NightRecorder(
+            journal, self._tell, lost_before=0 if resume is None else resume.lost_records
+        )
+        self._source_recorder = SourceRecorder(self._recorder, self._tell)
         self._unrecorded = 0 if resume is None else len(resume.missing)
         self._drift, self._host = DriftMeter(), HostClock()
         self._grid_start_wall_s = None if resume is None else resume.grid_start_wall_s
@@ -158,23 +160,23 @@ class StreamingStager:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
             found: list[StagePrediction] = []
-            if self._placer.wall_place is None and len(x) and self._grid_start_wall_s is not None:
-                self._placer.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
+            if self._timeline.wall_place is None and len(x) and self._grid_start_wall_s is not None:
+                self._timeline.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
             for epochs in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
                 if epochs:
-                    found += self._given(self._answerer.answer(epochs, arrived))
+                    found += self._given(self._worker.answer(epochs, arrived))
             if len(x):
                 end = self._cutter.raw.end + self._reader.waiting
-                self._drift.add(self._placer.device_s(end), now - self._host.set_by_s)
-            if self._answerer.pending:
-                found += self._given(self._answerer.finished())
+                self._drift.add(self._timeline.device_s(end), now - self._host.set_by_s)
+            if self._worker.pending:
+                found += self._given(self._worker.finished())
             return found
 
     def poll(self) -> list[StagePrediction]:
         """Predictions that were completed in the background since the last call; for use with a deadline."""
         with self._lock:
-            return self._given(self._answerer.finished())
+            return self._given(self._worker.finished())
 
     def flush(self) -> list[StagePrediction]:
         """End the night: the rest of the predictions, the last of an epoch that may be a part only. No sample
@@ -189,14 +191,14 @@ class StreamingStager:
             try:
                 for epochs in self._batches(self._reader.finish()):
                     self._begin(time.time())
-                    found += self._answerer.answer(epochs, arrived)
+                    found += self._worker.answer(epochs, arrived)
             except UnitError as error:
                 self._tell(StreamEventKind.UNIT, str(error))
             if epochs := list(self._cutter.flush()):
-                found += self._answerer.answer(epochs, arrived)
-            given = self._given(found + self._answerer.finished(wait=True))
-            self._answerer.close()
-            self._notes.shutdown(self.night)
+                found += self._worker.answer(epochs, arrived)
+            given = self._given(found + self._worker.finished(wait=True))
+            self._worker.close()
+            self._recorder.shutdown(self.night)
             return given
 
     def close(self) -> list[StagePrediction]:
@@ -207,21 +209,21 @@ class StreamingStager:
         """Let go without ending the night: nothing more is answered, and the journal tells no shutdown."""
         with self._lock:
             self._closed = True
-            self._answerer.close()
+            self._worker.close()
 
     def cancel_rationale(self) -> None:
         """End the reasoning that is going on at its last whole sentence; the stage stays."""
-        self._answerer.cancel()
+        self._worker.cancel()
 
     def run(self, source: ChunkSource | Iterable[Chunk]) -> Iterator[StagePrediction]:
         """Predictions of a whole source, to the end of the night. A stall is told as an event."""
-        for chunk in chunks_of(source, self._hearing.stalled):
+        for chunk in chunks_of(source, self._source_recorder.stalled):
             yield from self.poll() if chunk is None else self.take(chunk)
         yield from self.flush()
 
     async def aiter(self, source: SourceLike) -> AsyncIterator[StagePrediction]:
         """`run` for the event loop: `async for p in stream.aiter(source)`, over a sync or async source."""
-        async for chunk in chunks_of_async(source, self._hearing.stalled):
+        async for chunk in chunks_of_async(source, self._source_recorder.stalled):
             work = to_thread(self.poll) if chunk is None else to_thread(self.take, chunk)
             for prediction in await work:
                 yield prediction
@@ -230,25 +232,25 @@ class StreamingStager:
 
     def take(self, chunk: Chunk) -> list[StagePrediction]:
         """`push` for a `Chunk`, whose samples are in µV; what befell its source goes to the journal."""
-        self._hearing.heard(chunk)
+        self._source_recorder.heard(chunk)
         if self._unit not in ("uV", "µV", "μV"):
             raise InputError("unit", self._unit, "chunks are in µV: open the stream with unit='uV'")
         return self.push(chunk.samples, chunk.timestamps, received_s=chunk.received_s)
 
     @property
-    def night(self) -> Night:
+    def night(self) -> StreamStatus:
         """Counts and clocks so far."""
-        return Night(
+        return StreamStatus(
             epochs={outcome: self._counts[outcome] for outcome in Outcome},
             provisional=self._provisional,
-            dropped_samples=self._placer.dropped,
-            grid_start_device_s=self._placer.anchor_s,
+            dropped_samples=self._timeline.dropped,
+            grid_start_device_s=self._timeline.anchor_s,
             grid_start_wall_s=self._grid_start_wall_s,
             drift_ppm=self._drift.ppm,
             lag_s=self._lag_s,
             worst_lag_s=self._worst_lag_s,
             clock_jumps=self._jumps,
-            journal_losses=self._notes.losses,
+            journal_losses=self._recorder.losses,
             unrecorded=self._unrecorded,
         )
 
@@ -321,18 +323,18 @@ class StreamingStager:
         if self._grid_start_wall_s is None:
             self._grid_start_wall_s = wall_s - self._cutter.raw.end / self.sfreq
         self._record_clock(wall_s)
-        self._notes.watch()
+        self._recorder.watch()
 
     def _record_clock(self, wall_s: float) -> None:
         end = self._cutter.raw.end
-        self._notes.clock(
+        self._recorder.clock(
             {
-                "grid_start_device_s": self._placer.anchor_s,
+                "grid_start_device_s": self._timeline.anchor_s,
                 "grid_start_wall_s": self._grid_start_wall_s,
-                "device_s": self._placer.device_s(end),
+                "device_s": self._timeline.device_s(end),
                 "wall_s": wall_s,
                 "drift_ppm": self._drift.ppm,
-                "dropped_samples": self._placer.dropped,
+                "dropped_samples": self._timeline.dropped,
                 "clock_jumps": self._jumps,
             },
         )
@@ -341,7 +343,7 @@ class StreamingStager:
         found = [self._one(answer) for answer in answers]
         if any(not p.provisional for p in found):
             self._record_clock(time.time())
-            self._notes.sync()
+            self._recorder.sync()
         return found
 
     def _one(self, answer: Answer) -> StagePrediction:
@@ -351,19 +353,19 @@ class StreamingStager:
             self._provisional += 1
             prediction = replace(prediction, provisional=True, lag_s=lag_s)
             if epoch.final:
-                self._notes.prediction(prediction, epoch, self._placer.device_s(epoch.end - 1))
-                self._notes.sync()
+                self._recorder.prediction(prediction, epoch, self._timeline.device_s(epoch.end - 1))
+                self._recorder.sync()
             return prediction
-        found = None if self._smoother is None else self._smoother.update(evidence_of(prediction))
+        found = None if self._smoother is None else self._smoother.update(scored_probabilities(prediction))
         prediction = replace(prediction, lag_s=lag_s, smoothed=found)
         self._counts[prediction.outcome] += 1
         self._check_unit(epoch)
         self._watch_lag(lag_s)
-        for trouble in self._troubles.add(epoch.quality, self._placer.drifted, epoch.n_samples):
+        for trouble in self._troubles.add(epoch.quality, self._timeline.drifted, epoch.n_samples):
             self._tell(StreamEventKind.SIGNAL, trouble)
         if prediction.outcome is Outcome.FAILED:
             self._tell(StreamEventKind.FAILED, prediction.error)
-        self._notes.prediction(prediction, epoch, self._placer.device_s(epoch.end - 1))
+        self._recorder.prediction(prediction, epoch, self._timeline.device_s(epoch.end - 1))
         return prediction
 
     def _check_unit(self, epoch: GridEpoch) -> None:
@@ -385,7 +387,7 @@ class StreamingStager:
     def _tell(self, kind: StreamEventKind, detail: str) -> None:
         _log.log(logging.INFO if kind in _CALM else logging.WARNING, "%s: %s", kind, detail)
         if kind in _OF_THE_CLOCK:
-            self._notes.source(str(kind), time.time(), detail)
+            self._recorder.source(str(kind), time.time(), detail)
         if self._on_event is not None:
             self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
 

@@ -11,7 +11,7 @@ from ..errors import UnitError
 from .packets import PacketSpreader, packet_starts
 from .stamp_rate import RateMeter, check_seconds
 from .status import StreamEventKind
-from .timeline import LOOK, Placer, Step
+from .timeline import LOOK, Step, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,22 +38,24 @@ class _How(Enum):
 
 
 class StampReader:
-    """Reads timestamps sample by sample and lets a `Placer` place the samples.
+    """Reads timestamps sample by sample and lets a `Timeline` place the samples.
 
     A stream begins once its first samples have told how its device stamps: 16 samples that follow each other
     exactly, else 2 s of signal and four packets. From then on exact timestamps place their samples as they
     are. Where one does not follow, the second of signal after it decides: if the timestamps come back to
     where they are expected, all samples are there and only their timestamps were off, and they are spread
-    from then on; if they do not, samples are missing or came twice, and the placer's rules hold.
+    from then on; if they do not, samples are missing or came twice, and the timeline's rules hold.
 
     Args:
-        placer: places the samples.
+        timeline: places the samples.
         rate: nominal rate in Hz.
         on_event: takes what is worth knowing of the timestamps, in words.
     """
 
-    def __init__(self, placer: Placer, rate: float, on_event: Callable[[StreamEventKind, str], None]) -> None:
-        self._placer, self._rate, self._on_event = placer, rate, on_event
+    def __init__(
+        self, timeline: Timeline, rate: float, on_event: Callable[[StreamEventKind, str], None]
+    ) -> None:
+        self._timeline, self._rate, self._on_event = timeline, rate, on_event
         self._how = _How.BEGINNING
         self._spreader: PacketSpreader | None = None
         self._meter = RateMeter(rate)
@@ -79,7 +81,7 @@ class StampReader:
             return
         if stamps is None:
             yield from self.finish()
-            yield from self._placer.place(x, None)
+            yield from self._timeline.place(x, None)
             return
         # Where one sample of a packet has a timestamp, the others often have the zeros of a new array.
         zeros = stamps == 0.0
@@ -109,7 +111,7 @@ class StampReader:
     def _begin(self, last: bool) -> None:
         """See how the device stamps, if there is enough to see it from."""
         stamps, n = self._stamps, self.waiting
-        known = self._placer.known(stamps)
+        known = self._timeline.known(stamps)
         finite = np.isfinite(stamps)
         if (n >= EVEN or last) and (not finite[:EVEN].any() or self._follow_exactly(stamps, known)):
             self._how = _How.EXACT
@@ -135,7 +137,7 @@ class StampReader:
             raise
         if known.any() and 1 - len(starts) / finite.sum() >= SHARED:
             self._how = _How.PACKETS
-            self._spreader = PacketSpreader.through(stamps, known, self._rate, self._placer.tolerance)
+            self._spreader = PacketSpreader.through(stamps, known, self._rate, self._timeline.tolerance)
         else:
             self._how = _How.EXACT
 
@@ -146,21 +148,21 @@ class StampReader:
             return False
         off = (stamps[places] - stamps[places[0]]) * self._rate - (places - places[0])
         rises = np.diff(stamps[places]) > 0
-        return bool(rises.all() and (np.abs(off) <= self._placer.tolerance).all())
+        return bool(rises.all() and (np.abs(off) <= self._timeline.tolerance).all())
 
     def _exact(self, last: bool) -> Iterator[Step]:
-        placer = self._placer
-        known = placer.known(self._stamps)
-        placer.begin(self._stamps, known)
+        timeline = self._timeline
+        known = timeline.known(self._stamps)
+        timeline.begin(self._stamps, known)
         while self.waiting:
             x, stamps = self._x, self._stamps
-            if count := placer.regular(stamps[:LOOK], known[:LOOK]):
+            if count := timeline.regular(stamps[:LOOK], known[:LOOK]):
                 self._decided = False
                 self._drop(count)
-                yield placer.follow(x[:count], known[:count])
+                yield timeline.follow(x[:count], known[:count])
                 known = known[count:]
                 continue
-            if not self._decided and placer.in_doubt(x[0], float(stamps[0])):
+            if not self._decided and timeline.in_doubt(x[0], float(stamps[0])):
                 comes_back = self._comes_back(stamps, known, last)
                 if comes_back is None:
                     return
@@ -168,7 +170,7 @@ class StampReader:
                     self._spread()
                     return
                 self._decided = True
-            taken, step = placer.irregular(x, stamps, known)
+            taken, step = timeline.irregular(x, stamps, known)
             self._drop(taken)
             known = known[taken:]
             if step is not None:
@@ -178,33 +180,35 @@ class StampReader:
         """Whether the timestamps after one that does not follow come back to where they are expected as if
         every sample were there; None where that is not known yet.
         """
-        placer = self._placer
+        timeline = self._timeline
         longest = max(round(DOUBT_S * self._rate), 512)
-        starts = packet_starts(stamps[:longest], known[:longest], placer.latest, self._rate)
-        later = starts[(starts > 0) & (stamps[starts] > placer.latest)]
-        off = placer.off(stamps[later], later) - placer.standing
-        if (np.abs(off) <= max(0.75, placer.tolerance / 2)).any():
+        starts = packet_starts(stamps[:longest], known[:longest], timeline.latest, self._rate)
+        later = starts[(starts > 0) & (stamps[starts] > timeline.latest)]
+        off = timeline.off(stamps[later], later) - timeline.standing
+        if (np.abs(off) <= max(0.75, timeline.tolerance / 2)).any():
             return True
         return False if last or len(stamps) >= longest else None
 
     def _spread(self) -> None:
         """Read timestamps as those of packets from the next sample on."""
-        placer = self._placer
+        timeline = self._timeline
         self._how = _How.PACKETS
-        self._spreader = PacketSpreader(self._rate, placer.tolerance, placer.next_s, latest=placer.latest)
+        self._spreader = PacketSpreader(
+            self._rate, timeline.tolerance, timeline.next_s, latest=timeline.latest
+        )
 
     def _packets(self, last: bool) -> Iterator[Step]:
         assert self._spreader is not None
-        known = self._placer.known(self._stamps)
+        known = self._timeline.known(self._stamps)
         times = self._spreader.times(self._stamps, known, last=last)
         n = len(times)
         times[~known[:n]] = np.nan
         x = self._x[:n]
         self._drop(n)
-        yield from self._placer.place(x, times)
+        yield from self._timeline.place(x, times)
         self._say_spread()
         if self._spreader.even:
-            self._placer.latest = self._spreader.latest
+            self._timeline.latest = self._spreader.latest
             self._how, self._spreader = _How.EXACT, None
 
     def _say_spread(self) -> None:

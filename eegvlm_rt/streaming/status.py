@@ -9,7 +9,7 @@ from typing import Any
 
 from ..prediction import Outcome
 
-__all__ = ["Night", "StreamEvent", "StreamEventKind"]
+__all__ = ["StreamEvent", "StreamEventKind", "StreamStatus"]
 
 
 class StreamEventKind(StrEnum):
@@ -47,7 +47,7 @@ class StreamEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class StreamStatus:
     """The night so far.
 
     Attributes:

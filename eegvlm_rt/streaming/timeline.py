@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..signal.tail import Tail
 
-__all__ = ["LOOK", "OVERLAP_S", "Placer", "Step"]
+__all__ = ["LOOK", "OVERLAP_S", "Step", "Timeline"]
 
 EXACT_S: Final = 0.05
 SETTLED_S: Final = 1.0
@@ -49,7 +49,7 @@ class Step:
     places: NDArray[np.intp] | None = None
 
 
-class Placer:
+class Timeline:
     """Decides sample by sample, so that the pieces they come in do not matter.
 
     A sample follows the one before unless its timestamp is off by more than `tolerance_s` from where it is
@@ -125,6 +125,8 @@ class Placer:
                 return
         known = self.known(stamps)
         self.begin(stamps, known)
+        # Nearly all samples simply follow: they are taken in long runs. After one that does not, runs are
+        # short.
         i, look = 0, LOOK
         while i < len(x):
             count = self.regular(stamps[i : i + look], known[i : i + look])
@@ -181,6 +183,7 @@ class Placer:
             return len(stamps)
         with np.errstate(invalid="ignore", over="ignore"):
             off = self.off(stamps, np.arange(len(stamps)))
+            # With exact clocks, a timestamp that is not later than all before it is a repetition.
             reached = np.maximum.accumulate(np.where(known, stamps, -np.inf))
             before = np.maximum(self.latest, np.concatenate([[-np.inf], reached[:-1]]))
             early = WAITING if self._waiting else -self._tolerance
@@ -207,14 +210,18 @@ class Placer:
         assert self.anchor_s is not None
         stamp, expected = float(stamps[0]), self._raw.end
         off = (stamp - self.anchor_s) * self._rate - expected
+        # A clock that jumped may jump back: former readings are tried first.
         for old in self._former():
             if not self._waiting and abs((stamp - old) * self._rate - expected) <= self._tolerance:
                 return self._anchor(old)
+        # A device a little off its rate: one sample more or less now and then, and no gap.
         creep = self._creeping(stamp)
         if off > 0:
             if not self._waiting and creep:
                 self.latest = stamp - 1 / self._rate
                 return 0, self._one_more(expected)
+            # Later than expected: a gap. One too long for a night, or right after a jump, is another
+            # reading of the clock.
             doubtful = not self._waiting and expected < self._doubtful_until
             if off > (min(self._max_gap, DOUBTFUL_GAP_S * self._rate) if doubtful else self._max_gap):
                 return self._anchor(stamp - expected / self._rate)
@@ -223,6 +230,8 @@ class Placer:
             self._doubtful_until += gap
             return 0, Step(gap=gap, flag=QualityFlag.GAP)
         if self._waiting:
+            # After a restart the device may begin at zero again: the host's clock says how much time has
+            # passed.
             if self._resumed and off < -RESUME_OVERLAP_S * self._rate:
                 gap = max(0, (self.wall_place or 0) - expected)
                 gap = gap if gap <= self._max_gap else 0
@@ -285,6 +294,7 @@ class Placer:
             places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
             again = self._exact & (stamps <= self.latest)
             early = known & (ahead <= expected) & ((ahead - expected < -self._tolerance) | again)
+        # Equal values at a place that is filled are a packet sent twice; others overlap.
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
         keep[1:] &= ~self._otherwise(stamps[1:], known[1:])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline, SeenEpoch
     from ..signal.epochs import GridEpoch
 
-__all__ = ["Answer", "Answerer"]
+__all__ = ["Answer", "EpochWorker"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class _Pending:
     answer: StagePrediction | None
 
 
-class Answerer:
+class EpochWorker:
     """Answers epochs, in their order.
 
     Without a deadline every epoch is answered before `answer` returns. With one, `answer` gives the stage of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BackendError, BundleError
 from .build import engine_key, precision_for, why_stale
-from .plan_store import EngineStore
+from .plan_store import PlanStore
 from .runtime import TensorRTLanguageModel, TensorRTVisionTower
 from .shipped_plans import shipped_plan
 
@@ -28,15 +28,15 @@ class Accelerator:
 
     trt: TensorRT
     device: Device
-    store: EngineStore
+    store: PlanStore
 
     @classmethod
-    def here(cls, store: EngineStore | None = None) -> Accelerator:
+    def here(cls, store: PlanStore | None = None) -> Accelerator:
         """The GPU of this device; raises BackendError without one, or without TensorRT or cuda-python."""
         from .api import TensorRT
         from .cuda import CudaDevice
 
-        return cls(TensorRT.load(), CudaDevice(), store or EngineStore())
+        return cls(TensorRT.load(), CudaDevice(), store or PlanStore())
 
     def tower(self, bundle: Bundle, precision: str | None = None) -> TensorRTVisionTower:
         """The tower of a bundle; raises as `plan` does."""

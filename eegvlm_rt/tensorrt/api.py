@@ -137,7 +137,7 @@ class Context(Protocol):
 
 
 class Runtime(Protocol):
-    """Opens plans. A plan is native code: only `EngineStore` and a verified manifest say which."""
+    """Opens plans. A plan is native code: only `PlanStore` and a verified manifest say which."""
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> CudaEngine | None: ...
 

@@ -9,7 +9,7 @@ from ..bundle import Bundle
 from ..errors import BackendError, BundleError
 from ..rendering.renderer import RENDERER_VERSION
 from .plan_builder import BuildOptions, build_plan
-from .plan_key import EngineKey, graph_digest
+from .plan_key import PlanKey, graph_digest
 from .profiles import language_shapes, shapes_digest, tower_shapes
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..bundle import Manifest
     from .api import TensorRT
     from .plan_key import DeviceFacts
-    from .plan_store import EngineStore, StoredPlan
+    from .plan_store import PlanStore, StoredPlan
     from .profiles import Shapes
 
 __all__ = [
@@ -81,9 +81,9 @@ def engine_key(
     trt: TensorRT,
     device: DeviceFacts,
     options: BuildOptions | None = None,
-) -> EngineKey:
+) -> PlanKey:
     """What the plan of a part depends on, on this device."""
-    return EngineKey(
+    return PlanKey(
         component=component,
         precision=precision,
         graph=graph_digest(bundle.component(component).at(precision)),
@@ -96,7 +96,7 @@ def engine_key(
     )
 
 
-def why_stale(store: EngineStore, key: EngineKey) -> tuple[str, ...]:
+def why_stale(store: PlanStore, key: PlanKey) -> tuple[str, ...]:
     """What changed since the newest plan of the same part that was built from the same graph, or else from
     any; empty where there was none.
     """
@@ -108,7 +108,7 @@ def why_stale(store: EngineStore, key: EngineKey) -> tuple[str, ...]:
 
 def build_engines(
     bundle: Bundle,
-    store: EngineStore,
+    store: PlanStore,
     trt: TensorRT,
     device: DeviceFacts,
     *,
@@ -157,7 +157,7 @@ def _because(changed: tuple[str, ...]) -> str:
 
 
 def _build(
-    bundle: Bundle, key: EngineKey, store: EngineStore, trt: TensorRT, options: BuildOptions, ahead: bool
+    bundle: Bundle, key: PlanKey, store: PlanStore, trt: TensorRT, options: BuildOptions, ahead: bool
 ) -> StoredPlan:
     entry = bundle.component(key.component).at(key.precision)
     with store.workspace(key) as place:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..bundle import BundleFile, Manifest
 
-__all__ = ["DeviceFacts", "EngineKey", "graph_digest", "graph_digests"]
+__all__ = ["DeviceFacts", "PlanKey", "graph_digest", "graph_digests"]
 
 _NAMES: Final = {
     "graph": "graph",
@@ -37,7 +37,7 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineKey:
+class PlanKey:
     """Everything a plan depends on. `component` is "tower" or "llm"; `graph` the digest of its ONNX files,
     `shapes` of its optimisation profiles, `builder` package and version, `options` how it was built.
     """
@@ -69,18 +69,18 @@ class EngineKey:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EngineKey:
+    def from_dict(cls, values: Mapping[str, Any]) -> PlanKey:
         """The key of such fields; raises BundleError for others."""
         names = [item.name for item in fields(cls)]
         if sorted(values) != sorted(names) or not all(isinstance(value, str) for value in values.values()):
             raise BundleError("engine key", sorted(values), f"give texts for {', '.join(names)}")
         return cls(**values)
 
-    def serves(self, wanted: EngineKey) -> bool:
+    def serves(self, wanted: PlanKey) -> bool:
         """Whether a plan of this key does what is wanted: all but the build options are the same."""
         return replace(self, options=wanted.options) == wanted
 
-    def supersedes(self, older: EngineKey) -> bool:
+    def supersedes(self, older: PlanKey) -> bool:
         """Whether a plan of this key stands in the place of an older one: the same graph for the same GPU by
         the same package, whatever its version.
         """
@@ -89,7 +89,7 @@ class EngineKey:
         )
         return mine == other and self != older
 
-    def differences(self, older: EngineKey) -> list[str]:
+    def differences(self, older: PlanKey) -> list[str]:
         """What changed since `older`, a text each: "TensorRT was 10.3.0, is 10.16.1"."""
         found = []
         for field, name in _NAMES.items():

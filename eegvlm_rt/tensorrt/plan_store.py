@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError, IntegrityError
 from ..files import json_text, load_object
-from .plan_key import EngineKey
+from .plan_key import PlanKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["STORE_VARIABLE", "EngineStore", "StoredPlan"]
+__all__ = ["STORE_VARIABLE", "PlanStore", "StoredPlan"]
 
 STORE_VARIABLE: Final = "EEGVLM_RT_ENGINES"
 
@@ -40,15 +40,15 @@ _AGAIN: Final = "build it again: eegvlm-rt bundle build-engines"
 class StoredPlan:
     """A record: what the plan `file` was built from, its size and SHA-256, and the seconds it took."""
 
-    key: EngineKey
+    key: PlanKey
     file: str
     bytes: int
     sha256: str
     seconds: float
 
 
-class EngineStore:
-    """A folder of plans. Made on first use; `EngineStore()` is `$EEGVLM_RT_ENGINES`, or `eegvlm-rt/engines`
+class PlanStore:
+    """A folder of plans. Made on first use; `PlanStore()` is `$EEGVLM_RT_ENGINES`, or `eegvlm-rt/engines`
     in the user's cache folder.
 
     Raises:
@@ -60,16 +60,16 @@ class EngineStore:
         if os.path.lexists(self.folder):
             self._check()
 
-    def find(self, key: EngineKey) -> StoredPlan | None:
+    def find(self, key: PlanKey) -> StoredPlan | None:
         """The record of a plan built from just this; None where there is none."""
         return self._record(self.folder / f"{key.name}.json")
 
-    def usable(self, key: EngineKey) -> StoredPlan | None:
+    def usable(self, key: PlanKey) -> StoredPlan | None:
         """The newest plan that does what `key` asks for, however it was built."""
         found = (record for record in self._of(key.place) if record.key.serves(key))
         return next(found, None)
 
-    def older(self, key: EngineKey) -> list[StoredPlan]:
+    def older(self, key: PlanKey) -> list[StoredPlan]:
         """Records of other plans of the same component and precision, the newest first."""
         return [record for record in self._of(key.place) if record.key != key]
 
@@ -100,7 +100,7 @@ class EngineStore:
             raise IntegrityError(record.file, f"sha256 {digest}", f"{record.sha256} was written; {_AGAIN}")
         return content
 
-    def publish(self, key: EngineKey, plan: bytes | memoryview, seconds: float) -> StoredPlan:
+    def publish(self, key: PlanKey, plan: bytes | memoryview, seconds: float) -> StoredPlan:
         """Write a plan and then its record, each in one step and durable; plans that it supersedes go.
 
         The caller holds `lock(key)`.
@@ -123,7 +123,7 @@ class EngineStore:
         return record
 
     @contextmanager
-    def lock(self, key: EngineKey, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def lock(self, key: PlanKey, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold the lock of a key, so that one process builds it; `waiting` is called where another does."""
         self._make()
         with (self.folder / f"{key.name}.lock").open("wb") as handle:
@@ -137,7 +137,7 @@ class EngineStore:
             yield
 
     @contextmanager
-    def workspace(self, key: EngineKey) -> Iterator[Path]:
+    def workspace(self, key: PlanKey) -> Iterator[Path]:
         """A folder for the files of a build, removed after it; what a killed one left goes with the next."""
         with tempfile.TemporaryDirectory(prefix=f".{key.name}.", dir=self.folder) as place:
             yield Path(place)
@@ -170,7 +170,7 @@ class EngineStore:
             return None
         try:
             record = StoredPlan(
-                EngineKey.from_dict(fields["key"]),
+                PlanKey.from_dict(fields["key"]),
                 str(fields["file"]),
                 int(fields["bytes"]),
                 str(fields["sha256"]),

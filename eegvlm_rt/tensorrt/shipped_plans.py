@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ..bundle import Bundle, ComponentSource, write_bundle
 from ..errors import BundleError
 from ..files import json_text, load_object
-from .plan_key import EngineKey
+from .plan_key import PlanKey
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from .plan_store import EngineStore, StoredPlan
+    from .plan_store import PlanStore, StoredPlan
 
 __all__ = ["COMPONENT", "shipped_plan", "write_with_engines"]
 
@@ -29,7 +29,7 @@ _FORMAT: Final = {"format": "eegvlm-rt engines", "version": 1}
 _MAX_INDEX_BYTES: Final = 1 << 20
 
 
-def shipped_plan(bundle: Bundle, key: EngineKey) -> bytes | None:
+def shipped_plan(bundle: Bundle, key: PlanKey) -> bytes | None:
     """The bytes of a plan that the manifest lists and that does what `key` asks for; None for none.
 
     Raises:
@@ -47,7 +47,7 @@ def shipped_plan(bundle: Bundle, key: EngineKey) -> bytes | None:
     return None
 
 
-def _index(content: bytes) -> list[tuple[EngineKey, str]]:
+def _index(content: bytes) -> list[tuple[PlanKey, str]]:
     fields = load_object(content, COMPONENT, _MAX_INDEX_BYTES)
     plans: Any = fields.get("plans")
     if {name: fields.get(name) for name in _FORMAT} != _FORMAT or not isinstance(plans, list):
@@ -56,14 +56,14 @@ def _index(content: bytes) -> list[tuple[EngineKey, str]]:
     for plan in plans:
         if not isinstance(plan, dict) or set(plan) != {"key", "file"} or not isinstance(plan["key"], dict):
             raise BundleError(f"{COMPONENT}.plans", plan, "give key and file of every plan")
-        found.append((EngineKey.from_dict(plan["key"]), str(plan["file"])))
+        found.append((PlanKey.from_dict(plan["key"]), str(plan["file"])))
     return found
 
 
 def write_with_engines(
     bundle: Bundle,
     destination: str | os.PathLike[str],
-    store: EngineStore,
+    store: PlanStore,
     records: Iterable[StoredPlan],
     *,
     overwrite: bool = False,

@@ -93,7 +93,7 @@ class HostileNight:
                 except EegVlmError:
                     continue
                 grown = stream._cutter.raw.end - before
-                most = max(stream._placer._max_gap, stream._placer._tolerance)
+                most = max(stream._timeline._max_gap, stream._timeline._tolerance)
                 assert 0 <= grown <= (np.size(part) + waited + 1) * (most + 2)
                 assert stream._reader.waiting <= max(60 * stream.sfreq, 4096) + np.size(part)
                 _check_memory(stream, np.size(part))
@@ -213,10 +213,10 @@ def _check_memory(stream: StreamingStager, chunk: int) -> None:
     cutter = stream._cutter
     room = 4 * (MEMORY_S * stream.sfreq + chunk) + 4096
     for tail in (cutter.raw, cutter._y):
-        assert len(tail._held) <= room, f"{len(tail._held)} samples are held of {room:.0f}"
+        assert len(tail._room) <= room, f"{len(tail._room)} samples are held of {room:.0f}"
     assert len(cutter._state._kept) <= 1 << 17
     assert len(cutter._flags) <= 64
-    assert len(stream._answerer._pending) == 0
+    assert len(stream._worker.pending) == 0
 
 
 def _check_rows(stream: StreamingStager, found: list[StagePrediction], resume: NightState | None) -> None:
@@ -227,7 +227,7 @@ def _check_rows(stream: StreamingStager, found: list[StagePrediction], resume: N
     assert stream.night.total == len(final)
     assert {p.outcome for p in final} <= {Outcome.GAP, Outcome.FAILED, Outcome.LATE}
     assert all(0 <= p.quality.missing_share <= 1 for p in final)
-    pipeline: NoModel = stream._answerer._pipeline  # type: ignore[assignment]
+    pipeline: NoModel = stream._worker._pipeline  # type: ignore[assignment]
     assert all(row.x.shape == (3000,) and row.x.dtype == np.float32 for row in pipeline.rows)
     assert not any(np.isinf(row.x).any() for row in pipeline.rows)
     cutter = stream._cutter

@@ -11,7 +11,7 @@ import pytest
 
 from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.errors import BackendError, BundleError, EegVlmError, IntegrityError
-from eegvlm_rt.tensorrt import EngineStore, build_engines, engine_key, precision_for
+from eegvlm_rt.tensorrt import PlanStore, build_engines, engine_key, precision_for
 from eegvlm_rt.tensorrt.accelerator import Accelerator
 from eegvlm_rt.tensorrt.build import shapes_of
 from eegvlm_rt.tensorrt.shipped_plans import shipped_plan, write_with_engines
@@ -26,8 +26,8 @@ PLAN = b"native code"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> EngineStore:
-    return EngineStore(tmp_path / "engines")
+def store(tmp_path: Path) -> PlanStore:
+    return PlanStore(tmp_path / "engines")
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -45,7 +45,7 @@ class TestStore:
         ],
     )
     def test_other_bytes_than_were_built_are_refused(
-        self, store: EngineStore, content: bytes, message: str
+        self, store: PlanStore, content: bytes, message: str
     ) -> None:
         record = publish(store, plan=PLAN)
         (store.folder / record.file).write_bytes(content)
@@ -54,7 +54,7 @@ class TestStore:
 
     @pytest.mark.parametrize("hard", [False, True])
     def test_a_link_in_place_of_a_plan_is_refused_or_has_its_digest(
-        self, store: EngineStore, tmp_path: Path, hard: bool
+        self, store: PlanStore, tmp_path: Path, hard: bool
     ) -> None:
         record = publish(store, plan=PLAN)
         path, other = store.folder / record.file, tmp_path / "other"
@@ -65,11 +65,11 @@ class TestStore:
             store.read(record)
 
     @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
-    def test_a_store_that_others_may_write_is_refused(self, store: EngineStore, mode: int) -> None:
+    def test_a_store_that_others_may_write_is_refused(self, store: PlanStore, mode: int) -> None:
         record = publish(store)
         store.folder.chmod(mode)
         for use in (
-            lambda: EngineStore(store.folder),
+            lambda: PlanStore(store.folder),
             lambda: store.find(KEY),
             lambda: store.read(record),
             lambda: publish(store),
@@ -78,27 +78,27 @@ class TestStore:
                 use()
 
     def test_a_store_of_somebody_else_is_refused(
-        self, store: EngineStore, monkeypatch: pytest.MonkeyPatch
+        self, store: PlanStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         publish(store)
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
         with pytest.raises(BundleError, match="belongs to user"):
-            EngineStore(store.folder)
+            PlanStore(store.folder)
 
-    def test_a_linked_store_is_refused(self, store: EngineStore, tmp_path: Path) -> None:
+    def test_a_linked_store_is_refused(self, store: PlanStore, tmp_path: Path) -> None:
         publish(store)
         (tmp_path / "link").symlink_to(store.folder)
         with pytest.raises(BundleError, match="not a link"):
-            EngineStore(tmp_path / "link")
+            PlanStore(tmp_path / "link")
 
     @pytest.mark.parametrize("file", ["../outside.plan", "/etc/passwd", "other.plan", "", "."])
-    def test_a_record_that_names_another_file_is_refused(self, store: EngineStore, file: str) -> None:
+    def test_a_record_that_names_another_file_is_refused(self, store: PlanStore, file: str) -> None:
         publish(store)
         edit(store.folder / f"{KEY.name}.json", file=file)
         with pytest.raises(BundleError, match="record of another plan"):
             store.find(KEY)
 
-    def test_a_record_under_another_keys_name_is_refused(self, store: EngineStore) -> None:
+    def test_a_record_under_another_keys_name_is_refused(self, store: PlanStore) -> None:
         publish(store)
         other = replace(KEY, architecture="8.6")
         (store.folder / f"{KEY.name}.json").rename(store.folder / f"{other.name}.json")
@@ -110,7 +110,7 @@ class TestStore:
         [{"key": {}}, {"key": None}, {"bytes": "many"}, {"seconds": None}, {"key": {"component": "llm"}}],
     )
     def test_a_record_of_another_form_is_a_typed_error(
-        self, store: EngineStore, changes: dict[str, Any]
+        self, store: PlanStore, changes: dict[str, Any]
     ) -> None:
         publish(store)
         edit(store.folder / f"{KEY.name}.json", **changes)
@@ -118,13 +118,13 @@ class TestStore:
             store.find(KEY)
 
     @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"a":1,"a":2}', b"{" * 100_000])
-    def test_what_is_no_record_is_a_typed_error(self, store: EngineStore, content: bytes) -> None:
+    def test_what_is_no_record_is_a_typed_error(self, store: PlanStore, content: bytes) -> None:
         publish(store)
         (store.folder / f"{KEY.name}.json").write_bytes(content)
         with pytest.raises(BundleError):
             store.find(KEY)
 
-    def test_a_plan_without_a_record_is_never_found(self, store: EngineStore) -> None:
+    def test_a_plan_without_a_record_is_never_found(self, store: PlanStore) -> None:
         record = publish(store)
         (store.folder / f"{KEY.name}.json").unlink()
         assert (store.folder / record.file).exists()
@@ -136,13 +136,13 @@ class TestShipped:
     @pytest.fixture
     def accelerator(self, tmp_path: Path) -> Accelerator:
         gpu = FakeGpu()
-        return Accelerator(fake_tensorrt(gpu), gpu, EngineStore(tmp_path / "engines"))
+        return Accelerator(fake_tensorrt(gpu), gpu, PlanStore(tmp_path / "engines"))
 
     @pytest.fixture
     def folder(self, tmp_path: Path, accelerator: Accelerator) -> Path:
         """A bundle that lists a plan for the fake GPU, which has none in its store."""
         bundle = write_tiny_bundle(tmp_path / "tiny")
-        builder = EngineStore(tmp_path / "elsewhere")
+        builder = PlanStore(tmp_path / "elsewhere")
         records = []
         for part in ("tower", "llm"):
             name = precision_for(bundle.manifest, part)
@@ -223,9 +223,7 @@ class TestShipped:
 
 
 class TestBuilding:
-    def test_a_bundle_that_was_not_verified_is_not_built_from(
-        self, tmp_path: Path, store: EngineStore
-    ) -> None:
+    def test_a_bundle_that_was_not_verified_is_not_built_from(self, tmp_path: Path, store: PlanStore) -> None:
         write_tiny_bundle(tmp_path / "tiny")
         gpu = FakeGpu()
         bundle = Bundle.open(tmp_path / "tiny", verify=False)
@@ -233,7 +231,7 @@ class TestBuilding:
             build_engines(bundle, store, fake_tensorrt(gpu), gpu.facts)
 
     def test_a_graph_that_changed_since_it_was_verified_is_not_parsed(
-        self, tmp_path: Path, store: EngineStore
+        self, tmp_path: Path, store: PlanStore
     ) -> None:
         bundle = write_tiny_bundle(tmp_path / "tiny")
         graph = tmp_path / "tiny" / "tower.onnx"

@@ -19,8 +19,8 @@ from eegvlm_rt.journal import Journal
 from eegvlm_rt.signal.conditioner import Conditioner
 from eegvlm_rt.signal.conditioning import condition_recording
 from eegvlm_rt.simulator import simulate_night
-from eegvlm_rt.streaming.timeline import Placer
-from eegvlm_rt.streaming.worker import Answerer
+from eegvlm_rt.streaming.timeline import Timeline
+from eegvlm_rt.streaming.worker import EpochWorker
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class TestABrokenPromiseIsFound:
     def test_gaps_that_are_not_noticed(
         self, bundle: str, signals: list[Signal], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Placer, "regular", lambda _, stamps, __: len(stamps))
+        monkeypatch.setattr(Timeline, "regular", lambda _, stamps, __: len(stamps))
         total = self.result(bundle, signals, "drops")
         assert total["changed"] > 0
         assert total["broken"] > 0
@@ -99,14 +99,14 @@ class TestABrokenPromiseIsFound:
     def test_a_signal_that_is_moved_by_one_sample(
         self, bundle: str, signals: list[Signal], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        look = Answerer._seen
+        look = EpochWorker._seen
 
-        def failing(self: Answerer, epoch: GridEpoch) -> Any:
+        def failing(self: EpochWorker, epoch: GridEpoch) -> Any:
             if epoch.index % 7 == 6:
                 epoch = replace(epoch, x=np.roll(epoch.x, 1))
             return look(self, epoch)
 
-        monkeypatch.setattr(Answerer, "_seen", failing)
+        monkeypatch.setattr(EpochWorker, "_seen", failing)
         assert self.result(bundle, signals, "bursts")["changed"] > 0
 
     def test_records_that_are_lost_without_a_word(

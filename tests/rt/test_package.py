@@ -82,6 +82,20 @@ def test_the_function_render_survives_the_old_module_of_its_name():
     assert run(code) == "(336, 336, 3)"
 
 
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("eegvlm_rt.streaming", "Night", "StreamStatus"),
+        ("eegvlm_rt.tensorrt", "EngineStore", "PlanStore"),
+        ("eegvlm_rt.tensorrt", "EngineKey", "PlanKey"),
+    ],
+)
+def test_an_old_class_is_the_new_one_and_warns(module, old, new):
+    home = import_module(module)
+    with pytest.warns(DeprecationWarning, match=f"{old} is now called {new}"):
+        assert getattr(home, old) is getattr(home, new)
+
+
 def test_old_names_in_modules_still_work_and_name_the_new_one():
     with pytest.warns(DeprecationWarning, match="AnsweredBy"):
         assert prediction.Source is prediction.AnsweredBy

@@ -204,10 +204,10 @@ def make_settings(cls: type[Settings], values: Mapping[str, Any], start: Setting
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: no such setting; use {', '.join(known)}")
-    given = {
+    typed: dict[str, Any] = {
         name: float(value)
         if known[name].startswith("float") and isinstance(value, str | int) and not isinstance(value, bool)
         else value
         for name, value in values.items()
     }
-    return cls(**given) if start is None else dataclasses.replace(start, **given)
+    return cls(**typed) if start is None else dataclasses.replace(start, **typed)

@@ -25,7 +25,7 @@ from eegvlm_rt.night import Night as WholeNight
 from eegvlm_rt.prediction import Outcome
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager
-from eegvlm_rt.streaming import Night, StreamEvent, StreamEventKind
+from eegvlm_rt.streaming import StreamEvent, StreamEventKind, StreamStatus
 from tests.rt.cli.cli_runs import save_recording
 from tests.rt.tiny_bundle import write_tiny_bundle
 
@@ -55,7 +55,7 @@ def known_of(predictions: list[StagePrediction], **more: object) -> Known:
     rows = WholeNight(keep=False)
     for prediction in predictions:
         rows.add(prediction)
-    night = Night(epochs={**dict.fromkeys(Outcome, 0), Outcome.SCORED: len(predictions)}, lag_s=0.4)
+    night = StreamStatus(epochs={**dict.fromkeys(Outcome, 0), Outcome.SCORED: len(predictions)}, lag_s=0.4)
     known = Known(
         Told("lsl:Amp  Fpz, 256 Hz, tiny cot", {}, lambda: None, rows), lambda: night, lambda: 100.0
     )
@@ -120,7 +120,7 @@ class TestDrawn:
         known = known_of(predictions)
         shown(known)
         assert "no sample for 9 s" in shown(known, now=NOW + 9)
-        known.night = lambda: Night(lag_s=61.0)
+        known.night = lambda: StreamStatus(lag_s=61.0)
         assert "answers stand 61 s behind" in shown(known, now=NOW + 9)
 
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

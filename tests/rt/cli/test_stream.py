@@ -23,7 +23,7 @@ from eegvlm_rt.night import Night
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.sources import ReplaySource
 from eegvlm_rt.stager import Stager
-from eegvlm_rt.streaming import Night as Counts
+from eegvlm_rt.streaming import StreamStatus as Counts
 from tests.rt.cli.cli_runs import cli, save_recording, start_cli
 from tests.rt.streaming.streams import said
 from tests.rt.tiny_bundle import write_tiny_bundle

@@ -23,7 +23,7 @@ from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from eegvlm_rt.prediction import StagePrediction
-    from eegvlm_rt.streaming import Night as Counts
+    from eegvlm_rt.streaming import StreamStatus as Counts
 
 RATE = 128
 N = 30 * RATE

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eegvlm_rt.calibration import CausalSmoother
-from eegvlm_rt.calibration.recording import evidence_of
+from eegvlm_rt.calibration.recording import scored_probabilities
 from eegvlm_rt.journal import Journal, night_state, read
 from eegvlm_rt.night import Night
 from eegvlm_rt.prediction import Outcome
@@ -120,7 +120,7 @@ def test_the_smoother_goes_on_where_it_was(folder: Path, x: np.ndarray, tmp_path
     assert SCORING.smoother is not None
     running = CausalSmoother(SCORING.smoother)
     for prediction in found:
-        assert prediction.smoothed == running.update(evidence_of(prediction))
+        assert prediction.smoothed == running.update(scored_probabilities(prediction))
 
 
 class TestStageFirst:

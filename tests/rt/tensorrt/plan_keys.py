@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eegvlm_rt.tensorrt import EngineKey, EngineStore, StoredPlan
+from eegvlm_rt.tensorrt import PlanKey, PlanStore, StoredPlan
 
-KEY = EngineKey(
+KEY = PlanKey(
     component="llm",
     precision="int4",
     graph="a" * 64,
@@ -17,6 +17,6 @@ KEY = EngineKey(
 )
 
 
-def publish(store: EngineStore, key: EngineKey = KEY, plan: bytes = b"native code") -> StoredPlan:
+def publish(store: PlanStore, key: PlanKey = KEY, plan: bytes = b"native code") -> StoredPlan:
     with store.lock(key):
         return store.publish(key, plan, 1.5)

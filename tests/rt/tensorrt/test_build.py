@@ -11,7 +11,7 @@ import pytest
 from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.cli import main
 from eegvlm_rt.errors import BackendError, BundleError
-from eegvlm_rt.tensorrt import BuildOptions, DeviceFacts, EngineStore, TensorRT, build_engines
+from eegvlm_rt.tensorrt import BuildOptions, DeviceFacts, PlanStore, TensorRT, build_engines
 from eegvlm_rt.tensorrt.plan_builder import build_plan
 from eegvlm_rt.tensorrt.profiles import Range
 from tests.rt.tiny_bundle import write_tiny_bundle
@@ -32,11 +32,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> EngineStore:
-    return EngineStore(tmp_path / "engines")
+def store(tmp_path: Path) -> PlanStore:
+    return PlanStore(tmp_path / "engines")
 
 
-def test_tower_and_language_model_are_built_once(bundle: Bundle, trt: TensorRT, store: EngineStore) -> None:
+def test_tower_and_language_model_are_built_once(bundle: Bundle, trt: TensorRT, store: PlanStore) -> None:
     said: list[str] = []
     first = build_engines(bundle, store, trt, AMPERE, ahead=True, progress=said.append)
     assert [(plan.record.key.component, plan.reused) for plan in first] == [("tower", False), ("llm", False)]
@@ -47,7 +47,7 @@ def test_tower_and_language_model_are_built_once(bundle: Bundle, trt: TensorRT, 
     assert not list(store.folder.glob(".*"))
 
 
-def test_a_change_is_said_and_built(bundle: Bundle, trt: TensorRT, store: EngineStore) -> None:
+def test_a_change_is_said_and_built(bundle: Bundle, trt: TensorRT, store: PlanStore) -> None:
     said: list[str] = []
     build_engines(bundle, store, trt, AMPERE, ahead=True, components=("tower",))
     newer = replace(AMPERE, driver="580.65 CUDA 13.0")
@@ -62,7 +62,7 @@ def test_a_change_is_said_and_built(bundle: Bundle, trt: TensorRT, store: Engine
 @pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:DeprecationWarning")
 @pytest.mark.parametrize("kept", [b"", b"timings of something else"])
 def test_timings_are_handed_to_the_builder_and_kept(
-    bundle: Bundle, trt: TensorRT, store: EngineStore, monkeypatch: pytest.MonkeyPatch, kept: bytes
+    bundle: Bundle, trt: TensorRT, store: PlanStore, monkeypatch: pytest.MonkeyPatch, kept: bytes
 ) -> None:
     """The calls alone: TensorRT for RTX takes them and times nothing."""
     monkeypatch.setattr(TensorRT, "times", True)
@@ -72,7 +72,7 @@ def test_timings_are_handed_to_the_builder_and_kept(
 
 
 def test_a_plan_that_was_damaged_is_refused_and_can_be_built_again(
-    bundle: Bundle, trt: TensorRT, store: EngineStore
+    bundle: Bundle, trt: TensorRT, store: PlanStore
 ) -> None:
     (plan,) = build_engines(bundle, store, trt, AMPERE, ahead=True, components=("tower",))
     (store.folder / plan.record.file).write_bytes(b"something else")
@@ -84,7 +84,7 @@ def test_a_plan_that_was_damaged_is_refused_and_can_be_built_again(
 
 @pytest.mark.parametrize("architecture", ["8.7", "9.0", "99.9"])
 def test_an_architecture_it_does_not_know_is_named(
-    bundle: Bundle, trt: TensorRT, store: EngineStore, architecture: str
+    bundle: Bundle, trt: TensorRT, store: PlanStore, architecture: str
 ) -> None:
     device = replace(AMPERE, architecture=architecture)
     with pytest.raises(BackendError, match=r"tower\.architecture.*SM86") as refused:

@@ -19,7 +19,7 @@ from eegvlm_rt.bundle import Bundle, LanguageModelShape
 from eegvlm_rt.decoding import Finish
 from eegvlm_rt.errors import BackendError, BundleError, InputError
 from eegvlm_rt.simulator import simulate_night
-from eegvlm_rt.tensorrt import EngineStore, TensorRT, engine_key, precision_for
+from eegvlm_rt.tensorrt import PlanStore, TensorRT, engine_key, precision_for
 from eegvlm_rt.tensorrt.accelerator import Accelerator
 from eegvlm_rt.tensorrt.build import shapes_of
 from eegvlm_rt.tensorrt.device import DeviceBuffer, Stream
@@ -262,7 +262,7 @@ class TestStager:
     @pytest.fixture
     def accelerator(self, tmp_path: Path) -> Accelerator:
         gpu = FakeGpu()
-        return Accelerator(fake_tensorrt(gpu), gpu, EngineStore(tmp_path / "engines"))
+        return Accelerator(fake_tensorrt(gpu), gpu, PlanStore(tmp_path / "engines"))
 
     @pytest.fixture
     def bundle(self, tmp_path: Path) -> Bundle:

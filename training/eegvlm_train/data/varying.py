@@ -66,7 +66,7 @@ def _gain_curve(rng: np.random.Generator, hz: NDArray[np.float64], decibel: floa
 
 
 def _equalized(rng: np.random.Generator, samples: Float32, sfreq: float) -> Float32:
-    hz = np.fft.rfftfreq(len(samples), 1.0 / sfreq)
+    hz = np.fft.rfftfreq(len(samples), 1.0 / sfreq).astype(np.float64)
     shaped = np.fft.rfft(samples) * _gain_curve(rng, hz, _TILT_DB)
     return np.asarray(np.fft.irfft(shaped, n=len(samples)), dtype=np.float32)
 

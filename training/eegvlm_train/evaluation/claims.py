@@ -132,7 +132,7 @@ def expert_figures(
         votes.append(np.array(vote))
     true = np.logical_or.reduce(votes)
     texts = _stated([reasons.decoded[row].rationale for row in rows], "spindles") > 0  # type: ignore[misc]
-    measured = np.array([findings[row].spindles > 0 for row in rows])
+    measured = np.array([findings[int(row)].spindles > 0 for row in rows])
     both = {name for name, one in marked.items() if all(len(marks) for marks in one.spindles)}
     shared = np.array([str(data.recordings[row]) in both for row in rows])
     return {
@@ -155,7 +155,10 @@ def variety(reasons: Reasons, findings: Sequence[Findings], seed: int = 0) -> di
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(kept)[:1000]
     distinct = {reasons.decoded[i].rationale.text for i in drawn}  # type: ignore[union-attr]
-    own, other, changed, same_text = [], [], [], 0
+    own: list[bool] = []
+    other: list[bool] = []
+    changed: list[bool] = []
+    same_text = 0
     for place, i in enumerate(kept):
         j = kept[(place + len(kept) // 2) % len(kept)]
         first, second = reasons.decoded[i].rationale, reasons.decoded[j].rationale

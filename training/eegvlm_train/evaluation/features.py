@@ -24,7 +24,7 @@ _SEGMENT = 400
 _SLOPE_HZ = (2.0, 28.0)
 _PEAKS_HZ = (7.0, 16.0)
 _CHUNK = 256
-FREQUENCIES_HZ: NDArray[np.float64] = np.fft.rfftfreq(_SEGMENT, 1.0 / SFREQ_HZ)
+FREQUENCIES_HZ: NDArray[np.float64] = np.fft.rfftfreq(_SEGMENT, 1.0 / SFREQ_HZ).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

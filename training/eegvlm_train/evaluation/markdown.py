@@ -186,7 +186,7 @@ def _outliers(found: Figures) -> str:
         one = found.get(source, {}).get("outliers")
         if one:
             rows.append([source, str(one["n"]), _n(one["flagged"], 4)])
-    faults = next(
+    faults: Figures = next(
         (found[s]["outliers"]["faults"] for s in ("real", "sim") if found.get(s, {}).get("outliers")), {}
     )
     rows += [[f"made: {name}", "100", _n(share, 2)] for name, share in faults.items()]

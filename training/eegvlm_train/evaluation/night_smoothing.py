@@ -32,7 +32,7 @@ def smooth_answers(
     for name in np.unique(data.recordings):
         rows = np.flatnonzero(data.recordings == name)
         rows = rows[np.argsort(data.places[rows])]
-        said = [None if unscorable[row] else _evidence(answers, row) for row in rows]
+        said = [None if unscorable[row] else _evidence(answers, int(row)) for row in rows]
         steps = np.diff(data.places[rows], prepend=data.places[rows[0]] - 1)
         if how is Smoothing.CAUSAL:
             running = CausalSmoother(smoother)

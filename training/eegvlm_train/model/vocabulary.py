@@ -41,7 +41,8 @@ def pruned(tokenizer: Tokenizer, texts: Iterable[str], special: Sequence[str]) -
             reached |= {left, right}
             kept.append([left, right])
     words = sorted(reached, key=model["vocab"].__getitem__)
-    old = [tokenizer.token_to_id(token) for token in (*special, *words)]
+    places = tokenizer.get_vocab()
+    old = [places[token] for token in (*special, *words)]
     model["vocab"] = {token: place for place, token in enumerate((*special, *words))}
     model["merges"] = kept[::-1]
     by_name = {token["content"]: token for token in fields["added_tokens"]}
