@@ -25,6 +25,7 @@ lint: $(VENV)/.lint
 	$(BIN)/codespell
 	$(BIN)/clang-format --dry-run -Werror $(shell git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h' 'tests/*.cpp' 'tests/*.hpp')
 
+# Not part of `make test` yet: 109 findings are left, most of them where torch and transformers have no types.
 types: $(VENV)/.test
 	MYPYPATH=.:training:export $(BIN)/mypy --strict -p benchmarks -p eegvlm_export -p eegvlm_train
 
