@@ -164,12 +164,12 @@ def draw_night(
 
 def statistics_line(found: SleepStatistics, most: int = 1000) -> str:
     """The figures of a night that matter most, in a line of at most `most` characters; the last ones go
-    first.
+    first. Latencies are those that one stray epoch does not move.
     """
     parts = [f"TST {found.sleep_min:g} min", f"SE {found.efficiency_pct:.0f} %"]
     for name, value in (
-        ("SOL", found.onset_latency_min),
-        ("REM latency", found.rem_latency_min),
+        ("SOL of 3 epochs", found.onset_latency_3_epochs_min),
+        ("REM latency of a period", found.rem_latency_period_min),
         ("WASO", found.waso_min),
     ):
         parts.append(f"{name} {'-' if value is None else f'{value:g} min'}")
