@@ -50,7 +50,7 @@ def test_all_beds_and_one_in_detail(tab: Tab, running: Running) -> None:
     labels = tab.run("[...document.querySelectorAll('.bed .label')].map((e) => e.textContent)")
     assert labels == ["Bed <1> & window", "two"]
     tab.until("['W', 'N1', 'N2', 'N3', 'R'].includes(document.getElementById('stage').textContent)")
-    tab.until("document.getElementById('text').textContent.includes('Step 1')")
+    tab.until("document.getElementById('text').textContent.includes('Background:')")
     tab.until("document.querySelectorAll('#claims li').length > 2")
     tab.until("document.getElementById('trace').naturalWidth === 1200")
     painted = (
