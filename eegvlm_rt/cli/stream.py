@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..sources import SourceSpec
     from ..sources.remark import Remark
     from ..stager import Stager
-    from ..streaming import StreamEvent, StreamingStager
+    from ..streaming import StreamEvent, StreamingStager, StreamStatus
     from .stream_output import Outlet
     from .stream_start import Earlier
 
@@ -46,6 +46,7 @@ __all__ = ["run"]
 DONE, CLOSED_PIPE, LOST, SOURCE_FAILED, NOT_YET, AT_ONCE = 0, 1, 5, 6, 75, 130
 LIVE_DEADLINE_S = 20.0
 _CHUNK_S = 0.25
+_DROPPED_SHARE = 0.001
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,15 +76,26 @@ def run(args: argparse.Namespace) -> int:
         night = _StreamedNight(args, source, stager, earlier, stack)
         ended, status = night.stream_to_its_end()
     stream = night.stream
-    ending = Ending(
-        night.told, stream.night, night.journal, ended, night.warnings, position_s=stream.position_s
-    )
+    warnings = [*night.warnings, *_dropped(stream.night, night.told, source.sfreq)]
+    ending = Ending(night.told, stream.night, night.journal, ended, warnings, position_s=stream.position_s)
     if folder is not None:
         ending.leave_files(folder, formats, overwrite=args.overwrite)
     if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
         status = status or LOST
     ending.tell(night.outlet, status, as_json=args.json)
     return status
+
+
+def _dropped(night: StreamStatus, told: Told, sfreq: float) -> Iterator[str]:
+    """A warning where the night has lost samples whose timestamps lie where others are already. Those before
+    lights-off are dropped on purpose and cannot be told apart here.
+    """
+    share = night.dropped_samples / max(1.0, night.total * EPOCH_S * sfreq + night.dropped_samples)
+    if share >= _DROPPED_SHARE and told.facts.get("lights_off") is None:
+        yield (
+            f"samples: {night.dropped_samples:,} ({share:.1%}) were dropped, their timestamps lie where "
+            "there are samples already; see the events, and whether the device or this machine falls behind"
+        )
 
 
 def _check_targets(args: argparse.Namespace, spec: SourceSpec, formats: tuple[str, ...]) -> None:

@@ -10,16 +10,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
 
+from eegvlm_rt.cli.stream import _dropped
 from eegvlm_rt.cli.stream_end import Ending
 from eegvlm_rt.cli.stream_output import JsonLines, Lines, Told
 from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.journal import night_state, read
 from eegvlm_rt.night import Night
+from eegvlm_rt.prediction import Outcome
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.sources import ReplaySource
 from eegvlm_rt.stager import Stager
@@ -137,6 +140,19 @@ class TestLeft:
             assert len(epochs(found)) == 5
             assert found[-1]["night"]["grid_start_device_s"] == 45
             assert found[-1]["night"]["dropped_samples"] == 4500
+
+
+class TestDropped:
+    """Samples are never dropped without a word in the night's summary."""
+
+    @pytest.mark.parametrize(
+        ("dropped", "lights_off", "warned"), [(1243, None, True), (3, None, False), (1243, "22:01", False)]
+    )
+    def test_a_night_that_lost_samples_to_their_timestamps_warns(self, dropped, lights_off, warned):
+        told = SimpleNamespace(facts={"lights_off": lights_off})
+        night = Counts({Outcome.SCORED: 2}, dropped_samples=dropped)
+        (*warnings,) = _dropped(night, told, 256.0)
+        assert [text.startswith("samples: 1,243 (7.5%) were dropped") for text in warnings] == [True] * warned
 
 
 class TestRefused:
