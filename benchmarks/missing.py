@@ -85,9 +85,7 @@ def measure(bundle: str, signals: Sequence[Signal], *, seed: int, threads: int |
         "bundle": bundle_facts(stager.bundle),
         "seed": seed,
         "elapsed_s": time.perf_counter() - started,
-        "signals": [
-            {"name": s.name, "real": s.real, "sfreq_hz": s.sfreq, "epochs": s.epochs} for s in signals
-        ],
+        "signals": [signal.to_dict() for signal in signals],
         "holds_from": HOLDS,
         "losses": [
             {"kind": kind, "share": share, **_figures(groups[kind, share])}

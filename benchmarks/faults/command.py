@@ -84,9 +84,7 @@ def measure(
         "bundle": bundle_facts(stager.bundle),
         "seed": seed,
         "elapsed_s": time.perf_counter() - started,
-        "signals": [
-            {"name": s.name, "real": s.real, "sfreq_hz": s.sfreq, "epochs": s.epochs} for s in signals
-        ],
+        "signals": [signal.to_dict() for signal in signals],
         "kinds": {kind: summary(night for night in nights if night.kind == kind) for kind in kinds},
         "total": summary(nights),
         "nights": [night.to_dict() for night in nights],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Signal:
         """The first epochs of it."""
         n = round(epochs * EPOCH_S * self.sfreq)
         return Signal(self.name, self.real, self.samples_uv[:n], self.sfreq)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able facts, without the samples."""
+        return {"name": self.name, "real": self.real, "sfreq_hz": self.sfreq, "epochs": self.epochs}
 
     @property
     def epochs(self) -> int:

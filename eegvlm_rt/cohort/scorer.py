@@ -8,6 +8,7 @@ import stat
 import traceback
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -106,16 +107,7 @@ class Scorer:
         }
         before = read_receipt(receipt_path(self.out, task.name))
         if before is not None and before.key == key and is_done(before, task, self.out):
-            return Receipt(
-                **common,
-                status=before.status,
-                files=before.files,
-                row=before.row,
-                error=before.error,
-                error_kind=before.error_kind,
-                remarks=before.remarks,
-                elapsed_s=before.elapsed_s,
-            )
+            return replace(before, **common)
         if task.searched and not _has_signals(task.path):
             text = "it holds no signals: annotations only"
             return Receipt(**common, status=Status.SKIPPED, error=text, error_kind="no signals")

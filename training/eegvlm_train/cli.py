@@ -49,11 +49,6 @@ _EXTRAS = {
 """The extra that installs a module, "train" where none is named."""
 
 
-def install(extra: str) -> str:
-    """How an optional part is installed."""
-    return install_command(extra)
-
-
 def _usage() -> str:
     lines = [f"  {name:<18}{what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(["usage: python -m eegvlm_train COMMAND ...", "", *lines])
@@ -78,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         extra = next((extra for extra, names in _EXTRAS.items() if package in names), "train")
-        print(f"{package}: not installed; {install(extra)}", file=sys.stderr)
+        print(f"{package}: not installed; {install_command(extra)}", file=sys.stderr)
         return 2
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)

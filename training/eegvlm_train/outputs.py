@@ -6,17 +6,10 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from eegvlm_rt.cli.options import overwrite_option as add_overwrite
 from eegvlm_rt.files import claim_folder, write_file
 
 __all__ = ["add_overwrite", "claim_run", "write_text"]
-
-
-def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files that eegvlm-rt did not write, or that were changed since; never an input",
-    )
 
 
 def claim_run(args: argparse.Namespace, command: str, inputs: Iterable[Path | None]) -> None:

@@ -16,11 +16,7 @@ from eegvlm_rt.hypnogram import (
     from_csv,
     from_json,
     plot,
-    read_bids_events,
-    read_bids_hypnogram,
-    read_edf,
     read_edfbrowser,
-    read_profusion,
     to_csv,
     to_json,
     write_format,
@@ -29,21 +25,12 @@ from eegvlm_rt.night import Night, NightInfo
 from eegvlm_rt.night_files import night_dict
 from eegvlm_rt.service.fhir import DRAFT, observations
 from eegvlm_rt.stages import Stage
+from tests.rt.hypnogram.readers import READERS
 
 NAME = "my--tiny_1.0-draft"
 STAGES = (Stage.W, Stage.N2, None)
 ROWS = ((0.6, 0.1, 0.1, 0.1, 0.1), (0.1, 0.1, 0.6, 0.1, 0.1), None)
 START = datetime(2020, 5, 1, 22)
-READERS = {
-    "edf": read_edf,
-    "edf-rk": read_edf,
-    "csv": from_csv,
-    "json": from_json,
-    "bids": read_bids_events,
-    "bids-hypnogram": read_bids_hypnogram,
-    "profusion": read_profusion,
-    "edfbrowser": read_edfbrowser,
-}
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -22,12 +22,12 @@ from eegvlm_rt.hypnogram import (
     from_yasa,
     read_bids_events,
     read_bids_hypnogram,
-    read_edf,
     read_edfbrowser,
     read_profusion,
     write_format,
 )
 from eegvlm_rt.stages import STAGES, Stage
+from tests.rt.hypnogram.readers import READERS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -35,16 +35,6 @@ with warnings.catch_warnings():
 
 START = datetime(2024, 2, 28, 23, 59, 30)
 NIGHT = Hypnogram.of([0, 1, 2, 3, 4, -1, 2, 0], START)
-READERS = {
-    "edf": read_edf,
-    "edf-rk": read_edf,
-    "csv": from_csv,
-    "json": from_json,
-    "bids": read_bids_events,
-    "bids-hypnogram": read_bids_hypnogram,
-    "profusion": read_profusion,
-    "edfbrowser": read_edfbrowser,
-}
 CSV = "epoch,start_s,clock,stage,p_W,p_N1,p_N2,p_N3,p_R\n"
 stages = st.lists(st.sampled_from([*STAGES, None]), min_size=1, max_size=40)
 

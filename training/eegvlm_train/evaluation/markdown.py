@@ -262,7 +262,7 @@ def _nights(figures: Figures) -> str:
                 "-" if wake else _n(whole["kappa"]),
                 "-" if wake else _n(whole["macro_f1"]),
                 _n(whole["ece"]),
-                f"{100 * one['supported']:.1f} %" if "supported" in one else "-",
+                _percent(one["supported"]) if "supported" in one else "-",
             ]
         )
     head = ["", "memory", "n", "accuracy", "κ", "macro F1", "ECE", "claims supported"]
