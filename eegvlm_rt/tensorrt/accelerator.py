@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..bundle import Bundle
+    from ..bundle.opening import Bundle
     from .api import TensorRT
     from .device import Device
 

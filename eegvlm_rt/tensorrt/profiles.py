@@ -12,7 +12,7 @@ from ..backends.embedding import cache_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bundle import LanguageModelShape, Manifest
+    from ..bundle.manifest import LanguageModelShape, Manifest
 
 __all__ = [
     "BATCH",
