@@ -110,16 +110,17 @@ def test_an_offline_row_is_scored_final_and_without_lag(prediction: StagePredict
     assert replace(prediction, smoothed=SHARES).to_dict()["smoothed"]["N2"] == 0.7
 
 
+@pytest.fixture(scope="module")
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> StagePrediction:
+    folder = tmp_path_factory.mktemp("draft") / "tiny"
+    write_tiny_bundle(folder, model_id="tiny-draft", draft=["kappa 0.2, the gate is 0.5"])
+    with pytest.warns(DraftWarning):
+        stager = Stager.load(folder, mode="head", threads=1)
+    return stager.predict_epoch(np.random.default_rng(0).normal(0, 20, 3000), sfreq=100)
+
+
 class TestDraft:
     """A prediction by the draft of a model says so wherever it goes."""
-
-    @pytest.fixture(scope="class")
-    def drafted(self, tmp_path_factory: pytest.TempPathFactory) -> StagePrediction:
-        folder = tmp_path_factory.mktemp("draft") / "tiny"
-        write_tiny_bundle(folder, draft=["kappa 0.2, the gate is 0.5"])
-        with pytest.warns(DraftWarning):
-            stager = Stager.load(folder, mode="head", threads=1)
-        return stager.predict_epoch(np.random.default_rng(0).normal(0, 20, 3000), sfreq=100)
 
     def test_one_epoch_names_the_draft_that_answered(self, drafted: StagePrediction) -> None:
         assert drafted.draft == "tiny-draft"
