@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bundle import Bundle, find_bundle
+from ..devices import DeviceFacts
 from ..errors import InputError
-from ..tensorrt import BuildOptions, DeviceFacts, PlanStore, TensorRT, build_engines
+from ..tensorrt import BuildOptions, PlanStore, TensorRT, build_engines
 from ..tensorrt.shipped_plans import write_with_engines
 from .console import note, out, plain
 from .staging import trust_policy
@@ -78,7 +79,7 @@ def _precision(text: str) -> tuple[str, str]:
 
 
 def _here() -> DeviceFacts:
-    from ..tensorrt.cuda import CudaDevice
+    from ..devices.cuda import CudaDevice
 
     return CudaDevice().facts
 
