@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from .backends import load_head, load_language_model, load_memory, load_tower
-from .calibration import Scoring, tempered
-from .decoding import Decoded, Decoder, Finish, compile_grammar, prompt_tokens
+from .backends.loading import load_head, load_language_model, load_memory, load_tower
+from .calibration.parameters import Scoring
+from .calibration.temperature import tempered
+from .decoding.decoder import Decoder
+from .decoding.grammar_tokens import compile_grammar, prompt_tokens
+from .decoding.result import Decoded, Finish
 from .decoding.stopping import Stop, never
 from .errors import BundleError, InputError
-from .findings import Findings, measure_batch
-from .memory import NightMemory
+from .findings.measure import measure_batch
+from .findings.model import Findings
+from .memory.night_memory import NightMemory
 from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, Unmeasured, outcome_of
 from .prompt import Mode, PromptSpec
-from .rationale import check, grammar_of
+from .rationale.check import check
+from .rationale.grammar import grammar_of
 from .rendering.renderer import RenderSpec, render_batch
 from .signal.conditioning import Preprocessing
 from .signal.quality import mostly_missing
@@ -34,10 +39,11 @@ if TYPE_CHECKING:
 
     from .backends.base import Accelerator, VisionTower
     from .backends.ort_options import OrtOptions
-    from .bundle import Bundle
-    from .devices import DeviceArray
-    from .memory import MemoryState, Remembered
-    from .rationale import ClaimCheck
+    from .bundle.opening import Bundle
+    from .devices.buffers import DeviceArray
+    from .memory.night_memory import Remembered
+    from .memory.state import MemoryState
+    from .rationale.check import ClaimCheck
     from .signal.epochs import GridEpoch
 
 __all__ = ["Pipeline", "SeenEpoch", "default_threads"]

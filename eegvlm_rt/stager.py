@@ -13,12 +13,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from .backends.ort_options import ort_options
-from .bundle import Bundle, find_bundle
+from .bundle.find import find_bundle
+from .bundle.opening import Bundle
 from .calibration.recording import smoothed
-from .decoding import stop_when
 from .decoding.on_text import TextCallback, epoch_and_text
+from .decoding.stopping import stop_when
 from .errors import BackendError, DraftWarning, InputError
-from .memory import Course
+from .memory.course import Course
 from .night import Night, NightInfo
 from .pipeline import Pipeline, default_threads
 from .prompt import Mode
@@ -36,13 +37,17 @@ if TYPE_CHECKING:
 
     from .backends.base import Accelerator
     from .backends.ort_options import Provider
-    from .bundle import Manifest, TrustPolicy
-    from .journal import Journal, NightState
-    from .memory import MemoryState, Remembered
+    from .bundle.manifest import Manifest
+    from .bundle.trust import TrustPolicy
+    from .journal.resume import NightState
+    from .journal.writer import Journal
+    from .memory.night_memory import Remembered
+    from .memory.state import MemoryState
     from .pipeline import SeenEpoch
     from .prediction import StagePrediction
     from .signal.quality import Quality
-    from .streaming import StreamEvent, StreamingStager
+    from .streaming.stager import StreamingStager
+    from .streaming.status import StreamEvent
 
 __all__ = ["Stager", "StreamOptions", "predict_epoch"]
 
@@ -342,7 +347,7 @@ class Stager:
             InputError and its subclasses for an option that cannot be used, BundleError where smoothing is
             asked of a bundle without smoother.
         """
-        from .streaming import StreamingStager
+        from .streaming.stager import StreamingStager
 
         chosen = self._mode(mode)
         if chosen is not Mode.HEAD:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..bundle import Bundle
-    from ..devices import DeviceArray
+    from ..bundle.opening import Bundle
+    from ..devices.buffers import DeviceArray
 
 __all__ = [
     "Accelerator",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..devices import Stream
+from ..devices.buffers import Stream
 from ..errors import BundleError
 from .embedding import cache_names
 from .loading import FUSED, external_data
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..bundle import Bundle, Manifest
-    from ..devices import Device
+    from ..bundle.manifest import Manifest
+    from ..bundle.opening import Bundle
+    from ..devices.device import Device
     from .base import LanguageModel
 
 __all__ = ["PREFERENCE", "CudaBackend"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..devices import DeviceArray
+from ..devices.buffers import DeviceArray
 from ..errors import BackendError, InputError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..bundle import Bundle, BundleFile
+    from ..bundle.files import BundleFile
+    from ..bundle.opening import Bundle
     from .base import Accelerator, LanguageModel, MemoryNetwork, StageHead, VisionTower
     from .ort_options import OrtOptions
 

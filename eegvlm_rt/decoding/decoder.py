@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..rationale import context_choices
+from ..rationale.compose import context_choices
 from ..stages import STAGES, Stage
 from .probabilities import token_probabilities
 from .reader import Reader
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..backends.base import KVCache, LanguageModel
-    from ..devices import DeviceArray
-    from ..rationale import NightContext
+    from ..devices.buffers import DeviceArray
+    from ..rationale.context import NightContext
     from .grammar_tokens import CompiledGrammar, PromptTokens
     from .result import Decoded, Stream
 

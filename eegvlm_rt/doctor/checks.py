@@ -12,9 +12,9 @@ from .memory import memory_need
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..bundle import Manifest
+    from ..bundle.manifest import Manifest
     from ..hardware import Facts
-    from ..tensorrt import StoredPlan
+    from ..tensorrt.plan_store import StoredPlan
 
 __all__ = ["Check", "examine"]
 

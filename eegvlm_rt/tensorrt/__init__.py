@@ -7,7 +7,7 @@ for plan in build_engines(Bundle.open(folder), store, TensorRT.load(), cuda.fact
 
 from __future__ import annotations
 
-from ..devices import DeviceFacts
+from ..devices.device import DeviceFacts
 from ..old_names import renamed
 from .api import TensorRT
 from .build import EnginePlan, build_engines, engine_key, precision_for, why_stale

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..backends.on_device import DeviceLanguageModel, DeviceVisionTower
-    from ..bundle import Bundle
-    from ..devices import Device
+    from ..backends.on_device.language import DeviceLanguageModel
+    from ..backends.on_device.tower import DeviceVisionTower
+    from ..bundle.opening import Bundle
+    from ..devices.device import Device
     from .api import TensorRT
 
 __all__ = ["Accelerator"]

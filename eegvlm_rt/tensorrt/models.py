@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..backends.on_device.language import DeviceLanguageModel, language_inputs, language_outputs
 from ..backends.on_device.tower import TOWER_OUTPUTS, DeviceVisionTower
-from ..devices import Stream
+from ..devices.buffers import Stream
 from .open_plan import OpenPlan
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..bundle.manifest import LanguageModelShape
-    from ..devices import Device
+    from ..devices.device import Device
     from .api import TensorRT
 
 __all__ = ["open_language_model", "open_tower"]

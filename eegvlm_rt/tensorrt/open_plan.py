@@ -11,7 +11,7 @@ from ..errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..devices import Device
+    from ..devices.device import Device
     from .api import Context, CudaEngine, Runtime, TensorRT
 
 __all__ = ["OpenPlan"]

@@ -12,7 +12,8 @@ from ..errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bundle import BundleFile, Manifest
+    from ..bundle.files import BundleFile
+    from ..bundle.manifest import Manifest
 
 __all__ = ["PlanKey", "graph_digest", "graph_digests"]
 

@@ -13,7 +13,7 @@ from ..backends.rooms import TEXT_TOKENS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bundle import LanguageModelShape, Manifest
+    from ..bundle.manifest import LanguageModelShape, Manifest
 
 __all__ = [
     "BATCH",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...devices import DeviceArray, DeviceBuffer
+from ...devices.buffers import DeviceArray, DeviceBuffer
 from ...errors import BackendError, InputError
 from ..embedding import EmbeddedDecoder, cache_names
 from ..rooms import Room, RoomCache, capacity_for
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...bundle.manifest import LanguageModelShape
-    from ...devices import Device, Stream
+    from ...devices.buffers import Stream
+    from ...devices.device import Device
     from ..base import KVCache
     from .ort_graph import OrtGraph
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...devices import ALIGNMENT, DeviceArray, DeviceBuffer, aligned
+from ...devices.buffers import ALIGNMENT, DeviceArray, DeviceBuffer, aligned
 from ...errors import BackendError, InputError
 from ..embedding import EmbeddedDecoder, cache_names
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...bundle.manifest import LanguageModelShape
-    from ...devices import Device, Stream
+    from ...devices.buffers import Stream
+    from ...devices.device import Device
     from ..base import KVCache
     from .graph import DeviceGraph
 

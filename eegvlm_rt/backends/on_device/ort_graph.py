@@ -17,7 +17,8 @@ from ..session import check_names, make_session, session_options
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ...devices import Device, Stream
+    from ...devices.buffers import Stream
+    from ...devices.device import Device
 
 __all__ = ["CudaOptions", "OrtGraph", "check_cuda_provider"]
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...devices import DeviceArray, DeviceBuffer
+from ...devices.buffers import DeviceArray, DeviceBuffer
 from ...errors import BackendError, InputError
 from ..base import TowerOutput
 
 if TYPE_CHECKING:
-    from ...devices import Device, Stream
+    from ...devices.buffers import Stream
+    from ...devices.device import Device
     from .graph import DeviceGraph
 
 __all__ = ["TOWER_OUTPUTS", "DeviceVisionTower"]

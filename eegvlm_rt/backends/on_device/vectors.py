@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...devices import DeviceBuffer
+from ...devices.buffers import DeviceBuffer
 from ...errors import BackendError, InputError
 from ..base import HeadOutput, MemoryOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...devices import Device, Stream
+    from ...devices.buffers import Stream
+    from ...devices.device import Device
     from .graph import DeviceGraph
 
 __all__ = ["DeviceHead", "DeviceMemory"]
