@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .backends.base import VisionTower
+    from .backends.base import Accelerator, VisionTower
     from .backends.ort_options import OrtOptions
     from .bundle.opening import Bundle
+    from .devices.buffers import DeviceArray
     from .memory.night_memory import Remembered
     from .memory.state import MemoryState
     from .rationale.check import ClaimCheck
     from .signal.epochs import GridEpoch
-    from .tensorrt.accelerator import Accelerator
 
 __all__ = ["Pipeline", "SeenEpoch", "default_threads"]
 
@@ -68,7 +68,7 @@ class SeenEpoch:
     row: GridEpoch
     findings: Findings | Unmeasured
     head: Probabilities | None
-    visual_tokens: NDArray[np.float32] | None
+    visual_tokens: NDArray[np.float32] | DeviceArray | None
     measure_ms: float
     render_ms: float
     tower_ms: float
@@ -107,7 +107,7 @@ class _Look:
 
     stage_logits: NDArray[np.float32]
     high_level: NDArray[np.float32] | None
-    visual_tokens: NDArray[np.float32] | None
+    visual_tokens: NDArray[np.float32] | DeviceArray | None
 
 
 class Pipeline:
@@ -115,7 +115,8 @@ class Pipeline:
     first needed; the tower at once too where a bundle has no head of its own.
 
     A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
-    large one on a single epoch with all threads, and so does one on an `accelerator`.
+    large one on a single epoch with all threads. On an `accelerator` the models take turns, and what stays on
+    the processor (drawing, measuring, checking) goes on beside them.
 
     Raises BundleError for specs in the manifest that the runtime does not know, BackendError for graphs that
     do not fit.
@@ -150,13 +151,16 @@ class Pipeline:
             raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
         self._draft = manifest.model_id if manifest.draft else ""
         wide = manifest.hidden_size >= WIDE
-        alone = wide or accelerator is not None
-        self.workers = 1 if alone else threads
+        self.workers = 1 if wide else threads
         self._run_threads = threads if wide else 1
-        self._head = load_head(bundle, threads=self._run_threads, ort_options=ort_options)
+        self._head = load_head(
+            bundle, threads=self._run_threads, accelerator=accelerator, ort_options=ort_options
+        )
         network = None
         if self._head is not None:
-            network = load_memory(bundle, self._head.features, ort_options=ort_options)
+            network = load_memory(
+                bundle, self._head.features, accelerator=accelerator, ort_options=ort_options
+            )
         self.memory = None if network is None else NightMemory(network)
         self._tower: VisionTower | None = None
         self._decoder: Decoder | None = None

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from onnxruntime import SessionOptions
 
+    from .backends.base import Accelerator
     from .backends.ort_options import Provider
     from .bundle.manifest import Manifest
     from .bundle.trust import TrustPolicy
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from .signal.quality import Quality
     from .streaming.stager import StreamingStager
     from .streaming.status import StreamEvent
-    from .tensorrt.accelerator import Accelerator
 
 __all__ = ["Stager", "StreamOptions", "predict_epoch"]
 
@@ -82,6 +82,7 @@ class Stager:
         precision: dict[str, str] | None = None,
         trust: TrustPolicy | None = None,
         backend: str | Accelerator = "onnxruntime",
+        device: int = 0,
         providers: Sequence[Provider] | None = None,
         session_options: SessionOptions | None = None,
     ) -> Stager:
@@ -97,8 +98,10 @@ class Stager:
             precision: precision of a component where the bundle holds several, {"llm": "int8"}.
             trust: whose signature the bundle must have, `TrustPolicy(keys, require_signature=True)`; None
                 takes the device's, `TrustPolicy.from_environment()`.
-            backend: "onnxruntime" on the CPU, or "tensorrt" on the GPU, with the plans that
-                `eegvlm-rt bundle build-engines` built here.
+            backend: "onnxruntime" on the CPU; "cuda" for ONNX Runtime on an NVIDIA GPU; "tensorrt" on the
+            GPU,
+                with the plans that `eegvlm-rt bundle build-engines` built here.
+            device: number of the GPU.
             providers: ONNX Runtime's execution providers in order of preference, names or (name, options);
                 None is the CPU. With another than the CPU answers differ by rounding.
             session_options: an `onnxruntime.SessionOptions` for all graphs of this stager; None takes this
@@ -115,7 +118,7 @@ class Stager:
             backend or provider.
         """
         chosen = Mode.parse(mode)
-        accelerator = _accelerator(backend)
+        accelerator = _accelerator(backend, device)
         own_options = providers is not None or session_options is not None
         if accelerator is not None and own_options:
             raise InputError("backend", backend, "providers and session_options are for onnxruntime")
@@ -470,16 +473,20 @@ def _warn_of_draft(manifest: Manifest) -> None:
         warnings.warn(text, DraftWarning, stacklevel=3)
 
 
-def _accelerator(backend: str | Accelerator) -> Accelerator | None:
+def _accelerator(backend: str | Accelerator, device: int) -> Accelerator | None:
     if backend == "onnxruntime":
         return None
-    from .tensorrt.accelerator import Accelerator
+    if backend == "cuda":
+        from .backends.cuda import CudaBackend
 
-    if isinstance(backend, Accelerator):
-        return backend
-    if backend != "tensorrt":
-        raise InputError("backend", backend, 'give "onnxruntime" or "tensorrt"')
-    return Accelerator.here()
+        return CudaBackend.here(device)
+    if backend == "tensorrt":
+        from .tensorrt.accelerator import Accelerator as Plans
+
+        return Plans.here(index=device)
+    if isinstance(backend, str):
+        raise InputError("backend", backend, 'give "onnxruntime", "cuda" or "tensorrt"')
+    return backend
 
 
 def _threads(threads: int | None) -> int:

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from ..bundle.find import find_bundle
 from ..bundle.opening import Bundle
+from ..devices.device import DeviceFacts
 from ..errors import InputError
 from ..tensorrt.api import TensorRT
 from ..tensorrt.build import build_engines
 from ..tensorrt.plan_builder import BuildOptions
-from ..tensorrt.plan_key import DeviceFacts
 from ..tensorrt.plan_store import PlanStore
 from ..tensorrt.shipped_plans import write_with_engines
 from .console import note, out, plain
@@ -83,7 +83,7 @@ def _precision(text: str) -> tuple[str, str]:
 
 
 def _here() -> DeviceFacts:
-    from ..tensorrt.cuda import CudaDevice
+    from ..devices.cuda import CudaDevice
 
     return CudaDevice().facts
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..bundle.manifest import Manifest
+    from ..devices.device import DeviceFacts
     from .api import TensorRT
-    from .plan_key import DeviceFacts
     from .plan_store import PlanStore, StoredPlan
     from .profiles import Shapes
 
