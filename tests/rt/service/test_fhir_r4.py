@@ -1,6 +1,6 @@
 """A night's totals, held against the StructureDefinitions of FHIR R4 (4.0.1) by Medplum's validator.
 
-It is a package of npm: `make fhir-check` fetches it and says where it lies. `test_fhir.py` needs nothing of the kind.
+It is a package of npm: `make fhir-check` fetches it and says where it lies. `test_fhir.py` needs none.
 """
 
 from __future__ import annotations
