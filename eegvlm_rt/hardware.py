@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +17,15 @@ __all__ = ["Facts", "probe"]
 _ARCHITECTURES: Final = (("orin", "8.7"), ("xavier", "7.2"), ("thor", "11.0"))
 """Compute capability by board, https://developer.nvidia.com/cuda-gpus; `nvidia-smi` does not say it there."""
 
-_PACKAGES: Final = ("onnxruntime", "tensorrt", "cuda-python", "cryptography")
+_PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "cuda-python", "cryptography")
 _TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One device. Sizes in bytes; None or an empty text is what could not be found out."""
+    """One device. Sizes in bytes; None or an empty text is what could not be found out. `onnxruntime` is the
+    package whose files `import onnxruntime` loads, which several packages of other names have.
+    """
 
     board: str
     l4t: str | None
@@ -35,6 +38,7 @@ class Facts:
     disk_free: int
     power_mode: str | None
     packages: dict[str, str]
+    onnxruntime: str = ""
 
 
 def probe(folder: Path | None = None, *, root: Path = Path("/")) -> Facts:
@@ -54,6 +58,7 @@ def probe(folder: Path | None = None, *, root: Path = Path("/")) -> Facts:
         disk_free=shutil.disk_usage(folder or Path.cwd()).free,
         power_mode=_power_mode(),
         packages={name: found for name in _PACKAGES if (found := _version(name))},
+        onnxruntime=_onnxruntime_in_use(),
     )
 
 
@@ -109,6 +114,16 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _onnxruntime_in_use() -> str:
+    """The package that wrote the files of `onnxruntime` last."""
+    found = find_spec("onnxruntime")
+    if found is None or found.origin is None:
+        return ""
+    text = _text(Path(found.origin).parent / "capi" / "build_and_package_info.py")
+    name = re.search(r"package_name = ['\"]([\w-]+)['\"]", text)
+    return name[1] if name else ""
 
 
 def _version(package: str) -> str | None:

@@ -15,18 +15,22 @@ import numpy as np
 from .bundle.draft import is_draft_name
 from .errors import InputError
 from .files import check_outputs
-from .hypnogram import Hypnogram, LightsKnown, sleep_statistics, statistics_intervals
-from .hypnogram.model import MAX_EPOCHS
+from .hypnogram.intervals import statistics_intervals
+from .hypnogram.model import MAX_EPOCHS, Hypnogram
 from .hypnogram.plot import DEFAULT_SIZE
-from .journal import RecordKind, night_state, read
+from .hypnogram.statistics import LightsKnown, sleep_statistics
+from .journal.frames import RecordKind
+from .journal.reader import read
+from .journal.resume import night_state
 from .night_files import make_folder, night_paths, night_writers, write_night_picture
 from .night_info import NightInfo, info_of_journal
 from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
 from .prediction_json import prediction_from_dict
-from .report import review_of, write_report
 from .report.choose import MOST
+from .report.review import review_of
+from .report.write import write_report
 from .signal.units import EPOCH_S
-from .sources import read_channel
+from .sources.edf import read_channel
 from .stages import STAGES
 
 if TYPE_CHECKING:
@@ -36,8 +40,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .hypnogram import Interval, SleepStatistics
-    from .journal import Record
+    from .hypnogram.intervals import Interval
+    from .hypnogram.statistics import SleepStatistics
+    from .journal.frames import Record
     from .prediction import StagePrediction
     from .sources.edf import Recording
     from .stages import Stage

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import InputError
 from .files import write_file
-from .hypnogram import to_csv, write_edf
+from .hypnogram.edf import write_edf
+from .hypnogram.text import to_csv
 from .journal.export import json_lines
 from .night import Night
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from .journal import Record
+    from .journal.frames import Record
 
 __all__ = ["SUFFIXES", "export_journal"]
 

@@ -14,15 +14,16 @@ from . import __version__
 from .bundle.draft import is_draft_name
 from .errors import RecordingError
 from .files import SEAL, file_digests, write_file
-from .hypnogram import plot, write_format
-from .hypnogram.formats import format_files
+from .hypnogram import plot
+from .hypnogram.formats import format_files, write_format
 from .notice import NOTICE
 from .stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .hypnogram import Agreement, Hypnogram
+    from .hypnogram.agreement import Agreement
+    from .hypnogram.model import Hypnogram
     from .night import Night
 
 __all__ = [

@@ -12,14 +12,14 @@ from .errors import InputError, RecordingError
 from .journal.frames import PREAMBLE
 from .night import Night, NightInfo
 from .prediction_json import prediction_from_dict
-from .sources import read_channel
+from .sources.edf import read_channel
 from .sources.edf_header import open_regular
 from .sources.lights import read_lights
 
 if TYPE_CHECKING:
     import os
 
-    from .sources import Recording
+    from .sources.edf import Recording
 
 __all__ = ["is_journal", "night_of", "read_results"]
 

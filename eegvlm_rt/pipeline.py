@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from .backends import load_head, load_language_model, load_memory, load_tower
-from .calibration import Scoring, tempered
-from .decoding import Decoded, Decoder, Finish, compile_grammar, prompt_tokens
+from .backends.loading import load_head, load_language_model, load_memory, load_tower
+from .calibration.parameters import Scoring
+from .calibration.temperature import tempered
+from .decoding.decoder import Decoder
+from .decoding.grammar_tokens import compile_grammar, prompt_tokens
+from .decoding.result import Decoded, Finish
 from .decoding.stopping import Stop, never
 from .errors import BundleError, InputError
-from .findings import Findings, measure_batch
-from .memory import NightMemory
+from .findings.measure import measure_batch
+from .findings.model import Findings
+from .memory.night_memory import NightMemory
 from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, Unmeasured, outcome_of
 from .prompt import Mode, PromptSpec
-from .rationale import check, grammar_of
+from .rationale.check import check
+from .rationale.grammar import grammar_of
 from .rendering.renderer import RenderSpec, render_batch
 from .signal.conditioning import Preprocessing
 from .signal.quality import mostly_missing
@@ -32,13 +37,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .backends.base import VisionTower
+    from .backends.base import Accelerator, VisionTower
     from .backends.ort_options import OrtOptions
-    from .bundle import Bundle
-    from .memory import MemoryState, Remembered
-    from .rationale import ClaimCheck
+    from .bundle.opening import Bundle
+    from .devices.buffers import DeviceArray
+    from .memory.night_memory import Remembered
+    from .memory.state import MemoryState
+    from .rationale.check import ClaimCheck
     from .signal.epochs import GridEpoch
-    from .tensorrt.accelerator import Accelerator
 
 __all__ = ["Pipeline", "SeenEpoch", "default_threads"]
 
@@ -62,7 +68,7 @@ class SeenEpoch:
     row: GridEpoch
     findings: Findings | Unmeasured
     head: Probabilities | None
-    visual_tokens: NDArray[np.float32] | None
+    visual_tokens: NDArray[np.float32] | DeviceArray | None
     measure_ms: float
     render_ms: float
     tower_ms: float
@@ -101,7 +107,7 @@ class _Look:
 
     stage_logits: NDArray[np.float32]
     high_level: NDArray[np.float32] | None
-    visual_tokens: NDArray[np.float32] | None
+    visual_tokens: NDArray[np.float32] | DeviceArray | None
 
 
 class Pipeline:
@@ -109,7 +115,8 @@ class Pipeline:
     first needed; the tower at once too where a bundle has no head of its own.
 
     A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
-    large one on a single epoch with all threads, and so does one on an `accelerator`.
+    large one on a single epoch with all threads. On an `accelerator` the models take turns, and what stays on
+    the processor (drawing, measuring, checking) goes on beside them.
 
     Raises BundleError for specs in the manifest that the runtime does not know, BackendError for graphs that
     do not fit.
@@ -143,13 +150,16 @@ class Pipeline:
         if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
             raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
         wide = manifest.hidden_size >= WIDE
-        alone = wide or accelerator is not None
-        self.workers = 1 if alone else threads
+        self.workers = 1 if wide else threads
         self._run_threads = threads if wide else 1
-        self._head = load_head(bundle, threads=self._run_threads, ort_options=ort_options)
+        self._head = load_head(
+            bundle, threads=self._run_threads, accelerator=accelerator, ort_options=ort_options
+        )
         network = None
         if self._head is not None:
-            network = load_memory(bundle, self._head.features, ort_options=ort_options)
+            network = load_memory(
+                bundle, self._head.features, accelerator=accelerator, ort_options=ort_options
+            )
         self.memory = None if network is None else NightMemory(network)
         self._tower: VisionTower | None = None
         self._decoder: Decoder | None = None

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .memory import MemoryState
+    from .memory.state import MemoryState
     from .prompt import Mode
-    from .rationale import ClaimCheck, Rationale
+    from .rationale.check import ClaimCheck
+    from .rationale.parse import Rationale
 
 __all__ = [
     "AnsweredBy",

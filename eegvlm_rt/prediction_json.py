@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 from .decoding.result import Finish
 from .errors import InputError, RationaleError
 from .findings.model import Findings, Rhythm
-from .memory import MemoryState
+from .memory.state import MemoryState
 from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing
 from .prompt import Mode
-from .rationale import Claim, ClaimCheck, Verdict, parse
+from .rationale.check import ClaimCheck, Verdict
+from .rationale.parse import Claim, parse
 from .signal.quality import Quality, QualityFlag
 from .stages import STAGES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .rationale import Rationale
+    from .rationale.parse import Rationale
 
 __all__ = ["prediction_from_dict"]
 

@@ -13,12 +13,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from .backends.ort_options import ort_options
-from .bundle import Bundle, find_bundle
+from .bundle.find import find_bundle
+from .bundle.opening import Bundle
 from .calibration.recording import smoothed
-from .decoding import stop_when
 from .decoding.on_text import TextCallback, epoch_and_text
+from .decoding.stopping import stop_when
 from .errors import BackendError, DraftWarning, InputError
-from .memory import Course
+from .memory.course import Course
 from .night import Night, NightInfo
 from .pipeline import Pipeline, default_threads
 from .prompt import Mode
@@ -34,15 +35,19 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from onnxruntime import SessionOptions
 
+    from .backends.base import Accelerator
     from .backends.ort_options import Provider
-    from .bundle import Manifest, TrustPolicy
-    from .journal import Journal, NightState
-    from .memory import MemoryState, Remembered
+    from .bundle.manifest import Manifest
+    from .bundle.trust import TrustPolicy
+    from .journal.resume import NightState
+    from .journal.writer import Journal
+    from .memory.night_memory import Remembered
+    from .memory.state import MemoryState
     from .pipeline import SeenEpoch
     from .prediction import StagePrediction
     from .signal.quality import Quality
-    from .streaming import StreamEvent, StreamingStager
-    from .tensorrt.accelerator import Accelerator
+    from .streaming.stager import StreamingStager
+    from .streaming.status import StreamEvent
 
 __all__ = ["Stager", "StreamOptions", "predict_epoch"]
 
@@ -77,6 +82,7 @@ class Stager:
         precision: dict[str, str] | None = None,
         trust: TrustPolicy | None = None,
         backend: str | Accelerator = "onnxruntime",
+        device: int = 0,
         providers: Sequence[Provider] | None = None,
         session_options: SessionOptions | None = None,
     ) -> Stager:
@@ -92,8 +98,10 @@ class Stager:
             precision: precision of a component where the bundle holds several, {"llm": "int8"}.
             trust: whose signature the bundle must have, `TrustPolicy(keys, require_signature=True)`; None
                 takes the device's, `TrustPolicy.from_environment()`.
-            backend: "onnxruntime" on the CPU, or "tensorrt" on the GPU, with the plans that
-                `eegvlm-rt bundle build-engines` built here.
+            backend: "onnxruntime" on the CPU; "cuda" for ONNX Runtime on an NVIDIA GPU; "tensorrt" on the
+            GPU,
+                with the plans that `eegvlm-rt bundle build-engines` built here.
+            device: number of the GPU.
             providers: ONNX Runtime's execution providers in order of preference, names or (name, options);
                 None is the CPU. With another than the CPU answers differ by rounding.
             session_options: an `onnxruntime.SessionOptions` for all graphs of this stager; None takes this
@@ -110,7 +118,7 @@ class Stager:
             backend or provider.
         """
         chosen = Mode.parse(mode)
-        accelerator = _accelerator(backend)
+        accelerator = _accelerator(backend, device)
         own_options = providers is not None or session_options is not None
         if accelerator is not None and own_options:
             raise InputError("backend", backend, "providers and session_options are for onnxruntime")
@@ -339,7 +347,7 @@ class Stager:
             InputError and its subclasses for an option that cannot be used, BundleError where smoothing is
             asked of a bundle without smoother.
         """
-        from .streaming import StreamingStager
+        from .streaming.stager import StreamingStager
 
         chosen = self._mode(mode)
         if chosen is not Mode.HEAD:
@@ -465,16 +473,20 @@ def _warn_of_draft(manifest: Manifest) -> None:
         warnings.warn(text, DraftWarning, stacklevel=3)
 
 
-def _accelerator(backend: str | Accelerator) -> Accelerator | None:
+def _accelerator(backend: str | Accelerator, device: int) -> Accelerator | None:
     if backend == "onnxruntime":
         return None
-    from .tensorrt.accelerator import Accelerator
+    if backend == "cuda":
+        from .backends.cuda import CudaBackend
 
-    if isinstance(backend, Accelerator):
-        return backend
-    if backend != "tensorrt":
-        raise InputError("backend", backend, 'give "onnxruntime" or "tensorrt"')
-    return Accelerator.here()
+        return CudaBackend.here(device)
+    if backend == "tensorrt":
+        from .tensorrt.accelerator import Accelerator as Plans
+
+        return Plans.here(index=device)
+    if isinstance(backend, str):
+        raise InputError("backend", backend, 'give "onnxruntime", "cuda" or "tensorrt"')
+    return backend
 
 
 def _threads(threads: int | None) -> int:

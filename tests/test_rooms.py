@@ -1,4 +1,4 @@
-"""The folders of each package import one another in one direction."""
+"""How the files of each package import one another: folders in one direction, names from their own file."""
 
 from __future__ import annotations
 
@@ -89,3 +89,20 @@ def test_folders_of_a_package_import_one_another_in_one_direction(package: Path)
     rooms = rooms_of(package)
     assert len(rooms) > 2
     assert cycles_of(rooms) == []
+
+
+def names_from_folders(package: Path) -> list[str]:
+    """Names that a module of `package` takes from a folder of it instead of the file that defines them."""
+    names = []
+    for file in sorted(package.rglob("*.py")):
+        place = file.relative_to(package).with_suffix("").parts
+        for *folder, name in imports_of(ast.parse(file.read_text(encoding="utf-8")), place, package.name):
+            source = package.joinpath(*folder)
+            is_module = source.joinpath(f"{name}.py").is_file() or source.joinpath(name).is_dir()
+            if folder and source.is_dir() and source != file.parent and not is_module:
+                names.append(f"{file.relative_to(package)}: {name} from {'.'.join(folder)}")
+    return names
+
+
+def test_the_runtime_imports_a_name_from_the_file_that_defines_it() -> None:
+    assert names_from_folders(ROOT / "eegvlm_rt") == []

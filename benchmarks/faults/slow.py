@@ -168,13 +168,13 @@ class _Held:
         self._before()
         return self._model(*arguments)
 
-    def extend(self, *arguments: Any) -> Any:
+    def read(self, *arguments: Any) -> Any:
         self._before()
-        return self._model.extend(*arguments)
+        return self._model.read(*arguments)
 
-    def step(self, *arguments: Any) -> Any:
+    def next_logits(self, *arguments: Any) -> Any:
         self._before()
-        return self._model.step(*arguments)
+        return self._model.next_logits(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..bundle.opening import Bundle
+    from ..devices.buffers import DeviceArray
+
 __all__ = [
+    "Accelerator",
     "HeadOutput",
     "KVCache",
     "LanguageModel",
@@ -30,12 +34,12 @@ class TowerOutput:
     """What one pass over n pictures gives, all float32.
 
     `stage_logits` (n, 5) of the stage head in the order W N1 N2 N3 R, `high` (n, Dv) the high-level feature,
-    `visual_tokens` (n, V, D) the tokens the language model reads.
+    `visual_tokens` (n, V, D) the tokens the language model reads, on the device where the tower ran on one.
     """
 
     stage_logits: Float32
     high: Float32
-    visual_tokens: Float32
+    visual_tokens: Float32 | DeviceArray
 
     def __len__(self) -> int:
         return len(self.stage_logits)
@@ -134,4 +138,39 @@ class LanguageModel(Protocol):
 
     def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> KVCache:
         """`step` for the cache alone; a backend need not compute the logits."""
+        ...
+
+    def read(self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None) -> KVCache:
+        """`extend` by several pieces one after another: (1, T, D) on the host, or (V, D) on the device the
+        model runs on."""
+        ...
+
+    def next_logits(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, KVCache]:
+        """`step` for the logits (V,) of the last token alone."""
+        ...
+
+
+class Accelerator(Protocol):
+    """A processor that runs a bundle's models in place of ONNX Runtime on the CPU.
+
+    Every method raises BackendError where the models do not fit or cannot run there, BundleError for a
+    precision the bundle does not hold. `head` and `memory` give None where they leave the part to the CPU.
+    """
+
+    def tower(self, bundle: Bundle, precision: str | None = None) -> VisionTower:
+        """The vision tower."""
+        ...
+
+    def head(self, bundle: Bundle) -> StageHead | None:
+        """The enhancement module alone, of a bundle that has a graph of it."""
+        ...
+
+    def memory(self, bundle: Bundle, features: int) -> MemoryNetwork | None:
+        """The night memory, of a bundle that has one."""
+        ...
+
+    def language_model(
+        self, bundle: Bundle, embed_tokens: NDArray[np.floating], precision: str | None = None
+    ) -> LanguageModel:
+        """The language model with its embedding table."""
         ...

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..devices.buffers import DeviceArray
 from ..errors import BackendError, InputError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..bundle.manifest import LanguageModelShape
     from .base import KVCache
 
-__all__ = ["EmbeddedDecoder", "cache_names"]
+__all__ = ["EmbeddedDecoder", "cache_names", "joined"]
 
 Float32 = NDArray[np.float32]
 
@@ -23,6 +24,12 @@ Float32 = NDArray[np.float32]
 def cache_names(prefix: str, layers: int) -> list[str]:
     """`{prefix}.0.key`, `{prefix}.0.value`, `{prefix}.1.key`, ..."""
     return [f"{prefix}.{i}.{kind}" for i in range(layers) for kind in ("key", "value")]
+
+
+def joined(pieces: Sequence[Float32 | DeviceArray]) -> Float32:
+    """Pieces of a text, (1, T, D) or (V, D), as one array (1, T, D) on the host."""
+    arrays = [piece.numpy() if isinstance(piece, DeviceArray) else piece for piece in pieces]
+    return np.concatenate([array.reshape(1, -1, array.shape[-1]) for array in arrays], axis=1)
 
 
 class EmbeddedDecoder:
@@ -71,6 +78,16 @@ class EmbeddedDecoder:
         """The cache after (1, T, D) embeddings; the logits are not kept. Raises as `step` does."""
         self._tokens(inputs_embeds)
         return self._run(inputs_embeds, cache, None)
+
+    def read(self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None) -> KVCache:
+        """`extend` by several pieces one after another: (1, T, D), or (V, D) of any device. Raises as `step`
+        does."""
+        return self.extend(joined(pieces), cache)
+
+    def next_logits(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, KVCache]:
+        """`step` for the logits (V,) of the last token alone."""
+        logits, following = self.step(inputs_embeds, cache)
+        return logits[-1], following
 
     def _run(self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None) -> KVCache:
         raise NotImplementedError

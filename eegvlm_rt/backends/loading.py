@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..bundle import Bundle, BundleFile
-    from ..tensorrt.accelerator import Accelerator
-    from .base import LanguageModel, MemoryNetwork, StageHead, VisionTower
+    from ..bundle.files import BundleFile
+    from ..bundle.opening import Bundle
+    from .base import Accelerator, LanguageModel, MemoryNetwork, StageHead, VisionTower
     from .ort_options import OrtOptions
 
-__all__ = ["FUSED", "HALF", "load_head", "load_language_model", "load_memory", "load_tower"]
+__all__ = ["FUSED", "HALF", "external_data", "load_head", "load_language_model", "load_memory", "load_tower"]
 
 FUSED: Final = "_fused"
 """How the precision of a language model with ONNX Runtime's fused attention ends ("int4_fused")."""
@@ -38,7 +38,7 @@ def load_tower(
 ) -> VisionTower:
     """The vision tower of a bundle, at the precision the manifest names first unless another is asked for.
 
-    On an `accelerator` it is a TensorRT plan, of the precision TensorRT does best with.
+    On an `accelerator` it is there, of the precision that does best there.
 
     Raises:
         BundleError: a precision the bundle does not hold. IntegrityError: a file changed. BackendError: no
@@ -55,27 +55,41 @@ def load_tower(
         visual_tokens=manifest.visual_tokens,
         hidden_size=manifest.hidden_size,
         threads=threads,
-        data=_data(bundle, file),
+        data=external_data(bundle, file),
         ort_options=ort_options,
     )
 
 
-def load_head(bundle: Bundle, *, threads: int = 1, ort_options: OrtOptions | None = None) -> StageHead | None:
-    """The enhancement module alone, on the CPU; None where the bundle has no graph of it.
+def load_head(
+    bundle: Bundle,
+    *,
+    threads: int = 1,
+    accelerator: Accelerator | None = None,
+    ort_options: OrtOptions | None = None,
+) -> StageHead | None:
+    """The enhancement module alone; None where the bundle has no graph of it.
 
     Raises:
         IntegrityError: a file changed. BackendError: no fit.
     """
     if "head" not in bundle.manifest.components:
         return None
+    if accelerator is not None and (head := accelerator.head(bundle)) is not None:
+        return head
     from .onnx_head import OnnxHead
 
     file = bundle.component("head").at(None)
-    return OnnxHead(bundle.read(file), threads=threads, data=_data(bundle, file), ort_options=ort_options)
+    return OnnxHead(
+        bundle.read(file), threads=threads, data=external_data(bundle, file), ort_options=ort_options
+    )
 
 
 def load_memory(
-    bundle: Bundle, features: int, *, ort_options: OrtOptions | None = None
+    bundle: Bundle,
+    features: int,
+    *,
+    accelerator: Accelerator | None = None,
+    ort_options: OrtOptions | None = None,
 ) -> MemoryNetwork | None:
     """The night memory's network for a head of so many features; None where the bundle has none.
 
@@ -84,6 +98,8 @@ def load_memory(
     """
     if "memory" not in bundle.manifest.components:
         return None
+    if accelerator is not None and (memory := accelerator.memory(bundle, features)) is not None:
+        return memory
     from .onnx_memory import OnnxMemory
 
     file = bundle.component("memory").at(None)
@@ -92,7 +108,7 @@ def load_memory(
         bundle.read(file),
         features=features,
         hidden_size=hidden_size,
-        data=_data(bundle, file),
+        data=external_data(bundle, file),
         ort_options=ort_options,
     )
 
@@ -110,7 +126,7 @@ def load_language_model(
         return accelerator.language_model(bundle, _embedding_table(bundle), precision)
     component = bundle.component("llm")
     file, name = component.at(precision), precision or component.precision
-    graph, table, data = bundle.read(file), _embedding_table(bundle), _data(bundle, file)
+    graph, table, data = bundle.read(file), _embedding_table(bundle), external_data(bundle, file)
     if name.endswith(FUSED):
         from .onnx_gqa import FusedLanguageModel
 
@@ -146,5 +162,6 @@ def _embedding_table(bundle: Bundle) -> NDArray[np.floating]:
     return np.frombuffer(content, dtype, offset=source.tell()).reshape(shape)
 
 
-def _data(bundle: Bundle, file: BundleFile) -> Mapping[str, bytes]:
+def external_data(bundle: Bundle, file: BundleFile) -> Mapping[str, bytes]:
+    """The files of weights beside a graph, by name."""
     return {entry.file: bundle.read(entry) for entry in file.data}

@@ -7,7 +7,6 @@ Inputs `inputs_embeds` (1, T, D), `last_position` (1,) and `total_tokens` () int
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import BackendError, InputError
 from .embedding import EmbeddedDecoder, cache_names
+from .rooms import Room, RoomCache, capacity_for
 from .session import check_names, make_session, static_dimension
 
 if TYPE_CHECKING:
@@ -27,53 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["FusedLanguageModel"]
 
 Float32 = NDArray[np.float32]
-
-_ROUND = 128
-_SPARES = 3
-
-
-class _Buffer:
-    """Keys and values (2 x layers, heads, capacity, head_dim), and the lengths of the caches that use it."""
-
-    __slots__ = ("array", "lengths", "lock")
-
-    def __init__(self, array: Float32) -> None:
-        self.array = array
-        self.lengths: list[int] = []
-        self.lock = Lock()
-
-    @property
-    def capacity(self) -> int:
-        return int(self.array.shape[2])
-
-    def claim(self, after: int, total: int) -> bool:
-        """Whether places `after` to `total` are free; they are taken if so."""
-        with self.lock:
-            free = total <= self.capacity and max(self.lengths, default=0) <= after
-            if free:
-                self.lengths.append(total)
-            return free
-
-    def release(self, length: int) -> bool:
-        """Give back what one cache held; whether nobody uses the buffer any more."""
-        with self.lock:
-            self.lengths.remove(length)
-            return not self.lengths
-
-
-class _Cache:
-    """The first `length` tokens of a buffer. What lies behind them may be another cache's."""
-
-    __slots__ = ("_pool", "buffer", "length")
-
-    def __init__(self, buffer: _Buffer, length: int, pool: list[_Buffer]) -> None:
-        self.buffer = buffer
-        self.length = length
-        self._pool = pool
-
-    def __del__(self) -> None:
-        if self.buffer.release(self.length) and len(self._pool) < _SPARES:
-            self._pool.append(self.buffer)
 
 
 class FusedLanguageModel(EmbeddedDecoder):
@@ -99,10 +52,12 @@ class FusedLanguageModel(EmbeddedDecoder):
         self._present = cache_names("present", shape.num_layers)
         self._session = make_session(graph, name="llm", threads=threads, data=data, ort_options=ort_options)
         self._check_graph()
-        self._pool: list[_Buffer] = []
+        self._pool: list[Room[Float32]] = []
 
-    def _run(self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None) -> _Cache:
-        if cache is not None and not isinstance(cache, _Cache):
+    def _run(
+        self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None
+    ) -> RoomCache[Float32]:
+        if cache is not None and not isinstance(cache, RoomCache):
             raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
         past = 0 if cache is None else cache.length
         total = past + inputs_embeds.shape[1]
@@ -113,10 +68,9 @@ class FusedLanguageModel(EmbeddedDecoder):
         binding = self._session.io_binding()
         for name, array in (("inputs_embeds", embeds), ("last_position", last), ("total_tokens", count)):
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        # Past and present of a layer are the same memory: the operator writes the new keys and values
-        # behind the
-        # old ones, and nothing is copied.
-        keys_values = following.buffer.array
+        # Past and present of a layer are the same memory: the operator writes the new keys and values behind
+        # the old ones, and nothing is copied.
+        keys_values = following.room.content
         shape, address = (1, *keys_values.shape[1:]), keys_values.ctypes.data
         for i, (before, after) in enumerate(zip(self._past, self._present, strict=True)):
             place = address + i * keys_values.strides[0]
@@ -132,26 +86,25 @@ class FusedLanguageModel(EmbeddedDecoder):
             ) from error
         return following
 
-    def _following(self, cache: _Cache | None, past: int, total: int) -> _Cache:
+    def _following(self, cache: RoomCache[Float32] | None, past: int, total: int) -> RoomCache[Float32]:
         # The newest text of a buffer may use the room behind it; another one needs a buffer of its own.
-        if cache is not None and cache.buffer.claim(past, total):
-            return _Cache(cache.buffer, total, self._pool)
-        buffer = self._take(total)
+        if cache is not None and cache.room.claim(past, total):
+            return RoomCache(cache.room, total, self._pool)
+        room = self._take(total)
         if cache is not None:
-            buffer.array[:, :, :past] = cache.buffer.array[:, :, :past]
-        return _Cache(buffer, total, self._pool)
+            room.content[:, :, :past] = cache.room.content[:, :, :past]
+        return RoomCache(room, total, self._pool)
 
-    def _take(self, total: int) -> _Buffer:
+    def _take(self, total: int) -> Room[Float32]:
         while self._pool:
-            buffer = self._pool.pop()
-            if buffer.claim(0, total):
-                return buffer
-        # Room in rounds, so that a text that grows keeps its buffer.
-        capacity = (total // _ROUND + 2) * _ROUND
+            room = self._pool.pop()
+            if room.claim(0, total):
+                return room
+        capacity = capacity_for(total)
         shape = (len(self._past), self._shape.num_kv_heads, capacity, self._shape.head_dim)
-        buffer = _Buffer(np.zeros(shape, dtype=np.float32))
-        buffer.claim(0, total)
-        return buffer
+        room = Room(np.zeros(shape, dtype=np.float32), capacity)
+        room.claim(0, total)
+        return room
 
     def _check_graph(self) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

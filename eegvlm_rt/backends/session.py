@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .ort_options import OrtOptions
 
-__all__ = ["check_names", "make_session", "static_dimension"]
+__all__ = ["check_names", "make_session", "session_options", "static_dimension"]
 
 _NOWHERE: Final = os.devnull
 _WEIGHTS_FOLDER: Final = "session.model_external_initializers_file_folder_path"
@@ -39,7 +39,7 @@ def make_session(
         BackendError: the graph cannot be loaded, or not by the provider that was asked for first.
     """
     chosen = None if ort_options is None else ort_options.session_options
-    options = _session_options(threads) if chosen is None else chosen
+    options = session_options(threads) if chosen is None else chosen
     wanted = None if ort_options is None else ort_options.providers
     providers = ["CPUExecutionProvider"] if wanted is None else list(wanted)
     try:
@@ -72,7 +72,7 @@ def _only_verified_bytes(options: ort.SessionOptions, data: Mapping[str, bytes])
         )
 
 
-def _session_options(threads: int) -> ort.SessionOptions:
+def session_options(threads: int) -> ort.SessionOptions:
     """Threads sleep while idle, and the same input gives the same output.
 
     Every run has another length; memory plans by length, which ONNX Runtime would keep for good, are off.

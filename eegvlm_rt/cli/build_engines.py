@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ..bundle import Bundle, find_bundle
+from ..bundle.find import find_bundle
+from ..bundle.opening import Bundle
+from ..devices.device import DeviceFacts
 from ..errors import InputError
-from ..tensorrt import BuildOptions, DeviceFacts, PlanStore, TensorRT, build_engines
+from ..tensorrt.api import TensorRT
+from ..tensorrt.build import build_engines
+from ..tensorrt.plan_builder import BuildOptions
+from ..tensorrt.plan_store import PlanStore
 from ..tensorrt.shipped_plans import write_with_engines
 from .console import note, out, plain
 from .staging import trust_policy
@@ -19,7 +24,7 @@ from .staging import trust_policy
 if TYPE_CHECKING:
     import argparse
 
-    from ..tensorrt import EnginePlan
+    from ..tensorrt.build import EnginePlan
 
 __all__ = ["build"]
 
@@ -78,7 +83,7 @@ def _precision(text: str) -> tuple[str, str]:
 
 
 def _here() -> DeviceFacts:
-    from ..tensorrt.cuda import CudaDevice
+    from ..devices.cuda import CudaDevice
 
     return CudaDevice().facts
 

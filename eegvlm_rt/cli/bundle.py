@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ..bundle import Bundle, find_bundle, make_key, pack_bundle, sign_bundle, unpack_bundle
+from ..bundle.archive import pack_bundle, unpack_bundle
+from ..bundle.find import find_bundle
+from ..bundle.opening import Bundle
+from ..bundle.signing import make_key, sign_bundle
 from .console import note, out, plain
 from .staging import trust_policy
 

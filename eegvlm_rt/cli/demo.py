@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundle import find_bundle
+from ..bundle.find import find_bundle
 from ..files import check_outputs
 from ..night_files import make_folder, night_paths
-from ..simulator import simulate_night, write_edf
-from ..sources import read_channel
+from ..simulator.edf import write_edf
+from ..simulator.night import simulate_night
+from ..sources.edf import read_channel
 from .console import out
 from .stage import stage_file
 from .staging import busy

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from ..bundle import Bundle, find_bundle
-from ..doctor import Check, examine, probe
+from ..bundle.find import find_bundle
+from ..bundle.opening import Bundle
+from ..doctor.checks import Check, examine
 from ..errors import BundleError
-from ..tensorrt import PlanStore
+from ..hardware import probe
+from ..tensorrt.plan_store import PlanStore
 from .console import note, out, plain
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..tensorrt import StoredPlan
+    from ..tensorrt.plan_store import StoredPlan
 
 __all__ = ["REFUSED", "run"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..prediction import StagePrediction
-    from ..rationale import ClaimCheck
+    from ..rationale.check import ClaimCheck
 
 __all__ = [
     "because",

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import __version__
-from ..bundle import Bundle, find_bundle
+from ..bundle.find import find_bundle
+from ..bundle.opening import Bundle
 from ..errors import BundleError
 from ..rendering.renderer import RENDERER_VERSION, build_config
 from .console import note, out, plain

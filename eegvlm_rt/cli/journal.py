@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..files import check_outputs
-from ..journal import read
 from ..journal.export import json_lines
+from ..journal.reader import read
 from ..journal.resume import night_state
 from ..night_export import export_journal
 from .console import note, out, plain, report_error
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..journal import JournalReport
+    from ..journal.reader import JournalReport
 
 __all__ = ["DAMAGED", "TORN", "run"]
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ..streaming import StreamEventKind
+from ..streaming.status import StreamEventKind
 from .live_view import Known, lines
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
 
     from ..prediction import StagePrediction
-    from ..streaming import StreamEvent, StreamStatus
+    from ..streaming.status import StreamEvent, StreamStatus
     from .stream_output import Told
 
 __all__ = ["Screen"]

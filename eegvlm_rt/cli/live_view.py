@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ..hypnogram import Hypnogram
+from ..hypnogram.model import Hypnogram
 from ..night_rows import night_probabilities, night_stage
 from ..palette import TERMINAL_COLORS
 from ..prediction import Outcome
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ..prediction import StagePrediction
-    from ..streaming import StreamEvent, StreamStatus
+    from ..streaming.status import StreamEvent, StreamStatus
     from .stream_output import Told
 
 __all__ = ["Known", "lines"]

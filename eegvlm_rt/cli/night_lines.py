@@ -14,7 +14,9 @@ from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:
-    from ..hypnogram import Agreement, Hypnogram, SleepStatistics
+    from ..hypnogram.agreement import Agreement
+    from ..hypnogram.model import Hypnogram
+    from ..hypnogram.statistics import SleepStatistics
     from ..night import Night
 
 __all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary_lines"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ..bundle import find_bundle
+from ..bundle.find import find_bundle
 from ..night_files import PREDICTIONS
 from ..night_inputs import is_journal, night_of
-from ..report import check_output
-from ..sources import read_channel
+from ..report.write import check_output
+from ..sources.edf import read_channel
 from .console import note, out, plain
 from .staging import busy, load_stager, stage_recording
 

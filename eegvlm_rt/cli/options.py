@@ -32,7 +32,7 @@ __all__ = [
 MODES = ("head", "direct", "cot")
 REASONS = ("all", "few", "none")
 UNITS = ("uV", "mV", "V", "nV")
-BACKENDS = ("onnxruntime", "tensorrt")
+BACKENDS = ("onnxruntime", "cuda", "tensorrt")
 FORMATS = ("edf-rk", "json", "bids", "bids-hypnogram", "profusion", "edfbrowser")
 
 

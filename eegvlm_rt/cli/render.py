@@ -6,14 +6,15 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle, find_bundle
+from ..bundle.find import find_bundle
+from ..bundle.opening import Bundle
 from ..errors import InputError
 from ..files import SEAL, check_outputs, write_file
 from ..rendering.renderer import RenderSpec
 from ..rendering.renderer import render as draw
 from ..signal.conditioning import Preprocessing
 from ..signal.units import EPOCH_S
-from ..sources import read_channel
+from ..sources.edf import read_channel
 from ..sources.rows import rows_of
 from .console import note, out
 from .epoch_lines import clock

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ..cohort import ScoreOptions, Status, describe_dataset, find_bids, find_nights, finish, score_nights
+from ..cohort.bids import describe_dataset, find_bids
+from ..cohort.inputs import find_nights
 from ..cohort.local_pool import default_threads
 from ..cohort.lock import folder_lock
 from ..cohort.ray_pool import LOCAL
-from ..cohort.receipt import FOLDER
+from ..cohort.receipt import FOLDER, Status
+from ..cohort.run import finish, score_nights
+from ..cohort.tasks import ScoreOptions
 from ..errors import InputError
 from ..files import claim_folder
-from ..report import check_output
+from ..report.write import check_output
 from .console import note, out, plain, progress_console, report_warning
 
 if TYPE_CHECKING:
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..cohort import CohortResult, NightTask, Plan, Receipt
+    from ..cohort.receipt import Receipt
+    from ..cohort.run import CohortResult, Plan
+    from ..cohort.tasks import NightTask
 
 __all__ = ["run"]
 

@@ -17,7 +17,8 @@ from .console import out, plain, report_error
 if TYPE_CHECKING:
     import argparse
 
-    from ..service import Configuration, Service
+    from ..service.config import Configuration
+    from ..service.service import Service
 
 __all__ = ["run"]
 
@@ -32,14 +33,9 @@ def run(args: argparse.Namespace) -> int:
     folder of the nights is in use or not there).
     """
     try:
-        from ..service import (
-            ConfigurationError,
-            NotYetError,
-            Service,
-            configuration_schema,
-            load_configuration,
-        )
+        from ..service.config import ConfigurationError, configuration_schema, load_configuration
         from ..service.sdnotify import Notifier
+        from ..service.service import NotYetError, Service
     except ModuleNotFoundError as error:
         raise InputError("service", str(error), install_command("service")) from error
     if args.schema:
@@ -86,7 +82,7 @@ def _take_signals(service: Service) -> list[int]:
 
 
 def _serve(service: Service, path: str, reloads: list[int]) -> int:
-    from ..service import load_configuration
+    from ..service.config import load_configuration
 
     try:
         while not service.stopping.wait(1.0):

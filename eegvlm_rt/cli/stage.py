@@ -6,15 +6,15 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from ..bundle import find_bundle
+from ..bundle.find import find_bundle
 from ..errors import InputError
 from ..extras import install_command
 from ..files import check_outputs
-from ..hypnogram import agreement
+from ..hypnogram.agreement import agreement
 from ..hypnogram.model import MAX_EPOCHS
 from ..hypnogram.plot import available
 from ..night_files import make_folder, night_dict, night_paths, night_writers
-from ..sources import read_channel
+from ..sources.edf import read_channel
 from .console import NOTICE, note, out, plain
 from .epoch_lines import header, pick_few, reason, row
 from .night_lines import agreement_lines, duration, hypnogram_lines, statistics_lines, summary_lines
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..hypnogram import Agreement, Hypnogram
+    from ..hypnogram.agreement import Agreement
+    from ..hypnogram.model import Hypnogram
     from ..night import Night
     from ..prediction import StagePrediction
-    from ..sources import Recording
+    from ..sources.edf import Recording
     from .truth import Truth
 
 __all__ = ["formats_of", "run", "stage_file"]

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..bundle import TrustPolicy
+    from ..bundle.trust import TrustPolicy
     from ..night import Night
     from ..prediction import StagePrediction
-    from ..sources import Recording
+    from ..sources.edf import Recording
     from ..stager import Stager
 
 ONE_STOP_S = 1.0
@@ -51,7 +51,7 @@ def load_stager(
 
 def trust_policy(trusted_keys: str | None) -> TrustPolicy | None:
     """The policy that asks for a signature by one of the keys in a file; None, the device's, for none."""
-    from ..bundle import TrustPolicy, read_keys
+    from ..bundle.trust import TrustPolicy, read_keys
 
     return None if trusted_keys is None else TrustPolicy(read_keys(trusted_keys), require_signature=True)
 

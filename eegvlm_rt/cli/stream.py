@@ -11,14 +11,15 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import find_bundle
+from ..bundle.find import find_bundle
 from ..errors import EegVlmError, SourceAbsentError
 from ..files import check_outputs
 from ..night import Night
 from ..night_files import make_folder, night_paths
 from ..signal.units import EPOCH_S
-from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
+from ..sources.replay import ReplaySource
+from ..sources.spec import open_source, parse_source
 from ..stream_options import StreamOptions
 from .console import report_error
 from .live_screen import Screen
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from ..journal import Journal
+    from ..journal.writer import Journal
     from ..prediction import StagePrediction
-    from ..sources import SourceSpec
     from ..sources.remark import Remark
+    from ..sources.spec import SourceSpec
     from ..stager import Stager
-    from ..streaming import StreamEvent, StreamingStager, StreamStatus
+    from ..streaming.stager import StreamingStager
+    from ..streaming.status import StreamEvent, StreamStatus
     from .stream_output import Outlet
     from .stream_start import Earlier
 

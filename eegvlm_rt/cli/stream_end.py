@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ..journal import Journal
-    from ..streaming import StreamStatus
+    from ..journal.writer import Journal
+    from ..streaming.status import StreamStatus
     from .stream_output import Outlet, Told
 
 __all__ = ["Ending"]

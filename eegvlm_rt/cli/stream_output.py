@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.text import Text
 
-from ..streaming import StreamEventKind
+from ..streaming.status import StreamEventKind
 from .console import note, out, plain, report_error
 from .epoch_lines import header, row
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..night import Night
     from ..prediction import StagePrediction
-    from ..streaming import StreamEvent
+    from ..streaming.status import StreamEvent
 
 __all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "event_words", "is_warning", "once"]
 

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, JournalError
-from ..journal import Journal, RecordKind, read
+from ..journal.frames import RecordKind
+from ..journal.reader import read
 from ..journal.resume import night_state
 from ..journal.storage import holds_a_night
+from ..journal.writer import Journal
 from ..sources.live import LiveSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..journal import NightState, Record
-    from ..sources import ReplaySource
-    from ..streaming import StreamStatus
+    from ..journal.frames import Record
+    from ..journal.resume import NightState
+    from ..sources.replay import ReplaySource
+    from ..streaming.status import StreamStatus
 
 __all__ = ["Earlier", "begin_journal", "earlier_night", "lights_off_s", "night_start"]
 

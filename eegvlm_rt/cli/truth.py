@@ -16,8 +16,8 @@ from .staging import epochs_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..hypnogram import Hypnogram
-    from ..sources import Recording
+    from ..hypnogram.model import Hypnogram
+    from ..sources.edf import Recording
     from ..sources.remark import Remark
 
 __all__ = ["Truth", "read_truth"]

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import __version__
 from ..errors import InputError
 from ..files import SEAL, check_outputs, file_digests, json_text, write_file
-from ..hypnogram import write_format
 from ..hypnogram.bids import write_bids_hypnogram
-from ..hypnogram.formats import format_files
+from ..hypnogram.formats import format_files, write_format
 from ..notice import NOTICE
 from ..signal.units import EPOCH_S
 from ..stages import STAGES

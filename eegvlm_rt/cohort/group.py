@@ -12,7 +12,7 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError
 from ..files import SEAL, write_file
-from ..hypnogram import DEFINITIONS
+from ..hypnogram.definitions import DEFINITIONS
 from ..notice import NOTICE
 from ..palette import STAGE_COLORS
 from ..report.figures import GROUPS

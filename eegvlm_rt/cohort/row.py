@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..hypnogram import DEFINITIONS
+from ..hypnogram.definitions import DEFINITIONS
 from ..hypnogram.intervals import FIELDS
 from ..night_rows import flag_names
 from ..signal.quality import QualityFlag

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..bundle import Bundle, TrustPolicy, find_bundle, read_keys
+from ..bundle.find import find_bundle
+from ..bundle.opening import Bundle
+from ..bundle.trust import TrustPolicy, read_keys
 from ..errors import InputError, OutputError
 from ..files import claim_folder, is_ours
 from .dispatch import dispatch

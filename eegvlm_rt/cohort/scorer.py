@@ -13,15 +13,14 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from ..bundle import TrustPolicy, read_keys
+from ..bundle.trust import TrustPolicy, read_keys
 from ..errors import BundleError, ChannelError, EegVlmError, InputError, RecordingError, RecordingWarning
 from ..files import SEAL, check_outputs, file_digests, json_text, write_file
-from ..hypnogram import write_format
-from ..hypnogram.formats import format_files
+from ..hypnogram.formats import format_files, write_format
 from ..night_files import ALWAYS, PREDICTIONS, make_folder, night_dict, predictions_json
 from ..prompt import Mode
-from ..report import check_output
-from ..sources import channels, read_channel
+from ..report.write import check_output
+from ..sources.edf import channels, read_channel
 from ..stager import Stager
 from .bids import DESCRIPTION, write_derivatives
 from .receipt import Receipt, Status, read_receipt, receipt_path, write_receipt
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..night import Night
-    from ..sources import Recording
+    from ..sources.edf import Recording
 
 __all__ = ["Scorer", "failed", "is_done"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..rationale import context_choices
+from ..rationale.compose import context_choices
 from ..stages import STAGES, Stage
 from .probabilities import token_probabilities
 from .reader import Reader
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..backends.base import KVCache, LanguageModel
-    from ..rationale import NightContext
+    from ..devices.buffers import DeviceArray
+    from ..rationale.context import NightContext
     from .grammar_tokens import CompiledGrammar, PromptTokens
     from .result import Decoded, Stream
 
@@ -55,7 +56,7 @@ class Decoder:
         self._behind = lm.embed(prompt.behind_image) if prompt.behind_image else empty
 
     def prefix(
-        self, visual_tokens: NDArray[np.float32], night_token: NDArray[np.float32] | None = None
+        self, visual_tokens: NDArray[np.float32] | DeviceArray, night_token: NDArray[np.float32] | None = None
     ) -> KVCache:
         """Read the visual tokens (V, D) of one picture, between what the prompt puts before and behind them.
 
@@ -75,7 +76,7 @@ class Decoder:
                 cure = f"give shape ({size},), to a model whose prompt has a night token"
                 raise InputError("night_token", night_token.shape, cure)
             behind = night_token[None, None]
-        return self._lm.extend(np.concatenate([self._before, visual_tokens[None], behind], axis=1))
+        return self._lm.read([self._before, visual_tokens, behind])
 
     def score_stages(self, prefix: KVCache) -> dict[Stage, float]:
         """Probabilities of the stages: the softmax over the five stage tokens after the direct question."""

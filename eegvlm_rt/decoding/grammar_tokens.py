@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..prompt import Mode, PromptSpec, TextTokenizer
-from ..rationale import GRAMMAR_VERSION, Grammar, Literal, grammar_of, parse_choices
+from ..rationale.grammar import GRAMMAR_VERSION, Grammar, grammar_of, parse_choices
+from ..rationale.parts import Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

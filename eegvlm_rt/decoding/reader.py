@@ -48,5 +48,4 @@ class Reader:
 
     def _run(self, ids: Sequence[int], cache: KVCache) -> tuple[Float32, KVCache]:
         self.steps += 1
-        logits, longer = self._lm.step(self._lm.embed(ids), cache)
-        return logits[-1], longer
+        return self._lm.next_logits(self._lm.embed(ids), cache)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..rationale import Rationale
+    from ..rationale.parse import Rationale
     from ..stages import Stage
 
 __all__ = ["Decoded", "Finish", "Piece", "Stream"]

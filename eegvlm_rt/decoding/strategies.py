@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import RationaleError
-from ..rationale import Rationale, parse
+from ..rationale.parse import Rationale, parse
 from ..stages import STAGES, Stage
 from .grammar_tokens import CompiledGrammar, FixedText
 from .probabilities import group_probabilities

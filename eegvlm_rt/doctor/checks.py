@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ..extras import install_command
 from ..tensorrt.plan_key import graph_digests
 from .memory import memory_need
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..bundle import Manifest
+    from ..bundle.manifest import Manifest
     from ..hardware import Facts
-    from ..tensorrt import StoredPlan
+    from ..tensorrt.plan_store import StoredPlan
 
 __all__ = ["Check", "examine"]
 
@@ -44,11 +45,10 @@ def examine(
     """What the device has, held against what the runtime and, where given, a bundle ask for; `plans` are
     those in its store.
     """
-    checks = [_onnxruntime(facts), _disk(facts), _gpu(facts), _tensorrt(facts), _power(facts)]
+    checks = [_onnxruntime(facts), _disk(facts), _gpu(facts), _cuda(facts), _tensorrt(facts)]
     if manifest is not None:
-        checks.insert(0, _memory(facts, manifest))
-        checks.insert(5, _engines(facts, manifest, plans))
-    return tuple(checks)
+        checks = [_memory(facts, manifest), *checks, _engines(facts, manifest, plans)]
+    return (*checks, _power(facts))
 
 
 def _memory(facts: Facts, manifest: Manifest) -> Check:
@@ -67,7 +67,7 @@ def _memory(facts: Facts, manifest: Manifest) -> Check:
 
 
 def _onnxruntime(facts: Facts) -> Check:
-    found = facts.packages.get("onnxruntime")
+    found = facts.packages.get("onnxruntime") or facts.packages.get("onnxruntime-gpu")
     numbers = tuple(int(part) for part in (found or "0").split(".")[:2] if part.isdigit())
     wanted = ".".join(map(str, _MIN_ONNXRUNTIME))
     return Check(
@@ -89,6 +89,19 @@ def _gpu(facts: Facts) -> Check:
             "GPU", False, "none found", "none is needed: ONNX Runtime runs on the CPU", required=False
         )
     return Check("GPU", True, f"{facts.gpu}, compute capability {facts.compute_capability}", required=False)
+
+
+def _cuda(facts: Facts) -> Check:
+    """Whether ONNX Runtime with CUDA is here, and not covered by the one without, whose import name is the
+    same."""
+    names = ("onnxruntime-gpu", "cuda-python")
+    reason = ", ".join(f"{name} {facts.packages.get(name, 'missing')}" for name in names)
+    if any(name not in facts.packages for name in names):
+        cure = f"for --backend cuda: {install_command('cuda')}; then pip install --force-reinstall --no-deps"
+        return Check("CUDA", False, reason, f"{cure} onnxruntime-gpu", required=False)
+    cure = "for --backend cuda: pip install --force-reinstall --no-deps onnxruntime-gpu"
+    reason += f"; {facts.onnxruntime or 'onnxruntime'} is the one that is loaded"
+    return Check("CUDA", facts.onnxruntime == names[0], reason, cure, required=False)
 
 
 def _tensorrt(facts: Facts) -> Check:

@@ -9,7 +9,8 @@ from ..backends.loading import HALF
 from ..tensorrt.profiles import TEXT_TOKENS
 
 if TYPE_CHECKING:
-    from ..bundle import BundleFile, Manifest
+    from ..bundle.files import BundleFile
+    from ..bundle.manifest import Manifest
 
 __all__ = ["MemoryNeed", "memory_need"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import InputError
-from ..rationale import NightContext
+from ..rationale.context import NightContext
 from ..stages import STAGES
 from .state import MemoryState
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..backends.base import MemoryNetwork
-    from ..findings import Findings
+    from ..findings.model import Findings
     from ..stages import Stage
 
 __all__ = ["RESET_EPOCHS", "NightMemory", "Remembered"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from ..errors import InputError
-from ..rationale import NightContext
+from ..rationale.context import NightContext
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

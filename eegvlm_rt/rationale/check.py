@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ..findings import Findings
+from ..findings.model import Findings
 from .argument import unanswered_stages
 from .grammar import ALPHA_WORDS, K_COMPLEX_WORDS, SPINDLE_WORDS
 from .rules import ALPHA_PCT, NO_ALPHA_PCT, Condition, Kind

@@ -11,7 +11,7 @@ from .rules import REASONS, RULES, Reason, Rule
 from .values import alpha_class, holds, k_complex_class, quantized, spindle_class, stage_word
 
 if TYPE_CHECKING:
-    from ..findings import Findings
+    from ..findings.model import Findings
     from .context import NightContext
 
 __all__ = ["choices", "choose_reason", "choose_rule", "compose", "context_choices"]

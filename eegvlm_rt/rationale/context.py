@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..stages import Stage
 
 if TYPE_CHECKING:
-    from ..findings import Findings
+    from ..findings.model import Findings
 
 __all__ = ["Course", "NightContext"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ..findings import Rhythm
+from ..findings.model import Rhythm
 from ..stages import STAGES, Stage
 from .parts import Literal, Slot, spaced
 from .rules import ALPHA_PCT, AMPLITUDE_UV, NO_ALPHA_PCT, SLOW_WAVE_PCT, Condition, Reason, Rule, rhythm_of

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InputError, RationaleError
-from ..findings import Rhythm
+from ..findings.model import Rhythm
 from ..stages import STAGES
 from .context import Course
 from .first_version import FIRST_PARTS, FIRST_REASONS, FIRST_RULES

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..findings import Rhythm
+from ..findings.model import Rhythm
 from ..stages import STAGES, Stage
 from .context import Course
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from .rules import ALPHA_PCT, AMPLITUDE_UV, NO_ALPHA_PCT, SLOW_WAVE_PCT, Condition, Kind
 
 if TYPE_CHECKING:
-    from ..findings import Findings
+    from ..findings.model import Findings
     from .context import NightContext
 
 __all__ = ["alpha_class", "holds", "k_complex_class", "measured_value", "quantized", "spindle_class"]

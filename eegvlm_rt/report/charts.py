@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..hypnogram import Hypnogram
+    from ..hypnogram.model import Hypnogram
 
 __all__ = ["density_panel", "hypnogram_panel", "spectrogram_panel", "ticks_of"]
 

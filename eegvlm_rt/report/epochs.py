@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..findings import slow_wave_spans
+from ..findings.measure import slow_wave_spans
 from ..night_rows import night_probabilities, night_stage
-from ..rationale import RULES
+from ..rationale.rules import RULES
 from ..stages import STAGES
 from .traces import trace_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..prediction import StagePrediction
-    from ..rationale import ClaimCheck
+    from ..rationale.check import ClaimCheck
     from .choose import Choice
     from .traces import Trace
 

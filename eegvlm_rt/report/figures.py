@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..hypnogram import DEFINITIONS
+from ..hypnogram.definitions import DEFINITIONS
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..hypnogram import Interval, SleepStatistics
+    from ..hypnogram.intervals import Interval
+    from ..hypnogram.statistics import SleepStatistics
 
 __all__ = ["Row", "cycle_rows", "figure_groups", "stage_rows", "transition_rows"]
 

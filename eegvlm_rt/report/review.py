@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..hypnogram import Hypnogram, read_edf
+from ..hypnogram.edf import read_edf
+from ..hypnogram.model import Hypnogram
 
 if TYPE_CHECKING:
     import os

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..findings import Span
+    from ..findings.model import Span
 
 __all__ = ["PARTS", "Trace", "trace_of"]
 

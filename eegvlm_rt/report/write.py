@@ -14,7 +14,9 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError
 from ..files import SEAL, check_outputs, write_file
-from ..hypnogram import Hypnogram, sleep_statistics, statistics_intervals
+from ..hypnogram.intervals import statistics_intervals
+from ..hypnogram.model import Hypnogram
+from ..hypnogram.statistics import sleep_statistics
 from ..notice import NOTICE
 from ..palette import INK, MARKS, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
 from ..signal.conditioning import condition_recording
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..night import Night
-    from ..sources import Recording
+    from ..sources.edf import Recording
     from .review import Review
 
 __all__ = ["SUFFIXES", "check_output", "report_html", "write_report"]

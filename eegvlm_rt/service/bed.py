@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import EegVlmError, SourceStalledError
-from ..sources import ReplaySource, open_source, parse_source
 from ..sources.live import LiveSource
+from ..sources.replay import ReplaySource
+from ..sources.spec import open_source, parse_source
 from ..streaming.clocks import HostClock
 from .night import BedNight, facts_of, unfinished_nights, window_date
 from .schedule import Schedule, Window
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from ..sources import Chunk
+    from ..sources.chunk import Chunk
     from .config import BedSettings, ModelSettings
 
 __all__ = ["Bed", "BedState", "Clock"]

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import EegVlmError, InputError
 from ..extras import install_command
-from ..sources import parse_source
+from ..sources.spec import parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

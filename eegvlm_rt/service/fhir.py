@@ -10,11 +10,11 @@ from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from ..hypnogram import sleep_statistics
+from ..hypnogram.statistics import sleep_statistics
 from ..stages import Stage
 
 if TYPE_CHECKING:
-    from ..hypnogram import Hypnogram
+    from ..hypnogram.model import Hypnogram
 
 __all__ = ["observations"]
 

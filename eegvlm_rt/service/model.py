@@ -14,7 +14,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..journal import RecordKind
+from ..journal.frames import RecordKind
 from ..prediction import Outcome
 from .restarts import Restarts
 from .wire import Wire, pair

@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import __version__
 from ..errors import EegVlmError, JournalError
 from ..files import SEAL, file_digests, write_file
-from ..hypnogram import sleep_statistics, to_csv, write_edf
-from ..journal import Journal, Record, RecordKind, night_state, read
+from ..hypnogram.edf import write_edf
+from ..hypnogram.statistics import sleep_statistics
+from ..hypnogram.text import to_csv
+from ..journal.frames import Record, RecordKind
+from ..journal.reader import read
+from ..journal.resume import night_state
 from ..journal.storage import holds_a_night
+from ..journal.writer import Journal
 from ..night import Night
 from ..night_rows import row_of_record
 from ..notice import NOTICE
@@ -29,8 +34,8 @@ from .signal_log import SignalLog, read_frames
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..hypnogram import Hypnogram
-    from ..journal import NightState
+    from ..hypnogram.model import Hypnogram
+    from ..journal.resume import NightState
     from .config import BedSettings
     from .schedule import Window
 

@@ -94,7 +94,8 @@ def stored_epochs(data: str | os.PathLike[str] | None) -> list[tuple[NDArray[np.
 
 
 def _of_night(folder: Path, most: int) -> list[tuple[NDArray[np.float32], float]]:
-    from ..journal import night_state, read
+    from ..journal.reader import read
+    from ..journal.resume import night_state
     from .night import JOURNAL
 
     try:
@@ -111,7 +112,7 @@ def _of_night(folder: Path, most: int) -> list[tuple[NDArray[np.float32], float]
 
 
 def _simulated() -> list[tuple[NDArray[np.float32], float]]:
-    from ..simulator import simulate_night
+    from ..simulator.night import simulate_night
 
     night = simulate_night(seed=7, hours=0.25, sfreq=SIMULATED_HZ)
     size = round(EPOCH_S * SIMULATED_HZ)

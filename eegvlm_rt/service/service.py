@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import EegVlmError, InputError
-from ..journal import RecordKind
+from ..journal.frames import RecordKind
 from .alarms import Alarm, AlarmKind, Alarms
 from .bed import Bed, Clock
 from .histogram import Histogram

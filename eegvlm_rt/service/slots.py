@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..bundle import Bundle, unpack_bundle
+from ..bundle.archive import unpack_bundle
+from ..bundle.opening import Bundle
 from ..errors import BundleError
 from ..files import write_file
 from ..prediction import Outcome
@@ -20,7 +21,7 @@ from .rehearsal import rehearse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..bundle import TrustPolicy
+    from ..bundle.trust import TrustPolicy
     from .night import BedNight
     from .rehearsal import Gates
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from ..decoding import Finish
+from ..decoding.result import Finish
 from ..errors import EegVlmError
-from ..journal import NightState
 from ..journal.frames import RecordKind, encode_body
+from ..journal.resume import NightState
 from ..prediction import Outcome
 from ..sources.chunk import Chunk, SourceEvent, SourceEventKind
 from ..stager import Stager
@@ -27,9 +27,10 @@ from .child import die_with_parent, limit_memory, yield_memory
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from ..journal import Journal
+    from ..journal.writer import Journal
     from ..prediction import StagePrediction
-    from ..streaming import StreamEvent, StreamingStager
+    from ..streaming.stager import StreamingStager
+    from ..streaming.status import StreamEvent
 
 __all__ = ["main"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..errors import SourceStalledError
-    from ..journal import Journal
+    from ..journal.writer import Journal
     from ..prediction import StagePrediction
     from ..signal.epochs import GridEpoch
     from ..sources.chunk import Chunk

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from ..calibration import CausalSmoother
 from ..calibration.recording import scored_probabilities
+from ..calibration.smoothing import CausalSmoother
 from ..errors import BundleError, InputError, UnitError
-from ..memory import MemoryState
+from ..memory.state import MemoryState
 from ..prediction import Outcome
 from ..signal.conditioning import check_sfreq, lookahead_s
 from ..signal.epochs import EpochCutter
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from ..journal import Journal, NightState
+    from ..journal.resume import NightState
+    from ..journal.writer import Journal
     from ..pipeline import Pipeline
     from ..prediction import StagePrediction
     from ..prompt import Mode

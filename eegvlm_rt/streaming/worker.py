@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..decoding import Finish, stop_when
+from ..decoding.result import Finish
+from ..decoding.stopping import stop_when
 from ..prediction import Outcome, StagePrediction
 from ..prompt import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..memory import MemoryState, Remembered
+    from ..memory.night_memory import Remembered
+    from ..memory.state import MemoryState
     from ..pipeline import Pipeline, SeenEpoch
     from ..signal.epochs import GridEpoch
 

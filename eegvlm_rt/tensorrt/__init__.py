@@ -7,11 +7,12 @@ for plan in build_engines(Bundle.open(folder), store, TensorRT.load(), cuda.fact
 
 from __future__ import annotations
 
+from ..devices.device import DeviceFacts
 from ..old_names import renamed
 from .api import TensorRT
 from .build import EnginePlan, build_engines, engine_key, precision_for, why_stale
 from .plan_builder import BuildOptions
-from .plan_key import DeviceFacts, PlanKey
+from .plan_key import PlanKey
 from .plan_store import PlanStore, StoredPlan
 
 __all__ = [

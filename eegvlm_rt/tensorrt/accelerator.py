@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 from ..errors import BackendError, BundleError
 from .build import engine_key, precision_for, why_stale
+from .models import open_language_model, open_tower
 from .plan_store import PlanStore
-from .runtime import TensorRTLanguageModel, TensorRTVisionTower
 from .shipped_plans import shipped_plan
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..bundle import Bundle
+    from ..backends.on_device.language import DeviceLanguageModel
+    from ..backends.on_device.tower import DeviceVisionTower
+    from ..bundle.opening import Bundle
+    from ..devices.device import Device
     from .api import TensorRT
-    from .device import Device
 
 __all__ = ["Accelerator"]
 
@@ -31,17 +33,18 @@ class Accelerator:
     store: PlanStore
 
     @classmethod
-    def here(cls, store: PlanStore | None = None) -> Accelerator:
-        """The GPU of this device; raises BackendError without one, or without TensorRT or cuda-python."""
+    def here(cls, store: PlanStore | None = None, *, index: int = 0) -> Accelerator:
+        """GPU number `index` of this device; raises BackendError without one, or without TensorRT or
+        cuda-python."""
+        from ..devices.cuda import CudaDevice
         from .api import TensorRT
-        from .cuda import CudaDevice
 
-        return cls(TensorRT.load(), CudaDevice(), store or PlanStore())
+        return cls(TensorRT.load(), CudaDevice(index), store or PlanStore())
 
-    def tower(self, bundle: Bundle, precision: str | None = None) -> TensorRTVisionTower:
+    def tower(self, bundle: Bundle, precision: str | None = None) -> DeviceVisionTower:
         """The tower of a bundle; raises as `plan` does."""
         manifest = bundle.manifest
-        return TensorRTVisionTower(
+        return open_tower(
             self.plan(bundle, "tower", precision),
             self.trt,
             self.device,
@@ -49,12 +52,18 @@ class Accelerator:
             hidden_size=manifest.hidden_size,
         )
 
+    def head(self, bundle: Bundle) -> None:
+        """No plan: the stage head is small, and ONNX Runtime runs it on the CPU."""
+
+    def memory(self, bundle: Bundle, features: int) -> None:
+        """No plan, as for the head."""
+
     def language_model(
         self, bundle: Bundle, embed_tokens: NDArray[np.floating], precision: str | None = None
-    ) -> TensorRTLanguageModel:
+    ) -> DeviceLanguageModel:
         """The language model of a bundle with its embedding table; raises as `plan` does."""
         plan = self.plan(bundle, "llm", precision)
-        return TensorRTLanguageModel(plan, embed_tokens, self.trt, self.device, bundle.manifest.lm)
+        return open_language_model(plan, embed_tokens, self.trt, self.device, bundle.manifest.lm)
 
     def plan(self, bundle: Bundle, component: str, precision: str | None = None) -> bytes:
         """The bytes of a part's plan: one that the bundle's manifest lists, or one built on this device.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..bundle import Bundle
+from ..bundle.opening import Bundle
 from ..errors import BackendError, BundleError
 from ..rendering.renderer import RENDERER_VERSION
 from .plan_builder import BuildOptions, build_plan
@@ -15,9 +15,9 @@ from .profiles import language_shapes, shapes_digest, tower_shapes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..bundle import Manifest
+    from ..bundle.manifest import Manifest
+    from ..devices.device import DeviceFacts
     from .api import TensorRT
-    from .plan_key import DeviceFacts
     from .plan_store import PlanStore, StoredPlan
     from .profiles import Shapes
 

@@ -11,8 +11,8 @@ from ..errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..devices.device import Device
     from .api import Context, CudaEngine, Runtime, TensorRT
-    from .device import Device
 
 __all__ = ["OpenPlan"]
 

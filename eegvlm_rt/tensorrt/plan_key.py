@@ -12,9 +12,10 @@ from ..errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bundle import BundleFile, Manifest
+    from ..bundle.files import BundleFile
+    from ..bundle.manifest import Manifest
 
-__all__ = ["DeviceFacts", "PlanKey", "graph_digest", "graph_digests"]
+__all__ = ["PlanKey", "graph_digest", "graph_digests"]
 
 _NAMES: Final = {
     "graph": "graph",
@@ -25,15 +26,6 @@ _NAMES: Final = {
     "driver": "driver",
     "renderer": "renderer",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFacts:
-    """A GPU: its name, compute capability ("8.7") and driver ("580.65", or CUDA's and L4T's on a Jetson)."""
-
-    name: str
-    architecture: str
-    driver: str
 
 
 @dataclass(frozen=True, slots=True)

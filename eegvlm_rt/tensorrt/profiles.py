@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..backends.embedding import cache_names
+from ..backends.rooms import TEXT_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bundle import LanguageModelShape, Manifest
+    from ..bundle.manifest import LanguageModelShape, Manifest
 
 __all__ = [
     "BATCH",
@@ -27,9 +28,6 @@ __all__ = [
 
 BATCH: Final = 8
 """Pictures in one pass of the tower, at most."""
-
-TEXT_TOKENS: Final = 512
-"""Tokens of question and answer, beside the visual ones; shipped prompts and reasonings take under 300."""
 
 STEP_TOKENS: Final = 64
 """Tokens of one step after the picture: the question, or the text between two choices of a reasoning."""

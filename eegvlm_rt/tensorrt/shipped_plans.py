@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..bundle import Bundle, ComponentSource, write_bundle
+from ..bundle.opening import Bundle
+from ..bundle.writing import ComponentSource, write_bundle
 from ..errors import BundleError
 from ..files import json_text, load_object
 from .plan_key import PlanKey

@@ -107,7 +107,7 @@ def write_language(
     """Write one graph of the language model, holding one weight at a time where it is larger than
     `inline_bytes`; returns its files of external weights.
     """
-    fused, typed = precision.endswith(FUSED), precision.endswith(HALF)
+    fused, typed = precision.endswith(FUSED), precision.removesuffix(FUSED).endswith(HALF)
     kind = precision.removesuffix(FUSED).removesuffix(HALF)
     graph = language_skeleton(config, "fused" if fused else "standard", half=typed)
     source = packed.at(_BITS[kind]) if kind in _BITS else None

@@ -20,6 +20,7 @@ LANGUAGE_PRECISIONS: Final = (
     *("fp32", "fp16", "int8", "int4"),
     *("fp16_half", "int4_half"),
     *("fp32_fused", "fp16_fused", "int4_fused"),
+    *("fp16_half_fused", "int4_half_fused"),
 )
 TENSORRT_BLOCKS: Final = (64, 128)
 """Weights that share a 4-bit scale in TensorRT:
@@ -34,12 +35,12 @@ class Recipe:
 
     `tower` and `llm` are the precisions a device loads by default, `tower_variants` and `llm_variants` lie
     beside them. "fp16" is half-precision weights and single-precision arithmetic, "_half" half-precision
-    arithmetic for TensorRT. `block_size` weights
-    share one scale in int4 and int8 language models; `method` makes the 4-bit ones; `reference` is how the
-    checkpoint is held to be compared with ("nf4" where memory is short); `head` is the precision of the last
-    product, "fp32", "fp16" or "int8". `grey` lets first convolutions read one plane of the picture. At most
-    `kappa_loss` of Cohen's kappa may be lost on each evaluated set. `calibration_epochs` set the scales
-    of an int8 tower.
+    arithmetic, for GPUs; "_fused" has ONNX Runtime's own operators, the others are for TensorRT too.
+    `block_size` weights share one scale in int4 and int8 language models; `method` makes the 4-bit ones;
+    `reference` is how the checkpoint is held to be compared with ("nf4" where memory is short); `head` is the
+    precision of the last product, "fp32", "fp16" or "int8". `grey` lets first convolutions read one plane of
+    the picture. At most `kappa_loss` of Cohen's kappa may be lost on each evaluated set. `calibration_epochs`
+    set the scales of an int8 tower.
     """
 
     tower: str = "fp16"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ...errors import EegVlmError
-from ...rendering import RenderSpec
+from ...rendering.renderer import RenderSpec
 from ...rendering.sweep import Sweep
 from ...signal.conditioning import Preprocessing, conditioner, missing_of
 

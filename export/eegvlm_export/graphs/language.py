@@ -282,13 +282,13 @@ class _StandardGraph(LanguageGraph):
 
 
 class _FusedGraph(LanguageGraph):
-    def __init__(self, config: LlamaConfig) -> None:
-        super().__init__(config, "fused")
+    def __init__(self, config: LlamaConfig, *, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(config, "fused", dtype)
         positions = torch.arange(config.max_position_embeddings)[None]
         cos, sin = self.rotary(torch.zeros(1), positions)
         half = head_dim(config) // 2
-        self.register_buffer("cos", cos[0, :, :half].contiguous())
-        self.register_buffer("sin", sin[0, :, :half].contiguous())
+        self.register_buffer("cos", cos[0, :, :half].to(dtype).contiguous())
+        self.register_buffer("sin", sin[0, :, :half].to(dtype).contiguous())
 
     def forward(
         self, inputs_embeds: Tensor, last: Tensor, total: Tensor, past: tuple[tuple[Tensor, Tensor], ...]
@@ -296,7 +296,7 @@ class _FusedGraph(LanguageGraph):
         """Embeddings (1, T, D), index of the last token [1] int32, number of tokens () int32 and per layer
         buffers (1, Hkv, capacity, d) -> logits (1, T, V), then the same buffers, longer by T tokens.
         """
-        return self._read(inputs_embeds, past, (self.cos, self.sin), (last, total))
+        return self._read(inputs_embeds.to(self.dtype), past, (self.cos, self.sin), (last, total))
 
 
 def language_skeleton(
@@ -304,7 +304,7 @@ def language_skeleton(
 ) -> onnx.ModelProto:
     """The graph without the constants of `weight_slots`, which its nodes name.
 
-    With `half` a standard graph computes in half precision, norms apart, and keeps keys and values in it;
+    With `half` a graph computes in half precision, norms apart, and keeps keys and values in it;
     embeddings and logits are in single precision all the same.
 
     "standard": `inputs_embeds` [batch, seq, D], `position_ids` [batch, seq] int64 and
@@ -332,7 +332,7 @@ def language_skeleton(
         steps = (torch.arange(3, 8).expand(2, 5).contiguous(),)
         names, dynamic = ["position_ids"], ({0: batch, 1: seq},)  # type: ignore[assignment]
     model = trace(
-        _FusedGraph(config) if fused else _StandardGraph(config, dtype=dtype),
+        (_FusedGraph if fused else _StandardGraph)(config, dtype=dtype),
         (embeds, *steps, cache),
         input_names=["inputs_embeds", *names, *cache_names("past_key_values", layers)],
         output_names=["logits", *cache_names("present", layers)],

@@ -107,7 +107,8 @@ class _Filler:
         shift = np.uint8(8 if packed.zeros is None else 0)
         by_column = (packed.values.T.astype(np.uint8) + shift).reshape(columns, -1, packed.block)
         self._add(numpy_helper.from_array(by_column[..., 0::2] | by_column[..., 1::2] << 4, inputs[1]))
-        self._add(numpy_helper.from_array(np.ascontiguousarray(packed.scales.T).reshape(-1), inputs[2]))
+        scales = packed.scales.astype(np.float16) if self.typed else packed.scales
+        self._add(numpy_helper.from_array(np.ascontiguousarray(scales.T).reshape(-1), inputs[2]))
         if packed.zeros is not None:
             zeros = np.pad(packed.zeros.T, ((0, 0), (0, len(packed.zeros) % 2)))
             inputs.append(f"{name}.zero")

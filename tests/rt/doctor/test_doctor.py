@@ -139,3 +139,19 @@ def test_plans_of_this_bundle_gpu_and_tensorrt_are_found() -> None:
     older = replace(orin, packages=packages | {"tensorrt": "10.7.0"})
     assert "tower for another device, llm for another device" in check(older, plans).reason
     assert not check(older, plans).required
+
+
+def test_the_onnxruntime_that_is_loaded_is_the_one_with_cuda() -> None:
+    packages = ORIN.packages | {"onnxruntime-gpu": "1.31.1", "cuda-python": "13.0.0"}
+    assert not part("CUDA", ORIN).ok
+    assert "onnxruntime-gpu missing" in part("CUDA", replace(ORIN, packages={})).reason
+    covered = part("CUDA", replace(ORIN, packages=packages, onnxruntime="onnxruntime"))
+    assert not covered.ok
+    assert "--force-reinstall" in covered.cure
+    assert part("CUDA", replace(ORIN, packages=packages, onnxruntime="onnxruntime-gpu")).ok
+
+
+def test_the_package_behind_the_import_name_is_read() -> None:
+    import onnxruntime
+
+    assert probe().onnxruntime == onnxruntime.capi.build_and_package_info.package_name

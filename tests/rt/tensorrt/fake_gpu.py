@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime as ort
 
+from eegvlm_rt.devices import ALIGNMENT, DeviceFacts
 from eegvlm_rt.errors import BackendError
-from eegvlm_rt.tensorrt import DeviceFacts, TensorRT
-from eegvlm_rt.tensorrt.device import ALIGNMENT
+from eegvlm_rt.tensorrt import TensorRT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +34,9 @@ _POISON = 0xFF
 
 class FakeGpu:
     """Device memory by address. `live` allocations, `pending` work by stream, `runs` so far."""
+
+    kind = "cuda"
+    index = 0
 
     def __init__(self, facts: DeviceFacts = FACTS, capacity: int = 1 << 30) -> None:
         self.facts = facts
@@ -78,6 +81,23 @@ class FakeGpu:
         self._host(target)
         target.view(np.uint8)[...] = _POISON
         self.enqueue(stream, lambda: self._read(address, target))
+
+    def copy(
+        self, target: int, source: int, row: int, *, rows: int, pitches: tuple[int, int], stream: int
+    ) -> None:
+        for place, pitch in zip((target, source), pitches, strict=True):
+            self.bytes_at(place, (rows - 1) * pitch + row)
+
+        def step() -> None:
+            for i in range(rows):
+                found = self.bytes_at(source + i * pitches[1], row).copy()
+                self.bytes_at(target + i * pitches[0], row)[:] = found
+
+        self.enqueue(stream, step)
+
+    def clear(self, address: int, size: int, stream: int) -> None:
+        self.bytes_at(address, size)
+        self.enqueue(stream, lambda: self.bytes_at(address, size).fill(0))
 
     def wait(self, stream: int) -> None:
         if stream not in self.pending:

@@ -10,8 +10,9 @@ import pytest
 
 from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.cli import main
+from eegvlm_rt.devices import DeviceFacts
 from eegvlm_rt.errors import BackendError, BundleError
-from eegvlm_rt.tensorrt import BuildOptions, DeviceFacts, PlanStore, TensorRT, build_engines
+from eegvlm_rt.tensorrt import BuildOptions, PlanStore, TensorRT, build_engines
 from eegvlm_rt.tensorrt.plan_builder import build_plan
 from eegvlm_rt.tensorrt.profiles import Range
 from tests.rt.tiny_bundle import write_tiny_bundle

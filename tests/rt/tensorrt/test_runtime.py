@@ -13,18 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eegvlm_rt as rt
+from eegvlm_rt.backends.on_device import DeviceLanguageModel, DeviceVisionTower
 from eegvlm_rt.backends.onnx_lm import OnnxLanguageModel
 from eegvlm_rt.backends.onnx_tower import OnnxVisionTower
 from eegvlm_rt.bundle import Bundle, LanguageModelShape
 from eegvlm_rt.decoding import Finish
+from eegvlm_rt.devices import DeviceArray
 from eegvlm_rt.errors import BackendError, BundleError, InputError
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.tensorrt import PlanStore, TensorRT, engine_key, precision_for
 from eegvlm_rt.tensorrt.accelerator import Accelerator
 from eegvlm_rt.tensorrt.build import shapes_of
-from eegvlm_rt.tensorrt.device import DeviceBuffer, Stream
+from eegvlm_rt.tensorrt.models import open_language_model, open_tower
 from eegvlm_rt.tensorrt.profiles import Range
-from eegvlm_rt.tensorrt.runtime import TensorRTLanguageModel, TensorRTVisionTower
 from tests.rt.backends.tiny_graphs import llm_graph, tower_graph
 from tests.rt.decoding.decoding_models import answer_start, decoder_of, visual
 from tests.rt.tensorrt.fake_gpu import FakeGpu, fake_plan, fake_tensorrt
@@ -54,14 +55,14 @@ def language_ranges(longest: int, steps: int, *, hidden: int = HIDDEN) -> Shapes
 
 def language_models(
     gpu: FakeGpu, vocab: int = VOCAB, seed: int = 0, longest: int = 400
-) -> tuple[TensorRTLanguageModel, OnnxLanguageModel]:
+) -> tuple[DeviceLanguageModel, OnnxLanguageModel]:
     graph = llm_graph(
         hidden=HIDDEN, layers=LAYERS, heads=HEADS, head_dim=WIDTH, inner=24, vocab=vocab, seed=seed, gain=5.0
     ).SerializeToString()
     table = np.random.default_rng(seed).standard_normal((vocab, HIDDEN)).astype(np.float32)
     shape = replace(SHAPE, vocab_size=vocab)
     plan = fake_plan(graph, language_ranges(longest, 16))
-    model = TensorRTLanguageModel(plan, table, fake_tensorrt(gpu), gpu, shape)
+    model = open_language_model(plan, table, fake_tensorrt(gpu), gpu, shape)
     return model, OnnxLanguageModel(graph, table, shape)
 
 
@@ -179,36 +180,39 @@ class TestLanguageModel:
         plan = fake_plan(llm_graph(**(size | change)).SerializeToString(), language_ranges(64, 16))
         table = np.zeros((VOCAB, HIDDEN), dtype=np.float32)
         with pytest.raises(BackendError) as refused:
-            TensorRTLanguageModel(plan, table, fake_tensorrt(gpu), gpu, SHAPE)
+            open_language_model(plan, table, fake_tensorrt(gpu), gpu, SHAPE)
         assert refused.value.field == field
 
 
 class TestTower:
     @pytest.fixture
-    def both(self) -> tuple[TensorRTVisionTower, OnnxVisionTower]:
+    def both(self) -> tuple[DeviceVisionTower, OnnxVisionTower]:
         graph = tower_graph(side=24, grid=2, high=16, hidden=16).SerializeToString()
         gpu = FakeGpu()
         plan = fake_plan(graph, ({"pixel_values": Range((1, 3, 24, 24), (1, 3, 24, 24), (4, 3, 24, 24))},))
-        ours = TensorRTVisionTower(plan, fake_tensorrt(gpu), gpu, visual_tokens=8, hidden_size=16)
+        ours = open_tower(plan, fake_tensorrt(gpu), gpu, visual_tokens=8, hidden_size=16)
         return ours, OnnxVisionTower(graph, visual_tokens=8, hidden_size=16)
 
     @pytest.mark.parametrize("n", [1, 4, 5, 11])
     def test_any_number_of_pictures_gives_what_the_other_backend_gives(
-        self, both: tuple[TensorRTVisionTower, OnnxVisionTower], n: int
+        self, both: tuple[DeviceVisionTower, OnnxVisionTower], n: int
     ) -> None:
         pictures = np.random.default_rng(n).standard_normal((n, 3, 24, 24)).astype(np.float32)
         found, expected = both[0](pictures), both[1](pictures)
-        for name in ("stage_logits", "high", "visual_tokens"):
+        assert isinstance(found.visual_tokens, DeviceArray)
+        np.testing.assert_allclose(found.visual_tokens.numpy(), expected.visual_tokens, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(found.visual_tokens[n - 1].numpy(), expected.visual_tokens[-1], atol=1e-4)
+        for name in ("stage_logits", "high"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-4)
 
-    def test_strided_pictures_are_read_right(self, both: tuple[TensorRTVisionTower, OnnxVisionTower]) -> None:
+    def test_strided_pictures_are_read_right(self, both: tuple[DeviceVisionTower, OnnxVisionTower]) -> None:
         pictures = np.random.default_rng(0).standard_normal((2, 3, 24, 48)).astype(np.float32)[..., ::2]
         found, expected = both[0](pictures), both[1](np.ascontiguousarray(pictures))
         np.testing.assert_allclose(found.stage_logits, expected.stage_logits, rtol=0, atol=1e-4)
 
     @pytest.mark.parametrize("shape", [(3, 24, 24), (1, 3, 24, 25), (1, 1, 24, 24)])
     def test_another_shape_is_refused(
-        self, both: tuple[TensorRTVisionTower, OnnxVisionTower], shape: tuple[int, ...]
+        self, both: tuple[DeviceVisionTower, OnnxVisionTower], shape: tuple[int, ...]
     ) -> None:
         with pytest.raises(InputError, match="pixel_values"):
             both[0](np.zeros(shape, dtype=np.float32))
@@ -216,46 +220,7 @@ class TestTower:
     def test_a_plan_of_another_version_is_refused(self) -> None:
         gpu = FakeGpu()
         with pytest.raises(BackendError, match=r"another version.*build-engines"):
-            TensorRTVisionTower(b"something", fake_tensorrt(gpu), gpu, visual_tokens=8, hidden_size=16)
-
-
-class TestBuffers:
-    def test_copies_stay_inside(self) -> None:
-        gpu = FakeGpu()
-        buffer, stream = DeviceBuffer(gpu, 512), gpu.make_stream()
-        buffer.upload(np.zeros(128, dtype=np.float32), stream)
-        with pytest.raises(BackendError, match="516 bytes"):
-            buffer.upload(np.zeros(129, dtype=np.float32), stream)
-        with pytest.raises(BackendError, match="strided"):
-            buffer.download(np.zeros((4, 4), dtype=np.float32).T, stream)
-
-    def test_a_freed_buffer_is_not_used_again(self) -> None:
-        gpu = FakeGpu()
-        buffer, stream = DeviceBuffer(gpu, 512), gpu.make_stream()
-        buffer.free()
-        buffer.free()
-        with pytest.raises(BackendError, match="device buffer"):
-            buffer.upload(np.zeros(1, dtype=np.float32), stream)
-        assert gpu.live == {}
-
-    def test_what_is_in_a_stream_happens_before_it_is_left(self) -> None:
-        gpu = FakeGpu()
-        buffer, target = DeviceBuffer(gpu, 256), np.zeros(4, dtype=np.float32)
-        stream = Stream(gpu)
-        with stream.settled() as handle:
-            buffer.upload(np.arange(4, dtype=np.float32), handle)
-            buffer.download(target, handle)
-            assert np.isnan(target).all()
-        assert target.tolist() == [0, 1, 2, 3]
-
-        def fail() -> None:
-            with stream.settled() as handle:
-                buffer.upload(np.ones(4, dtype=np.float32), handle)
-                raise KeyError
-
-        with pytest.raises(KeyError):
-            fail()
-        assert not gpu.pending[stream.handle]
+            open_tower(b"something", fake_tensorrt(gpu), gpu, visual_tokens=8, hidden_size=16)
 
 
 class TestStager:

@@ -16,9 +16,11 @@ from transformers.cache_utils import DynamicCache
 from transformers.utils import logging
 
 from eegvlm_rt.backends.base import KVCache
+from eegvlm_rt.backends.embedding import joined
 from eegvlm_rt.calibration import Scoring, tempered
 from eegvlm_rt.calibration.temperature import temper
 from eegvlm_rt.decoding import Decoder, compile_grammar, prompt_tokens
+from eegvlm_rt.devices import DeviceArray
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
 from eegvlm_rt.stages import STAGES
@@ -78,6 +80,13 @@ class TorchLanguageModel:
 
     def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> TorchCache:
         return self.step(inputs_embeds, cache)[1]
+
+    def read(self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None) -> TorchCache:
+        return self.extend(joined(pieces), cache)
+
+    def next_logits(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, TorchCache]:
+        logits, following = self.step(inputs_embeds, cache)
+        return logits[-1], following
 
 
 def read_scoring(folder: Path) -> Scoring:

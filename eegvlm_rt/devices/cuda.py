@@ -1,7 +1,4 @@
-"""The GPU through cuda-python: memory, copies and streams of the CUDA runtime, device 0.
-
-`CUDA_VISIBLE_DEVICES` chooses another one.
-"""
+"""A GPU through cuda-python: memory, copies and streams of the CUDA runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import BackendError
 from ..extras import install_command
 from ..hardware import probe
-from .plan_key import DeviceFacts
+from .device import DeviceFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,17 +23,23 @@ _CURES: Final = {
 
 
 class CudaDevice:
-    """Device 0 of the CUDA runtime. Raises BackendError without cuda-python, driver or GPU."""
+    """A device of the CUDA runtime by its number. Raises BackendError without cuda-python, driver or GPU."""
 
-    def __init__(self) -> None:
+    kind: Final = "cuda"
+
+    def __init__(self, index: int = 0, *, extra: str = "tensorrt") -> None:
         try:
             self._cuda: Any = import_module("cuda.bindings.runtime")
         except ImportError as error:
-            raise BackendError("cuda-python", str(error), install_command("tensorrt")) from error
-        if self._call("cudaGetDeviceCount") < 1:
+            raise BackendError("cuda-python", str(error), install_command(extra)) from error
+        count = self._call("cudaGetDeviceCount")
+        if count < 1:
             raise BackendError("GPU", "none", _CURES["cudaErrorNoDevice"])
-        self._call("cudaSetDevice", 0)
-        found = self._call("cudaGetDeviceProperties", 0)
+        if not 0 <= index < count:
+            raise BackendError("device", index, f"this process sees GPUs 0 to {count - 1}")
+        self.index = index
+        self._call("cudaSetDevice", index)
+        found = self._call("cudaGetDeviceProperties", index)
         name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
         self._facts = DeviceFacts(name.rstrip("\0"), f"{found.major}.{found.minor}", self._driver())
 
@@ -47,6 +50,8 @@ class CudaDevice:
 
     def allocate(self, size: int) -> int:
         """Address of `size` bytes of device memory."""
+        # The current device is a property of each thread.
+        self._call("cudaSetDevice", self.index)
         return int(self._call("cudaMalloc", size))
 
     def free(self, address: int) -> None:
@@ -70,6 +75,20 @@ class CudaDevice:
         """Copy device memory into a contiguous host array, in the order of the stream."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", target.ctypes.data, address, target.nbytes, kind, stream)
+
+    def copy(
+        self, target: int, source: int, row: int, *, rows: int, pitches: tuple[int, int], stream: int
+    ) -> None:
+        """Copy pieces of `row` bytes within the device, in the order of the stream."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        if rows == 1:
+            self._call("cudaMemcpyAsync", target, source, row, kind, stream)
+        else:
+            self._call("cudaMemcpy2DAsync", target, pitches[0], source, pitches[1], row, rows, kind, stream)
+
+    def clear(self, address: int, size: int, stream: int) -> None:
+        """Set bytes to zero, in the order of the stream."""
+        self._call("cudaMemsetAsync", address, 0, size, stream)
 
     def wait(self, stream: int) -> None:
         """Return when everything in the stream has happened; errors of runs come to light here."""

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from eegvlm_rt.devices.cuda import CudaDevice
 from eegvlm_rt.errors import BackendError
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.tensorrt.accelerator import Accelerator
-from eegvlm_rt.tensorrt.cuda import CudaDevice
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_every_call_that_is_used_is_one_that_cuda_python_has() -> None:
     with pytest.raises(BackendError, match=r"cudaGetDeviceCount: cudaError\w+; "):
         CudaDevice()
     device = CudaDevice.__new__(CudaDevice)
-    device._cuda = cuda
+    device._cuda, device.index = cuda, 0
     import numpy as np
 
     array = np.zeros(4, dtype=np.float32)
@@ -47,6 +47,9 @@ def test_every_call_that_is_used_is_one_that_cuda_python_has() -> None:
         device.make_stream,
         lambda: device.wait(0),
         lambda: device.upload(256, array, 0),
+        lambda: device.copy(256, 512, 16, rows=1, pitches=(16, 16), stream=0),
+        lambda: device.copy(256, 1024, 16, rows=2, pitches=(32, 64), stream=0),
+        lambda: device.clear(256, 16, 0),
         lambda: device.download(array, 256, 0),
         lambda: device._call("cudaSetDevice", 0),
         lambda: device._call("cudaGetDeviceProperties", 0),

@@ -1,0 +1,250 @@
+"""A bundle on an NVIDIA GPU through ONNX Runtime, beside the CPU.
+
+    python -m benchmarks.cuda [--epochs 500] [--night 960] [--max-seconds 170] [--json FILE]
+
+Needs `onnxruntime-gpu`; `--on host` runs the same code in host memory, to try the command without a GPU.
+Epochs are simulated. Both sides run the same graphs: `int4` of standard operators, and `int4_half_fused`,
+made here from the same integers. Parts are written as they are done, the most important first; what would
+begin after `--max-seconds` is left out and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from eegvlm_rt.bundle import Bundle, find_bundle
+from eegvlm_rt.rendering.renderer import render_batch
+from eegvlm_rt.simulator import simulate_night
+
+from .._common import bundle_facts, environment, percentiles
+from .._record import Record
+from .busy import many_nights
+from .equality import agreement, by_layer, same
+from .half_bundle import PRECISION, with_half_fused
+from .subjects import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from eegvlm_rt.prediction import StagePrediction
+    from eegvlm_rt.stager import Stager
+
+__all__ = ["main"]
+
+MODES: Final = ("head", "direct", "cot")
+EPOCH_SAMPLES: Final = 3000
+WARM_UP: Final = 10
+CPU_THREADS: Final = 2
+
+
+def gpu_facts() -> dict[str, str]:
+    """Name, driver and memory, as `nvidia-smi` says."""
+    fields = "name,driver_version,memory.total,compute_cap"
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return dict(zip(fields.split(","), map(str.strip, answer.split(",")), strict=True))
+
+
+def staged(stager: Stager, signal: NDArray[np.float32], mode: str, batch: int) -> list[StagePrediction]:
+    """Every epoch of a signal, each alone: what one answers does not depend on the one before."""
+    return list(stager.predict_recording(signal, sfreq=100, mode=mode, batch=batch, memory=False))
+
+
+def latency(stager: Stager, signal: NDArray[np.float32], mode: str, epochs: int) -> dict[str, Any]:
+    """Milliseconds from the samples of an epoch to its answer, one epoch at a time."""
+    times, steps, tokens = [], [], []
+    for i in range(WARM_UP + epochs):
+        start = (i * EPOCH_SAMPLES) % (len(signal) - EPOCH_SAMPLES)
+        begin = time.perf_counter()
+        found = stager.predict_epoch(signal[start : start + EPOCH_SAMPLES], 100.0, mode=mode)
+        times.append(1e3 * (time.perf_counter() - begin))
+        steps.append(found.timing.steps)
+        tokens.append(found.timing.tokens)
+    return {
+        "ms": percentiles(times[WARM_UP:]),
+        "steps": float(np.mean(steps[WARM_UP:])),
+        "tokens": float(np.mean(tokens[WARM_UP:])),
+    }
+
+
+def night(stager: Stager, signal: NDArray[np.float32], mode: str, batch: int) -> dict[str, Any]:
+    """Seconds of a whole night, with its memory and, for `cot`, its reasons."""
+    begin = time.perf_counter()
+    predictions = list(stager.predict_recording(signal, sfreq=100, mode=mode, batch=batch))
+    seconds = time.perf_counter() - begin
+    return {"epochs": len(predictions), "s": seconds, "epochs_per_s": len(predictions) / seconds}
+
+
+def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
+    """All parts, the most important first."""
+    results = record.results
+    bundle = Bundle.open(find_bundle(options.bundle))
+    results["bundle"] = bundle_facts(bundle)
+    if options.on == "cuda":
+        record.part(results, "gpu", gpu_facts)
+    hours = (options.epochs + 2) * 30 / 3600
+    signal = simulate_night(3, hours=max(0.5, hours)).samples_uv[: options.epochs * EPOCH_SAMPLES]
+    plain = Subject("gpu int4", options.on, "int4", options.tower)
+    half = Subject("gpu int4_half_fused", options.on, PRECISION, options.tower, graphs=not options.no_graphs)
+    cpu = Subject("cpu int4", "cpu", "int4", options.tower)
+    fused = Subject("cpu int4_fused", "cpu", "int4_fused", options.tower)
+    path = bundle.path
+    made: Path | None = record.part(
+        results, "half_bundle", lambda: str(with_half_fused(bundle, folder / "bundle").path)
+    )
+    subjects = [cpu, plain] if made is None else [cpu, plain, half]
+    stagers: dict[str, Stager] = {}
+    rows = results["subjects"] = {s.name: {"name": s.name, **vars(s)} for s in (*subjects, fused)}
+
+    def load(subject: Subject, threads: int) -> dict[str, float]:
+        stager, seconds = subject.load(Path(made) if made else path, threads)
+        stagers[subject.name] = stager
+        begin = time.perf_counter()
+        stager.predict_epoch(signal[:EPOCH_SAMPLES], 100.0, mode="cot")
+        return {"load_s": seconds, "first_answer_s": time.perf_counter() - begin}
+
+    for subject in subjects:
+        record.part(rows[subject.name], "start", partial(load, subject, 4))
+    # Equality, on the same epochs in the same order.
+    expected: dict[str, list[StagePrediction]] = {}
+    for mode in MODES:
+        place = results.setdefault("equality", {}).setdefault(mode, {"name": f"equality {mode}"})
+        record.part(
+            place, "cpu_s", partial(_timed_into, expected, mode, stagers["cpu int4"], signal, options.batch)
+        )
+        for subject in subjects[1:]:
+            if subject.name in stagers and mode in expected:
+                record.part(
+                    place,
+                    subject.name,
+                    partial(_compare, stagers[subject.name], signal, mode, options.batch, expected[mode]),
+                )
+    for subject in subjects:
+        if subject.name in stagers:
+            for mode in reversed(MODES):
+                place = rows[subject.name].setdefault("latency", {"name": f"{subject.name} latency"})
+                record.part(
+                    place, mode, partial(latency, stagers[subject.name], signal, mode, options.latency)
+                )
+    spec = stagers["cpu int4"]._pipeline.render_spec
+    pictures = render_batch(signal[: 16 * EPOCH_SAMPLES].reshape(-1, EPOCH_SAMPLES), spec, output="f32")
+    for subject in subjects[1:]:
+        if subject.name in stagers:
+            record.part(
+                rows[subject.name],
+                "by_layer",
+                partial(by_layer, stagers[subject.name], stagers["cpu int4"], pictures),
+            )
+    # Whole nights: the CPU with two threads and the graph that is best there.
+    long = simulate_night(5, hours=options.night * 30 / 3600).samples_uv
+    stagers.pop("cpu int4", None)
+    record.part(rows[fused.name], "start", partial(load, fused, CPU_THREADS))
+    for mode in reversed(MODES):
+        for subject in (*subjects[1:], fused):
+            if subject.name in stagers:
+                place = rows[subject.name].setdefault("night", {"name": f"{subject.name} night"})
+                batch = 1 if subject is fused else options.batch
+                record.part(place, mode, partial(night, stagers[subject.name], long, mode, batch))
+    best = half if half.name in stagers else plain
+    stagers.clear()
+    for mode in ("cot", "head"):
+        place = results.setdefault("many_nights", {"name": "many nights"})
+        run = partial(
+            many_nights, Path(made) if made else path, best, mode, options.processes, options.busy_s
+        )
+        record.part(place, mode, run)
+
+
+def _timed_into(
+    kept: dict[str, list[StagePrediction]], mode: str, stager: Stager, signal: NDArray[np.float32], batch: int
+) -> float:
+    begin = time.perf_counter()
+    kept[mode] = staged(stager, signal, mode, batch)
+    return time.perf_counter() - begin
+
+
+def _compare(
+    stager: Stager,
+    signal: NDArray[np.float32],
+    mode: str,
+    batch: int,
+    expected: list[StagePrediction],
+) -> dict[str, Any]:
+    begin = time.perf_counter()
+    found = staged(stager, signal, mode, batch)
+    seconds = time.perf_counter() - begin
+    some = signal[: 100 * EPOCH_SAMPLES]
+    again = same(staged(stager, some, mode, batch), found[:100])
+    return agreement(found, expected) | {"s": seconds, "same_again": again}
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """The figures in short lines."""
+    lines = []
+    for mode, place in results.get("equality", {}).items():
+        for name, found in place.items():
+            if isinstance(found, dict):
+                shown = {k: round(v, 5) if isinstance(v, float) else v for k, v in found.items()}
+                lines.append(f"{mode:6} {name}: {shown}")
+    for name, row in results.get("subjects", {}).items():
+        for mode in MODES:
+            ms = row.get("latency", {}).get(mode, {}).get("ms", {})
+            whole = row.get("night", {}).get(mode, {}).get("s")
+            if ms or whole:
+                times = ", ".join(f"{key} {value:.2f}" for key, value in ms.items())
+                lines.append(f"{name} {mode}: {times} ms; night {whole and round(whole, 2)} s")
+        if "by_layer" in row:
+            lines.append(f"{name} by layer: {row['by_layer']}")
+        if "start" in row:
+            lines.append(f"{name} start: {row['start']}")
+    for mode, found in results.get("many_nights", {}).items():
+        if isinstance(found, dict):
+            lines.append(f"many nights {mode}: {found}")
+    return lines + [f"{kind}: {line}" for kind in ("failed", "left_out") for line in results[kind]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns 0 where every part was measured, 1 where one failed or was left out."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.cuda",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--bundle", default="nano", help="name or folder of a bundle that holds int4")
+    parser.add_argument("--tower", default="fp16", help="precision of the tower")
+    parser.add_argument("--on", choices=("cuda", "host"), default="cuda")
+    parser.add_argument("--epochs", type=int, default=500, help="epochs of the comparison")
+    parser.add_argument("--latency", type=int, default=200, help="epochs that are timed alone")
+    parser.add_argument("--night", type=int, default=960, help="epochs of the night")
+    parser.add_argument("--batch", type=int, default=16, help="pictures that go through the tower together")
+    parser.add_argument("--processes", type=int, default=8, help="nights that are staged side by side")
+    parser.add_argument("--busy-s", type=float, default=10.0, help="seconds of nights side by side")
+    parser.add_argument("--no-graphs", action="store_true", help="launch every operator, record nothing")
+    parser.add_argument("--max-seconds", type=float, default=170.0, help="leave out what would start later")
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the figures go")
+    options = parser.parse_args(arguments)
+    if min(options.epochs, options.latency, options.night, options.batch, options.processes) < 1:
+        parser.error("--epochs, --latency, --night, --batch, --processes: give at least 1")
+    given = sys.argv[1:] if arguments is None else arguments
+    command = " ".join(["python", "-m", "benchmarks.cuda", *given])
+    about = {"benchmark": "cuda", "environment": environment(), "command": command}
+    record = Record(options.json, options.max_seconds, about)
+    with tempfile.TemporaryDirectory(prefix="eegvlm-cuda-") as folder:
+        measure(record, options, Path(folder))
+    print("\n".join(table(record.results)))
+    return 0 if record.whole else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

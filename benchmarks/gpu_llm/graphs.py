@@ -1,0 +1,112 @@
+"""Graphs of LLaVA-1.5's language models with random 4-bit weights, written by the exporter one weight at a
+time.
+
+    python -m benchmarks.gpu_llm.graphs SIZE PRECISION BLOCK FILE [SKELETON]
+
+writes one of them; SKELETON is the same graph without weights, where it was traced before.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import onnx
+from eegvlm_export.graphs.language import WeightSlot, language_skeleton
+from eegvlm_export.graphs.onnx_files import data_path
+from eegvlm_export.measure.rehearse import LLAVA_7B
+from eegvlm_export.quantize.blockwise import BlockQuantized
+from eegvlm_export.quantize.fill import ExternalData, fill
+from transformers import LlamaConfig
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["PRECISIONS", "SIZES", "config_of", "write"]
+
+PRECISIONS: Final = ("int4_half_fused", "int4_half")
+
+SIZES: Final[dict[str, dict[str, Any]]] = {
+    "7b": {},
+    "13b": {
+        "hidden_size": 5120,
+        "intermediate_size": 13824,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 40,
+        "num_key_value_heads": 40,
+    },
+    "tiny": {
+        "hidden_size": 256,
+        "intermediate_size": 512,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "vocab_size": 640,
+    },
+}
+"""What differs from LLaVA-1.5-7B; "13b" is LLaVA-1.5-13B (Liu et al. 2023), "tiny" is for trying the
+command."""
+
+
+def config_of(size: str) -> LlamaConfig:
+    """The language model of a size."""
+    return LlamaConfig(**(LLAVA_7B | SIZES[size]))
+
+
+def write(size: str, precision: str, block: int, path: Path, skeleton: Path | None = None) -> dict[str, Any]:
+    """Write one graph with its weights beside it; returns its bytes and how long it took.
+
+    Matrices of one shape hold the same numbers in every layer, which changes neither their size nor the time
+    that a product takes; each lies in the file on its own.
+    """
+    config, begin = config_of(size), time.perf_counter()
+    if skeleton is None:
+        attention = "fused" if precision.endswith("fused") else "standard"
+        graph = language_skeleton(config, attention, half=True)  # type: ignore[arg-type]
+    else:
+        graph = onnx.load(str(skeleton))
+    traced = time.perf_counter()
+    rng = np.random.default_rng(0)
+    kept: dict[tuple[int, ...], BlockQuantized] = {}
+
+    def packed(slot: WeightSlot) -> BlockQuantized | NDArray[np.float32]:
+        if not slot.is_matrix:
+            return np.ones(slot.shape, np.float32)
+        if slot.name == "head.weight":
+            return rng.standard_normal(slot.shape, dtype=np.float32) * np.float32(0.02)
+        if slot.shape not in kept:
+            rows, columns = slot.shape
+            values = rng.integers(-8, 8, slot.shape, dtype=np.int8)
+            # Deviation 0.02 in all, as the integers' is 4.6.
+            scales = rng.uniform(0.8, 1.2, (rows // block, columns)).astype(np.float32) * np.float32(
+                0.02 / 4.6
+            )
+            kept[slot.shape] = BlockQuantized(values, scales, 0.0)
+        return kept[slot.shape]
+
+    with ExternalData(data_path(path)) as data:
+        fill(graph, config, None, packed=packed, data=data, typed=True)  # type: ignore[arg-type]
+    path.write_bytes(graph.SerializeToString())
+    weights = data_path(path).stat().st_size
+    return {
+        "trace_s": traced - begin,
+        "fill_s": time.perf_counter() - traced,
+        "bytes": path.stat().st_size + weights,
+        "weight_bytes": weights,
+    }
+
+
+def main() -> int:
+    """Write the graph that the arguments name; print its facts as JSON."""
+    size, precision, block, path, *skeleton = sys.argv[1:]
+    known = Path(skeleton[0]) if skeleton else None
+    print(json.dumps(write(size, precision, int(block), Path(path), known)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""A language model with fused attention on a device: keys and values are appended in place, short steps are
+replayed.
+
+The graph is that of `onnx_gqa.py`; keys and values are of half precision where the graph says so, which is
+what GPUs have the operator for.
+"""
+
+from __future__ import annotations
+
+import math
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...devices.buffers import DeviceArray, DeviceBuffer
+from ...errors import BackendError, InputError
+from ..embedding import EmbeddedDecoder, cache_names
+from ..rooms import Room, RoomCache, capacity_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...bundle.manifest import LanguageModelShape
+    from ...devices.buffers import Stream
+    from ...devices.device import Device
+    from ..base import KVCache
+    from .ort_graph import OrtGraph
+
+__all__ = ["REPLAYED_TOKENS", "FusedDeviceLanguageModel"]
+
+Float32 = NDArray[np.float32]
+
+REPLAYED_TOKENS: Final = 32
+"""Steps of at most so many tokens are replayed from a CUDA graph; longer ones have work enough to hide their
+launches."""
+
+
+class _KeysValues:
+    """Keys and values (2 x layers, heads, capacity, head_dim) on the device, with the bindings made for
+    them."""
+
+    __slots__ = ("bindings", "buffer", "number")
+
+    def __init__(self, buffer: DeviceBuffer, number: int) -> None:
+        self.buffer, self.number = buffer, number
+        self.bindings: dict[int, Any] = {}
+
+
+DeviceRoom = Room[_KeysValues]
+
+
+class FusedDeviceLanguageModel(EmbeddedDecoder):
+    """A decoder graph with GroupQueryAttention and its embedding table (vocabulary, D) in host memory.
+
+    Steps of several threads take turns. `replay` records short steps as CUDA graphs: one for each number of
+    tokens and each buffer; `capacity` is the least number of tokens that a buffer has room for. Raises
+    BackendError where graph, table and shape do not fit.
+    """
+
+    def __init__(
+        self,
+        graph: OrtGraph,
+        embed_tokens: NDArray[np.floating],
+        device: Device,
+        stream: Stream,
+        shape: LanguageModelShape,
+        *,
+        replay: bool = False,
+        capacity: int = 0,
+    ) -> None:
+        super().__init__(embed_tokens, shape)
+        self._graph, self._device, self._stream = graph, device, stream
+        self._replay, self._capacity = replay, capacity
+        self._past = cache_names("past_key_values", shape.num_layers)
+        self._present = cache_names("present", shape.num_layers)
+        self._check_graph()
+        self._itemsize = graph.dtypes[self._past[0]].itemsize
+        # Short steps have places of their own, which never move: a recorded step reads and writes them by
+        # address.
+        self._short = self._places(REPLAYED_TOKENS)
+        self._long = self._places(0)
+        self._last = DeviceBuffer(device, 4)
+        self._pool: list[DeviceRoom] = []
+        self._rooms = 0
+        self._lock = Lock()
+
+    def read(
+        self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None
+    ) -> RoomCache[_KeysValues]:
+        """See `LanguageModel`; what lies on the device is not brought to the host."""
+        return self._go_on(self._sizes(pieces), pieces, cache, None, whole=False)
+
+    def next_logits(
+        self, inputs_embeds: Float32, cache: KVCache | None = None
+    ) -> tuple[Float32, RoomCache[_KeysValues]]:
+        """See `LanguageModel`; only the last row of the logits leaves the device."""
+        logits = np.empty((1, self.vocab_size), dtype=np.float32)
+        tokens = self._tokens(inputs_embeds)
+        following = self._go_on(tokens, [inputs_embeds], cache, logits, whole=False)
+        return logits[0], following
+
+    def _run(
+        self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None
+    ) -> RoomCache[_KeysValues]:
+        return self._go_on(inputs_embeds.shape[1], [inputs_embeds], cache, logits, whole=True)
+
+    def _go_on(
+        self,
+        tokens: int,
+        pieces: Sequence[Float32 | DeviceArray],
+        cache: KVCache | None,
+        logits: Float32 | None,
+        *,
+        whole: bool,
+    ) -> RoomCache[_KeysValues]:
+        if cache is not None and not isinstance(cache, RoomCache):
+            raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
+        past = 0 if cache is None else cache.length
+        total = past + tokens
+        last = np.array([total - 1], dtype=np.int32)
+        with self._lock, self._stream.settled() as stream:
+            following = self._following(cache, past, total, stream)
+            short = tokens <= REPLAYED_TOKENS
+            if not short and self._long[0].size < 4 * tokens * self.hidden_size:
+                # Nothing may be in flight that still uses the old places.
+                self._device.wait(stream)
+                self._long = self._places(tokens)
+            embeds, scores = self._short if short else self._long
+            offset = 0
+            for piece in pieces:
+                if isinstance(piece, DeviceArray):
+                    embeds.copy(piece, stream, offset=offset)
+                else:
+                    embeds.upload(np.ascontiguousarray(piece), stream, offset=offset)
+                offset += piece.nbytes
+            self._last.upload(last, stream)
+            self._step(following.room, past, total, embeds, scores)
+            if logits is not None:
+                rows = tokens if whole else 1
+                scores.download(logits, stream, offset=4 * (tokens - rows) * self.vocab_size)
+        return following
+
+    def _step(
+        self, room: DeviceRoom, past: int, total: int, embeds: DeviceBuffer, scores: DeviceBuffer
+    ) -> None:
+        tokens = total - past
+        recording = None
+        # A recorded step keeps its host inputs for good, and one of them is the number of tokens in all. The
+        # operator takes the lengths of texts from the device; this number only says that it is not the first
+        # step.
+        count = total
+        if self._replay and past and tokens <= REPLAYED_TOKENS < room.capacity:
+            recording, count = room.content.number * (REPLAYED_TOKENS + 1) + tokens, room.capacity
+        binding = room.content.bindings.get(tokens if recording is not None else 0)
+        if binding is None:
+            binding = self._bound(room)
+            room.content.bindings[tokens if recording is not None else 0] = binding
+            fresh = True
+        else:
+            fresh = recording is None
+        if fresh:
+            shapes = {
+                "inputs_embeds": (1, tokens, self.hidden_size),
+                "last_position": (1,),
+                "logits": (1, tokens, self.vocab_size),
+            }
+            places = {
+                "inputs_embeds": embeds.address,
+                "last_position": self._last.address,
+                "logits": scores.address,
+            }
+            self._graph.bind(binding, shapes, places)
+            binding.bind_cpu_input("total_tokens", np.array(count, dtype=np.int32))
+        self._graph.run(binding, recording)
+
+    def _bound(self, room: DeviceRoom) -> Any:
+        """A binding with past and present of every layer in the same memory."""
+        binding = self._graph.session.io_binding()
+        shape = (1, self._shape.num_kv_heads, room.capacity, self._shape.head_dim)
+        size = math.prod(shape) * self._itemsize
+        names = zip(self._past, self._present, strict=True)
+        address = room.content.buffer.address
+        places = {name: address + i * size for i, pair in enumerate(names) for name in pair}
+        self._graph.bind(binding, dict.fromkeys(places, shape), places)
+        return binding
+
+    def _following(
+        self, cache: RoomCache[_KeysValues] | None, past: int, total: int, stream: int
+    ) -> RoomCache[_KeysValues]:
+        if cache is not None and cache.room.claim(past, total):
+            return RoomCache(cache.room, total, self._pool)
+        room = self._take(total, stream)
+        if cache is not None:
+            self._copy(cache.room, room, past, stream)
+        return RoomCache(room, total, self._pool)
+
+    def _copy(self, source: DeviceRoom, target: DeviceRoom, tokens: int, stream: int) -> None:
+        width = self._shape.head_dim * self._itemsize
+        rows = len(self._past) * self._shape.num_kv_heads
+        pitches = (target.capacity * width, source.capacity * width)
+        target.content.buffer.copy_rows(
+            source.content.buffer, tokens * width, rows=rows, pitches=pitches, stream=stream
+        )
+
+    def _take(self, total: int, stream: int) -> DeviceRoom:
+        while self._pool:
+            room = self._pool.pop()
+            if not room.content.buffer.freed and room.claim(0, total):
+                return room
+        capacity = max(capacity_for(total), self._capacity)
+        shape = (len(self._past), self._shape.num_kv_heads, capacity, self._shape.head_dim)
+        buffer = DeviceBuffer(self._device, math.prod(shape) * self._itemsize)
+        # What the operator reads behind a text counts nothing, unless it is not a number.
+        buffer.clear(stream)
+        room = Room(_KeysValues(buffer, self._rooms), capacity)
+        self._rooms += 1
+        room.claim(0, total)
+        return room
+
+    def _places(self, tokens: int) -> tuple[DeviceBuffer, DeviceBuffer]:
+        """Room for the embeddings and the logits of a step."""
+        widths = (self.hidden_size, self.vocab_size)
+        embeds, scores = (DeviceBuffer(self._device, 4 * tokens * width) for width in widths)
+        return embeds, scores
+
+    def _sizes(self, pieces: Sequence[Float32 | DeviceArray]) -> int:
+        """Tokens of all pieces together; raises InputError for one of another width."""
+        for piece in pieces:
+            if piece.shape[-1] != self.hidden_size:
+                raise InputError("pieces", piece.shape, f"give shape (1, T, {self.hidden_size}), or (V, D)")
+        return sum(piece.nbytes for piece in pieces) // (4 * self.hidden_size)
+
+    def _check_graph(self) -> None:
+        graph, shape = self._graph, self._shape
+        for name, size in (("inputs_embeds", self.hidden_size), ("logits", self.vocab_size)):
+            if graph.shapes[name][2] != size or graph.dtypes[name] != np.float32:
+                found = f"{graph.dtypes[name]} {graph.shapes[name]}"
+                raise BackendError(f"llm.{name}", found, f"float32, axis 2 is {size}")
+        kinds = {graph.dtypes[name] for name in (*self._past, *self._present)}
+        fits = all(
+            (graph.shapes[name][1], graph.shapes[name][3]) == (shape.num_kv_heads, shape.head_dim)
+            for name in self._past
+        )
+        if len(kinds) != 1 or not fits or next(iter(kinds)).kind != "f":
+            found = f"{sorted(map(str, kinds))} {graph.shapes[self._past[0]]}"
+            wanted = f"float16 or float32 (1, {shape.num_kv_heads}, capacity, {shape.head_dim})"
+            raise BackendError("llm.past_key_values", found, wanted)
