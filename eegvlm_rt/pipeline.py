@@ -149,6 +149,7 @@ class Pipeline:
             raise BundleError("manifest", str(error), "export the bundle again with this version") from error
         if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
             raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
+        self._draft = manifest.model_id if manifest.draft else ""
         wide = manifest.hidden_size >= WIDE
         self.workers = 1 if wide else threads
         self._run_threads = threads if wide else 1
@@ -329,7 +330,7 @@ class Pipeline:
         else:
             answer = self._reason(seen, constrained, on_text, stop, stage_first, night)
         total_ms = seen.seen_ms + _ms(started)
-        return _prediction(seen, mode, answer, total_ms, self.scoring, remembered)
+        return _prediction(seen, mode, answer, total_ms, self.scoring, remembered, self._draft)
 
     def _without_language(
         self, seen: SeenEpoch, night: Remembered | None, decoded: Decoded | None = None
@@ -465,6 +466,7 @@ def _prediction(
     total_ms: float,
     scoring: Scoring,
     remembered: Remembered | None,
+    draft: str,
 ) -> StagePrediction:
     assert seen.head is not None
     stage = _most_probable(answer.probabilities)
@@ -511,6 +513,7 @@ def _prediction(
         ood_score=seen.ood_score,
         night=night,
         memory=None if remembered is None else remembered.state,
+        draft=draft,
     )
 
 

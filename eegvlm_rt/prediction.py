@@ -188,6 +188,7 @@ class StagePrediction:
         error: text of the model's error where `outcome` is FAILED, else empty.
         night: the night memory's opinion, None without one or without a usable signal.
         memory: the memory after this epoch, for the next one; None without one.
+        draft: name of the model where the draft of one answered, which is not for use; empty for any other.
     """
 
     index: int
@@ -217,6 +218,7 @@ class StagePrediction:
     error: str = ""
     night: HeadOpinion | None = None
     memory: MemoryState | None = None
+    draft: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", StageProbabilities(self.probabilities))
@@ -265,6 +267,8 @@ class StagePrediction:
         parts = [str(self.index), clock, stage, str(self.outcome), str(self.mode)]
         if self.provisional:
             parts.append("provisional")
+        if self.draft:
+            parts.append(f"draft model {self.draft}")
         if self.checks:
             parts.append(f"{held} of {len(self.checks)} claims hold")
         return f"StagePrediction({', '.join(parts)})"
@@ -280,7 +284,7 @@ class StagePrediction:
         return self.rationale is not None and self.rationale.consistent and self.rationale.stage == self.stage
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able fields; stages by name, numbers as measured."""
+        """JSON-able fields; stages by name, numbers as measured; `draft` only where one answered."""
         return {
             "index": self.index,
             "start_s": self.start_s,
@@ -306,6 +310,7 @@ class StagePrediction:
             "ood_score": self.ood_score,
             "smoothed": None if self.smoothed is None else _by_name(self.smoothed),
             "error": self.error,
+            **({"draft": self.draft} if self.draft else {}),
         }
 
 

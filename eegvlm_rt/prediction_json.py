@@ -58,6 +58,7 @@ def prediction_from_dict(record: Mapping[str, Any]) -> StagePrediction:
             error=str(record["error"]),
             night=_opinion(record.get("night")),
             memory=_memory(record.get("memory")),
+            draft=str(record.get("draft", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"{type(error).__name__}: {error}"

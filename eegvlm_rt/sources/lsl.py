@@ -6,42 +6,27 @@ and overwrites what was not fetched in time; here a lost stream is an event, and
 
 from __future__ import annotations
 
-import math
-import os
-import sys
-import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from ..errors import InputError, SourceAbsentError, SourceError, UnitError
-from ..extras import install_command
-from ..signal.conditioning import check_sfreq
+from ..errors import SourceAbsentError, SourceError
 from .chunk import SourceEventKind
-from .edf_channel import channel_error
 from .live import STALL_S, LiveSource, nothing
+from .lsl_connection import LslConnection, lsl_library, microvolts_per_unit
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from .live import Samples
 
 __all__ = ["LslSource", "microvolts_per_unit"]
 
-BUFFER_S = 360
-LOOK_S = 2.0
+LOOK_S: Final = 2.0
+OPEN_S: Final = 1.0
+"""How long a connection may take that is opened beside another one; meanwhile that one's samples wait."""
+DRAIN_S: Final = 1.0
+"""How long the old connection may still bring samples after a new one of the same sender has some."""
 _SEARCH_S = 0.25
 _OTHERS_S = 1.0
 _UNSEEN = 2
-_CONFIGURATIONS = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
-"""Where liblsl looks for its configuration, in this order, after the environment."""
-_UNITS_UV = {
-    **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts", "-6"), 1.0),
-    **dict.fromkeys(("mv", "millivolt", "millivolts", "-3"), 1e3),
-    **dict.fromkeys(("v", "volt", "volts", "0"), 1e6),
-    **dict.fromkeys(("nv", "nanovolt", "nanovolts", "-9"), 1e-3),
-}
 
 
 class LslSource(LiveSource):
@@ -52,6 +37,9 @@ class LslSource(LiveSource):
     one: another of its name may be another bed's. The unit of the channel is taken from the stream's
     description (its name, or MNE's power of ten of a volt) unless `unit` says it. Up to 360 s wait to be
     fetched.
+
+    Where the sender began anew, or is there and sends nothing, a second connection is opened beside the
+    first. The first is kept until it is empty and the second has samples: what either holds is not lost.
 
     Args:
         stream: name of the stream.
@@ -75,12 +63,12 @@ class LslSource(LiveSource):
         source_id: str | None = None,
     ) -> None:
         super().__init__(f"lsl:{stream}", timeout_s)
-        self._lsl = _library()
+        self._lsl = lsl_library()
         self._stream, self._source_id, self._unit = stream, source_id, unit
-        self._inlet: Any = None
-        self._uid = ""
+        self._connection: LslConnection | None = None
+        self._successor: LslConnection | None = None
+        self._successor_at = 0.0
         self._look_at_s, self._unseen, self._away = LOOK_S, 0, False
-        self._index, self._scale_uv = 0, 1.0
         found = self._search(self.timeout_s)
         if found and self._source_id is None:
             found = self._search(_OTHERS_S, least=2)
@@ -95,39 +83,49 @@ class LslSource(LiveSource):
             raise SourceError(
                 "lsl stream", stream, f"{len(found)} have this name; add ?source_id= with one of: {ids}"
             )
-        self._open(found[0], channel)
+        self._connection = self._open(found[0], channel, self.timeout_s)
+        self._follow(self._connection)
         self._tell(SourceEventKind.CONNECTED)
 
     @property
     def clock_offset_s(self) -> float | None:
         """Seconds that are added to the sender's clock, as now estimated; None while it is away."""
         try:
-            return None if self._inlet is None else float(self._inlet.time_correction(timeout=1.0))
+            connection = self._connection
+            return None if connection is None else float(connection.inlet.time_correction(timeout=1.0))
         except (TimeoutError, RuntimeError):
             return None
+
+    @property
+    def is_opening_anew(self) -> bool:
+        """Whether a second connection is open, and the first one still kept."""
+        return self._successor is not None
 
     def clock_s(self) -> float:
         """This host's LSL clock."""
         return float(self._lsl.local_clock())
 
     def _poll(self) -> Samples:
-        if self._inlet is None and not self._reopen():
+        if self._connection is None and not self._reopen():
             return nothing()
+        assert self._connection is not None
         try:
-            data, times_s = self._inlet.pull_chunk(timeout=0.0, max_samples=65536)
+            samples_uv, times_s = self._connection.pull()
         except RuntimeError as error:
             self._leave(str(error))
             return nothing()
         if not len(times_s):
             self._look()
+            self._hand_over()
             return nothing()
         self._look_at_s, self._unseen = LOOK_S, 0
+        if self._successor is not None and self._successor.uid == self._connection.uid:
+            # It goes on after all: what it brings, the other one would bring again.
+            self._drop_successor()
         if self._away:
             self._away = False
             self._tell(SourceEventKind.RECONNECTED)
-        samples = np.asarray(data[:, self._index], dtype=np.float64) * self._scale_uv
-        # The library writes the next chunk into the array that it gives.
-        return samples, np.array(times_s, dtype=np.float64)
+        return samples_uv, times_s
 
     def _look(self) -> None:
         """See what became of a sender that is quiet: one that is gone does not always close its connection.
@@ -140,14 +138,42 @@ class LslSource(LiveSource):
         self._look_at_s = self._quiet_s() + LOOK_S
         found = {str(info.uid) for info in self._search(_SEARCH_S)}
         self._unseen = 0 if found else self._unseen + 1
-        if found and self._uid not in found:
-            self._leave("the sender began anew")
+        if found and self._connection is not None and self._connection.uid not in found:
+            self._open_beside("the sender began anew")
         elif self._unseen == _UNSEEN:
             self._miss("the sender is not to be found" + self._namesakes())
 
     def _stalled(self) -> None:
-        if self._inlet is not None and self._unseen == 0 and self._quiet_s() > 2 * self.timeout_s:
-            self._leave("the sender is there and sends nothing: the stream is opened anew")
+        if self._connection is not None and self._unseen == 0 and self._quiet_s() > 2 * self.timeout_s:
+            self._open_beside("the sender is there and sends nothing: the stream is opened anew")
+
+    def _open_beside(self, why: str) -> None:
+        """Open a second connection; the first is kept, and so is what it holds."""
+        self._miss(why)
+        found = self._search(_SEARCH_S)
+        if self._successor is not None:
+            if len(found) != 1 or str(found[0].uid) == self._successor.uid:
+                return
+            self._drop_successor()
+        if len(found) == 1:
+            try:
+                self._successor = self._open(found[0], self.channel, OPEN_S)
+            except (RuntimeError, TimeoutError):
+                return
+            self._successor_at = time.monotonic()
+
+    def _hand_over(self) -> None:
+        """Go on with the second connection, where it has samples and the first is empty and stays so."""
+        successor = self._successor
+        if successor is None or self._connection is None:
+            return
+        now = time.monotonic()
+        if not successor.has_samples:
+            self._successor_at = now
+        elif now - self._successor_at >= DRAIN_S:
+            self._connection.close()
+            self._connection, self._successor = successor, None
+            self._follow(successor)
 
     def _namesakes(self) -> str:
         """What is to be said of streams that bear the name and are not the one: they may be another bed's."""
@@ -156,8 +182,13 @@ class LslSource(LiveSource):
         return f"; of this name there is {', '.join(map(repr, ids))}, for ?source_id=" if ids else ""
 
     def _leave(self, why: str) -> None:
-        self._drop()
+        """The connection is lost, and nothing more can be had from it."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._successor = self._successor, None
         self._miss(why)
+        if self._connection is not None:
+            self._follow(self._connection)
 
     def _miss(self, why: str) -> None:
         if not self._away:
@@ -165,23 +196,36 @@ class LslSource(LiveSource):
             self._tell(SourceEventKind.DISCONNECTED, why)
 
     def _release(self) -> None:
-        self._drop()
+        self._drop_successor()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _drop_successor(self) -> None:
+        if self._successor is not None:
+            self._successor.close()
+            self._successor = None
 
     def _reopen(self) -> bool:
         found = self._search(_SEARCH_S)
         if len(found) != 1:
             return False
-        before = self.sfreq
         try:
-            self._open(found[0], self.channel)
+            self._connection = self._open(found[0], self.channel, self.timeout_s)
         except (RuntimeError, TimeoutError):
-            self._drop()
             return False
-        if self.sfreq != before:
-            raise SourceError("sfreq", self.sfreq, f"the stream came back at another rate than {before:g} Hz")
+        self._follow(self._connection)
         self._away = False
         self._tell(SourceEventKind.RECONNECTED)
         return True
+
+    def _follow(self, connection: LslConnection) -> None:
+        """Take over what a connection says of the stream; raises SourceError for another rate than before."""
+        before = self.sfreq or connection.sfreq
+        self.sfreq, self.channel = connection.sfreq, connection.channel
+        self._source_id = connection.source_id
+        if self.sfreq != before:
+            raise SourceError("sfreq", self.sfreq, f"the stream came back at another rate than {before:g} Hz")
 
     def _search(self, timeout_s: float, least: int = 1) -> list[Any]:
         found = self._lsl.resolve_streams(
@@ -189,87 +233,5 @@ class LslSource(LiveSource):
         )
         return sorted(found, key=lambda info: str(info.source_id))
 
-    def _open(self, info: Any, channel: str | None) -> None:
-        inlet = self._lsl.StreamInlet(
-            info, max_buffered=BUFFER_S, recover=False, processing_flags=["clocksync"]
-        )
-        self._inlet = inlet
-        try:
-            inlet.open_stream(timeout=self.timeout_s)
-            described = inlet.get_sinfo(timeout=self.timeout_s)
-            self._uid, self._source_id = str(described.uid), str(described.source_id) or self._source_id
-            if described.dtype in (str, "string"):
-                raise SourceError(
-                    "lsl stream", self._stream, "it carries text; name the stream of the samples"
-                )
-            if float(described.sfreq) == 0.0:
-                cure = "it has no nominal rate (LSL's IRREGULAR_RATE); let the sender state its rate in Hz"
-                raise SourceError("lsl stream", self._stream, cure)
-            self.sfreq = check_sfreq(float(described.sfreq))
-            names = tuple(described.get_channel_names() or map(str, range(described.n_channels)))
-            self._index = _pick(names, described.get_channel_types() or (), channel)
-            self.channel = names[self._index]
-            units = described.get_channel_units()
-            self._scale_uv = microvolts_per_unit(
-                self.channel, self._unit or (units[self._index] if units else None)
-            )
-        except (InputError, TimeoutError, RuntimeError):
-            self._drop()
-            raise
-        self._source_id = str(described.source_id) or None
-
-    def _drop(self) -> None:
-        inlet, self._inlet = self._inlet, None
-        if inlet is not None:
-            inlet.close_stream()
-            del inlet
-
-
-def _library() -> ModuleType:
-    known = "mne_lsl.lsl" in sys.modules
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from mne_lsl import lsl
-    except ImportError as error:
-        raise SourceError("lsl", str(error), f"mne-lsl is needed: {install_command('lsl')}") from error
-    if not known:
-        _silence(lsl)
-    return lsl  # type: ignore[no-any-return]
-
-
-def _silence(lsl: ModuleType) -> None:
-    """Keep what liblsl writes to stderr off it, but for what ends the process: connections that are lost and
-    found are events here. A configuration of the user's stays in force; one that sets its own [log] wins.
-    """
-    text = ""
-    for place in (os.environ.get("LSLAPICFG", ""), *_CONFIGURATIONS):
-        path = Path(place).expanduser()
-        if place and path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            break
-    if "[log]" not in text.lower():
-        lsl.set_config_content(f"{text}\n[log]\nlevel = -3\n")
-
-
-def _pick(names: tuple[str, ...], kinds: tuple[str, ...], channel: str | None) -> int:
-    if channel is not None:
-        if names.count(channel) != 1:
-            raise channel_error(names, channel, "the stream has no such channel, or several")
-        return names.index(channel)
-    eeg = [i for i, kind in enumerate(kinds) if str(kind).lower() == "eeg"] or list(range(len(names)))
-    if len(eeg) != 1:
-        raise channel_error(names, None, f"{len(eeg)} channels; name one")
-    return eeg[0]
-
-
-def microvolts_per_unit(channel: str, unit: str | None) -> float:
-    """Of a unit as LSL streams write them; raises UnitError, naming the channel, for none or another."""
-    scale = _UNITS_UV.get(str(unit).strip().lower(), math.nan)
-    if math.isnan(scale):
-        raise UnitError(
-            "unit",
-            unit,
-            f"the stream gives no voltage for {channel!r}; say uV, mV, V or nV (unit, --unit)",
-        )
-    return scale
+    def _open(self, info: Any, channel: str | None, timeout_s: float) -> LslConnection:
+        return LslConnection.open(info, channel, unit=self._unit, timeout_s=timeout_s)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .delay import LONGEST_STALL_S, STALL_S, Cause, Delay
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,10 +31,10 @@ usual in it is not that of a moment.
 BATCH: Final = 8
 """The line is drawn anew every so many of them."""
 LARGEST_BEND: Final = 0.005
-SILENCE_S: Final = 10.0
-"""Samples of one packet after which the next one is not waited for any more."""
 EXACT_BATCHES: Final = 64
 EVEN_SPREAD: Final = 0.5
+JITTER_S: Final = 0.1
+"""What packets at the begin of a stream may be later than the earliest ones without a stall."""
 MANY: Final = 4
 """Packets off the line in a row that are jitter; more are a silence and what comes at its end."""
 PAST: Final = 8192
@@ -80,7 +82,12 @@ class PacketSpreader:
         self._even_batches = 0
         self._past: dict[float, float] = {}
         self._jitter = 0.0
+        self._delay: Delay | None = None
         self._packets = 0
+        self.stalls_s: list[float] = []
+        """Stalls of the sender whose samples all came after them, in seconds; to be emptied by who tells of
+        them.
+        """
         self._counts: deque[tuple[int, int]] = deque([(0, 0)], maxlen=WINDOW // BATCH + 1)
 
     @classmethod
@@ -92,6 +99,9 @@ class PacketSpreader:
         # The first packet may be a part of one, and then its timestamp is not where those of whole ones are.
         starts = starts[1:] if len(starts) > 3 else starts
         times = stamps[starts] - starts / rate
+        # A sender may stall, but no packet comes before its samples are taken: the line goes through those
+        # that came without a stall.
+        times = times[times <= np.quantile(times, 0.1) + JITTER_S]
         spreader = cls(rate, tolerance, float(np.median(times)))
         low, middle, high = np.quantile((times - times[0]) * rate, (0.1, 0.5, 0.9))
         spreader._usual(float(low - middle), float(high - middle))
@@ -156,28 +166,28 @@ class PacketSpreader:
         if before is not None:
             return self._take_moved(stamps, known, before)
 
-        # Look at as few packets as decide: the answer does not depend on how many more are there.
-        look, longest = _LOOK, max(round(6 * SILENCE_S * self._rate), _LOOK)
-        while True:
-            look = min(look, longest)
-            starts = packet_starts(stamps[:look], known[:look], self.latest, self._rate)
-            until, decided = self._ahead(stamps, starts, min(look, len(stamps)))
-            decided |= look == longest <= len(stamps)
-            ahead = self._offs(stamps, starts[:until])
-            near = ahead <= self._late if late else ahead >= -self._early
-            if near.any() or decided or look >= min(longest, len(stamps)):
-                break
-            look *= 4
-        if near.any():
-            # On its way only: the packets up to the one that is near the line follow each other. A long
-            # silence and all that comes at its end say nothing of what is usual.
-            first = int(np.argmax(near))
-            usual = starts[: first if first <= MANY else 0]
-            return self._take(stamps, known, int(starts[first]), usual, ahead[: len(usual)])
-        if not (decided or last):
+        # The packets that come after it decide, and as few of them as it takes.
+        longest = max(round(LONGEST_STALL_S * self._rate), _LOOK)
+        n = min(len(stamps), longest)
+        starts = packet_starts(stamps[:n], known[:n], self.latest, self._rate)
+        offs = self._offs(stamps, starts)
+        delay = self._delay = self._delay or self._new_delay(late)
+        cause = delay.look(offs, stamps[starts], starts, n)
+        is_open = cause is None and len(stamps) < longest
+        if is_open and not last:
             return 0, np.empty(0)
-        if not decided and np.abs(ahead).max() <= self.packet_samples + max(self._late, self._early):
-            # The last packet of a night may be a part of one.
+        self._delay = None
+        ahead = offs[: delay.seen]
+        if cause is Cause.ON_ITS_WAY:
+            if ahead[0] >= STALL_S * self._rate:
+                self.stalls_s.append(float(ahead[0]) / self._rate)
+            # The packets up to the one that is near the line follow each other. A stall and all that comes
+            # at its end say nothing of what is usual.
+            first = delay.seen - 1
+            usual = first <= MANY and np.abs(ahead[:first]).max() < 2 * STALL_S * self._rate
+            kept = starts[: first if usual else 0]
+            return self._take(stamps, known, int(starts[first]), kept, ahead[: len(kept)])
+        if is_open and self._ends_on_its_way(stamps, known, ahead):
             return self._take(stamps, known, len(stamps), starts[:0], ahead[:0])
         # All are off. The ones nearest to the line tell by how much: the others were late on top of that.
         nearest = ahead.min() if late else ahead.max()
@@ -194,19 +204,20 @@ class PacketSpreader:
         count = int(starts[1]) if len(starts) > 1 else min(len(stamps), _LOOK)
         return self._take(stamps, known, count, starts[:1], self._offs(stamps, starts[:1]))
 
-    def _ahead(self, stamps: NDArray[np.float64], starts: NDArray[np.intp], n: int) -> tuple[int, bool]:
-        """How many packets decide, the first one among them, and whether they are all there."""
+    def _ends_on_its_way(
+        self, stamps: NDArray[np.float64], known: NDArray[np.bool_], ahead: NDArray[np.float64]
+    ) -> bool:
+        """Whether the samples that a night ends with are all there, as far as they tell."""
+        # The last packet of a night may be a part of one, and a night may end within the burst after a stall.
+        if np.abs(ahead).max() <= self.packet_samples + max(self._late, self._early):
+            return True
+        caught_up = ahead[0] - self._offs(stamps, np.flatnonzero(known)[-1:])[0]
+        return bool(ahead[0] > 0 and caught_up > self.packet_samples + STALL_S * self._rate)
+
+    def _new_delay(self, late: bool) -> Delay:
         packets, span_s = (8, 2.0) if self._jitter > 1.0 else (2, 0.5)
-        # A packet that does not end, as of a clock that stands still, is the last one to be waited for.
-        silence = max(round(SILENCE_S * self._rate), 1024)
-        long = np.flatnonzero(np.diff(starts, append=n) > silence)
-        until = int(long[0]) + 1 if len(long) else len(starts)
-        with np.errstate(over="ignore"):
-            far = np.abs(stamps[starts[:until]] - stamps[starts[0]]) >= span_s
-        far[:packets] = False
-        if far.any():
-            return int(np.argmax(far)) + 1, True
-        return until, len(long) > 0
+        near, spread = self._late if late else self._early, 2 * (self._late + self._early)
+        return Delay(self._rate, near, spread, packets, span_s, self.packet_samples)
 
     def _take(
         self,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import UnitError
+from ..signal.units import EPOCH_S
+from .delay import LONGEST_STALL_S, STALL_S, Cause, Delay
 from .packets import PacketSpreader, packet_starts
 from .stamp_rate import RateMeter, check_seconds
 from .status import StreamEventKind
@@ -42,9 +44,9 @@ class StampReader:
 
     A stream begins once its first samples have told how its device stamps: 16 samples that follow each other
     exactly, else 2 s of signal and four packets. From then on exact timestamps place their samples as they
-    are. Where one does not follow, the second of signal after it decides: if the timestamps come back to
-    where they are expected, all samples are there and only their timestamps were off, and they are spread
-    from then on; if they do not, samples are missing or came twice, and the timeline's rules hold.
+    are. Where one does not follow, those after it decide: if the timestamps come back to where they are
+    expected, or at least closer, as those of a burst after a stall do, only the timestamps were off, and they
+    are spread from then on; if they do not, samples are missing or came twice, and the timeline's rules hold.
 
     Args:
         timeline: places the samples.
@@ -62,7 +64,10 @@ class StampReader:
         self._x = np.empty(0, dtype=np.float32)
         self._stamps = np.empty(0)
         self._decided = self._began = False
+        self._delay: Delay | None = None
         self._spread_said = False
+        self._stalls_s: list[float] = []
+        self._stall_said_s = -np.inf
         self._wrong: UnitError | None = None
 
     @property
@@ -121,6 +126,12 @@ class StampReader:
         longest = max(round(BEGIN_LONGEST_S * self._rate), 1024)
         fourth = int(starts[PACKETS - 1]) + 1 if len(starts) >= PACKETS else longest
         wanted = min(longest, max(round(BEGIN_S * self._rate), fourth))
+        # Where a stall is among them, more of them tell how the device stamps without one.
+        if (
+            n >= wanted
+            and _range_s(stamps[starts[starts < wanted]] - starts[starts < wanted] / self._rate) > STALL_S
+        ):
+            wanted = longest
         if n < wanted and not last:
             return
         stamps, known, finite, starts = (
@@ -178,16 +189,28 @@ class StampReader:
 
     def _comes_back(self, stamps: NDArray[np.float64], known: NDArray[np.bool_], last: bool) -> bool | None:
         """Whether the timestamps after one that does not follow come back to where they are expected as if
-        every sample were there; None where that is not known yet.
+        every sample were there, or at least closer; None where that is not known yet.
         """
-        timeline = self._timeline
-        longest = max(round(DOUBT_S * self._rate), 512)
-        starts = packet_starts(stamps[:longest], known[:longest], timeline.latest, self._rate)
-        later = starts[(starts > 0) & (stamps[starts] > timeline.latest)]
-        off = timeline.off(stamps[later], later) - timeline.standing
-        if (np.abs(off) <= max(0.75, timeline.tolerance / 2)).any():
-            return True
-        return False if last or len(stamps) >= longest else None
+        timeline, late = self._timeline, stamps[0] > self._timeline.next_s
+        longest = max(round((LONGEST_STALL_S if late else DOUBT_S) * self._rate), 512)
+        n = min(len(stamps), longest)
+        starts = packet_starts(stamps[:n], known[:n], timeline.latest, self._rate)
+        later = starts[stamps[starts] > timeline.latest]
+        off = timeline.off(stamps[later], later)
+        near = max(0.75, timeline.tolerance / 2)
+        if not late:
+            # The clock may have been set back, and samples may come again: a second of signal decides.
+            if (np.abs(off[later > 0] - timeline.standing) <= near).any():
+                return True
+            return False if last or len(stamps) >= longest else None
+        near = max(timeline.tolerance, timeline.standing + near)
+        self._delay = self._delay or Delay(self._rate, near, 4 * timeline.tolerance, 2, 0.5, 1.0)
+        cause = self._delay.look(off, stamps[later], later, n)
+        if cause is None and not last and len(stamps) < longest:
+            return None
+        # What a stall lost of its samples is told by those that came in the burst: they are spread too.
+        caught_up, self._delay = self._delay.caught_up, None
+        return cause is Cause.ON_ITS_WAY or caught_up
 
     def _spread(self) -> None:
         """Read timestamps as those of packets from the next sample on."""
@@ -207,6 +230,7 @@ class StampReader:
         self._drop(n)
         yield from self._timeline.place(x, times)
         self._say_spread()
+        self._say_stalls()
         if self._spreader.even:
             self._timeline.latest = self._spreader.latest
             self._how, self._spreader = _How.EXACT, None
@@ -224,6 +248,28 @@ class StampReader:
             StreamEventKind.STAMPS, f"{what}{by}: the samples are spread at the nominal {self._rate:g} Hz"
         )
 
+    def _say_stalls(self) -> None:
+        """Tell of stalls that cost no sample: of the first at once, of others at most once in 30 s."""
+        assert self._spreader is not None
+        self._stalls_s += self._spreader.stalls_s
+        self._spreader.stalls_s.clear()
+        place = self._timeline.next_s
+        if not self._stalls_s or abs(place - self._stall_said_s) < EPOCH_S:
+            return
+        self._stall_said_s = place
+        count, longest_s = len(self._stalls_s), max(self._stalls_s)
+        times = (
+            f"the sender stalled for {longest_s:.1f} s"
+            if count == 1
+            else (f"the sender stalled {count} times, for up to {longest_s:.1f} s")
+        )
+        self._stalls_s.clear()
+        self._on_event(
+            StreamEventKind.STAMPS,
+            f"{times}, and sent the samples afterwards: none is missing, they are spread at the nominal "
+            f"{self._rate:g} Hz",
+        )
+
     def _watch_rate(self, stamps: NDArray[np.float64]) -> None:
         rate = self._meter.add(stamps)
         if rate == self._rate:
@@ -238,3 +284,9 @@ class StampReader:
 
     def _drop(self, n: int) -> None:
         self._x, self._stamps = self._x[n:], self._stamps[n:]
+
+
+def _range_s(times: NDArray[np.float64]) -> float:
+    """How far apart 80 % of some times are."""
+    low, high = np.quantile(times, (0.1, 0.9)) if len(times) else (0.0, 0.0)
+    return float(high - low)

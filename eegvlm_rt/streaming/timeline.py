@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..signal.quality import QualityFlag
+from .delay import LONGEST_STALL_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -262,7 +263,10 @@ class Timeline:
         assert self.anchor_s is not None
         expected = self._raw.end
         ahead = (stamp - self.anchor_s) * self._rate
-        if self._waiting or abs(ahead - expected) > OVERLAP_S * self._rate or self._creeping(stamp):
+        # A longer stall than is held, or another clock, is no doubt.
+        if self._waiting or self._creeping(stamp):
+            return False
+        if not -OVERLAP_S * self._rate <= ahead - expected <= LONGEST_STALL_S * self._rate:
             return False
         if any(abs((stamp - old) * self._rate - expected) <= self._tolerance for old in self._former()):
             return False

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
 from eegvlm_rt.decoding import Finish
+from eegvlm_rt.errors import DraftWarning
 from eegvlm_rt.findings import Findings, Rhythm
 from eegvlm_rt.prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, outcome_of
+from eegvlm_rt.prediction_json import prediction_from_dict
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import check, compose, parse
 from eegvlm_rt.signal.quality import Quality
+from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES, Stage
+from tests.rt.tiny_bundle import write_tiny_bundle
 
 FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
 TEXT = compose(FINDINGS, Stage.N2, Stage.N1)
@@ -59,7 +64,7 @@ def test_the_dictionary_names_stages_and_carries_every_field(prediction: StagePr
     ]
     assert len(plain["checks"]) == len(prediction.checks) > 5
     assert plain["timing"]["tower_ms"] == 20.0
-    assert {field.name for field in fields(StagePrediction)} - {"memory"} <= set(plain)
+    assert {field.name for field in fields(StagePrediction)} - {"memory", "draft"} <= set(plain)
 
 
 def test_a_row_without_signal_is_json_too(prediction: StagePrediction) -> None:
@@ -103,3 +108,29 @@ def test_an_offline_row_is_scored_final_and_without_lag(prediction: StagePredict
         None,
     )
     assert replace(prediction, smoothed=SHARES).to_dict()["smoothed"]["N2"] == 0.7
+
+
+@pytest.fixture(scope="module")
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> StagePrediction:
+    folder = tmp_path_factory.mktemp("draft") / "tiny"
+    write_tiny_bundle(folder, model_id="tiny-draft", draft=["kappa 0.2, the gate is 0.5"])
+    with pytest.warns(DraftWarning):
+        stager = Stager.load(folder, mode="head", threads=1)
+    return stager.predict_epoch(np.random.default_rng(0).normal(0, 20, 3000), sfreq=100)
+
+
+class TestDraft:
+    """A prediction by the draft of a model says so wherever it goes."""
+
+    def test_one_epoch_names_the_draft_that_answered(self, drafted: StagePrediction) -> None:
+        assert drafted.draft == "tiny-draft"
+        assert "draft model tiny-draft" in repr(drafted)
+
+    def test_its_json_does_and_is_read_back_with_the_mark(self, drafted: StagePrediction) -> None:
+        assert drafted.to_dict()["draft"] == "tiny-draft"
+        assert prediction_from_dict(drafted.to_dict()).draft == "tiny-draft"
+
+    def test_nothing_of_another_model_speaks_of_a_draft(self, prediction: StagePrediction) -> None:
+        assert prediction.draft == ""
+        assert "draft" not in prediction.to_dict()
+        assert "draft" not in repr(prediction)

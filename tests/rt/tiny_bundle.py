@@ -18,6 +18,7 @@ from eegvlm_rt.stages import STAGES
 from tests.rt.backends.tiny_graphs import head_graph, llm_graph, memory_graph, tower_graph
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -65,10 +66,16 @@ def train_tokenizer(prompt: PromptSpec, vocab: int) -> Tokenizer:
 
 
 def write_tiny_bundle(
-    folder: Path, size: Size = TINY, *, seed: int = 0, model_id: str = "tiny", memory: int = 0
+    folder: Path,
+    size: Size = TINY,
+    *,
+    seed: int = 0,
+    model_id: str = "tiny",
+    memory: int = 0,
+    draft: Sequence[str] = (),
 ) -> Bundle:
     """Build the parts in a folder beside `folder` and publish them there; with `memory` numbers in the state
-    of a night memory, and a head of its own beside it.
+    of a night memory, and a head of its own beside it. `draft` says why it is a draft.
     """
     parts = folder.parent / f"{folder.name}-parts"
     parts.mkdir()
@@ -122,4 +129,5 @@ def write_tiny_bundle(
             "card": ComponentSource(parts / "README.md", "text"),
         },
         provenance={"weights": "random", "seed": seed},
+        draft=draft,
     )

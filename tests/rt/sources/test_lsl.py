@@ -20,6 +20,8 @@ from eegvlm_rt.streaming import StreamEventKind as Kind
 from tests.rt.sources.lsl_loopback import PlayerLSL, StreamInfo, StreamOutlet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from eegvlm_rt.sources import Chunk
     from eegvlm_rt.streaming import StreamEvent
 
@@ -82,7 +84,7 @@ def kinds(chunks: list[Chunk]) -> list[str]:
 
 
 def test_a_played_recording_arrives_in_microvolts_at_its_rate(stream):
-    with player(stream), LslSource(stream, "Cz", timeout_s=5) as source:
+    with player(stream), LslSource(stream, "Cz", timeout_s=20) as source:
         assert isinstance(source, ChunkSource)
         assert (source.name, source.sfreq, source.channel) == (f"lsl:{stream}", SFREQ, "Cz")
         samples, times, chunks = gather(source, 128)
@@ -136,6 +138,80 @@ def test_a_quiet_stream_is_a_stall_and_stays_open(stream):
         samples, _, chunks = gather(source, 8)
     np.testing.assert_array_equal(samples, 12.5)
     assert "stalled" in kinds(chunks)
+
+
+class TestNothingIsLostWhileTheStreamIsOpenedAnew:
+    """A sender that pauses for longer than two timeouts is connected to a second time, beside the first."""
+
+    def take(self, source: LslSource, until: Callable[[list[Chunk]], bool]) -> list[Chunk]:
+        """What comes, through all stalls, until something is so."""
+        taken: list[Chunk] = []
+        end = time.monotonic() + 60
+        while not until(taken):
+            assert time.monotonic() < end
+            with suppress(SourceStalledError):
+                for chunk in source.chunks():
+                    taken.append(chunk)
+                    if until(taken):
+                        break
+        return taken
+
+    def samples(self, source: LslSource, count: int) -> list[Chunk]:
+        return self.take(source, lambda taken: sum(map(len, taken)) >= count)
+
+    def pause(self, source: LslSource) -> list[Chunk]:
+        return self.take(source, lambda _: source.is_opening_anew)
+
+    def send(self, device: StreamOutlet, first: int, count: int) -> None:
+        places = np.arange(first, first + count)
+        device.push_chunk(np.asarray(places[:, None], dtype=np.float32), places / SFREQ)
+
+    def opened_anew(self, chunks: list[Chunk]) -> bool:
+        return any("opened anew" in event.detail for chunk in chunks for event in chunk.events)
+
+    def test_what_it_sends_at_that_moment_and_later_comes_once_and_in_order(self, stream):
+        device = outlet(stream)
+        with LslSource(stream, timeout_s=0.3) as source:
+            device.wait_for_consumers(timeout=5)
+            self.send(device, 0, 64)
+            taken = self.samples(source, 64)
+            taken += self.pause(source)
+            for burst in range(10):
+                self.send(device, 64 + 128 * burst, 128)
+                taken += self.samples(source, 128)
+            assert not source.is_opening_anew
+        samples = np.concatenate([chunk.samples for chunk in taken])
+        np.testing.assert_array_equal(samples, np.arange(64 + 10 * 128))
+        assert self.opened_anew(taken)
+        assert kinds(taken).count("disconnected") == kinds(taken).count("reconnected") >= 1
+
+    def test_again_and_again(self, stream):
+        device = outlet(stream)
+        with LslSource(stream, timeout_s=0.3) as source:
+            device.wait_for_consumers(timeout=5)
+            taken: list[Chunk] = []
+            for turn in range(3):
+                self.send(device, 100 * turn, 100)
+                taken += self.samples(source, 100)
+                taken += self.pause(source)
+            self.send(device, 300, 100)
+            taken += self.samples(source, 100)
+        samples = np.concatenate([chunk.samples for chunk in taken])
+        np.testing.assert_array_equal(samples, np.arange(400))
+
+    def test_a_sender_that_began_anew_beside_the_old_one_brings_all_of_both(self, stream):
+        old = outlet(stream)
+        with LslSource(stream, timeout_s=20) as source:
+            old.wait_for_consumers(timeout=5)
+            self.send(old, 0, 100)
+            taken = self.samples(source, 100)
+            del old
+            new = outlet(stream)
+            taken += self.take(source, lambda _: new.has_consumers)
+            self.send(new, 100, 500)
+            taken += self.samples(source, 500)
+        samples = np.concatenate([chunk.samples for chunk in taken])
+        np.testing.assert_array_equal(samples, np.arange(600))
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("uV", 1.0), ("mV", 1e3), ("-9", 1e-3), ("volts", 1e6)])
