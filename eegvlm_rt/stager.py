@@ -251,9 +251,9 @@ class Stager:
                 iteration, and epochs in work are not among the predictions.
             batch: epochs that go through the tower together, 1..64. With 1 every prediction is that of
                 `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
-            smooth: "causal" or "viterbi" fills `smoothed` from the course of the night: of the epochs so
-                far, or of the whole recording, whose predictions then come all at its end. `stage` and
-                `probabilities` stay as they are without it.
+            smooth: "causal", "viterbi" or "cycles" fills `smoothed` from the course of the night: of the
+                epochs so far, or of the whole recording, whose predictions then come all at its end; "cycles"
+                knows the cycles of a night too. `stage` and `probabilities` stay as they are without it.
             memory: the night memory, where the bundle has one; False stages every epoch alone. Time between
                 epochs that do not follow each other passes for it too.
 

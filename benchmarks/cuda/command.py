@@ -101,7 +101,9 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
     fused = Subject("cpu int4_fused", "cpu", "int4_fused", options.tower)
     path = bundle.path
     made: Path | None = record.part(
-        results, "half_bundle", lambda: str(with_half_fused(bundle, folder / "bundle").path)
+        results,
+        "half_bundle",
+        lambda: str(with_half_fused(bundle, folder / "bundle", options.skeleton).path),
     )
     subjects = [cpu, plain] if made is None else [cpu, plain, half]
     stagers: dict[str, Stager] = {}
@@ -230,6 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=16, help="pictures that go through the tower together")
     parser.add_argument("--processes", type=int, default=8, help="nights that are staged side by side")
     parser.add_argument("--busy-s", type=float, default=10.0, help="seconds of nights side by side")
+    parser.add_argument(
+        "--skeleton", type=Path, default=None, help="graph without weights that was traced before"
+    )
     parser.add_argument("--no-graphs", action="store_true", help="launch every operator, record nothing")
     parser.add_argument("--max-seconds", type=float, default=170.0, help="leave out what would start later")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the figures go")

@@ -29,15 +29,16 @@ PRECISION: Final = "int4_half_fused"
 _POSITIONS: Final = 1024
 
 
-def with_half_fused(bundle: Bundle, destination: Path) -> Bundle:
+def with_half_fused(bundle: Bundle, destination: Path, skeleton: Path | None = None) -> Bundle:
     """A copy of `bundle`, which holds "int4", with the variant "int4_half_fused" of its language model.
 
-    Raises ValueError for a bundle whose rotary positions are scaled.
+    `skeleton` is the graph without weights, where it was traced before. Raises ValueError for a bundle whose
+    rotary positions are scaled.
     """
     graph = onnx.load_from_string(bundle.read(bundle.component("llm").at("int4")))
     source = initializers(graph)
     config = _config(bundle, source)
-    skeleton = language_skeleton(config, "fused", half=True)
+    model = language_skeleton(config, "fused", half=True) if skeleton is None else onnx.load(str(skeleton))
 
     def packed(slot: WeightSlot) -> BlockQuantized | NDArray[np.float32]:
         name = slot.name
@@ -48,11 +49,11 @@ def with_half_fused(bundle: Bundle, destination: Path) -> Bundle:
         assert whole is not None, name
         return np.asarray(numpy_helper.to_array(whole), dtype=np.float32)
 
-    fill(skeleton, config, None, packed=packed, typed=True)  # type: ignore[arg-type]
+    fill(model, config, None, packed=packed, typed=True)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         path = place / f"llm.{PRECISION}.onnx"
-        save(skeleton, path, allowed=FUSED_OPERATORS)
+        save(model, path, allowed=FUSED_OPERATORS)
         sources = {}
         for name, part in bundle.manifest.components.items():
             variants = {

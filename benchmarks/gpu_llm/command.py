@@ -17,6 +17,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,7 +31,7 @@ from .._common import environment
 from .._paper_answers import Effort, Subject
 from .._record import Record
 from ..paper_size import ceilings, device_facts
-from .graphs import PRECISIONS, SIZES, config_of
+from .graphs import FACTS, GRAPH, PRECISIONS, SIZES, config_of
 from .ours import VISUAL_TOKENS, Ours
 
 if TYPE_CHECKING:
@@ -149,20 +150,33 @@ def measure_torch(record: Record, options: argparse.Namespace) -> None:
     subjects.clear()
 
 
-def exporters(options: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, Popen[str]]]:
-    """Processes that write the graphs, each in its own folder."""
-    found = {}
-    for precision in PRECISIONS:
-        place = folder / precision
-        place.mkdir()
-        path = place / "llm.onnx"
-        command = [sys.executable, "-m", "benchmarks.gpu_llm.graphs", options.size, precision]
-        command += [str(options.block), str(path)]
-        if options.skeletons is not None:
-            known = options.skeletons / f"{options.size}.{precision}.onnx"
-            command += [str(known)] if known.is_file() else []
-        found[precision] = path, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    return found
+def exporters(options: argparse.Namespace, folder: Path) -> list[Popen[bytes]]:
+    """Processes that write the graphs; none where they were written before."""
+    if options.graphs is not None:
+        return []
+    command = [sys.executable, "-m", "benchmarks.gpu_llm.graphs", options.size]
+    rest = [str(options.block), str(folder)] + ([str(options.skeletons)] if options.skeletons else [])
+    return [subprocess.Popen([*command, precision, *rest]) for precision in asked(options)]
+
+
+def asked(options: argparse.Namespace) -> list[str]:
+    """Precisions of the variants that are measured."""
+    wanted = {precision for name, precision, *_ in VARIANTS if name not in options.without}
+    return [precision for precision in PRECISIONS if precision in wanted]
+
+
+def graph_facts(folder: Path, precision: str, size: str, until: float) -> dict[str, Any]:
+    """Facts of a graph, once it is complete; raises RuntimeError where it is not in time, or of another
+    size."""
+    path = folder / precision / FACTS
+    while not path.is_file():
+        if time.monotonic() > until:
+            raise RuntimeError(f"{path}: not written in time")
+        time.sleep(0.2)
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if facts["size"] != size:
+        raise RuntimeError(f"{path}: of {facts['size']}, not of {size}")
+    return facts
 
 
 def table(results: dict[str, Any]) -> list[str]:
@@ -206,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--skeletons", type=Path, default=None, help="folder of graphs that were traced before"
     )
+    parser.add_argument("--graphs", type=Path, default=None, help="folder that `graphs` wrote before")
     names = [name for name, *_ in VARIANTS] + ["torch fp16", "torch nf4"]
     parser.add_argument(
         "--without", nargs="+", default=[], choices=names, metavar="NAME", help=", ".join(names)
@@ -225,27 +240,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_cuda_provider()
         device = CudaDevice(0, extra="cuda")
     with tempfile.TemporaryDirectory(prefix="eegvlm-gpu-llm-") as name, torch.no_grad():
-        writers = exporters(options, Path(name))
+        folder = options.graphs or Path(name)
+        writers = exporters(options, folder)
         record.part(record.results, "device", device_facts)
         if options.on == "cuda":
             record.part(record.results, "ceilings", ceilings)
             record.part({}, "PyTorch", partial(measure_torch, record, options))
             torch.cuda.empty_cache()
         facts = record.results["graphs"] = {}
-        for precision, (_, process) in writers.items():
-            record.part(facts, precision, partial(_facts, process))
-        paths = {precision: path for precision, (path, _) in writers.items()}
+        for precision in asked(options):
+            run = partial(graph_facts, folder, precision, options.size, record.until)
+            record.part(facts, precision, run)
+        paths = {precision: folder / precision / GRAPH for precision in PRECISIONS}
         measure_ours(record, options, paths, facts, device)
+        for writer in writers:
+            writer.wait()
     print("\n".join(table(record.results)))
     return 0 if record.whole else 1
-
-
-def _facts(process: Popen[str]) -> dict[str, Any]:
-    answer = process.communicate()[0]
-    if process.returncode:
-        raise RuntimeError(f"the exporter ended with {process.returncode}")
-    found: dict[str, Any] = json.loads(answer.splitlines()[-1])
-    return found
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Graphs of LLaVA-1.5's language models with random 4-bit weights, written by the exporter one weight at a
 time.
 
-    python -m benchmarks.gpu_llm.graphs SIZE PRECISION BLOCK FILE [SKELETON]
+    python -m benchmarks.gpu_llm.graphs SIZE PRECISION BLOCK FOLDER [SKELETONS]
 
-writes one of them; SKELETON is the same graph without weights, where it was traced before.
+writes one of them into FOLDER/PRECISION, and its facts when it is complete; SKELETONS is a folder of the same
+graphs without weights (SIZE.PRECISION.onnx), where they were traced before.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from transformers import LlamaConfig
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PRECISIONS", "SIZES", "config_of", "write"]
+__all__ = ["FACTS", "GRAPH", "PRECISIONS", "SIZES", "config_of", "write"]
+
+GRAPH: Final = "llm.onnx"
+FACTS: Final = "facts.json"
 
 PRECISIONS: Final = ("int4_half_fused", "int4_half")
 
@@ -101,10 +105,18 @@ def write(size: str, precision: str, block: int, path: Path, skeleton: Path | No
 
 
 def main() -> int:
-    """Write the graph that the arguments name; print its facts as JSON."""
-    size, precision, block, path, *skeleton = sys.argv[1:]
-    known = Path(skeleton[0]) if skeleton else None
-    print(json.dumps(write(size, precision, int(block), Path(path), known)))
+    """Write the graph that the arguments name, and then its facts as JSON."""
+    size, precision, block, folder, *skeletons = sys.argv[1:]
+    place = Path(folder) / precision
+    place.mkdir(parents=True)
+    known = Path(skeletons[0]) / f"{size}.{precision}.onnx" if skeletons else None
+    if known is not None and not known.is_file():
+        known = None
+    facts = {"size": size, "precision": precision, "block": int(block)}
+    facts |= write(size, precision, int(block), place / GRAPH, known)
+    temporary = place / f"{FACTS}.tmp"
+    temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    temporary.replace(place / FACTS)
     return 0
 
 

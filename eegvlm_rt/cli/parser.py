@@ -111,8 +111,9 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     command.add_argument(
         "--smooth",
-        choices=("causal", "viterbi"),
-        help="stages given the course of the night: of the epochs so far, or of all, which come at the end",
+        choices=("causal", "viterbi", "cycles"),
+        help="stages given the course of the night: of the epochs so far; or of all, which come at the end: "
+        "its most probable course, or with the cycles of a night",
     )
     unit_option(command)
     overwrite_option(command)
@@ -169,14 +170,14 @@ def _score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     add(
         "--smooth",
-        choices=("causal", "viterbi"),
+        choices=("causal", "viterbi", "cycles"),
         help="stages given the course of the night, of the epochs so far or of all",
     )
     add("--json", action="store_true", help="print a JSON line per night")
     unit_option(command)
     overwrite_option(command)
     format_option(command)
-    model_options(command, mode="head", threads="2 for each worker")
+    model_options(command, mode="head", threads="1 or 2 for each worker, as the processors carry")
 
 
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
