@@ -153,7 +153,7 @@ class TestTimeAxis:
         begin = datetime.fromisoformat(f"2026-01-01 {start}")
         ticks = ticks_of(Hypnogram((Stage.N2,) * epochs, begin))
         assert [tick["text"] for tick in ticks] == labels.split()
-        assert len({b["epoch"] - a["epoch"] for a, b in pairwise(ticks)}) == 1
+        assert len({round(b["epoch"] - a["epoch"], 3) for a, b in pairwise(ticks)}) == 1
 
 
 class TestAlone:
