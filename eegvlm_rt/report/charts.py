@@ -56,7 +56,7 @@ def hypnogram_panel(hypnogram: Hypnogram, *, changed: Iterable[int] = (), marked
         if codes[epoch] >= 0:
             top = _TOP[Stage(codes[epoch])] + 0.84 * _ROW
             shapes.append(_rect(epoch, top, 1, 0.14 * _ROW, INK))
-    wide = max(len(codes) / 220, 0.35)
+    wide = max(len(codes) / 220, min(0.35, len(codes) / 60))
     for epoch in marked:
         middle = epoch + 0.5
         shapes.append(
