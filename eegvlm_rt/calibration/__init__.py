@@ -5,6 +5,7 @@ The parameters stand in the bundle's manifest under `scoring`; a bundle without 
 
 from __future__ import annotations
 
+from .cycles import CycleModel, cycle_model
 from .outliers import OutlierModel, signal_features
 from .parameters import Scoring
 from .smoothing import CausalSmoother, Smoother, Smoothing, viterbi
@@ -12,10 +13,12 @@ from .temperature import tempered
 
 __all__ = [
     "CausalSmoother",
+    "CycleModel",
     "OutlierModel",
     "Scoring",
     "Smoother",
     "Smoothing",
+    "cycle_model",
     "signal_features",
     "tempered",
     "viterbi",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import BundleError, InputError
 from ..prediction import Outcome
 from ..stages import STAGES
+from .cycles import cycle_stages
 from .smoothing import CausalSmoother, Smoothing, viterbi
 
 if TYPE_CHECKING:
@@ -29,13 +30,16 @@ def scored_probabilities(prediction: StagePrediction) -> Mapping[Stage, float] |
 def smoothed(predictions: Iterable[StagePrediction], scoring: Scoring, how: str) -> Iterator[StagePrediction]:
     """The same predictions with `smoothed` filled, in order.
 
-    "viterbi" gives the stage of the most probable course the probability 1.
+    "viterbi" gives the stage of the most probable course the probability 1. "cycles" needs no smoother in the
+    bundle.
 
     Raises:
         InputError: another way of smoothing. BundleError: the bundle has no smoother.
     """
     if how not in tuple(Smoothing):
         raise InputError("smooth", how, f"use one of {', '.join(Smoothing)}, or None")
+    if how == Smoothing.CYCLES:
+        return _cycles(predictions)
     if scoring.smoother is None:
         raise BundleError(
             "scoring.smoother", "none", "this bundle has no smoother; export one that was fitted"
@@ -47,6 +51,14 @@ def _causal(predictions: Iterable[StagePrediction], smoother: Smoother) -> Itera
     running = CausalSmoother(smoother)
     for prediction in predictions:
         yield replace(prediction, smoothed=running.update(scored_probabilities(prediction)))
+
+
+def _cycles(predictions: Iterable[StagePrediction]) -> Iterator[StagePrediction]:
+    rows = list(predictions)
+    for prediction, found in zip(
+        rows, cycle_stages([scored_probabilities(row) for row in rows]), strict=True
+    ):
+        yield replace(prediction, smoothed=found)
 
 
 def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:

@@ -31,11 +31,13 @@ class Smoothing(StrEnum):
     """Which epochs a smoothed stage may know of.
 
     CAUSAL: this one and those before (the forward algorithm), as on the device. VITERBI: the whole recording,
-    by its most probable course.
+    by its most probable course. CYCLES: the whole recording too, by the cycles of a night (`cycles`), after
+    the night memory.
     """
 
     CAUSAL = "causal"
     VITERBI = "viterbi"
+    CYCLES = "cycles"
 
 
 @dataclass(frozen=True, slots=True)

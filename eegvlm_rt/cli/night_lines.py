@@ -72,7 +72,8 @@ def statistics_lines(found: SleepStatistics, width: int) -> list[Text]:
     parts = [
         f"total sleep {found.sleep_min:g} of {found.recording_min:g} min",
         f"efficiency {found.efficiency_pct:.1f} %",
-        f"onset latency {_minutes(found.onset_latency_min)}",
+        f"onset latency {_minutes(found.onset_latency_3_epochs_min)} to 3 epochs",
+        f"{_minutes(found.onset_latency_min)} to the first one",
         f"persistent sleep {_minutes(found.persistent_sleep_latency_min)}",
         f"REM latency {_minutes(found.rem_latency_period_min)} to a period of R",
         f"{_minutes(found.rem_latency_3_epochs_min)} to 3 epochs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ from rich.text import Text
 
 from ..cohort.bids import describe_dataset, find_bids
 from ..cohort.inputs import find_nights
+from ..cohort.local_pool import default_threads
 from ..cohort.lock import folder_lock
+from ..cohort.ray_pool import LOCAL
 from ..cohort.receipt import FOLDER, Status
 from ..cohort.run import finish, score_nights
 from ..cohort.tasks import ScoreOptions
@@ -63,10 +65,19 @@ def _options(args: argparse.Namespace) -> ScoreOptions:
         formats=tuple(args.format or ()),
         predictions=args.predictions,
         report=args.report,
-        threads=2 if args.threads is None else args.threads,
+        threads=_threads(args),
         trusted_keys=args.trusted_keys,
         overwrite=args.overwrite,
     )
+
+
+def _threads(args: argparse.Namespace) -> int:
+    """As asked for; else what this machine's processors give each worker. Of another machine nothing is
+    known.
+    """
+    if args.threads is not None:
+        return int(args.threads)
+    return default_threads(args.workers if args.ray in (None, LOCAL) else None)
 
 
 def _nights(args: argparse.Namespace, options: ScoreOptions) -> int:
@@ -113,7 +124,12 @@ def _score(
 ) -> int:
     console = out()
     shown = None if args.json else console
-    with _progress(shown) as (begin, advance):
+    lines = sys.stdout
+    with ExitStack() as stack:
+        begin, advance = stack.enter_context(_progress(shown))
+        if args.json:
+            # Ray prints what befell its workers on standard output, which belongs to the lines of JSON.
+            stack.enter_context(redirect_stdout(sys.stderr))
 
         def on_plan(plan: Plan) -> None:
             begin(len(plan.todo))
@@ -124,8 +140,8 @@ def _score(
         def on_receipt(receipt: Receipt) -> None:
             if args.json:
                 fields = {"night": receipt.night, "status": str(receipt.status), "error": receipt.error}
-                sys.stdout.write(json.dumps(fields | {"elapsed_s": receipt.elapsed_s}) + "\n")
-                sys.stdout.flush()
+                lines.write(json.dumps(fields | {"elapsed_s": receipt.elapsed_s}) + "\n")
+                lines.flush()
             elif receipt.status is Status.FAILED:
                 console.print(
                     Text(f"{plain(receipt.night)} failed: {plain(receipt.error)}", "red"), soft_wrap=True

@@ -7,7 +7,7 @@ import signal
 import threading
 from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import EegVlmError
 from .dispatch import Died
@@ -21,13 +21,28 @@ if TYPE_CHECKING:
     from .receipt import Receipt
     from .tasks import NightTask, ScoreOptions
 
-__all__ = ["LocalPool", "default_workers"]
+__all__ = ["LocalPool", "default_threads", "default_workers"]
+
+_MOST_DEFAULT_THREADS: Final = 2
 
 
 def default_workers(threads: int) -> int:
     """Workers of so many threads that this machine's processors carry, at least 1."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, usable // threads)
+    return max(1, _processors() // threads)
+
+
+def default_threads(workers: int | None) -> int:
+    """Threads for each of `workers` on this machine, 1 or 2: together no more than it has processors.
+
+    None, as many workers as the processors carry, gives 2: two threads share one loaded model.
+    """
+    if workers is None:
+        return _MOST_DEFAULT_THREADS
+    return min(_MOST_DEFAULT_THREADS, max(1, _processors() // workers))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LocalPool:

@@ -22,7 +22,7 @@ __all__ = ["RESULT_VERSION", "NightTask", "ScoreOptions", "file_digest", "plain_
 RESULT_VERSION: Final = 2
 """Part of every key. It grows when the same input, bundle and options give other results."""
 
-SMOOTHING: Final = ("causal", "viterbi")
+SMOOTHING: Final = ("causal", "viterbi", "cycles")
 _SEVERAL = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST: Final = 150
 
@@ -86,7 +86,7 @@ class ScoreOptions:
         Mode.parse(self.mode)
         format_files(self.formats)
         if self.smooth is not None and self.smooth not in SMOOTHING:
-            raise InputError("smooth", self.smooth, "use causal or viterbi")
+            raise InputError("smooth", self.smooth, f"use one of {', '.join(SMOOTHING)}")
         if not 1 <= self.threads <= 256:
             raise InputError("threads", self.threads, "give 1 to 256 threads to each worker")
 

@@ -31,12 +31,12 @@ GROUPS = (
     (
         "Falling asleep and REM",
         (
-            ("onset_latency_min", "Sleep onset latency", "min"),
-            ("onset_latency_3_epochs_min", "... to three epochs", "min"),
+            ("onset_latency_3_epochs_min", "Sleep onset latency, 3 epochs", "min"),
+            ("onset_latency_min", "... to the first epoch", "min"),
             ("persistent_sleep_latency_min", "Persistent sleep", "min"),
-            ("rem_latency_min", "REM latency", "min"),
+            ("rem_latency_period_min", "REM latency, a period of R", "min"),
             ("rem_latency_3_epochs_min", "... to three epochs", "min"),
-            ("rem_latency_period_min", "... to a period of R", "min"),
+            ("rem_latency_min", "... to the first epoch", "min"),
         ),
     ),
     (

@@ -38,7 +38,6 @@ SYNC_S: Final = 2.0
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0)
 LONGEST_NIGHT_S: Final = 26 * 3600.0
 WAITING_S: Final = 1800.0
-PAUSE_S: Final = 60.0
 _CHUNK_S: Final = 0.25
 
 _log = logging.getLogger("eegvlm_rt.service")
@@ -84,7 +83,6 @@ class Bed:
         night: the night that is being recorded, None between two nights.
         problem: what keeps the source from being open, empty while it is.
         last_sample_at: `time.monotonic()` of the latest sample, None before the first.
-        samples_since: the same of the first sample after the latest pause of more than a minute.
         recording_since: `time.monotonic()` since when samples are wanted.
         samples, missing, reconnects, clock_steps: counted since the start.
     """
@@ -108,7 +106,6 @@ class Bed:
         self.folder_problem = ""
         self.last_sample_at: float | None = None
         self.recording_since: float | None = None
-        self.samples_since = 0.0
         self.samples = self.missing = self.reconnects = self.clock_steps = self.lost_samples = 0
         self.sfreq, self.channel = 0.0, settings.channel or ""
         self.beat = time.monotonic()
@@ -279,8 +276,6 @@ class Bed:
             self._on_event(self, "source", f"{event.kind}: {event.detail}")
             self.reconnects += str(event.kind) == "reconnected"
         if len(chunk):
-            if self.last_sample_at is None or self.beat - self.last_sample_at > PAUSE_S:
-                self.samples_since = self.beat
             self.last_sample_at = self.beat
             self.samples += len(chunk)
             self.missing += int(np.count_nonzero(np.isnan(chunk.samples)))

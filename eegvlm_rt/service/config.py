@@ -63,6 +63,10 @@ class ConfigurationError(InputError):
         return "\n".join(f"{self.path}:{problem.line}: {problem}" for problem in self.problems)
 
 
+NO_DECISION_S: Final = 58.0
+"""An alarm comes within two epochs of the last decision."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """The model and its process; times in s."""
@@ -115,7 +119,7 @@ class AlarmSettings:
     """When a condition is an alarm; `priorities`, `latching` and `off` only hold what differs from usual."""
 
     source_gone_s: float = 15.0
-    no_decision_s: float = 75.0
+    no_decision_s: float = NO_DECISION_S
     lag_s: float = 60.0
     priorities: Mapping[str, str] = field(default_factory=dict)
     latching: frozenset[str] | None = None
@@ -228,14 +232,17 @@ def _configuration(values: dict[str, Any], path: str) -> Configuration:
     page = dict(values.get("page", {}))
     log = values.get("log", {})
     mqtt = values.get("mqtt")
-    common = values.get("alarms", {})
+    model = ModelSettings(**values.get("model", {}))
+    # One epoch, the deadline, and what a busy machine takes on top: less would be an alarm where all is well.
+    wait_s = max(NO_DECISION_S, 36.0 + model.deadline_s)
+    common = {"no_decision_s": wait_s, **values.get("alarms", {})}
     return Configuration(
         path=path,
         data=Path(values["data"]),
         device=values.get("device") or _host_name(),
         timezone=ZoneInfo(values["timezone"]) if "timezone" in values else None,
         beds=tuple(_bed(bed, common) for bed in values["beds"]),
-        model=ModelSettings(**values.get("model", {})),
+        model=model,
         page=PageSettings(**{**page, "hosts": tuple(page.get("hosts", ()))}),
         storage=StorageSettings(**values.get("storage", {})),
         webhooks=tuple(WebhookSettings(**hook) for hook in values.get("webhooks", [])),

@@ -155,6 +155,7 @@ def _further_problems(values: dict[str, Any], lines: Lines) -> Iterator[Problem]
         yield from _alarm_problems(bed.get("alarms", {}), (*path, "alarms"), lines)
     yield from _alarm_problems(values.get("alarms", {}), ("alarms",), lines)
     model = values.get("model", {})
+    yield from _wait_problems(values, lines)
     if "bundle" in model and "slots" in model:
         yield _problem(lines, ("model", "bundle"), model["bundle"], "leave it out: the slots hold the bundle")
     if model.get("hang_s", 60) <= model.get("deadline_s", 20):
@@ -178,6 +179,18 @@ def _alarm_problems(alarms: dict[str, Any], path: Place, lines: Lines) -> Iterat
                 cure = f"it is in {taken[kind]} already; an alarm has one priority or is off"
                 yield _problem(lines, (*path, group, position), kind, cure)
             taken.setdefault(kind, group)
+
+
+def _wait_problems(values: dict[str, Any], lines: Lines) -> Iterator[Problem]:
+    """A decision may come 30 s and its deadline after the one before: that is no alarm."""
+    soonest_s = 33 + values.get("model", {}).get("deadline_s", 20)
+    owners: list[tuple[Place, dict[str, Any]]] = [((), values)]
+    owners += [(("beds", index), bed) for index, bed in enumerate(values["beds"])]
+    for place, owner in owners:
+        wait_s = owner.get("alarms", {}).get("no_decision_s", soonest_s)
+        if wait_s < soonest_s:
+            cure = f"give {soonest_s:g} or more: 30 s for an epoch, its deadline_s, and 3"
+            yield _problem(lines, (*place, "alarms", "no_decision_s"), wait_s, cure)
 
 
 def _page_problems(page: dict[str, Any], lines: Lines) -> Iterator[Problem]:

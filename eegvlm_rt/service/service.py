@@ -17,6 +17,7 @@ from ..errors import EegVlmError, InputError
 from ..journal.frames import RecordKind
 from .alarms import Alarm, AlarmKind, Alarms
 from .bed import Bed, Clock
+from .decision_wait import DecisionWait
 from .histogram import Histogram
 from .model import ModelLink, ModelState
 from .night import row_of
@@ -53,6 +54,7 @@ class BedView:
     def __init__(self, bed: Bed) -> None:
         self.bed = bed
         self.decided_at: float | None = None
+        self.wait = DecisionWait()
         self.last: dict[str, Any] | None = None
         self.shown: BedNight | None = None
         self.lag_s = 0.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["readiness", "state_of"]
 
-DECISION_S = 75.0
+DECISION_S = 60.0
 
 
 def state_of(service: Service) -> dict[str, Any]:
@@ -64,15 +64,12 @@ def readiness(service: Service) -> list[str]:
     why: list[str] = []
     if service.model.state is not ModelState.RUNNING:
         why.append(f"the model is {service.model.state}")
-    now = time.monotonic()
     for view in list(service.views.values()):
         bed = view.bed
         if bed.state is BedState.WAITING or (bed.problem and bed.state is not BedState.ENDED):
             why.append(f"{bed.settings.id}: the source is not there")
-        elif bed.state is BedState.RECORDING:
-            decided = view.decided_at or max(bed.recording_since or now, bed.samples_since)
-            if now - decided > DECISION_S:
-                why.append(f"{bed.settings.id}: no decision within two epochs")
+        elif bed.state is BedState.RECORDING and view.wait.seconds > DECISION_S:
+            why.append(f"{bed.settings.id}: no decision within two epochs")
     free, floor = service.watch.free, service.configuration.storage.floor_mb * 1_000_000
     if free is not None and free < floor:
         why.append("the disk is below its floor")

@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "fit-simulator": (".sleep_edf.fit", "course and spectra of real nights, for the simulator"),
+    "fit-cycles": (".sleep_edf.cycles", "cycles of real nights, for the runtime's offline step"),
     "band-power": (".teachers.band_power_training", "the stager of band powers, from experts' stages"),
     "simulate": (".prepare.simulate", "simulate and condition nights"),
     "prepare": (".prepare", "turn a real dataset into a training folder"),

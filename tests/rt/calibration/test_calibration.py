@@ -185,7 +185,7 @@ def test_numbers_that_make_no_sense_are_refused(path: tuple[str, ...], value: ob
 
 
 def test_an_unknown_way_of_smoothing_and_a_bundle_without_a_smoother_are_refused() -> None:
-    with pytest.raises(InputError, match="use one of causal, viterbi"):
+    with pytest.raises(InputError, match="use one of causal, viterbi, cycles"):
         smoothed([], SCORING, "loudly")
     with pytest.raises(BundleError, match="no smoother"):
         smoothed([], Scoring(), "causal")

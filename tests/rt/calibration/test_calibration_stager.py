@@ -72,7 +72,7 @@ def test_a_foreign_epoch_is_unscorable_and_keeps_its_opinion(scored: Path) -> No
     assert rows[2].stage is not None
 
 
-@pytest.mark.parametrize("how", ["causal", "viterbi"])
+@pytest.mark.parametrize("how", ["causal", "viterbi", "cycles"])
 def test_smoothing_is_a_step_of_its_own(scored: Path, how: str) -> None:
     stager = Stager.load(scored, mode="head", threads=1)
     x = night(np.random.default_rng(0))
@@ -90,3 +90,9 @@ def test_smoothing_needs_a_smoother(plain: Path) -> None:
         Stager.load(plain, mode="head", threads=1).predict_recording(
             np.zeros(3000), sfreq=100.0, smooth="causal"
         )
+
+
+def test_the_cycles_of_a_night_need_no_smoother(plain: Path) -> None:
+    stager = Stager.load(plain, mode="head", threads=1)
+    rows = list(stager.predict_recording(np.zeros(6000), sfreq=100.0, smooth="cycles"))
+    assert [sum(row.smoothed.values()) for row in rows] == pytest.approx([1.0, 1.0])

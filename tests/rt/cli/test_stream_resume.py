@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LONG_S = 240
+"""Far more than anything here takes, so that it ends a test that would never end, on a busy machine too."""
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume") / "tiny"
@@ -120,18 +124,21 @@ class TestKilled:
 
         options = ("--source", f"lsl:{name}", "--bundle", bundle, "--journal", journal, "--resume")
         process = start(*options, LSLAPICFG=str(config))
-        assert outlet.wait_for_consumers(20)
+        assert outlet.wait_for_consumers(LONG_S)
         play(100)
         wait_for_epochs(process, 3)
         process.kill()
         process.communicate()
         play(200)
+        # Only then is the next consumer the new process, and not the connection of the one that was killed.
+        while outlet.has_consumers:
+            time.sleep(0.05)
         process = start(*options, LSLAPICFG=str(config))
-        assert outlet.wait_for_consumers(20)
+        assert outlet.wait_for_consumers(LONG_S)
         play(400)
         wait_for_epochs(process, 6)
         process.terminate()
-        printed, errors = process.communicate(timeout=30)
+        printed, errors = process.communicate(timeout=LONG_S)
         assert (process.returncode, errors) == (0, "")
 
         with Stager.load(bundle, mode="head", threads=1).stream(100, channel="Fpz") as stream:
@@ -157,7 +164,7 @@ def limited(*argv: object, size: int) -> subprocess.CompletedProcess[str]:
         "from eegvlm_rt.cli import main; raise SystemExit(main())"
     )
     command = [sys.executable, "-c", code, "stream", "--mode", "head", "--json", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONG_S)
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,14 @@ def test_a_right_configuration_is_read_as_it_stands() -> None:
     assert str(found.timezone) == "Europe/Zurich"
 
 
+@pytest.mark.parametrize(("deadline_s", "wait_s"), [(2, 58), (20, 58), (30, 66)])
+def test_no_decision_is_an_alarm_within_two_epochs_or_soon_after_the_longest_deadline(
+    deadline_s: int, wait_s: float
+) -> None:
+    text = GOOD.replace('mode = "head"', f"deadline_s = {deadline_s}")
+    assert {bed.alarms.no_decision_s for bed in parse_configuration(text.encode()).beds} == {wait_s}
+
+
 def test_the_schema_is_a_valid_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(configuration_schema())
 
@@ -80,6 +88,8 @@ def test_no_setting_is_a_command() -> None:
         ('mode = "head"', "hang_s = 5\ndeadline_s = 20", 5, "model"),
         ('mode = "head"', "deadline_s = nan", 6, "model.deadline_s"),
         ('mode = "head"', "threads = true", 6, "model.threads"),
+        ('mode = "head"', "deadline_s = 25\n[alarms]\nno_decision_s = 57", 8, "alarms.no_decision_s"),
+        ("source_gone_s = 20", "no_decision_s = 50", 13, "beds[1].alarms.no_decision_s"),
         ('mode = "head"', 'bundle = "nano"\nslots = "/tmp/slots"', 6, "model.bundle"),
         ('id = "two"', 'id = "ONE"', 16, "beds[2].id"),
         ('id = "two"', 'id = "../two"', 16, "beds[2].id"),

@@ -1,6 +1,7 @@
 """A night's totals as FHIR R4 Observations, held against the published structure.
 
-The library has the structure of R4B (4.3.0), in which Bundle and Observation are those of R4 (4.0.1).
+The library has the structure of R4B (4.3.0), in which the elements used here are those of R4 (4.0.1);
+`test_fhir_r4.py` holds them against R4 itself.
 """
 
 from __future__ import annotations

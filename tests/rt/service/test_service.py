@@ -154,11 +154,13 @@ def test_a_new_bundle_that_does_not_run_is_taken_back(ward: Ward) -> None:
     tower.write_bytes(tower.read_bytes()[:-1] + b"?")
     state = json.loads((slots.folder / "slots.json").read_text())
     pending = {"folder": bad.name, "digest": "0" * 64, "model_id": "bad", "release": 9}
-    (slots.folder / "slots.json").write_text(json.dumps({**state, "pending": pending}))
+    whole = slots.folder / "slots.json.new"
+    whole.write_text(json.dumps({**state, "pending": pending}))
+    whole.replace(slots.folder / "slots.json")
+    until(lambda: slots.state().refused == ("0" * 64,), running)
     until(lambda: running.alarms().get("bundle") == "active", running)
     until(lambda: running.state()["model"]["state"] == "running", running)
     assert slots.current() == first
-    assert slots.state().refused == ("0" * 64,)
     assert running.post("/api/acknowledge", {"kind": "bundle", "bed": ""}).status_code == 202
 
 

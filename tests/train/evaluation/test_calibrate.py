@@ -42,7 +42,7 @@ def test_calibration_and_evaluation_go_together(
     result = {"data": "sim"} | evaluate(
         ByAmplitude(scoring), recordings, data, [Mode.HEAD, Mode.COT], free=0, smooth=True
     )
-    assert set(result["modes"]["head"]["smoothed"]) == {"causal", "viterbi"}
+    assert set(result["modes"]["head"]["smoothed"]) == {"causal", "viterbi", "cycles"}
     assert result["outliers"]["n"] == len(data)
     by_kind = result["faithfulness"]["by_kind"]
     assert {kind for kind, (supported, *_) in by_kind.items() if supported < 1.0} <= {"argument"}

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegvlm_rt.calibration import CausalSmoother, Smoother, Smoothing, viterbi
+from eegvlm_rt.calibration.cycles import cycle_stages
 from eegvlm_rt.stages import STAGES, Stage
 
 from .answers import Answers
@@ -43,7 +44,13 @@ def smooth_answers(
         spread: list[Mapping[Stage, float] | None] = []
         for one, step in zip(said, steps, strict=True):
             spread.extend([None] * (int(step) - 1) + [one])
+        places = np.cumsum(steps) - 1
+        if how is Smoothing.CYCLES:
+            course = cycle_stages(spread)
+            for row, place in zip(rows, places, strict=True):
+                probabilities[row] = [course[place][stage] for stage in STAGES]
+            continue
         path = viterbi(smoother, spread)
-        for row, place in zip(rows, np.cumsum(steps) - 1, strict=True):
+        for row, place in zip(rows, places, strict=True):
             probabilities[row, int(path[place])] = 1.0
     return Answers(probabilities.argmax(axis=1).astype(np.int64), probabilities)

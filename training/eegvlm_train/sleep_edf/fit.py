@@ -29,7 +29,7 @@ _WAKE_AROUND_EPOCHS = 60
 
 
 def _transitions(nights: Sequence[TableNight]) -> dict[str, Any]:
-    counts = transitions_of([_in_bed(night.stages) for night in nights])
+    counts = transitions_of([in_bed(night.stages) for night in nights])
     return {
         "source": f"{SOURCE}: {len(nights)} nights of {len({night.person for night in nights})} people",
         "method": "30 s stages W N1 N2 N3 R (R&K 3 and 4 as N3), 30 min of wake around sleep, "
@@ -39,7 +39,7 @@ def _transitions(nights: Sequence[TableNight]) -> dict[str, Any]:
     }
 
 
-def _in_bed(stages: NDArray[np.int8]) -> NDArray[np.int8]:
+def in_bed(stages: NDArray[np.int8]) -> NDArray[np.int8]:
     """The night's main sleep with 30 min around it."""
     asleep = main_sleep(stages)
     return stages[max(0, asleep.start - _WAKE_AROUND_EPOCHS) : asleep.stop + _WAKE_AROUND_EPOCHS]
