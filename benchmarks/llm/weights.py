@@ -100,10 +100,10 @@ def nano_network(bundle: Bundle) -> LlamaForCausalLM:
 
 
 def write_ours(network: LlamaForCausalLM, folder: Path) -> None:
-    """The graph "int4_fused" of our exporter and the embedding table."""
-    weights = ModelWeights(network)
-    packed = PackedWeights(folder / "packed", "llm", network.config, weights, method="rtn", block=BLOCK)
-    write_language(network.config, weights, packed, "int4_fused", folder / "llm.onnx")
+    """The graph "int4_fused" of our exporter, its last product in 8 bits, and the embedding table."""
+    weights, config = ModelWeights(network), network.config
+    packed = PackedWeights(folder / "packed", "llm", config, weights, method="rtn", block=BLOCK, head="int8")
+    write_language(config, weights, packed, "int4_fused", folder / "llm.onnx", head="int8")
     np.save(folder / "embed_tokens.npy", embedding_table(weights, half=True))
 
 
@@ -138,7 +138,7 @@ def write_gguf(network: LlamaForCausalLM, path: Path) -> None:
     writer.add_rope_freq_base(float(config.rope_parameters["rope_theta"]))
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     _add_words(writer, config.vocab_size)
-    half, four = gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.Q4_0
+    eight, four = gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q4_0
     places = {
         "self_attn.q_proj": "attn_q",
         "self_attn.k_proj": "attn_k",
@@ -167,7 +167,7 @@ def write_gguf(network: LlamaForCausalLM, path: Path) -> None:
         if values.ndim == 1:
             writer.add_tensor(target, values)
             continue
-        kind = four if target.startswith("blk.") else half
+        kind = four if target.startswith("blk.") else eight
         writer.add_tensor(target, gguf.quants.quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
