@@ -119,8 +119,9 @@ def write_transformers(network: LlamaForCausalLM, folder: Path) -> None:
 
 
 def write_gguf(network: LlamaForCausalLM, path: Path) -> None:
-    """A GGUF file with products in Q4_0, the last one and the embeddings in half precision, and words that
-    mean nothing: ids are given."""
+    """A GGUF file with products in Q4_0, the last one and the embeddings in Q8_0, and words that mean
+    nothing: ids are given.
+    """
     import gguf
 
     config: Any = network.config
