@@ -154,7 +154,7 @@ def beside_peers(name: str, found: dict[str, Any]) -> str:
         for runtime, row in place["runtimes"].items():
             rows.append(
                 [
-                    model,
+                    f"{model}, {place['threads']} thread{'s' * (place['threads'] > 1)}",
                     runtime,
                     f"{row['prefill_tokens_per_s']:,.0f}",
                     f"{row['tokens_per_s']:,.0f}",
@@ -168,11 +168,11 @@ def beside_peers(name: str, found: dict[str, Any]) -> str:
     text = found["rationale"]
     peers = ", ".join(f"{peer} {version}" for peer, version in sorted(found["peers"].items()))
     load = found["environment"]["load_average"]
-    busy = f"; load average {load[0]:.0f} at the start, so trust ratios" if load and load[0] > 2 else ""
+    busy = f"load average {load[0]:.0f} at the start, so trust ratios; " if load and load[0] > 2 else ""
     lines = [
         f"""## Decoding on a CPU beside its peers
 
-{found["environment"]["cpu"]}, {found["environment"]["threads"]} threads{busy}; the same weights in 4 bits,
+{found["environment"]["cpu"]}, {busy}the same weights in 4 bits,
 blocks of 32, the last product in 8; {found["prompt"]} tokens read, {found["tokens"]} written one by one;
 every runtime in processes of its own, in turns. llama.cpp is Q4_0 through xllamacpp ({peers}).
 "smollm2" has SmolLM2-135M's shape and random weights.

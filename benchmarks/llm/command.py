@@ -1,6 +1,6 @@
 """Decoding on the CPU beside llama.cpp and onnxruntime-genai: same weights, 4 bits in blocks of 32, one run.
 
-    python -m benchmarks.llm [--models nano smollm2] [--threads 2] [--python FILE] [--json FILE]
+    python -m benchmarks.llm [--models nano smollm2] [--python FILE] [--json FILE]
 
 `nano` is the shipped bundle's language model, `smollm2` has SmolLM2-135M's shape with random weights. Every
 runtime reads the same ids in a process of its own, in turns, and chooses the most probable token each time;
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+THREADS: Final = {"nano": 1, "smollm2": 2}
+"""More threads slow nano's products down on every runtime: they wait for one another."""
+
 RUNTIMES: Final = ("ours", "llama.cpp", "genai")
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -80,10 +83,10 @@ def write_model(name: str, folder: Path, python: str) -> dict[str, str]:
     return missing
 
 
-def measured(runtime: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+def measured(runtime: str, folder: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """One process of a runtime; raises RuntimeError with what it wrote where it fails."""
     python = sys.executable if runtime == "ours" else options.python
-    numbers = [str(n) for n in (options.threads, options.prompt, options.tokens)]
+    numbers = [str(n) for n in (threads, options.prompt, options.tokens)]
     command = [python, "-m", "benchmarks.llm.runner", runtime, str(folder), *numbers]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_places(python))
     if done.returncode:
@@ -104,13 +107,14 @@ def _places(python: str) -> dict[str, str]:
 def compare(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All runtimes on one model, in turns."""
     missing = write_model(name, folder, options.python)
+    threads = options.threads or THREADS[name]
     rounds: dict[str, list[dict[str, Any]]] = {}
     for _ in range(options.rounds):
         for runtime in RUNTIMES:
             if runtime in missing:
                 continue
             try:
-                rounds.setdefault(runtime, []).append(measured(runtime, folder, options))
+                rounds.setdefault(runtime, []).append(measured(runtime, folder, threads, options))
             except RuntimeError as error:
                 missing[runtime] = str(error)
     vocabulary = words(json.loads((folder / "shape.json").read_text())["lm"]["vocab_size"])
@@ -132,7 +136,7 @@ def compare(name: str, options: argparse.Namespace, folder: Path) -> dict[str, A
         }
     for row in rows.values():
         row["ours_is_faster"] = rows["ours"]["best_tokens_per_s"] / row["best_tokens_per_s"]
-    return {"runtimes": rows, "missing": missing}
+    return {"threads": threads, "runtimes": rows, "missing": missing}
 
 
 def _text(ids: list[int], vocabulary: list[str]) -> str:
@@ -192,7 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--models", nargs="+", choices=("nano", "smollm2"), default=["nano", "smollm2"])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--threads", type=int, default=None, help="of every runtime (default: nano 1, smollm2 2)"
+    )
     parser.add_argument("--prompt", type=int, default=330, help="tokens of the prompt")
     parser.add_argument("--tokens", type=int, default=64, help="tokens that are written")
     parser.add_argument("--rounds", type=int, default=2, help="processes of every runtime")
@@ -203,14 +209,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     results: dict[str, Any] = {
         "benchmark": "llm",
-        "environment": environment(options.threads),
+        "environment": environment(options.threads or 2),
         "command": " ".join(["python", "-m", "benchmarks.llm", *given]),
         "peers": _peers(options.python),
         "prompt": options.prompt,
         "tokens": options.tokens,
         "models": {},
     }
-    results["rationale"] = rationales(options.epochs, options.threads)
+    results["rationale"] = rationales(options.epochs, options.threads or 2)
     print("rationale", results["rationale"], flush=True)
     for name in options.models:
         with tempfile.TemporaryDirectory(prefix="eegvlm-llm-") as folder:
