@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ._bandwidth_model import DEVICES, INT4_BITS, PUBLISHED, SHAPES, bandwidth_share, predict, rate
+from ._gpu_tables import beside_peers, gpu_backend, gpu_language
 from ._paper_tables import paper_size
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ COT_RUNS: Final = 12
 RATIONALE_TOKENS: Final = 300
 INTRODUCTION: Final = """# Performance
 
-What was measured on GPUs, and what that says about devices that were not at hand. On a CPU, measure with
-`python -m benchmarks.latency`. This page is written by `python -m benchmarks.performance_page` from the JSON
-files under `benchmarks/results/`, which also hold versions and the machine. Not a medical device.
+What was measured on GPUs and beside other runtimes, and what that says about devices that were not at hand.
+On a CPU, measure with `python -m benchmarks.latency`. This page is written by `python -m
+benchmarks.performance_page` from the JSON files under `benchmarks/results/`, which also hold versions and the
+machine. Not a medical device.
 """
 ORIN: Final = """## Jetson: a model, not a measurement
 
@@ -52,6 +54,9 @@ def page(results: Path) -> str:
     """The whole page as Markdown."""
     parts = [INTRODUCTION]
     parts += [renderer(_read(path)) for path in sorted(results.glob("render-cuda-*.json"))]
+    sections = (("cuda-*", gpu_backend), ("gpu-llm-*", gpu_language), ("llm-*", beside_peers))
+    for pattern, section in sections:
+        parts += [section(path.name, _read(path)) for path in sorted(results.glob(f"{pattern}.json"))]
     parts += [paper_size(path.name, _read(path)) for path in sorted(results.glob("paper-size-*.json"))]
     return "\n".join([*parts, jetson()])
 

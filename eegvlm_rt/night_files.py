@@ -13,10 +13,11 @@ import numpy as np
 from . import __version__
 from .bundle.draft import is_draft_name
 from .errors import RecordingError
-from .files import SEAL, file_digests, write_file
+from .files import write_file
 from .hypnogram import plot
 from .hypnogram.formats import format_files, write_format
 from .notice import NOTICE
+from .seal import SEAL, file_digests
 from .stages import STAGES
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -11,26 +10,26 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
+from .answers import Answer, prediction_of
 from .backends.loading import load_head, load_language_model, load_memory, load_tower
 from .calibration.parameters import Scoring
-from .calibration.temperature import tempered
 from .decoding.decoder import Decoder
 from .decoding.grammar_tokens import compile_grammar, prompt_tokens
-from .decoding.result import Decoded, Finish
+from .decoding.result import Decoded
 from .decoding.stopping import Stop, never
 from .errors import BundleError, InputError
 from .findings.measure import measure_batch
 from .findings.model import Findings
 from .memory.night_memory import NightMemory
-from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, Unmeasured, outcome_of
+from .prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
 from .prompt import Mode, PromptSpec
-from .rationale.check import check
 from .rationale.grammar import grammar_of
 from .rendering.renderer import RenderSpec, render_batch
+from .seen_epoch import SeenEpoch, stage_probabilities
 from .signal.conditioning import Preprocessing
 from .signal.quality import mostly_missing
 from .signal.units import array_of, not_one_channel
-from .stages import STAGES, Stage
+from .stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,62 +42,13 @@ if TYPE_CHECKING:
     from .devices.buffers import DeviceArray
     from .memory.night_memory import Remembered
     from .memory.state import MemoryState
-    from .rationale.check import ClaimCheck
     from .signal.epochs import GridEpoch
 
-__all__ = ["Pipeline", "SeenEpoch", "default_threads"]
+__all__ = ["Pipeline"]
 
 EPOCH_SAMPLES: Final = 3000
-MAX_DEFAULT_THREADS: Final = 4
 WIDE: Final = 1024
 """Hidden size from which the products of one run are worth sharing out among threads."""
-
-Probabilities = dict[Stage, float]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SeenEpoch:
-    """An epoch after the vision networks. `head`, `stage_logits` (5,) and `high_level` (F,) are None where
-    it has no sample at all; `visual_tokens` (V, D) also where no language model is to be asked.
-
-    `head` is as the model answers, without a temperature; `findings` are not measured yet where nothing asked
-    for them; `ood_score` is None where the bundle cannot tell.
-    """
-
-    row: GridEpoch
-    findings: Findings | Unmeasured
-    head: Probabilities | None
-    visual_tokens: NDArray[np.float32] | DeviceArray | None
-    measure_ms: float
-    render_ms: float
-    tower_ms: float
-    ood_score: float | None = None
-    stage_logits: NDArray[np.float32] | None = None
-    high_level: NDArray[np.float32] | None = None
-
-    @property
-    def seen_ms(self) -> float:
-        """Time spent on the epoch so far."""
-        return self.measure_ms + self.render_ms + self.tower_ms
-
-    @property
-    def outcome(self) -> Outcome:
-        """What became of the epoch, as far as its signal says."""
-        outcome = outcome_of(self.row.quality)
-        foreign = self.ood_score is not None and self.ood_score > 1.0
-        return Outcome.UNSCORABLE if foreign and outcome is Outcome.SCORED else outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    probabilities: Probabilities
-    source: AnsweredBy
-    decoded: Decoded | None = None
-    prefill_ms: float = 0.0
-    decode_ms: float = 0.0
-    first_token_ms: float = 0.0
-    stage_ms: float = 0.0
-    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,7 +183,7 @@ class Pipeline:
                 SeenEpoch(
                     row,
                     findings[i],
-                    None if look is None else _softmax(look.stage_logits),
+                    None if look is None else stage_probabilities(look.stage_logits),
                     None if look is None else look.visual_tokens,
                     (measured_at - started) * each,
                     0.0 if look is None else drawing_s * each_look,
@@ -330,18 +280,18 @@ class Pipeline:
         else:
             answer = self._reason(seen, constrained, on_text, stop, stage_first, night)
         total_ms = seen.seen_ms + _ms(started)
-        return _prediction(seen, mode, answer, total_ms, self.scoring, remembered, self._draft)
+        return prediction_of(seen, mode, answer, total_ms, self.scoring, remembered, self._draft)
 
     def _without_language(
         self, seen: SeenEpoch, night: Remembered | None, decoded: Decoded | None = None
-    ) -> _Answer:
+    ) -> Answer:
         """The memory's answer, or the head's where there is no night."""
         assert seen.head is not None
         if night is None or night.probabilities is None:
-            return _Answer(seen.head, AnsweredBy.HEAD, decoded, stage_ms=seen.seen_ms)
-        return _Answer(night.probabilities, AnsweredBy.MEMORY, decoded, stage_ms=seen.seen_ms)
+            return Answer(seen.head, AnsweredBy.HEAD, decoded, stage_ms=seen.seen_ms)
+        return Answer(night.probabilities, AnsweredBy.MEMORY, decoded, stage_ms=seen.seen_ms)
 
-    def _direct(self, seen: SeenEpoch, night: Remembered | None) -> _Answer:
+    def _direct(self, seen: SeenEpoch, night: Remembered | None) -> Answer:
         decoder = self.load_decoder()
         assert seen.visual_tokens is not None
         started = perf_counter()
@@ -349,7 +299,7 @@ class Pipeline:
         prefill_ms = _ms(started)
         probabilities = decoder.score_stages(prefix)
         total_ms = _ms(started)
-        return _Answer(
+        return Answer(
             probabilities,
             AnsweredBy.DIRECT,
             prefill_ms=prefill_ms,
@@ -366,7 +316,7 @@ class Pipeline:
         stop: Stop,
         stage_first: bool,
         night: Remembered | None,
-    ) -> _Answer:
+    ) -> Answer:
         decoder = self.load_decoder()
         assert seen.visual_tokens is not None
         started = perf_counter()
@@ -401,7 +351,7 @@ class Pipeline:
         else:
             cheap = self._without_language(seen, night)
             found, source, stage_ms = cheap.probabilities, cheap.source, seen.seen_ms
-        return _Answer(
+        return Answer(
             found,
             source,
             decoded,
@@ -445,94 +395,9 @@ class Pipeline:
         )
 
 
-def default_threads() -> int:
-    """Processors this process may use, at most 4."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MAX_DEFAULT_THREADS, usable)
-
-
-_MODE_OF: Final = {
-    AnsweredBy.HEAD: Mode.HEAD,
-    AnsweredBy.MEMORY: Mode.HEAD,
-    AnsweredBy.DIRECT: Mode.DIRECT,
-    AnsweredBy.RULE: Mode.COT,
-}
-
-
-def _prediction(
-    seen: SeenEpoch,
-    mode: Mode,
-    answer: _Answer,
-    total_ms: float,
-    scoring: Scoring,
-    remembered: Remembered | None,
-    draft: str,
-) -> StagePrediction:
-    assert seen.head is not None
-    stage = _most_probable(answer.probabilities)
-    head = _opinion(seen.head, scoring.temperature_of(Mode.HEAD))
-    night = context = None
-    if remembered is not None and remembered.probabilities is not None:
-        night = _opinion(remembered.probabilities, scoring.temperature_of(Mode.HEAD, night=True))
-        context = remembered.context
-    by_night = night is not None and answer.source is not AnsweredBy.HEAD
-    temperature = scoring.temperature_of(_MODE_OF[answer.source], night=by_night)
-    decoded = answer.decoded
-    rationale = decoded.rationale if decoded else None
-    checks: tuple[ClaimCheck, ...] = ()
-    if rationale is not None and not isinstance(seen.findings, Unmeasured):
-        checks = check(rationale, seen.findings, context)
-    return StagePrediction(
-        index=seen.row.index,
-        start_s=seen.row.start_s,
-        stage=stage,
-        probabilities=tempered(answer.probabilities, temperature),
-        mode=mode,
-        source=answer.source,
-        head=head,
-        agrees=(night or head).stage is stage,
-        rationale=rationale,
-        rationale_text=decoded.text if decoded else "",
-        finish=decoded.finish if decoded else Finish.NONE,
-        findings=seen.findings,  # type: ignore[arg-type]
-        checks=checks,
-        timing=Timing(
-            render_ms=seen.render_ms,
-            tower_ms=seen.tower_ms,
-            prefill_ms=answer.prefill_ms,
-            decode_ms=answer.decode_ms,
-            total_ms=total_ms,
-            tokens=decoded.tokens if decoded else 0,
-            steps=answer.steps,
-            first_token_ms=answer.first_token_ms,
-            stage_ms=answer.stage_ms,
-        ),
-        quality=seen.row.quality,
-        channel=seen.row.channel,
-        outcome=seen.outcome,
-        ood_score=seen.ood_score,
-        night=night,
-        memory=None if remembered is None else remembered.state,
-        draft=draft,
-    )
-
-
-def _opinion(probabilities: Probabilities, temperature: float) -> HeadOpinion:
-    return HeadOpinion(_most_probable(probabilities), tempered(probabilities, temperature))
-
-
 def _unstarted(mode: Mode, stop: Stop) -> Decoded | None:
     finish = stop() if mode is Mode.COT else None
     return Decoded("", None, None, finish, 0, 0) if finish else None
-
-
-def _softmax(logits: NDArray[np.float32]) -> Probabilities:
-    weights = np.exp(logits.astype(np.float64) - float(logits.max()))
-    return {stage: float(p) for stage, p in zip(STAGES, weights / weights.sum(), strict=True)}
-
-
-def _most_probable(probabilities: Mapping[Stage, float]) -> Stage:
-    return max(STAGES, key=probabilities.__getitem__)
 
 
 def _ms(started: float) -> float:

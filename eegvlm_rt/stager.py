@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .backends.ort_options import ort_options
 from .bundle.find import find_bundle
@@ -18,11 +14,12 @@ from .bundle.opening import Bundle
 from .calibration.recording import smoothed
 from .decoding.on_text import TextCallback, epoch_and_text
 from .decoding.stopping import stop_when
-from .errors import BackendError, DraftWarning, InputError
-from .memory.course import Course
+from .errors import InputError
+from .load_options import accelerator_of, thread_count, warn_of_draft
 from .night import Night, NightInfo
-from .pipeline import Pipeline, default_threads
+from .pipeline import Pipeline
 from .prompt import Mode
+from .side_by_side import predictions_of_rows
 from .signal.epochs import GridEpoch, epoch_of_samples, epochs_of
 from .signal.units import is_real
 from .sources.lights import read_lights
@@ -37,13 +34,10 @@ if TYPE_CHECKING:
 
     from .backends.base import Accelerator
     from .backends.ort_options import Provider
-    from .bundle.manifest import Manifest
     from .bundle.trust import TrustPolicy
     from .journal.resume import NightState
     from .journal.writer import Journal
-    from .memory.night_memory import Remembered
     from .memory.state import MemoryState
-    from .pipeline import SeenEpoch
     from .prediction import StagePrediction
     from .signal.quality import Quality
     from .streaming.stager import StreamingStager
@@ -118,15 +112,15 @@ class Stager:
             backend or provider.
         """
         chosen = Mode.parse(mode)
-        accelerator = _accelerator(backend, device)
+        accelerator = accelerator_of(backend, device)
         own_options = providers is not None or session_options is not None
         if accelerator is not None and own_options:
             raise InputError("backend", backend, "providers and session_options are for onnxruntime")
         bundle = Bundle.open(find_bundle(name_or_path), verify=verify, trust=trust)
-        _warn_of_draft(bundle.manifest)
+        warn_of_draft(bundle.manifest)
         pipeline = Pipeline(
             bundle,
-            threads=_threads(threads),
+            threads=thread_count(threads),
             precision=precision or {},
             accelerator=accelerator,
             ort_options=ort_options(providers, session_options) if own_options else None,
@@ -269,7 +263,9 @@ class Stager:
         if not isinstance(batch, int) or not 1 <= batch <= 64:
             raise InputError("batch", batch, "give an integer from 1 to 64")
         rows = rows_of(source, self._pipeline.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
-        predictions = self._recording(rows, chosen, batch, cancelled, memory)
+        predictions = predictions_of_rows(
+            self._pipeline, rows, chosen, batch, cancelled, constrained=self.constrained, remembering=memory
+        )
         return predictions if smooth is None else smoothed(predictions, self._pipeline.scoring, smooth)
 
     def predict_night(
@@ -366,57 +362,6 @@ class Stager:
             on_event=on_event,
         )
 
-    def _recording(
-        self,
-        rows: Iterator[GridEpoch],
-        mode: Mode,
-        batch: int,
-        cancelled: Callable[[], bool] | None,
-        remembering: bool,
-    ) -> Iterator[StagePrediction]:
-        """Three steps an epoch: look at it (side by side), remember it (in order), answer (side by side)."""
-        stop = stop_when(cancelled)
-        pipeline = self._pipeline
-        if mode is Mode.HEAD and pipeline.has_head:
-            batch = max(batch, _HEAD_BATCH)
-        batches = iter(lambda: list(islice(rows, batch)), [])
-        course = Course(pipeline.memory if remembering else None, pipeline.remember)
-
-        def answer(seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
-            return pipeline.answer(seen, mode, constrained=self.constrained, stop=stop, remembered=remembered)
-
-        began_in = os.getpid()
-        pool = ThreadPoolExecutor(pipeline.workers, thread_name_prefix="eegvlm")
-        ahead = 0 if mode is Mode.HEAD else pipeline.workers
-        answers: deque[StagePrediction | Future[StagePrediction]] = deque()
-        try:
-            looks = deque(
-                pool.submit(pipeline.see, some, mode) for some in islice(batches, pipeline.workers + 1)
-            )
-            while looks or answers:
-                if os.getpid() != began_in:
-                    cure = "a forked process has none of its threads; begin an iteration of its own"
-                    raise BackendError("process", os.getpid(), cure)
-                if looks:
-                    for seen in looks.popleft().result():
-                        remembered = course.remember(seen)
-                        # The stage head has answered already; a language model is asked in a thread.
-                        answers.append(
-                            answer(seen, remembered)
-                            if mode is Mode.HEAD
-                            else pool.submit(answer, seen, remembered)
-                        )
-                    looks.extend(pool.submit(pipeline.see, some, mode) for some in islice(batches, 1))
-                while len(answers) > (ahead if looks else 0):
-                    first = answers.popleft()
-                    prediction = first.result() if isinstance(first, Future) else first
-                    if stop() is not None:
-                        return
-                    yield prediction
-        finally:
-            if os.getpid() == began_in:
-                pool.shutdown(wait=True, cancel_futures=True)
-
     def _one(
         self,
         row: GridEpoch,
@@ -447,9 +392,6 @@ class Stager:
         return self.mode if mode is None else Mode.parse(mode)
 
 
-_HEAD_BATCH: Final = 4
-"""Epochs that the head reads together: their pictures fit into a processor's second-level cache."""
-
 _default: Stager | None = None
 _lock = threading.Lock()
 
@@ -463,35 +405,3 @@ def predict_epoch(
         if _default is None:
             _default = Stager.load()
     return _default.predict_epoch(x, sfreq, unit, channel=channel, mode=mode)
-
-
-def _warn_of_draft(manifest: Manifest) -> None:
-    """Give why a model is a draft as a DraftWarning of the caller of `Stager.load`."""
-    if manifest.draft:
-        why = "; ".join(manifest.draft)
-        text = f"{manifest.model_id}: a draft, not for use, and its files say so ({why})"
-        warnings.warn(text, DraftWarning, stacklevel=3)
-
-
-def _accelerator(backend: str | Accelerator, device: int) -> Accelerator | None:
-    if backend == "onnxruntime":
-        return None
-    if backend == "cuda":
-        from .backends.cuda import CudaBackend
-
-        return CudaBackend.here(device)
-    if backend == "tensorrt":
-        from .tensorrt.accelerator import Accelerator as Plans
-
-        return Plans.here(index=device)
-    if isinstance(backend, str):
-        raise InputError("backend", backend, 'give "onnxruntime", "cuda" or "tensorrt"')
-    return backend
-
-
-def _threads(threads: int | None) -> int:
-    if threads is None:
-        return default_threads()
-    if not isinstance(threads, int) or not 1 <= threads <= 256:
-        raise InputError("threads", threads, "give an integer from 1 to 256, or None")
-    return threads

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import onnxruntime as ort
 
 from eegvlm_rt.bundle import Bundle, find_bundle
+from eegvlm_rt.hardware import probe
 from eegvlm_rt.rendering.renderer import render_batch
 from eegvlm_rt.simulator import simulate_night
 
@@ -243,7 +245,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--epochs, --latency, --night, --batch, --processes: give at least 1")
     given = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "-m", "benchmarks.cuda", *given])
-    about = {"benchmark": "cuda", "environment": environment(), "command": command}
+    about = {
+        "benchmark": "cuda",
+        "environment": environment(),
+        "onnxruntime": {"package": probe().onnxruntime, "version": ort.__version__},
+        "command": command,
+    }
     record = Record(options.json, options.max_seconds, about)
     with tempfile.TemporaryDirectory(prefix="eegvlm-cuda-") as folder:
         measure(record, options, Path(folder))

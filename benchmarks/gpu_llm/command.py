@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import onnxruntime as ort
 import torch
 
 from eegvlm_rt.devices.host import HostDevice
+from eegvlm_rt.hardware import probe
 
 from .._common import environment
 from .._paper_answers import Effort, Subject
@@ -230,7 +232,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "-m", "benchmarks.gpu_llm", *given])
-    about = {"benchmark": "gpu_llm", "environment": environment(), "command": command, "models": {}}
+    about = {
+        "benchmark": "gpu_llm",
+        "environment": environment(),
+        "onnxruntime": {"package": probe().onnxruntime, "version": ort.__version__},
+        "command": command,
+        "models": {},
+    }
     record = Record(options.json, options.max_seconds, about)
     device: Device = HostDevice()
     if options.on == "cuda":

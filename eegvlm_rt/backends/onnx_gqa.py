@@ -7,7 +7,7 @@ Inputs `inputs_embeds` (1, T, D), `last_position` (1,) and `total_tokens` () int
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["FusedLanguageModel"]
 
 Float32 = NDArray[np.float32]
+
+
+class _KeysValues:
+    """Keys and values (2 x layers, heads, capacity, head_dim), and bindings to them that no step uses: making
+    one takes as long as a step of a small model."""
+
+    __slots__ = ("array", "bindings")
+
+    def __init__(self, array: Float32) -> None:
+        self.array = array
+        self.bindings: list[Any] = []
+
+    def take_binding(self) -> Any:
+        """A binding for one step, or None; taking from a list is one operation for all threads."""
+        try:
+            return self.bindings.pop()
+        except IndexError:
+            return None
 
 
 class FusedLanguageModel(EmbeddedDecoder):
@@ -52,11 +70,11 @@ class FusedLanguageModel(EmbeddedDecoder):
         self._present = cache_names("present", shape.num_layers)
         self._session = make_session(graph, name="llm", threads=threads, data=data, ort_options=ort_options)
         self._check_graph()
-        self._pool: list[Room[Float32]] = []
+        self._pool: list[Room[_KeysValues]] = []
 
     def _run(
         self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None
-    ) -> RoomCache[Float32]:
+    ) -> RoomCache[_KeysValues]:
         if cache is not None and not isinstance(cache, RoomCache):
             raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
         past = 0 if cache is None else cache.length
@@ -65,17 +83,11 @@ class FusedLanguageModel(EmbeddedDecoder):
         last, count = np.array([total - 1], dtype=np.int32), np.array(total, dtype=np.int32)
         following = self._following(cache, past, total)
 
-        binding = self._session.io_binding()
+        memory = following.room.content
+        # A binding that was used once writes logits to a place that must be given anew.
+        binding = (None if logits is None else memory.take_binding()) or self._bound(memory.array)
         for name, array in (("inputs_embeds", embeds), ("last_position", last), ("total_tokens", count)):
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        # Past and present of a layer are the same memory: the operator writes the new keys and values behind
-        # the old ones, and nothing is copied.
-        keys_values = following.room.content
-        shape, address = (1, *keys_values.shape[1:]), keys_values.ctypes.data
-        for i, (before, after) in enumerate(zip(self._past, self._present, strict=True)):
-            place = address + i * keys_values.strides[0]
-            binding.bind_input(before, "cpu", 0, np.float32, shape, place)
-            binding.bind_output(after, "cpu", 0, np.float32, shape, place)
         if logits is not None:
             binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
         try:
@@ -84,25 +96,40 @@ class FusedLanguageModel(EmbeddedDecoder):
             raise BackendError(
                 "llm", str(error), f"a step of {total - past} tokens after {past} failed"
             ) from error
+        if logits is not None:
+            memory.bindings.append(binding)
         return following
 
-    def _following(self, cache: RoomCache[Float32] | None, past: int, total: int) -> RoomCache[Float32]:
+    def _bound(self, keys_values: Float32) -> Any:
+        """A binding whose past and present of a layer are the same memory: the operator writes the new keys
+        and values behind the old ones, and nothing is copied."""
+        binding = self._session.io_binding()
+        shape, address = (1, *keys_values.shape[1:]), keys_values.ctypes.data
+        for i, (before, after) in enumerate(zip(self._past, self._present, strict=True)):
+            place = address + i * keys_values.strides[0]
+            binding.bind_input(before, "cpu", 0, np.float32, shape, place)
+            binding.bind_output(after, "cpu", 0, np.float32, shape, place)
+        return binding
+
+    def _following(
+        self, cache: RoomCache[_KeysValues] | None, past: int, total: int
+    ) -> RoomCache[_KeysValues]:
         # The newest text of a buffer may use the room behind it; another one needs a buffer of its own.
         if cache is not None and cache.room.claim(past, total):
             return RoomCache(cache.room, total, self._pool)
         room = self._take(total)
         if cache is not None:
-            room.content[:, :, :past] = cache.room.content[:, :, :past]
+            room.content.array[:, :, :past] = cache.room.content.array[:, :, :past]
         return RoomCache(room, total, self._pool)
 
-    def _take(self, total: int) -> Room[Float32]:
+    def _take(self, total: int) -> Room[_KeysValues]:
         while self._pool:
             room = self._pool.pop()
             if room.claim(0, total):
                 return room
         capacity = capacity_for(total)
         shape = (len(self._past), self._shape.num_kv_heads, capacity, self._shape.head_dim)
-        room = Room(np.zeros(shape, dtype=np.float32), capacity)
+        room = Room(_KeysValues(np.zeros(shape, dtype=np.float32)), capacity)
         room.claim(0, total)
         return room
 

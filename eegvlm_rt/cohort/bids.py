@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import InputError
-from ..files import SEAL, check_outputs, file_digests, json_text, write_file
+from ..files import check_outputs, write_file
 from ..hypnogram.bids import write_bids_hypnogram
 from ..hypnogram.formats import format_files, write_format
 from ..notice import NOTICE
+from ..seal import SEAL, file_digests
 from ..signal.units import EPOCH_S
 from ..stages import STAGES
+from ..strict_json import json_text
 from .tasks import NightTask, plain_name
 
 if TYPE_CHECKING:

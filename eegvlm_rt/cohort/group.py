@@ -11,11 +11,12 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import SEAL, write_file
+from ..files import write_file
 from ..hypnogram.definitions import DEFINITIONS
 from ..notice import NOTICE
 from ..palette import STAGE_COLORS
 from ..report.figures import GROUPS
+from ..seal import SEAL
 from ..stages import STAGES
 from .receipt import Status
 from .row import COLUMNS

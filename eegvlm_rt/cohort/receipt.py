@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError
-from ..files import SEAL, json_text, write_file
+from ..files import write_file
 from ..night_files import make_folder
+from ..seal import SEAL
+from ..strict_json import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

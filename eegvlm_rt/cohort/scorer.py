@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..bundle.trust import TrustPolicy, read_keys
 from ..errors import BundleError, ChannelError, EegVlmError, InputError, RecordingError, RecordingWarning
-from ..files import SEAL, check_outputs, file_digests, json_text, write_file
+from ..files import check_outputs, write_file
 from ..hypnogram.formats import format_files, write_format
 from ..night_files import ALWAYS, PREDICTIONS, make_folder, night_dict, predictions_json
 from ..prompt import Mode
 from ..report.write import check_output
+from ..seal import SEAL, file_digests
 from ..sources.edf import channels, read_channel
 from ..stager import Stager
+from ..strict_json import json_text
 from .bids import DESCRIPTION, write_derivatives
 from .receipt import Receipt, Status, read_receipt, receipt_path, write_receipt
 from .row import row_of_night

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, RecordingError
-from ..files import SEAL, check_outputs, file_digests, write_file
+from ..files import check_outputs, write_file
+from ..seal import SEAL, file_digests
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..stages import STAGES, Stage, edf_text

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, RecordingError
-from ..files import SEAL, write_file
+from ..files import write_file
+from ..seal import SEAL
 from ..signal.units import EPOCH_S
 from ..sources.edf import read_annotation_file
 from ..sources.remark import warn_of

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputError
-from ..files import SEAL, write_file
+from ..files import write_file
 from ..palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
+from ..seal import SEAL
 from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .course import codes_of, runs

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import RecordingError
-from ..files import SEAL, write_file
+from ..files import write_file
+from ..seal import SEAL
 from ..signal.units import EPOCH_S
 from ..sources.edf_header import open_regular
 from ..stages import Stage

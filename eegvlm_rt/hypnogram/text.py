@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, RecordingError
-from ..files import SEAL, write_file
+from ..files import write_file
+from ..seal import SEAL
 from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 from .model import Hypnogram

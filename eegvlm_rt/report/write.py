@@ -13,12 +13,13 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import SEAL, check_outputs, write_file
+from ..files import check_outputs, write_file
 from ..hypnogram.intervals import statistics_intervals
 from ..hypnogram.model import Hypnogram
 from ..hypnogram.statistics import sleep_statistics
 from ..notice import NOTICE
 from ..palette import INK, MARKS, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
+from ..seal import SEAL
 from ..signal.conditioning import condition_recording
 from .charts import density_panel, hypnogram_panel, spectrogram_panel, ticks_of
 from .choose import MOST, choose_epochs

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import EegVlmError, JournalError
-from ..files import SEAL, file_digests, write_file
+from ..files import write_file
 from ..hypnogram.edf import write_edf
 from ..hypnogram.statistics import sleep_statistics
 from ..hypnogram.text import to_csv
@@ -27,6 +27,7 @@ from ..night import Night
 from ..night_rows import row_of_record
 from ..notice import NOTICE
 from ..prediction import Outcome
+from ..seal import SEAL, file_digests
 from ..stages import STAGES
 from .fhir import observations
 from .signal_log import SignalLog, read_frames

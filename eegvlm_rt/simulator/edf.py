@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import SEAL, write_file
+from ..files import write_file
+from ..seal import SEAL
 from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .night import SimulatedNight

@@ -7,7 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from eegvlm_rt.files import SEAL, write_file
+from eegvlm_rt.files import write_file
+from eegvlm_rt.seal import SEAL
 
 if TYPE_CHECKING:
     from .build import Measurements

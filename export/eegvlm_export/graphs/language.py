@@ -6,9 +6,11 @@ one from where they lie (`initializers.py`).
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import onnx
@@ -313,6 +315,21 @@ def language_skeleton(
     [] (int32) stand for `position_ids`, and past and present are buffers [1, kv_heads, capacity, head_dim],
     which may be the same memory.
     """
+    return copy.deepcopy(_skeleton(_Shape(config.to_json_string(use_diff=False), config), attention, half))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A configuration as what decides a skeleton: equal where its text is."""
+
+    text: str
+    config: LlamaConfig = field(compare=False)
+
+
+# Tracing takes seconds, and a bundle has the same skeleton at several precisions. It holds no weights.
+@lru_cache(maxsize=16)
+def _skeleton(key: _Shape, attention: Attention, half: bool) -> onnx.ModelProto:
+    config = key.config
     layers, limit = config.num_hidden_layers, config.max_position_embeddings
     fused = attention == "fused"
     batch = torch.export.Dim("batch", min=1, max=1024)

@@ -18,6 +18,8 @@ from eegvlm_train.model.cache import CACHE_ARGUMENT
 from onnx import TensorProto, helper
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
+from tests.export.tiny_models import tower_of
+
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
 
@@ -38,7 +40,7 @@ def shapes(values: object) -> dict[str, list[object]]:
 
 @pytest.fixture(scope="module")
 def tower(model: EegVlmForConditionalGeneration) -> onnx.ModelProto:
-    return export_tower(model)
+    return tower_of(model)
 
 
 @pytest.fixture(scope="module")

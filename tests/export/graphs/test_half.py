@@ -9,7 +9,6 @@ import onnx
 import pytest
 import torch
 from eegvlm_export.graphs.language import LanguageGraph
-from eegvlm_export.graphs.tower import export_tower
 from eegvlm_export.recipe import Recipe
 from eegvlm_train.model import EegVlmForConditionalGeneration
 from onnx import TensorProto, shape_inference
@@ -17,6 +16,7 @@ from transformers import LlamaConfig
 
 from eegvlm_rt.backends.onnx_tower import OnnxVisionTower
 from tests.export.graphs.test_fused import load, tokens
+from tests.export.tiny_models import tower_of
 
 
 def kinds(model: onnx.ModelProto) -> dict[str, set[int]]:
@@ -60,7 +60,7 @@ def test_a_tower_gives_the_networks_numbers(model: EegVlmForConditionalGeneratio
     pictures = np.random.default_rng(0).standard_normal((3, 3, 112, 112)).astype(np.float32)
     config = model.config
     tower = OnnxVisionTower(
-        export_tower(model, half=True).SerializeToString(),
+        tower_of(model, half=True).SerializeToString(),
         visual_tokens=config.num_visual_tokens,
         hidden_size=config.text_config.hidden_size,
     )

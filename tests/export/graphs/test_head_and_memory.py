@@ -21,7 +21,7 @@ from eegvlm_train.model import EegVlmForConditionalGeneration
 from torch import nn
 
 from eegvlm_rt.rendering.renderer import RenderSpec, render_batch
-from tests.export.conftest import random_model
+from tests.export.tiny_models import random_model
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 

@@ -12,7 +12,6 @@ import onnx
 import pytest
 from eegvlm_export.bundle_files import write_language
 from eegvlm_export.graphs.language import weight_slots
-from eegvlm_export.graphs.tower import export_tower
 from eegvlm_export.measure.rehearse import RandomWeights
 from eegvlm_export.measure.rehearse import main as rehearse_command
 from eegvlm_export.quantize.blockwise import Bits, quantize_matmuls, store_half
@@ -26,6 +25,7 @@ from transformers import LlamaConfig
 from eegvlm_rt.tensorrt import BuildOptions, TensorRT
 from eegvlm_rt.tensorrt.plan_builder import build_plan
 from eegvlm_rt.tensorrt.profiles import Range
+from tests.export.tiny_models import tower_of
 
 trt = pytest.importorskip("tensorrt_rtx")
 
@@ -41,7 +41,7 @@ def parsed(model: onnx.ModelProto) -> list[str]:
 
 
 def test_towers_are_parsed(model: EegVlmForConditionalGeneration) -> None:
-    tower = export_tower(model)
+    tower = tower_of(model)
     noise = np.random.default_rng(0).standard_normal((2, 3, 112, 112)).astype(np.float32)
     quantized = quantize_static8(tower, [noise])
     for graph in (tower, quantized):
@@ -61,7 +61,7 @@ def test_language_models_are_parsed(model: EegVlmForConditionalGeneration, bits:
 
 
 def test_graphs_in_half_precision_are_parsed(model: EegVlmForConditionalGeneration, tmp_path: Path) -> None:
-    assert parsed(export_tower(model, half=True)) == []
+    assert parsed(tower_of(model, half=True)) == []
     lm = model.language_model
     packed = PackedWeights(tmp_path / "weights", "test", lm.config, ModelWeights(lm))
     write_language(lm.config, ModelWeights(lm), packed, "int4_half", tmp_path / "llm.onnx")

@@ -8,10 +8,12 @@ import onnxruntime as ort
 import pytest
 import torch
 from eegvlm_export.graphs.onnx_files import initializers
-from eegvlm_export.graphs.tower import TOWER_OUTPUTS, export_tower
+from eegvlm_export.graphs.tower import TOWER_OUTPUTS
 from eegvlm_export.quantize.tower_int8 import quantize_static8
 from eegvlm_train.model import EegVlmForConditionalGeneration
 from onnx import TensorProto, numpy_helper
+
+from tests.export.tiny_models import tower_of
 
 
 def pictures(seed: int) -> np.ndarray:
@@ -20,7 +22,7 @@ def pictures(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def single(model: EegVlmForConditionalGeneration) -> onnx.ModelProto:
-    return export_tower(model)
+    return tower_of(model)
 
 
 @pytest.fixture(scope="module")

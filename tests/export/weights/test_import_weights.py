@@ -17,7 +17,8 @@ from eegvlm_export.weights.shards import TensorFiles
 from safetensors.torch import save_file
 
 from eegvlm_rt.errors import CheckpointError
-from eegvlm_rt.files import FOLDER_MARK, is_ours
+from eegvlm_rt.files import FOLDER_MARK
+from eegvlm_rt.seal import is_ours
 from tests.export.weights.llava_models import (
     VISION,
     Tensors,

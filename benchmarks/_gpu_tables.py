@@ -1,0 +1,217 @@
+"""Sections of the performance page for `benchmarks.cuda`, `benchmarks.gpu_llm` and `benchmarks.llm`, as
+Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["beside_peers", "gpu_backend", "gpu_language"]
+
+MODES: Final = ("head", "direct", "cot")
+PERCENTS: Final = ("p50", "p95", "p99")
+
+
+def gpu_backend(name: str, found: dict[str, Any]) -> str:
+    """A bundle on a GPU beside the CPU."""
+    gpu = found.get("gpu", {})
+    runtime = found["onnxruntime"]
+    parts = [
+        f"""## `--backend cuda`: {gpu.get("name", "host memory, no GPU")}
+
+{found["bundle"]["model_id"]}, driver {gpu.get("driver_version", "none")}, {runtime["package"]}
+{runtime["version"]}, {found["environment"]["cpu"]}. "int4" is the graph of standard operators,
+"int4_half_fused" the same integers with fused attention in half precision and short steps replayed from CUDA
+graphs; "cpu int4_fused" is the default backend with two threads. Epochs are simulated.
+All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
+"""
+    ]
+    rows = [
+        [
+            mode,
+            subject.removeprefix("gpu "),
+            f"{row['epochs']}",
+            f"{row['stages']:.1%}",
+            f"{row['largest_shift']:.5f}",
+            f"{row['texts']:.1%}" if "texts" in row else "-",
+            "yes" if row["same_again"] else "no",
+        ]
+        for mode, place in found.get("equality", {}).items()
+        for subject, row in place.items()
+        if isinstance(row, dict)
+    ]
+    if rows:
+        head = ["answer", "graph", "epochs", "equal stages", "largest shift", "equal texts", "same again"]
+        parts.append("### Equal to the CPU, same graph in single precision\n\n" + _table(head, rows))
+    subjects = found.get("subjects", {})
+    differences = [
+        [subject, *(f"{value:.1e}" for value in row["by_layer"].values())]
+        for subject, row in subjects.items()
+        if "by_layer" in row
+    ]
+    if differences:
+        parts.append(
+            "Root mean square of the differences, relative:\n\n"
+            + _table(
+                ["", "stage logits", "high level", "visual tokens", "logits of the language model"],
+                differences,
+            )
+        )
+    rows = [
+        [subject, mode, *(f"{row['latency'][mode]['ms'][p]:.2f}" for p in PERCENTS)]
+        for subject, row in subjects.items()
+        for mode in MODES
+        if mode in row.get("latency", {})
+    ]
+    if rows:
+        head = ["", "answer", *PERCENTS]
+        parts.append("### One epoch, from samples to answer, ms\n\n" + _table(head, rows))
+    rows = [
+        [subject, *(_seconds(row["night"], mode) for mode in MODES)]
+        for subject, row in subjects.items()
+        if "night" in row
+    ]
+    if rows:
+        count = max(n["epochs"] for row in subjects.values() for n in _nights(row))
+        head = ["", *(f"{mode} s" for mode in MODES)]
+        parts.append(f"### A night of {count} epochs\n\n" + _table(head, rows))
+    rows = [
+        [
+            mode,
+            f"{row['processes']}",
+            f"{row['epochs_per_s']:.0f}",
+            f"{row['nights_per_hour']:.0f}",
+            f"{row['gpu_busy']:.0%}" if "gpu_busy" in row else "-",
+        ]
+        for mode, row in found.get("many_nights", {}).items()
+        if isinstance(row, dict)
+    ]
+    if rows:
+        head = ["answer", "processes", "epochs/s", "nights/hour", "GPU busy"]
+        parts.append("### Many nights side by side\n\n" + _table(head, rows))
+    starts = [
+        [subject, f"{row['start']['load_s']:.2f}", f"{row['start']['first_answer_s']:.2f}"]
+        for subject, row in subjects.items()
+        if "start" in row
+    ]
+    if starts:
+        parts.append("### Start\n\n" + _table(["", "load s", "first answer s"], starts))
+    return "\n".join([*parts, *_gaps(found)])
+
+
+def gpu_language(name: str, found: dict[str, Any]) -> str:
+    """The 4-bit language model of the paper's size."""
+    device = found.get("device", {})
+    graphs = found.get("graphs", {})
+    size = next((facts["size"] for facts in graphs.values()), "")
+    runtime, block = found["onnxruntime"], next(iter(graphs.values()), {}).get("block", "-")
+    rows = []
+    for model in found["models"].values():
+        memory = model.get("memory", {})
+        taken = memory.get("gpu_bytes") or memory.get("allocated_bytes")
+        prefill = model.get("prefill", {})
+        prefill = prefill.get("ms") or prefill.get("merge_1", {}).get("ms")
+        decode, floor = model.get("decode", {}).get("ms"), model.get("floor")
+        rows.append(
+            [
+                model["name"],
+                f"{taken / 1e9:.2f}" if taken else "-",
+                f"{prefill['p50']:.1f}" if prefill else "-",
+                " / ".join(f"{decode[p]:.2f}" for p in PERCENTS) if decode else "-",
+                f"{floor['share']:.0%}" if floor else "-",
+                *(_percents(model, key) for key in ("direct_ms", "cot_ms", "rationale_ms")),
+            ]
+        )
+    head = ["", "GB", "prefill ms", "token ms", "of the floor", "direct ms", "cot ms", "300 tokens ms"]
+    speed = found.get("ceilings", {}).get("gb_per_s")
+    rate = f"A copy reaches {speed:,.0f} GB/s, bytes read and written." if speed else ""
+    head_ms = [
+        f"{model['name']} {model['answers']['head_ms']['p50']:.1f} ms"
+        for model in found["models"].values()
+        if "head_ms" in model.get("answers", {})
+    ]
+    tower = f" The tower alone (`head`), in PyTorch: {', '.join(head_ms)}." if head_ms else ""
+    text = f"""## The 4-bit language model: LLaVA-1.5-{size}'s shape, {device.get("name", "no GPU")}
+
+Random weights, batch 1: 1,152 visual tokens and a prompt of 64; p50 / p95 / p99 in ms, p50 alone where one
+number stands. "fused" and "Q/DQ" are our exporter's graphs in {runtime["package"]} {runtime["version"]}
+(blocks of {block}), picture tokens and keys and values on the device; "recorded" replays steps of up to 32
+tokens from CUDA graphs. PyTorch {device.get("torch", "")} records its steps too, and its answers begin at the
+picture. The floor of a token is every weight and every key and value read once. {rate}{tower} "cot" reads 73
+tokens in 12 runs.
+All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
+
+{_table(head, rows)}"""
+    return "\n".join([text, *_gaps(found)])
+
+
+def beside_peers(name: str, found: dict[str, Any]) -> str:
+    """Decoding on the CPU beside llama.cpp and onnxruntime-genai."""
+    rows, missing = [], []
+    for model, place in found["models"].items():
+        for runtime, row in place["runtimes"].items():
+            rows.append(
+                [
+                    f"{model}, {place['threads']} thread{'s' * (place['threads'] > 1)}",
+                    runtime,
+                    f"{row['prefill_tokens_per_s']:,.0f}",
+                    f"{row['tokens_per_s']:,.0f}",
+                    f"{row['best_tokens_per_s']:,.0f}",
+                    f"{row['ours_is_faster']:.2f}x",
+                    f"{row['peak_mib']:.0f}",
+                ]
+            )
+        missing += [f"- {model}, {peer}: `{reason}`" for peer, reason in place["missing"].items()]
+    head = ["model", "runtime", "prefill tokens/s", "tokens/s", "best process", "ours over it", "peak MiB"]
+    text = found["rationale"]
+    peers = ", ".join(f"{peer} {version}" for peer, version in sorted(found["peers"].items()))
+    load = found["environment"]["load_average"]
+    busy = f"load average {load[0]:.0f} at the start, so trust ratios; " if load and load[0] > 2 else ""
+    lines = [
+        f"""## Decoding on a CPU beside its peers
+
+{found["environment"]["cpu"]}, {busy}the same weights in 4 bits,
+blocks of 32, the last product in 8; {found["prompt"]} tokens read, {found["tokens"]} written one by one;
+every runtime in processes of its own, in turns. llama.cpp is Q4_0 through xllamacpp ({peers}).
+"smollm2" has SmolLM2-135M's shape and random weights.
+All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
+
+{_table(head, rows)}""",
+        *missing,
+        f"""A rationale of nano, {text["tokens"]:.0f} tokens: {text["jump_forward_ms"]["p50"]:.1f} ms in
+{text["runs"]:.0f} runs, the text between the choices read at once; {text["token_by_token_ms"]["p50"]:.1f} ms
+token by token: {text["ratio"]:.2f}x (n = {text["epochs"]}).
+""",
+    ]
+    return "\n".join(lines)
+
+
+def _nights(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return [value for value in row.get("night", {}).values() if isinstance(value, dict)]
+
+
+def _seconds(nights: dict[str, Any], mode: str) -> str:
+    return f"{nights[mode]['s']:.2f}" if mode in nights else "-"
+
+
+def _percents(model: dict[str, Any], key: str) -> str:
+    ms = model.get("answers", {}).get(key)
+    return " / ".join(f"{ms[p]:.1f}" for p in PERCENTS) if ms else "-"
+
+
+def _gaps(found: dict[str, Any]) -> list[str]:
+    """What was not measured, and why."""
+    lines = []
+    for kind, title in (("failed", "Failed"), ("left_out", "Left out for want of time")):
+        if found.get(kind):
+            lines += [f"{title}: " + "; ".join(f"`{line}`" for line in found[kind]) + "\n"]
+    return lines
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    numeric = [all(row[i][:1].isdigit() or row[i] == "-" for row in rows) for i in range(len(head))]
+    marks = ["---:" if column else "---" for column in numeric]
+    lines = [f"| {' | '.join(head)} |", f"|{'|'.join(marks)}|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
