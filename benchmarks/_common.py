@@ -55,10 +55,12 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {**{f"p{p}": float(x) for p, x in zip(PERCENTILES, found, strict=True)}, "n": len(values)}
 
 
-def fresh(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+def fresh(
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None, progress: bool = False
+) -> dict[str, Any]:
     """Run `python -m module arguments` in a new process and return the JSON object it prints last.
 
-    `environment` is added to this process's.
+    `environment` is added to this process's. With `progress`, its standard error is shown as it comes.
 
     Raises:
         RuntimeError: the process failed; the message is what it wrote to standard error.
@@ -67,13 +69,14 @@ def fresh(module: str, *arguments: str, environment: Mapping[str, str] | None = 
     places = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     found = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=None if progress else subprocess.PIPE,
         text=True,
         check=False,
         env={**os.environ, **(environment or {}), "PYTHONPATH": places},
     )
     if found.returncode != 0:
-        raise RuntimeError(f"{module}: {found.stderr.strip()}")
+        raise RuntimeError(f"{module}: {(found.stderr or 'see above').strip()}")
     facts: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
     return facts
 

@@ -1,9 +1,9 @@
-"""Seven nights within minutes: `python -m benchmarks.service._week FOLDER BEDS SPEED NIGHTS [no-tab]`.
+"""Seven nights within minutes: `benchmarks.service._week FOLDER BEDS SPEED NIGHTS LIMIT_S [no-tab]`.
 
 A browser's tab shows the first bed all the time. The schedule's clock runs at SPEED from lights-off to
 lights-on, and faster between, once all is decided; each bed plays a file of a whole night at SPEED. Memory,
 files and threads of every process are read after each night, and of the tab its JavaScript heap after a
-collection and its DOM nodes; one JSON object on stdout.
+collection and its DOM nodes; one JSON object on stdout. After LIMIT_S the night in progress is the last.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def main() -> int:
         write_edf(simulate_night(seed=9, hours=HOURS, sfreq=SFREQ_HZ), Path(sys.argv[2]))
         return 0
     folder, beds, speed, nights = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    limit_s = float(sys.argv[5])
     file = folder / "night.edf"
     # In a process of its own: what a simulation needs of memory is not the service's.
     subprocess.run([sys.executable, "-m", "benchmarks.service._week", "night", str(file)], check=True)
@@ -94,11 +95,11 @@ def main() -> int:
     service = Service(parse_configuration(text.encode()), clock=clock)
     began_s = time.monotonic()
     service.start()
-    if sys.argv[5:] == ["no-tab"]:
-        rows = watch(service, clock, nights, None)
+    if sys.argv[6:] == ["no-tab"]:
+        rows = watch(service, clock, nights, limit_s, None)
     else:
         with browser() as tab:
-            rows = watch(service, clock, nights, tab)
+            rows = watch(service, clock, nights, limit_s, tab)
     seconds = time.monotonic() - began_s
     cpu_s = {name: sum(process.cpu_times()[:2]) for name, process in processes(service).items()}
     service.stop()
@@ -106,11 +107,16 @@ def main() -> int:
     return 0
 
 
-def watch(service: Service, clock: FastClock, nights: int, tab: Tab | None) -> list[dict[str, Any]]:
-    """Let the nights go by; what was read after each."""
+def watch(
+    service: Service, clock: FastClock, nights: int, limit_s: float, tab: Tab | None
+) -> list[dict[str, Any]]:
+    """Let the nights go by, for `limit_s` or a little longer; what was read after each."""
     rows: list[dict[str, Any]] = []
     recording = opened = False
-    while len(rows) < nights:
+    began_s = time.monotonic()
+    while len(rows) < nights and (time.monotonic() - began_s < limit_s or recording):
+        if time.monotonic() - began_s > 2 * limit_s:
+            raise TimeoutError(f"night {len(rows) + 1} did not end within {2 * limit_s:.0f} s")
         time.sleep(0.25)
         service.tick()
         if service.page.port and tab is not None and not opened:
@@ -124,7 +130,10 @@ def watch(service: Service, clock: FastClock, nights: int, tab: Tab | None) -> l
             rows.append(facts(service, len(rows) + 1))
             if tab is not None:
                 rows[-1]["tab"] = tab_facts(tab)
-            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+            passed_min = (time.monotonic() - began_s) / 60
+            left_min = passed_min / len(rows) * (nights - len(rows))
+            rest = f"; {passed_min:.0f} min, about {left_min:.0f} more"
+            print(json.dumps(rows[-1]) + rest, file=sys.stderr, flush=True)
         recording = active
     return rows
 

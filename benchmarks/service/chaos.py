@@ -1,11 +1,12 @@
 """Faults against a service that runs, one after the other, and what they cost.
 
-    python -m benchmarks.service.chaos [--faults 112] [--beds 2] [--speed 20] [--seed 1] [--folder F] [--json
-    FILE]
+    python -m benchmarks.service.chaos [--faults 112] [--beds 2] [--speed 20] [--seed 1] [--limit-min 75]
+    [--folder F] [--json FILE]
     python -m benchmarks.service.chaos --accounts F [--json FILE]
 
-Every fault is one line of F/faults.jsonl as soon as it is over, and SIGTERM ends a run in order: what was
-done until then is accounted for. `--accounts` does so for a run that was killed.
+No fault is begun after --limit-min, and none takes longer than six minutes or so. Every fault is one line
+of F/faults.jsonl as soon as it is over, and SIGTERM ends a run in order: what was done until then is
+accounted for. `--accounts` does so for a run that was killed.
 
 Amplifiers on LSL send at `speed` times real time. A fault is done; then the service must record and
 decide for every bed again before the next one. At the end every sample that was sent is looked for in the
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--speed", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mode", default="head")
+    parser.add_argument("--limit-min", type=float, default=75.0, help="begin no fault after so many minutes")
     parser.add_argument("--folder", type=Path, help="where everything lies; kept")
     parser.add_argument("--accounts", type=Path, help="the folder of a run that ended too soon")
     parser.add_argument("--json", type=Path)
@@ -154,8 +156,14 @@ def chaos(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
             fault = _fault(world, str(kind), rng)
             run.faults.append(fault)
             run.save(fault)
-            print(f"{len(run.faults):4} {kind}: back after {fault.back_s}", flush=True)
-            if stop:
+            passed_min = (time.time() - run.well_s) / 60
+            left_min = passed_min / len(run.faults) * (args.faults - len(run.faults))
+            times = f"{passed_min:.0f} min, about {left_min:.0f} more"
+            print(
+                f"{len(run.faults):4} of {args.faults} {kind}: back after {fault.back_s} s; {times}",
+                flush=True,
+            )
+            if stop or passed_min > args.limit_min:
                 break
         time.sleep(5)
         run.ended_s = time.time()

@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from ..stages import STAGES, Stage
 
@@ -106,7 +107,7 @@ class CycleModel:
         # Forward: each state given the epochs so far.
         for epoch in range(n):
             if epoch:
-                state = state @ self._step(epoch)
+                state = self._backward[_ages_grow(epoch)] @ state
             state = state * likelihood[epoch, groups]
             state /= state.sum()
             forward[epoch] = state
@@ -117,13 +118,9 @@ class CycleModel:
             weights = np.bincount(groups, forward[epoch] * coming, 3)
             found[epoch] = weights / weights.sum()
             if epoch:
-                coming = self._step(epoch) @ (coming * likelihood[epoch, groups])
+                coming = self._forward[_ages_grow(epoch)] @ (coming * likelihood[epoch, groups])
                 coming /= coming.max()
         return found
-
-    def _step(self, epoch: int) -> NDArray[np.float64]:
-        """Transitions into an epoch: all ages grow together, every `AGE_EPOCHS` epochs."""
-        return self._older if epoch % AGE_EPOCHS == 0 else self._same
 
     @cached_property
     def _group_of_state(self) -> NDArray[np.intp]:
@@ -140,12 +137,17 @@ class CycleModel:
         return start
 
     @cached_property
-    def _same(self) -> NDArray[np.float64]:
-        return self._transitions(older=0)
+    def _forward(self) -> tuple[csr_array, csr_array]:
+        """(states, states) transitions from row to column, without and with growing ages. Sparse: three from
+        a state at most, and no threads of a matrix library, whose number would change the last bits.
+        """
+        return csr_array(self._transitions(older=0)), csr_array(self._transitions(older=1))
 
     @cached_property
-    def _older(self) -> NDArray[np.float64]:
-        return self._transitions(older=1)
+    def _backward(self) -> tuple[csr_array, csr_array]:
+        """The same from column to row."""
+        same, older = self._forward
+        return csr_array(same.T), csr_array(older.T)
 
     def _transitions(self, older: int) -> NDArray[np.float64]:
         """(states, states) transitions in which the ages grow by `older` steps."""
@@ -164,6 +166,11 @@ class CycleModel:
             table[rem + dwell, rem + min(dwell + 1, DWELLS - 1)] = self.rem[dwell, REM]
             table[rem + dwell, after_rem : after_rem + 2] = self.rem[dwell, :REM]
         return table
+
+
+def _ages_grow(epoch: int) -> bool:
+    """Whether ages grow with the step into an epoch: all do together, every `AGE_EPOCHS` epochs."""
+    return epoch % AGE_EPOCHS == 0
 
 
 def age_of(epochs: int) -> int:

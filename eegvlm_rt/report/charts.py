@@ -56,7 +56,7 @@ def hypnogram_panel(hypnogram: Hypnogram, *, changed: Iterable[int] = (), marked
         if codes[epoch] >= 0:
             top = _TOP[Stage(codes[epoch])] + 0.84 * _ROW
             shapes.append(_rect(epoch, top, 1, 0.14 * _ROW, INK))
-    wide = max(len(codes) / 220, 0.35)
+    wide = max(len(codes) / 220, min(0.35, len(codes) / 60))
     for epoch in marked:
         middle = epoch + 0.5
         shapes.append(
@@ -98,42 +98,53 @@ def spectrogram_panel(epochs: int, png: str, first: float, last: float) -> str:
 
 
 def ticks_of(hypnogram: Hypnogram) -> list[dict[str, object]]:
-    """Labels of the time axis: place in epochs, text, and whether a narrow page leaves it out.
+    """Labels of the time axis: place in epochs, text, and whether a phone leaves it out.
 
-    A label is left out where it would touch the one before: on every page, or on a phone alone.
+    They stand on round times, as many as do not touch one another.
     """
-    ticks = time_ticks(hypnogram.start, hypnogram.duration_s, most=12)
+    ticks, on_phone = _ticks_for(hypnogram, WIDE_PX), dict(_ticks_for(hypnogram, PHONE_PX))
     n = len(hypnogram)
-    ends = {WIDE_PX: -1.0, PHONE_PX: -1.0}
     shown: list[dict[str, object]] = []
     for place_s, label in ticks:
         share = place_s / EPOCH_S / n
         text, _, day = label.partition("\n")
-        # A label at an end of the axis stays inside the page.
-        edge = "first" if share < 0.03 else "last" if share > 0.97 else ""
-        free = {px: _begin(share, len(text) * LETTER_PX / px, edge) > ends[px] for px in ends}
-        if not free[WIDE_PX]:
-            continue
-        for px in ends:
-            if free[px]:
-                wide = len(text) * LETTER_PX / px
-                ends[px] = _begin(share, wide, edge) + wide
         shown.append(
             {
                 "epoch": round(share * n, 3),
                 "percent": round(100 * share, 3),
                 "text": text,
                 "day": day,
-                "minor": not free[PHONE_PX],
-                "edge": edge,
+                "minor": place_s not in on_phone,
+                "edge": _edge(share),
             }
         )
     return shown
 
 
-def _begin(share: float, wide: float, edge: str) -> float:
-    """Where a label begins, as a share of the axis."""
-    return share - {"first": 0.0, "last": wide}.get(edge, wide / 2)
+def _ticks_for(hypnogram: Hypnogram, width_px: float) -> list[tuple[float, str]]:
+    """Places in s and labels that an axis of this width has room for."""
+    for most in range(12, 2, -1):
+        ticks = time_ticks(hypnogram.start, hypnogram.duration_s, most=most)
+        ends_px = [_ends_px(place_s / hypnogram.duration_s, label, width_px) for place_s, label in ticks]
+        # A label at an end of the axis stays inside the page, and gives way where it then touches the next.
+        if len(ends_px) > 2 and ends_px[0][1] > ends_px[1][0]:
+            ticks, ends_px = ticks[1:], ends_px[1:]
+        if len(ends_px) > 2 and ends_px[-2][1] > ends_px[-1][0]:
+            ticks, ends_px = ticks[:-1], ends_px[:-1]
+        if all(left[1] <= right[0] for left, right in pairwise(ends_px)):
+            return ticks
+    return ticks[:1]
+
+
+def _ends_px(share: float, label: str, width_px: float) -> tuple[float, float]:
+    """Where a label begins and ends."""
+    wide = len(label.partition("\n")[0]) * LETTER_PX
+    begin = share * width_px - {"first": 0.0, "last": wide}.get(_edge(share), wide / 2)
+    return begin, begin + wide
+
+
+def _edge(share: float) -> str:
+    return "first" if share < 0.03 else "last" if share > 0.97 else ""
 
 
 def _svg(width: int, shapes: Sequence[str], label: str) -> str:

@@ -160,6 +160,6 @@ def _interval(interval: Interval | None) -> str:
         return ""
     low, high = interval.low, interval.high
     if low is None:
-        return f"absent in {100 * interval.absent_share:.0f} % of draws"
+        return f"none in {100 * interval.absent_share:.0f} %"
     upper = "none" if high is None else _number(high)
     return _number(low) if upper == _number(low) else f"{_number(low)} to {upper}"

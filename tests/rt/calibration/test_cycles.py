@@ -79,8 +79,11 @@ def test_the_result_is_the_sum_over_all_courses():
     for course in product(range(3), repeat=5):
         state = model._start * (groups == course[0]) * likelihood[0, course[0]]
         for epoch in range(1, 5):
-            step = model._older if epoch % AGE_EPOCHS == 0 else model._same
-            state = (state @ step) * (groups == course[epoch]) * likelihood[epoch, course[epoch]]
+            state = (
+                (state @ model._forward[epoch % AGE_EPOCHS == 0])
+                * (groups == course[epoch])
+                * likelihood[epoch, course[epoch]]
+            )
         weights[np.arange(5), course] += state.sum()
     expected = weights / weights.sum(axis=1, keepdims=True)
     found = model.probabilities(night)

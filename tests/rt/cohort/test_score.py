@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from eegvlm_rt.cli import main
+from eegvlm_rt.cli import score as score_command
 from eegvlm_rt.cohort import Status, find_nights, plan, read_receipt, receipts_in, score_nights
+from eegvlm_rt.cohort.local_pool import default_threads, default_workers
 from eegvlm_rt.cohort.receipt import receipt_path
 from eegvlm_rt.cohort.scorer import Scorer
 from eegvlm_rt.errors import BundleError, OutputError
@@ -326,3 +328,25 @@ class TestKilled:
         assert result.unchanged == len(before)
         assert {name: finished(out)[name] for name in before} == before
         assert not list(out.rglob(".eegvlm-[!l]*"))
+
+
+class TestThreads:
+    def test_workers_have_no_more_threads_than_the_processors_carry(self, monkeypatch):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
+        assert [default_threads(workers) for workers in (None, 1, 2, 3, 4, 9)] == [2, 2, 2, 1, 1, 1]
+        assert [default_workers(threads) for threads in (1, 2, 3, 8)] == [4, 2, 1, 1]
+
+    def test_standard_output_of_json_is_json_alone_whatever_a_library_prints(
+        self, tmp_path, bundle, monkeypatch, capsys
+    ):
+        def print_and_score(*args, **options):
+            print("a worker died")
+            return score_nights(*args, **options)
+
+        monkeypatch.setattr(score_command, "score_nights", print_and_score)
+        save_nights(tmp_path / "data", "a")
+        arguments = [str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--bundle", str(bundle)]
+        assert main(["score", *arguments, "--workers", "1", "--json"]) == 0
+        printed = capsys.readouterr()
+        assert [json.loads(line)["night"] for line in printed.out.splitlines()] == ["a"]
+        assert "a worker died" in printed.err

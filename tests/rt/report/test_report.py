@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from eegvlm_rt.night_inputs import night_of, read_results
 from eegvlm_rt.night_rows import night_probabilities, night_stage
 from eegvlm_rt.report import report_html, review_of, write_report
 from eegvlm_rt.report import write as report_write
+from eegvlm_rt.report.charts import ticks_of
 from eegvlm_rt.report.choose import choose_epochs
 from eegvlm_rt.seal import is_ours
 from eegvlm_rt.stages import STAGES, Stage
@@ -135,6 +137,23 @@ class TestContents:
         assert "<script>alert" not in page
         assert "<b>x" not in page
         assert "&lt;script&gt;alert(1)" in page
+
+
+class TestTimeAxis:
+    @pytest.mark.parametrize(
+        ("start", "epochs", "labels"),
+        [
+            ("22:30:00", 960, "23:00 00:00 01:00 02:00 03:00 04:00 05:00 06:00"),
+            ("02:17:30", 180, "02:30 02:40 02:50 03:00 03:10 03:20 03:30 03:40"),
+            ("16:13:00", 10, "16:13 16:14 16:15 16:16 16:17 16:18"),
+            ("22:30:07", 3, "22:30:30 22:31:00 22:31:30"),
+        ],
+    )
+    def test_labels_stand_on_round_times_without_a_hole(self, start, epochs, labels):
+        begin = datetime.fromisoformat(f"2026-01-01 {start}")
+        ticks = ticks_of(Hypnogram((Stage.N2,) * epochs, begin))
+        assert [tick["text"] for tick in ticks] == labels.split()
+        assert len({round(b["epoch"] - a["epoch"], 3) for a, b in pairwise(ticks)}) == 1
 
 
 class TestAlone:

@@ -1,6 +1,8 @@
 """Agreement of a bundle that stages recordings as nights: with its memory and, beside it, alone.
 
 `python -m eegvlm_train evaluate-nights BUNDLE --data real:FOLDER wake:FOLDER --mode head direct cot`
+
+With `--smooth` the offline step after the memory is scored as well.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from eegvlm_rt.calibration.smoothing import Smoothing
 from eegvlm_rt.files import check_outputs
+from eegvlm_rt.night_rows import night_probabilities
 from eegvlm_rt.prediction import StagePrediction
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.stager import Stager
@@ -28,11 +32,19 @@ __all__ = ["main", "night_figures"]
 
 
 def staged(
-    stager: Stager, recording: ScoredRecording, mode: Mode, *, memory: bool, gain: float = 1.0
+    stager: Stager,
+    recording: ScoredRecording,
+    mode: Mode,
+    *,
+    memory: bool,
+    gain: float = 1.0,
+    smooth: str | None = None,
 ) -> list[StagePrediction]:
     """Predictions of a recording, one for each of its scored places; `gain` is put on its signal."""
     samples = recording.samples_uv * np.float32(gain)
-    predictions = stager.predict_recording(samples, sfreq=recording.sfreq, mode=mode, memory=memory)
+    predictions = stager.predict_recording(
+        samples, sfreq=recording.sfreq, mode=mode, memory=memory, smooth=smooth
+    )
     return list(predictions)[: len(recording.stages)]
 
 
@@ -43,20 +55,21 @@ def night_figures(
     *,
     memory: bool,
     gain: float = 1.0,
+    smooth: str | None = None,
 ) -> dict[str, Any]:
     """Scores over all recordings and for each, and how the claims of the reasons fare; an epoch without a
-    stage counts as wrong."""
+    stage counts as wrong. With `smooth` the stages are those of that step."""
     reference, answers, shares = [], [], []
     verdicts: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {}
     rules: Counter[str] = Counter()
     rows: dict[str, Any] = {}
     for recording in recordings:
-        predictions = staged(stager, recording, mode, memory=memory, gain=gain)
+        predictions = staged(stager, recording, mode, memory=memory, gain=gain, smooth=smooth)
         scored = np.flatnonzero(recording.stages[: len(predictions)] >= 0)
         truth = recording.stages[scored]
-        stages = np.array([INVALID if p.stage is None else int(p.stage) for p in predictions])[scored]
-        proba = np.array([[p.probabilities[stage] for stage in STAGES] for p in predictions])[scored]
+        proba = np.array([[night_probabilities(p)[s] for s in STAGES] for p in predictions])[scored]
+        stages = np.array([_stage(p) for p in predictions])[scored]
         rows[recording.name] = score(truth, stages, proba).to_dict()
         reference.append(truth)
         answers.append(stages)
@@ -77,6 +90,14 @@ def night_figures(
     return figures
 
 
+def _stage(prediction: StagePrediction) -> int:
+    """The stage after smoothing, where it was asked for; an epoch that cannot be scored has its opinion."""
+    if prediction.stage is None:
+        return INVALID
+    smooth = prediction.smoothed
+    return int(prediction.stage if smooth is None else max(STAGES, key=smooth.__getitem__))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="eegvlm_train evaluate-nights", description=__doc__)
     parser.add_argument("bundle", help="name or folder of a bundle")
@@ -84,28 +105,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--mode", nargs="+", default=["head"], choices=[mode.value for mode in Mode])
     parser.add_argument("--gain", nargs="+", type=float, default=[1.0], help="put on the signals")
     parser.add_argument("--only", nargs="+", default=[""], help="recordings whose name begins so")
+    parser.add_argument("--smooth", choices=list(Smoothing), help="an offline step after the memory")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     add_overwrite(parser)
     args = parser.parse_args(argv)
     if args.out is not None:
         check_outputs([args.out], overwrite=args.overwrite)
+    ways: list[tuple[bool, str | None]] = [(True, None), (False, None)]
+    if args.smooth is not None:
+        ways.insert(1, (True, args.smooth))
     result: list[dict[str, Any]] = []
     for source in args.data:
         recordings = [one for one in load_recordings(source) if one.name.startswith(tuple(args.only))]
         for name in args.mode:
             stager = Stager.load(args.bundle, mode=name, threads=args.threads)
             for gain in args.gain:
-                for memory in (True, False):
-                    figures = night_figures(stager, recordings, Mode(name), memory=memory, gain=gain)
+                for memory, smooth in ways:
+                    figures = night_figures(
+                        stager, recordings, Mode(name), memory=memory, gain=gain, smooth=smooth
+                    )
                     row = {"data": source.partition(":")[0], "mode": name, "gain": gain, "memory": memory}
-                    result.append(row | figures)
+                    result.append(row | {"smooth": smooth} | figures)
                     one = figures["all"]
                     kappa = "-" if one["kappa"] is None else f"{one['kappa']:.3f}"
                     claims = f"  claims {figures['supported']:.3f}" if "supported" in figures else ""
                     print(
-                        f"{row['data']:<6}{name:<7}gain {gain:<4g} memory {memory!s:<6} n {one['n']:<5} "
-                        f"accuracy {one['accuracy']:.3f}  kappa {kappa}  ECE {one['ece']:.3f}{claims}",
+                        f"{row['data']:<6}{name:<7}gain {gain:<4g} memory {memory!s:<6} {smooth or '-':<8} "
+                        f"n {one['n']:<5} accuracy {one['accuracy']:.3f}  kappa {kappa}  "
+                        f"ECE {one['ece']:.3f}{claims}",
                         flush=True,
                     )
     if args.out is not None:
