@@ -196,7 +196,10 @@ def watched(command: list[str]) -> dict[str, Any]:
         try:
             driver_mb, driver_s = max(driver_mb, watch.memory_info().rss / 1e6), sum(watch.cpu_times()[:2])
             for child in watch.children(recursive=True):
-                workers_mb[child.pid].append(child.memory_info().rss / 1e6)
+                resident = child.memory_info().rss / 1e6
+                # A process that has ended and was not yet waited for holds nothing.
+                if resident:
+                    workers_mb[child.pid].append(resident)
                 workers_s[child.pid] = sum(child.cpu_times()[:2])
         except psutil.Error:
             pass

@@ -99,7 +99,8 @@ def model_options(
         "--backend",
         choices=BACKENDS,
         default=BACKENDS[0],
-        help="tensorrt runs plans that 'bundle build-engines' built here (default: onnxruntime)",
+        help="cuda: ONNX Runtime on an NVIDIA GPU; tensorrt: plans that 'bundle build-engines' built here "
+        "(default: onnxruntime, on the CPU)",
     )
     command.add_argument(
         "--no-memory", action="store_true", help="stage every epoch alone, without the memory of the night"

@@ -27,6 +27,22 @@ from tests.rt.cohort.nights import page_of, receipt_of
 from .nights import night_of_hours
 
 LAYOUT = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
+BROKEN_WORDS = """
+  const found = {words: 0, broken: []};
+  const cells = document.querySelectorAll('.checks th, .checks td');
+  for (const cell of cells) {
+    for (const text of cell.childNodes) {
+      for (const word of text.data.matchAll(/[^\\s-]+/g)) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        found.words += 1;
+        if (range.getClientRects().length > 1) found.broken.push(word[0]);
+      }
+    }
+  }
+  return found;
+"""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -97,6 +113,13 @@ def test_nothing_overlaps_is_cut_or_pale_at_any_width(
     for width in (320, 1280):
         show(browser, page, width)
         check_layout(browser, width)
+
+
+def test_no_word_of_a_claim_is_broken_on_a_phone(browser: webdriver.Chrome, report: Path) -> None:
+    show(browser, report, 320)
+    broken = browser.execute_script(BROKEN_WORDS)
+    assert broken["words"] > 100
+    assert broken["broken"] == []
 
 
 def test_the_report_of_a_cohort_is_laid_out_as_well(browser: webdriver.Chrome, tmp_path: Path) -> None:

@@ -168,8 +168,9 @@ def _staged(nights: Sequence[TableNight], bundle: str, count: int) -> Iterator[P
         # An unscored epoch sounds like the one before it, and does not count.
         latest = np.maximum.accumulate(np.where(meant >= 0, np.arange(len(meant)), 0))
         signal = simulate_night(_FIRST_SEED + place, stages=np.maximum(meant[latest], 0))
-        night = stager.predict_night(signal.samples_uv, sfreq=signal.sfreq)
-        given = np.asarray(night.table()["raw_proba"])
+        rows = stager.predict_night(signal.samples_uv, sfreq=signal.sfreq).table()
+        # What cannot be scored says nothing, as in the runtime.
+        given = np.where((rows["stage"] >= 0)[:, None], rows["raw_proba"], np.nan)
         yield meant[: len(given)], given
 
 
