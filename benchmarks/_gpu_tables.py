@@ -107,7 +107,8 @@ def gpu_language(name: str, found: dict[str, Any]) -> str:
     device = found.get("device", {})
     graphs = found.get("graphs", {})
     size = next((facts["size"] for facts in graphs.values()), "")
-    runtime, block = found["onnxruntime"], next(iter(graphs.values()), {}).get("block", "-")
+    first: dict[str, Any] = next(iter(graphs.values()), {})
+    runtime, block = found["onnxruntime"], first.get("block", "-")
     rows = []
     for model in found["models"].values():
         memory = model.get("memory", {})

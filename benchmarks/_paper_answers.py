@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -56,7 +57,7 @@ class Subject:
         self._wait()
         self.build_s = perf_counter() - begin
         config = self.model.config
-        picture = config.vision_config.image_size
+        picture = config.image_side
         self.pixels = torch.rand(1, 3, picture, picture, device=device, dtype=dtype)
         ids = torch.arange(effort.prompt_tokens, device=device) + 5
         self.prompt = self.model.get_input_embeddings()(ids)[None]
@@ -192,7 +193,7 @@ class Subject:
         for merge in MERGES:
             name = "direct_ms" if merge == 1 else f"direct_merge_{merge}_ms"
             self._reset_peak()
-            found[name] = timed(self.device, lambda merge=merge: self._direct(merge), self.effort.repeats)
+            found[name] = timed(self.device, partial(self._direct, merge), self.effort.repeats)
             if merge == 1:
                 found |= self._peak("direct")
         self._reset_peak()
@@ -201,11 +202,11 @@ class Subject:
         return found | self._peak("cot") | {"launched_from_python": self.unrecorded}
 
     def _head(self) -> list[float]:
-        return self._look(1)()[0].softmax(-1)[0].tolist()  # type: ignore[no-any-return]
+        return self._look(1)()[0].softmax(-1)[0].tolist()
 
     def _direct(self, merge: int) -> list[float]:
         logits = self.decoder.prefill(torch.cat([self._look(merge)()[1], self.prompt], dim=1))
-        return logits[10 : 10 + STAGES].float().softmax(-1).tolist()  # type: ignore[no-any-return]
+        return logits[10 : 10 + STAGES].float().softmax(-1).tolist()
 
     def _cot(self) -> int:
         self.decoder.prefill(torch.cat([self._look(1)()[1], self.prompt], dim=1))

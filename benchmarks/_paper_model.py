@@ -72,14 +72,15 @@ def build(size: str, device: str, dtype: torch.dtype) -> EegVlmForConditionalGen
             model = EegVlmForConditionalGeneration(SIZES[size]())
     finally:
         torch.set_default_dtype(before)
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return model
 
 
 def quantize(network: nn.Module, compute: torch.dtype) -> int:
     """Linear layers of the decoder to NF4 with blocks of 64 and scales in 8 bits (Dettmers et al. 2023), in
     place and one after another; the word embeddings stay as they are. Returns how many.
     """
-    import bitsandbytes as bnb
+    from bitsandbytes.nn.modules import Linear4bit, Params4bit
 
     found = [
         (parent, name, child)
@@ -89,7 +90,7 @@ def quantize(network: nn.Module, compute: torch.dtype) -> int:
     ]
     for parent, name, child in found:
         device = child.weight.device
-        packed = bnb.nn.Linear4bit(
+        packed = Linear4bit(
             child.in_features,
             child.out_features,
             bias=child.bias is not None,
@@ -98,14 +99,15 @@ def quantize(network: nn.Module, compute: torch.dtype) -> int:
             compress_statistics=True,
             device="meta",
         )
-        packed.weight = bnb.nn.Params4bit(
+        weight = Params4bit(
             child.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True
-        ).to(device)
+        )
+        packed.weight = weight.to(device)  # type: ignore[misc]
         packed.bias = child.bias
         setattr(parent, name, packed.eval())
     del found
     gc.collect()
-    return sum(isinstance(module, bnb.nn.Linear4bit) for module in network.modules())
+    return sum(isinstance(module, Linear4bit) for module in network.modules())
 
 
 def weight_bytes(module: nn.Module) -> int:

@@ -6,7 +6,7 @@ logits are those of the network's own forward (tests/bench/test_static_decoder.p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -45,7 +45,8 @@ def _finished(layer: Layer, hidden: Tensor, attended: Tensor) -> Tensor:
     steps = hidden.shape[1]
     hidden = hidden + layer.self_attn.o_proj(attended.transpose(0, 1).reshape(1, steps, -1))
     norm = layer.post_attention_layernorm
-    return hidden + layer.mlp(F.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon))
+    widened = layer.mlp(F.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon))
+    return hidden + cast("Tensor", widened)
 
 
 def extend_layer(
@@ -71,11 +72,12 @@ class StaticDecoder:
     def __init__(self, network: LlamaForCausalLM, max_length: int) -> None:
         config = network.config
         self.network, self.max_length, self.length = network, max_length, 0
-        self.heads = (config.num_attention_heads, config.num_key_value_heads)
+        kv_heads = config.num_key_value_heads or config.num_attention_heads
+        self.heads = (config.num_attention_heads, kv_heads)
         width = config.hidden_size // config.num_attention_heads
-        embedding = network.get_input_embeddings().weight
+        embedding = network.model.embed_tokens.weight
         self.device, self.dtype = embedding.device, embedding.dtype
-        shape = (config.num_hidden_layers, config.num_key_value_heads, max_length, width)
+        shape = (config.num_hidden_layers, kv_heads, max_length, width)
         self.keys = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self.values = torch.zeros_like(self.keys)
         every = torch.arange(max_length, device=self.device)
@@ -91,7 +93,7 @@ class StaticDecoder:
     def _logits(self, hidden: Tensor) -> Tensor:
         norm = self.network.model.norm
         last = F.rms_norm(hidden[:, -1:], norm.weight.shape, norm.weight, norm.variance_epsilon)
-        return self.network.lm_head(last)[0, 0]
+        return cast("Tensor", self.network.lm_head(last))[0, 0]
 
     def prefill(self, embeds: Tensor) -> Tensor:
         """Start a sequence with embeddings (1, T, D); logits (V,) behind the last."""

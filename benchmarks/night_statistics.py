@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # With the memory the head's own opinion of each epoch is there as well.
         alone = [
             None if p.head is None or not known else p.head.stage
-            for p, known in zip(night.predictions, np.isfinite(table).all(axis=1), strict=True)
+            for p, known in zip(night.predictions, np.atleast_1d(np.isfinite(table).all(axis=1)), strict=True)
         ]
         found.setdefault("alone", []).append((meant, alone))
         for kind, row in zip(kinds_of(meant), table, strict=True):

@@ -117,7 +117,7 @@ def _times(bundle: Bundle, rounds: int, threads: int) -> dict[str, dict[str, Any
     manifest = bundle.manifest
     spec = RenderSpec.from_dict(manifest.render)
     sample = load_epochs(
-        SIMULATED, rounds + WARM_UP, Preprocessing.from_dict(manifest.preprocessing), "parity"
+        SIMULATED, rounds + WARM_UP, Preprocessing.from_dict(dict(manifest.preprocessing)), "parity"
     )
     pictures = render_batch(sample, spec, output="f32")
     towers = {name: load_tower(bundle, threads=threads, precision=name) for name in TOWERS}
@@ -129,7 +129,7 @@ def _times(bundle: Bundle, rounds: int, threads: int) -> dict[str, dict[str, Any
     }
     token = next(iter(models.values())).embed([0])
     for picture in pictures:
-        looks: np.ndarray = towers["fp32"](picture[None]).visual_tokens
+        looks = np.asarray(towers["fp32"](picture[None]).visual_tokens)
         for name, tower in towers.items():
             taken["tower"][name].append(_ms(partial(tower, picture[None])))
         for name, lm in models.items():

@@ -15,8 +15,9 @@ import itertools
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -60,7 +61,8 @@ def compare(torch: Any) -> dict[str, Any]:
         x = np.repeat(base[:, None, :samples], channels, axis=1).copy()
         x[np.random.default_rng(1).random(x.shape) < gaps] = np.nan
         device_x = torch.from_numpy(x).cuda()
-        for output, dtype in (("u8", torch.uint8), ("f32", torch.float32)):
+        kinds: tuple[tuple[Literal["u8", "f32"], Any], ...] = (("u8", torch.uint8), ("f32", torch.float32))
+        for output, dtype in kinds:
             expected = render_batch(x, spec, output=output)
             out = torch.full(expected.shape, 77, dtype=dtype, device="cuda")
             render_batch_cuda(device_x, spec, out=out)
@@ -187,9 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         part("bytes", lambda: compare(torch))
         for batch in BATCHES:
-            part(f"f32_{batch}", lambda batch=batch: measure(torch, batch, "f32"))
+            part(f"f32_{batch}", partial(measure, torch, batch, "f32"))
         for dtype in ("f16", "u8"):
-            part(f"{dtype}_960", lambda dtype=dtype: measure(torch, 960, dtype))
+            part(f"{dtype}_960", partial(measure, torch, 960, dtype))
     same = results.get("bytes", {}).get("identical", False)
     return 0 if same and not results["failed"] else 1
 

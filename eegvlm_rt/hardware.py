@@ -57,7 +57,7 @@ def probe(folder: Path | None = None, *, root: Path = Path("/")) -> Facts:
         gpu_memory_free=gpu_memory,
         disk_free=shutil.disk_usage(folder or Path.cwd()).free,
         power_mode=_power_mode(),
-        packages={name: found for name in _PACKAGES if (found := _version(name))},
+        packages={name: number for name in _PACKAGES if (number := _version(name))},
         onnxruntime=_onnxruntime_in_use(),
     )
 
@@ -69,8 +69,8 @@ def _board(root: Path) -> str:
 
 def _l4t(root: Path) -> str | None:
     """Version of NVIDIA's board support, "36.4.0": `# R36 (release), REVISION: 4.0, ...` in its file."""
-    found = re.search(r"# R(\d+) \(release\), REVISION: ([\d.]+)", _text(root / "etc/nv_tegra_release"))
-    return f"{found[1]}.{found[2]}" if found else None
+    match = re.search(r"# R(\d+) \(release\), REVISION: ([\d.]+)", _text(root / "etc/nv_tegra_release"))
+    return f"{match[1]}.{match[2]}" if match else None
 
 
 def _memory(root: Path) -> dict[str, int]:
@@ -92,8 +92,8 @@ def _gpu(board: str) -> tuple[str | None, str | None, str | None, int | None]:
 
 
 def _power_mode() -> str | None:
-    found = re.search(r"NV Power Mode:\s*(\S+)", _ask("nvpmodel", "-q") or "")
-    return found[1] if found else None
+    match = re.search(r"NV Power Mode:\s*(\S+)", _ask("nvpmodel", "-q") or "")
+    return match[1] if match else None
 
 
 def _ask(command: str, *arguments: str) -> str | None:
@@ -118,10 +118,10 @@ def _text(path: Path) -> str:
 
 def _onnxruntime_in_use() -> str:
     """The package that wrote the files of `onnxruntime` last."""
-    found = find_spec("onnxruntime")
-    if found is None or found.origin is None:
+    spec = find_spec("onnxruntime")
+    if spec is None or spec.origin is None:
         return ""
-    text = _text(Path(found.origin).parent / "capi" / "build_and_package_info.py")
+    text = _text(Path(spec.origin).parent / "capi" / "build_and_package_info.py")
     name = re.search(r"package_name = ['\"]([\w-]+)['\"]", text)
     return name[1] if name else ""
 

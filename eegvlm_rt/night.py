@@ -370,11 +370,11 @@ class Night:
             taken_on = None
         known = [
             LightsKnown.GIVEN
-            if given is not None
+            if epoch is not None
             else LightsKnown.UNKNOWN
-            if taken is None
+            if default is None
             else LightsKnown.TAKEN
-            for given, taken in ((off, taken_off), (on, taken_on))
+            for epoch, default in ((off, taken_off), (on, taken_on))
         ]
         return {
             "lights_off": off if off is not None else taken_off,

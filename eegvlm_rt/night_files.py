@@ -84,10 +84,10 @@ def night_writers(
     `files`.
     """
     place, hypnogram = Path(folder), night.hypnogram
-    written: list[Path] = []
+    paths: list[Path] = []
 
     def keep(path: Path) -> Path:
-        written.append(path)
+        paths.append(path)
         return path
 
     writers: list[Callable[[], Path]] = [
@@ -111,7 +111,7 @@ def night_writers(
         target = place / PREDICTIONS
         writers.append(
             lambda: write_file(
-                target, predictions_json(night, agreement, truth, file_digests(written)), overwrite=overwrite
+                target, predictions_json(night, agreement, truth, file_digests(paths)), overwrite=overwrite
             )
         )
     return writers

@@ -171,8 +171,8 @@ class Pipeline:
         looks: dict[int, _Look] = {}
         drawing_s = 0.0
         if present:
-            drawing_s, found = self._look(np.stack([rows[i].x for i in present]), mode)
-            looks = dict(zip(present, found, strict=True))
+            drawing_s, views = self._look(np.stack([rows[i].x for i in present]), mode)
+            looks = dict(zip(present, views, strict=True))
         finished = perf_counter()
         each, each_look = 1e3 / len(rows), 1e3 / max(1, len(present))
         tower_s = finished - measured_at - drawing_s
@@ -344,15 +344,15 @@ class Pipeline:
             direct, direct_ms = decoder.score_stages(prefix), _ms(started)
             steps += 1
         if decoded.probabilities is not None:
-            found, source = dict(decoded.probabilities), AnsweredBy.RULE
+            probabilities, source = dict(decoded.probabilities), AnsweredBy.RULE
             stage_ms = seen.seen_ms + (rule_ms or _ms(started))
         elif direct is not None:
-            found, source, stage_ms = direct, AnsweredBy.DIRECT, seen.seen_ms + direct_ms
+            probabilities, source, stage_ms = direct, AnsweredBy.DIRECT, seen.seen_ms + direct_ms
         else:
             cheap = self._without_language(seen, night)
-            found, source, stage_ms = cheap.probabilities, cheap.source, seen.seen_ms
+            probabilities, source, stage_ms = cheap.probabilities, cheap.source, seen.seen_ms
         return Answer(
-            found,
+            probabilities,
             source,
             decoded,
             prefill_ms,

@@ -263,14 +263,14 @@ class StagePrediction:
         seconds = round(self.start_s)
         clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
         stage = "?" if self.stage is None else f"{self.stage.name} {self.probabilities[self.stage]:.2f}"
-        held = sum(check.verdict == "supported" for check in self.checks)
+        supported = sum(check.verdict == "supported" for check in self.checks)
         parts = [str(self.index), clock, stage, str(self.outcome), str(self.mode)]
         if self.provisional:
             parts.append("provisional")
         if self.draft:
             parts.append(f"draft model {self.draft}")
         if self.checks:
-            parts.append(f"{held} of {len(self.checks)} claims hold")
+            parts.append(f"{supported} of {len(self.checks)} claims hold")
         return f"StagePrediction({', '.join(parts)})"
 
     @property

@@ -132,10 +132,10 @@ class PromptSpec:
 
     def token_id(self, tokenizer: TextTokenizer, token: str) -> int:
         """Id of a special token; raises InputError where the tokenizer has none."""
-        found = tokenizer.token_to_id(token)
-        if found is None:
+        number = tokenizer.token_to_id(token)
+        if number is None:
             raise InputError("tokenizer", token, "use a tokenizer that has this special token")
-        return found
+        return number
 
     def stage_token_ids(self, tokenizer: TextTokenizer) -> tuple[int, ...]:
         """Ids of the five stage answers in the order of the stages.

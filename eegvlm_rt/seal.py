@@ -59,11 +59,11 @@ def sealed(data: bytes) -> bytes:
 
 def file_digests(paths: Iterable[Path]) -> dict[str, str]:
     """Name -> SHA-256 of files that are there, as a sealed file beside them lists them."""
-    found = {}
+    digests = {}
     for path in paths:
         with path.open("rb") as handle:
-            found[path.name] = hashlib.file_digest(handle, "sha256").hexdigest()
-    return found
+            digests[path.name] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return digests
 
 
 def note_digest(descriptor: int, content: bytes) -> None:

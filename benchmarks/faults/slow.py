@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from eegvlm_rt.decoding import Finish
 from eegvlm_rt.journal import Journal, read
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from eegvlm_rt.backends.base import VisionTower
     from eegvlm_rt.pipeline import Pipeline
     from eegvlm_rt.prediction import StagePrediction
     from eegvlm_rt.streaming import StreamingStager
@@ -120,7 +121,7 @@ class _Brake:
         decoder = pipeline.load_decoder()
         lm, tower = decoder._lm, pipeline._tower
         decoder._lm = _Held(lm, self.before_a_run)
-        pipeline._tower = _Held(tower, self.before_the_tower)
+        pipeline._tower = cast("VisionTower", _Held(tower, self.before_the_tower))
         try:
             yield
         finally:

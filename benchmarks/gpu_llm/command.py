@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnxruntime as ort
 import torch
+from eegvlm_export.graphs.language import head_dim, kv_heads
 
 from eegvlm_rt.devices.host import HostDevice
 from eegvlm_rt.hardware import probe
@@ -72,7 +73,8 @@ def measure_ours(
     for name, precision, graphs, half_products in VARIANTS:
         if precision not in facts or name in options.without:
             continue
-        place = record.results["models"][name] = {"name": name, "precision": precision}
+        place: dict[str, Any] = {"name": name, "precision": precision}
+        record.results["models"][name] = place
         made: list[Ours] = []
 
         def load(
@@ -103,7 +105,7 @@ def measure_ours(
         record.part(place, "logits_off_the_first", partial(_off, ours, reference, logits))
         reference = logits[0] if reference is None and logits else reference
         if gpu and "decode" in place and "ceilings" in record.results:
-            kv = 4 * ours.config.num_hidden_layers * ours.config.num_key_value_heads * ours.config.head_dim
+            kv = 4 * ours.config.num_hidden_layers * kv_heads(ours.config) * head_dim(ours.config)
             tokens = VISUAL_TOKENS + ours.effort.prompt_tokens + options.tokens // 2
             read = facts[precision]["weight_bytes"] + kv * tokens
             place["floor"] = _floor(read, record.results["ceilings"], place["decode"])
@@ -139,7 +141,8 @@ def measure_torch(record: Record, options: argparse.Namespace) -> None:
     for name in ("torch fp16", "torch nf4"):
         if name in options.without:
             continue
-        place = record.results["models"][name] = {"name": name}
+        place: dict[str, Any] = {"name": name}
+        record.results["models"][name] = place
         first = make if not subjects else subjects[0].quantize
         if record.part(place, "memory", first) is None:
             return

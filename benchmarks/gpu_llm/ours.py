@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from eegvlm_export.graphs.language import head_dim, kv_heads
 
 from eegvlm_rt.backends.embedding import cache_names
 from eegvlm_rt.backends.on_device import (
@@ -52,7 +53,7 @@ class Ours:
         half_products: bool,
     ) -> None:
         shape = LanguageModelShape(
-            config.num_hidden_layers, config.num_key_value_heads, config.head_dim, config.vocab_size
+            config.num_hidden_layers, kv_heads(config), head_dim(config), config.vocab_size
         )
         self.effort, self.config, self.device = Effort(), config, device
         self.stream = Stream(device)

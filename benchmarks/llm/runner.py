@@ -36,7 +36,9 @@ def ours(folder: Path, threads: int, prompt: int, tokens: int) -> dict[str, Any]
     lm = FusedLanguageModel((folder / "llm.onnx").read_bytes(), table, shape, threads=threads)
     loaded = perf_counter() - begin
     ids = prompt_ids(prompt, shape.vocab_size)
-    prefill, each, chosen = [], [], []
+    prefill: list[float] = []
+    each: list[float] = []
+    chosen: list[int] = []
     for _ in range(REPEATS):
         begin = perf_counter()
         logits, cache = lm.next_logits(lm.embed(ids))

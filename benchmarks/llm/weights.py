@@ -52,7 +52,9 @@ SMOLLM2: Final[dict[str, Any]] = {
 def random_network(shape: dict[str, Any]) -> LlamaForCausalLM:
     """A network with the library's random weights: they take the time of trained ones."""
     torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(**shape)).eval()
+    network = LlamaForCausalLM(LlamaConfig(**shape))
+    network.eval()
+    return network
 
 
 def nano_network(bundle: Bundle) -> LlamaForCausalLM:
@@ -70,7 +72,8 @@ def nano_network(bundle: Bundle) -> LlamaForCausalLM:
         vocab_size=lm.vocab_size,
         max_position_embeddings=1024,
     )
-    network = LlamaForCausalLM(config).eval()
+    network = LlamaForCausalLM(config)
+    network.eval()
 
     def weight(name: str) -> torch.Tensor:
         if f"{name}.int4" in source:
@@ -78,7 +81,8 @@ def nano_network(bundle: Bundle) -> LlamaForCausalLM:
             scales = numpy_helper.to_array(source[f"{name}.scale"])
             values *= np.repeat(scales, len(values) // len(scales), axis=0)
         else:
-            values = numpy_helper.to_array(source.get(name, source.get(f"{name}.fp16"))).astype(np.float32)
+            tensor = source[name] if name in source else source[f"{name}.fp16"]
+            values = numpy_helper.to_array(tensor).astype(np.float32)
         return torch.from_numpy(np.ascontiguousarray(values.T if values.ndim == 2 else values))
 
     state = {"model.norm.weight": weight("norm.weight"), "lm_head.weight": weight("head.weight")}

@@ -37,9 +37,9 @@ class EmbeddedDecoder:
 
     def __init__(self, embed_tokens: NDArray[np.floating], shape: LanguageModelShape) -> None:
         if embed_tokens.ndim != 2 or embed_tokens.dtype not in (np.float16, np.float32):
-            found = f"{embed_tokens.dtype} {embed_tokens.shape}"
+            kind = f"{embed_tokens.dtype} {embed_tokens.shape}"
             raise BackendError(
-                "embed_tokens", found, "give float16 or float32 of shape (vocab_size, hidden_size)"
+                "embed_tokens", kind, "give float16 or float32 of shape (vocab_size, hidden_size)"
             )
         if len(embed_tokens) != shape.vocab_size:
             raise BackendError(
@@ -96,8 +96,8 @@ class EmbeddedDecoder:
         shape = inputs_embeds.shape
         good = len(shape) == 3 and shape[0] == 1 and shape[1] > 0 and shape[2] == self.hidden_size
         if not good or inputs_embeds.dtype != np.float32:
-            found = f"{inputs_embeds.dtype} {shape}"
+            kind = f"{inputs_embeds.dtype} {shape}"
             raise InputError(
-                "inputs_embeds", found, f"give float32 of shape (1, T, {self.hidden_size}), T > 0"
+                "inputs_embeds", kind, f"give float32 of shape (1, T, {self.hidden_size}), T > 0"
             )
         return int(shape[1])

@@ -111,12 +111,12 @@ class OnnxLanguageModel(EmbeddedDecoder):
         per_token = (
             len(self._past) * self._shape.num_kv_heads * self._shape.head_dim * np.dtype(self._dtype).itemsize
         )
-        wanted = -(-tokens // _ROUND) * _ROUND * per_token
+        size = -(-tokens // _ROUND) * _ROUND * per_token
         while self._pool:
             block = self._pool.pop()
-            if block.size >= wanted:
+            if block.size >= size:
                 return block
-        return np.empty(wanted, dtype=np.uint8)
+        return np.empty(size, dtype=np.uint8)
 
     def _check_graph(self) -> type[np.float32] | type[np.float16]:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

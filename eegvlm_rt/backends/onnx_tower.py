@@ -54,15 +54,15 @@ class OnnxVisionTower:
         """
         expected = (3, self.height, self.width)
         if pixel_values.ndim != 4 or pixel_values.shape[1:] != expected or pixel_values.dtype != np.float32:
-            found = f"{pixel_values.dtype} {pixel_values.shape}"
+            kind = f"{pixel_values.dtype} {pixel_values.shape}"
             raise InputError(
-                "pixel_values", found, f"give float32 of shape (n, {', '.join(map(str, expected))})"
+                "pixel_values", kind, f"give float32 of shape (n, {', '.join(map(str, expected))})"
             )
         try:
-            found = self._session.run(_OUTPUTS, {"pixel_values": pixel_values})
+            arrays = self._session.run(_OUTPUTS, {"pixel_values": pixel_values})
         except Exception as error:
             raise BackendError("tower", str(error), "the pass over the picture failed") from error
-        output = TowerOutput(*(np.asarray(array, dtype=np.float32) for array in found))
+        output = TowerOutput(*(np.asarray(array, dtype=np.float32) for array in arrays))
         self._check(output, len(pixel_values))
         return output
 

@@ -106,11 +106,11 @@ def _parts(bundle: Bundle) -> Iterator[bytes]:
     for entry in bundle.manifest.files():
         yield _header(entry.file, entry.bytes)
         with open_file(bundle.path, entry.file, allow_hard_links=bundle.links_allowed) as handle:
-            left = entry.bytes
-            while left and (block := handle.read(min(_CHUNK, left))):
-                left -= len(block)
+            remainder = entry.bytes
+            while remainder and (block := handle.read(min(_CHUNK, remainder))):
+                remainder -= len(block)
                 yield block
-            if left or handle.read(1):
+            if remainder or handle.read(1):
                 raise IntegrityError(entry.file, "another size", "it changed while it was packed")
         yield bytes(-entry.bytes % _BLOCK)
     yield _END
@@ -185,12 +185,12 @@ def _content(source: BinaryIO, name: str, size: int) -> bytes:
 
 
 def _pieces(source: BinaryIO, name: str, size: int) -> Iterator[bytes]:
-    left = size
-    while left:
-        piece = source.read(min(_CHUNK, left))
+    remainder = size
+    while remainder:
+        piece = source.read(min(_CHUNK, remainder))
         if not piece:
             raise BundleError("archive", f"ends within {name}", _CURE)
-        left -= len(piece)
+        remainder -= len(piece)
         yield piece
     padding = -size % _BLOCK
     if source.read(padding) != bytes(padding):

@@ -54,8 +54,8 @@ class Component:
         if precision is None or precision == self.precision:
             return self.file
         if precision not in self.variants:
-            held = ", ".join([self.precision, *sorted(self.variants)])
-            raise BundleError(f"{self.name}.precision", precision, f"this bundle holds: {held}")
+            precisions = ", ".join([self.precision, *sorted(self.variants)])
+            raise BundleError(f"{self.name}.precision", precision, f"this bundle holds: {precisions}")
         return self.variants[precision]
 
     def to_dict(self) -> dict[str, Any]:

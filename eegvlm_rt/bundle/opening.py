@@ -125,11 +125,13 @@ class Bundle:
     def unlisted(self) -> tuple[str, ...]:
         """Names of what lies in the folder without being listed, sorted; manifest and signature left out."""
         listed = {MANIFEST_NAME, SIGNATURE_NAME, *(entry.file for entry in self.manifest.files())}
-        found = []
+        strangers = []
         for folder, folders, names in os.walk(self.path):
             links = [name for name in folders if (Path(folder) / name).is_symlink()]
-            found += [(Path(folder) / name).relative_to(self.path).as_posix() for name in [*names, *links]]
-        return tuple(sorted(set(found) - listed))
+            strangers += [
+                (Path(folder) / name).relative_to(self.path).as_posix() for name in [*names, *links]
+            ]
+        return tuple(sorted(set(strangers) - listed))
 
     @property
     def links_allowed(self) -> bool:

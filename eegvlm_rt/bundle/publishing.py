@@ -35,8 +35,8 @@ def staging_folder(target: Path) -> Iterator[Path]:
     work; they are removed here.
     """
     prefix = f".{target.name}.staging-"
-    for left in target.parent.glob(f"{prefix}*"):
-        _remove_abandoned(left)
+    for leftover in target.parent.glob(f"{prefix}*"):
+        _remove_abandoned(leftover)
     staging = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
     descriptor = _lock(staging)
     try:

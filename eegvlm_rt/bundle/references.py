@@ -45,9 +45,9 @@ def external_files(content: bytes | mmap.mmap) -> frozenset[str]:
     Raises:
         ValueError: the bytes are no protobuf message, or nest deeper than any graph does.
     """
-    found: set[str] = set()
-    _walk(content, 0, len(content), "model", found, 0)
-    return frozenset(found)
+    files: set[str] = set()
+    _walk(content, 0, len(content), "model", files, 0)
+    return frozenset(files)
 
 
 def check_references(root: Path, entry: BundleFile, *, allow_hard_links: bool) -> None:
@@ -60,13 +60,13 @@ def check_references(root: Path, entry: BundleFile, *, allow_hard_links: bool) -
     folder = entry.file.rpartition("/")[0]
     try:
         with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            found = external_files(content)
+            files = external_files(content)
     except (OSError, ValueError) as error:
         raise IntegrityError(
             entry.file, str(error), "this is no ONNX graph: export the bundle again"
         ) from error
     listed = {data.file for data in entry.data}
-    strange = sorted(name for name in found if (f"{folder}/{name}" if folder else name) not in listed)
+    strange = sorted(name for name in files if (f"{folder}/{name}" if folder else name) not in listed)
     if strange:
         raise IntegrityError(
             entry.file,
@@ -75,7 +75,7 @@ def check_references(root: Path, entry: BundleFile, *, allow_hard_links: bool) -
         )
 
 
-def _walk(content: bytes | mmap.mmap, at: int, end: int, kind: str, found: set[str], depth: int) -> None:
+def _walk(content: bytes | mmap.mmap, at: int, end: int, kind: str, files: set[str], depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise _MalformedError(f"nested deeper than {_MAX_DEPTH}")
     within = _FIELDS[kind]
@@ -87,11 +87,11 @@ def _walk(content: bytes | mmap.mmap, at: int, end: int, kind: str, found: set[s
             key, value = _pair(content, start, stop)
             location = value if key == "location" else location
         elif inner is not None and stop is not None:
-            _walk(content, start, stop, inner, found, depth + 1)
+            _walk(content, start, stop, inner, files, depth + 1)
         elif kind == "tensor" and number == _EXTERNAL and stop is None:
             external = start == 1
     if location is not None or external:
-        found.add(location or "")
+        files.add(location or "")
 
 
 def _pair(content: bytes | mmap.mmap, at: int, end: int) -> tuple[str, str]:

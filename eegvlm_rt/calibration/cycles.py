@@ -112,15 +112,15 @@ class CycleModel:
             state /= state.sum()
             forward[epoch] = state
         # Backward: what the epochs to come say of each state.
-        found = np.empty((n, 3))
+        shares = np.empty((n, 3))
         coming = np.ones(len(groups))
         for epoch in range(n - 1, -1, -1):
             weights = np.bincount(groups, forward[epoch] * coming, 3)
-            found[epoch] = weights / weights.sum()
+            shares[epoch] = weights / weights.sum()
             if epoch:
                 coming = self._forward[_ages_grow(epoch)] @ (coming * likelihood[epoch, groups])
                 coming /= coming.max()
-        return found
+        return shares
 
     @cached_property
     def _group_of_state(self) -> NDArray[np.intp]:

@@ -48,19 +48,19 @@ class Scoring:
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists only, as they stand in a manifest or in `scoring.json`."""
-        found: dict[str, Any] = {"temperature": {mode.value: t for mode, t in self.temperature.items()}}
+        fields: dict[str, Any] = {"temperature": {mode.value: t for mode, t in self.temperature.items()}}
         if self.night_temperature:
-            found["night_temperature"] = {mode.value: t for mode, t in self.night_temperature.items()}
+            fields["night_temperature"] = {mode.value: t for mode, t in self.night_temperature.items()}
         if self.smoother is not None:
-            found["smoother"] = {
+            fields["smoother"] = {
                 "transitions": [list(row) for row in self.smoother.transitions],
                 "prior": list(self.smoother.prior),
                 "initial": list(self.smoother.initial),
                 "evidence": self.smoother.evidence,
             }
         if self.outliers is not None:
-            found["ood"] = {name: list(bounds) for name, bounds in self.outliers.ranges.items()}
-        return found
+            fields["ood"] = {name: list(bounds) for name, bounds in self.outliers.ranges.items()}
+        return fields
 
 
 def _temperatures(fields: Mapping[str, Any], name: str) -> dict[Mode, float]:

@@ -55,15 +55,15 @@ def _causal(predictions: Iterable[StagePrediction], smoother: Smoother) -> Itera
 
 def _cycles(predictions: Iterable[StagePrediction]) -> Iterator[StagePrediction]:
     rows = list(predictions)
-    for prediction, found in zip(
+    for prediction, probabilities in zip(
         rows, cycle_stages([scored_probabilities(row) for row in rows]), strict=True
     ):
-        yield replace(prediction, smoothed=found)
+        yield replace(prediction, smoothed=probabilities)
 
 
 def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
     rows = list(predictions)
-    for prediction, found in zip(
+    for prediction, best in zip(
         rows, viterbi(smoother, [scored_probabilities(row) for row in rows]), strict=True
     ):
-        yield replace(prediction, smoothed={stage: float(stage is found) for stage in STAGES})
+        yield replace(prediction, smoothed={stage: float(stage is best) for stage in STAGES})

@@ -50,9 +50,9 @@ def build(args: argparse.Namespace) -> int:
         ahead=ahead,
         progress=lambda text: progress.print(plain(text), style="dim", markup=False, soft_wrap=True),
     )
-    written = None
+    copy = None
     if args.into is not None:
-        written = write_with_engines(bundle, args.into, store, [plan.record for plan in plans])
+        copy = write_with_engines(bundle, args.into, store, [plan.record for plan in plans])
     console = out()
     if args.json:
         report = {"store": str(store.folder), "plans": [_fields(plan) for plan in plans]}
@@ -67,10 +67,8 @@ def build(args: argparse.Namespace) -> int:
         table.add_row(record.file, f"{record.bytes / 1e6:.1f} MB", f"{record.seconds:.1f} s", plain(state))
     console.print(table)
     console.print(plain(f"Kept in {store.folder} for {trt.name} on {device.name}."), soft_wrap=True)
-    if written is not None:
-        console.print(
-            plain(f"{written.path}: lists them, manifest {written.digest}; sign it."), soft_wrap=True
-        )
+    if copy is not None:
+        console.print(plain(f"{copy.path}: lists them, manifest {copy.digest}; sign it."), soft_wrap=True)
     note(console)
     return 0
 

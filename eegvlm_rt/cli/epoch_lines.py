@@ -87,8 +87,11 @@ def row(prediction: StagePrediction, start: datetime | None, width: int) -> Text
         line.append(f"{percent(probabilities[column]) if seen else '-':>4}", style=look)
     head = "-" if prediction.head is None or not seen else prediction.head.stage.name
     line.append(f"  {head:<4}", style="dim" if prediction.agrees else "yellow")
-    held, made = _held(prediction)
-    line.append(f"  {f'{held}/{made}' if made else '-':>5}  ", style="yellow" if held < made else "dim")
+    supported, claims = _held(prediction)
+    line.append(
+        f"  {f'{supported}/{claims}' if claims else '-':>5}  ",
+        style="yellow" if supported < claims else "dim",
+    )
     line.append(_fit(because(prediction), width - line.cell_len))
     return line
 
@@ -109,10 +112,10 @@ def because(prediction: StagePrediction) -> str:
         if prediction.rationale.stage is not night_stage(prediction):
             parts.insert(0, f"text says {prediction.rationale.stage.name}")
     else:
-        found = prediction.findings
+        findings = prediction.findings
         parts.append(
-            f"{found.rhythm}, spindles {found.spindles}, slow waves {100 * found.slow_wave_share:.0f} %, "
-            f"{found.amplitude_uv:.0f} µV"
+            f"{findings.rhythm}, spindles {findings.spindles}, "
+            f"slow waves {100 * findings.slow_wave_share:.0f} %, {findings.amplitude_uv:.0f} µV"
         )
     return "; ".join(parts)
 
@@ -167,13 +170,13 @@ def pick_few(predictions: Sequence[StagePrediction]) -> list[StagePrediction]:
 
 
 def verdict(prediction: StagePrediction) -> list[Text]:
-    held, made = _held(prediction)
-    if not made:
+    supported, claims = _held(prediction)
+    if not claims:
         return []
-    if held == made:
-        return [Text(f"Checked against the signal: all {made} claims hold.", style="green")]
+    if supported == claims:
+        return [Text(f"Checked against the signal: all {claims} claims hold.", style="green")]
     wrong = "; ".join(_contradiction(check) for check in prediction.checks if check.verdict != "supported")
-    text = f"Checked against the signal: {held} of {made} claims hold; not {wrong}."
+    text = f"Checked against the signal: {supported} of {claims} claims hold; not {wrong}."
     return [Text(text, style="yellow")]
 
 

@@ -48,7 +48,7 @@ def _facts(bundle: str) -> dict[str, Any]:
         "eegvlm-rt": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "packages": {name: number for name in _PACKAGES if (number := _version(name))},
         "execution providers": ", ".join(_providers()),
         "renderer": {"version": RENDERER_VERSION, **build_config()},
         "bundle": _bundle(bundle),

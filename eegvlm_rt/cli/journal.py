@@ -56,7 +56,7 @@ def _verify(report: JournalReport, head: str | None, *, as_json: bool) -> int:
         problems.append(f"no record has the SHA-256 {head}: the journal was cut or written anew")
         status = DAMAGED
     if as_json:
-        told = {
+        fields = {
             "file": report.path,
             "status": status,
             "records": len(report.records),
@@ -65,7 +65,7 @@ def _verify(report: JournalReport, head: str | None, *, as_json: bool) -> int:
             "torn_bytes": report.torn_bytes,
             "problems": problems,
         }
-        print(json.dumps(told))
+        print(json.dumps(fields))
         return status
     console = out()
     _summary(console, report)
@@ -93,10 +93,10 @@ def _summary(console: Console, report: JournalReport) -> None:
 
 
 def _problems(report: JournalReport) -> list[str]:
-    found = [finding.detail for finding in report.findings]
+    problems = [finding.detail for finding in report.findings]
     if report.torn_bytes:
-        found.append(f"torn tail of {report.torn_bytes} bytes: {report.torn_reason}")
-    return found
+        problems.append(f"torn tail of {report.torn_bytes} bytes: {report.torn_reason}")
+    return problems
 
 
 def _status(report: JournalReport) -> int:

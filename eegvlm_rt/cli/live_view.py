@@ -88,14 +88,14 @@ def lines(known: Known, width: int, height: int, now: float) -> list[Text]:
         (4, _packed(_measures(last, night), width)),
         (4, _packed(_counts(night), width)),
     ]
-    left = height - _taken(blocks, height)
+    room = height - _taken(blocks, height)
     reason = _reason(last, writing, width)
     hour = _hour(known, width)
     tail = [event_text(event) for event in events]
-    if left >= 2:
-        hour = hour if left >= len(hour) + min(3, len(reason)) else []
-        reason = reason[: max(0, left - len(hour))]
-        rest = left - len(hour) - len(reason)
+    if room >= 2:
+        hour = hour if room >= len(hour) + min(3, len(reason)) else []
+        reason = reason[: max(0, room - len(hour))]
+        rest = room - len(hour) - len(reason)
         tail = [_cut(line, width) for line in (tail[-rest + 1 :] if rest > 1 else [])]
         blocks += [(6, reason), (7, hour), (8, tail)]
         if rest - len(tail) >= 1:
@@ -109,12 +109,12 @@ def _taken(blocks: Sequence[tuple[int, list[Text]]], height: int) -> int:
 
 def _chosen(blocks: Sequence[tuple[int, list[Text]]], height: int) -> list[Text]:
     """Blocks in their order, the less important ones only as far as there is room."""
-    room, kept = height, set()
+    room, names = height, set()
     for place, (_, block) in sorted(enumerate(blocks), key=lambda item: item[1][0]):
         if len(block) <= room:
             room -= len(block)
-            kept.add(place)
-    return [line for place, (_, block) in enumerate(blocks) if place in kept for line in block]
+            names.add(place)
+    return [line for place, (_, block) in enumerate(blocks) if place in names for line in block]
 
 
 def _title(known: Known, width: int, now: float) -> Text:
@@ -162,16 +162,19 @@ def _progress(known: Known, position_s: float, width: int) -> Text:
 def _bars(last: StagePrediction | None, width: int) -> list[Text]:
     if last is None or not has_signal(last):
         return []
-    found, chosen = night_probabilities(last), night_stage(last)
+    probabilities, chosen = night_probabilities(last), night_stage(last)
     room = min(50, width - 8)
     rows = []
     for stage in STAGES:
         style = (
             TERMINAL_COLORS[stage] if stage is chosen or chosen is None else f"dim {TERMINAL_COLORS[stage]}"
         )
-        bar = _BAR * round(room * found[stage])
+        bar = _BAR * round(room * probabilities[stage])
         rows.append(
-            _cut(Text.assemble((f"{stage.name:>2} {percent(found[stage]):>3} ", style), (bar, style)), width)
+            _cut(
+                Text.assemble((f"{stage.name:>2} {percent(probabilities[stage]):>3} ", style), (bar, style)),
+                width,
+            )
         )
     return rows
 
@@ -216,8 +219,8 @@ def _hour(known: Known, width: int) -> list[Text]:
     if not stages or width < 20:
         return []
     start = known.told.start()
-    begun = None if start is None else start + timedelta(seconds=EPOCH_S * first)
-    return [Text(""), *(_cut(line, width) for line in hypnogram_lines(Hypnogram.of(stages, begun), width))]
+    clock = None if start is None else start + timedelta(seconds=EPOCH_S * first)
+    return [Text(""), *(_cut(line, width) for line in hypnogram_lines(Hypnogram.of(stages, clock), width))]
 
 
 def _packed(items: Iterable[tuple[str, str]], width: int) -> list[Text]:

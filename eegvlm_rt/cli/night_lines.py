@@ -52,40 +52,40 @@ def hypnogram_lines(hypnogram: Hypnogram, width: int) -> list[Text]:
 def summary_lines(night: Night) -> list[Text]:
     """Time in each stage, second opinion, claims and speed."""
     lines = _stage_table(night)
-    found = night_summary(night)
-    if night.info.mode != "head" and found["head_epochs"]:
-        agreeing = _of(found["head_agrees"], found["head_epochs"], "epochs")
+    summary = night_summary(night)
+    if night.info.mode != "head" and summary["head_epochs"]:
+        agreeing = _of(summary["head_agrees"], summary["head_epochs"], "epochs")
         lines.append(_line("Opinions", f"the stage head agrees in {agreeing}"))
-    if found["claims"]:
-        claims = _of(found["claims_supported"], found["claims"], "claims")
+    if summary["claims"]:
+        claims = _of(summary["claims_supported"], summary["claims"], "claims")
         lines.append(_line("Claims", f"{claims} hold against the signal"))
-    if found["epochs"] and night.elapsed_s > 0 and found["total_ms_median"] is not None:
-        speed = EPOCH_S * found["epochs"] / night.elapsed_s
-        text = f"{duration(EPOCH_S * found['epochs'])} of EEG in {night.elapsed_s:.1f} s, "
+    if summary["epochs"] and night.elapsed_s > 0 and summary["total_ms_median"] is not None:
+        speed = EPOCH_S * summary["epochs"] / night.elapsed_s
+        text = f"{duration(EPOCH_S * summary['epochs'])} of EEG in {night.elapsed_s:.1f} s, "
         text += f"{speed:,.0f} x real time"
-        lines.append(_line("Speed", f"{text}; {found['total_ms_median']:.0f} ms per epoch (median)"))
+        lines.append(_line("Speed", f"{text}; {summary['total_ms_median']:.0f} ms per epoch (median)"))
     return lines
 
 
-def statistics_lines(found: SleepStatistics, width: int) -> list[Text]:
+def statistics_lines(statistics: SleepStatistics, width: int) -> list[Text]:
     """The numbers of the night, what they count from, and what unscored epochs mean for them."""
     parts = [
-        f"total sleep {found.sleep_min:g} of {found.recording_min:g} min",
-        f"efficiency {found.efficiency_pct:.1f} %",
-        f"onset latency {_minutes(found.onset_latency_3_epochs_min)} to 3 epochs",
-        f"{_minutes(found.onset_latency_min)} to the first one",
-        f"persistent sleep {_minutes(found.persistent_sleep_latency_min)}",
-        f"REM latency {_minutes(found.rem_latency_period_min)} to a period of R",
-        f"{_minutes(found.rem_latency_3_epochs_min)} to 3 epochs",
-        f"{_minutes(found.rem_latency_min)} to the first one",
-        f"wake after onset {_minutes(found.waso_min)}",
-        f"{found.awakenings} awakenings",
-        f"{sum(cycle.complete for cycle in found.cycles)} cycles",
-        _lights(found),
+        f"total sleep {statistics.sleep_min:g} of {statistics.recording_min:g} min",
+        f"efficiency {statistics.efficiency_pct:.1f} %",
+        f"onset latency {_minutes(statistics.onset_latency_3_epochs_min)} to 3 epochs",
+        f"{_minutes(statistics.onset_latency_min)} to the first one",
+        f"persistent sleep {_minutes(statistics.persistent_sleep_latency_min)}",
+        f"REM latency {_minutes(statistics.rem_latency_period_min)} to a period of R",
+        f"{_minutes(statistics.rem_latency_3_epochs_min)} to 3 epochs",
+        f"{_minutes(statistics.rem_latency_min)} to the first one",
+        f"wake after onset {_minutes(statistics.waso_min)}",
+        f"{statistics.awakenings} awakenings",
+        f"{sum(cycle.complete for cycle in statistics.cycles)} cycles",
+        _lights(statistics),
     ]
-    if found.unscored_min:
-        parts.append(f"unscored {found.unscored_min:g} min, counted as neither wake nor sleep")
-    if not found.latencies_certain:
+    if statistics.unscored_min:
+        parts.append(f"unscored {statistics.unscored_min:g} min, counted as neither wake nor sleep")
+    if not statistics.latencies_certain:
         parts.append("an unscored epoch lies before: latencies may be shorter")
     lines = [""]
     for part in parts:
@@ -98,26 +98,25 @@ def statistics_lines(found: SleepStatistics, width: int) -> list[Text]:
     return [_line("Sleep" if i == 0 else "", text) for i, text in enumerate(lines)]
 
 
-def agreement_lines(found: Agreement, name: str) -> list[Text]:
+def agreement_lines(agreement: Agreement, name: str) -> list[Text]:
     """Accuracy, kappa, macro F1, then the confusion table with F1 per stage."""
-    kappa = "not defined" if found.kappa is None else f"{found.kappa:.3f}"
-    text = (
-        f"accuracy {found.accuracy:.3f}   kappa {kappa}   macro F1 {found.macro_f1:.3f}   ({found.n} epochs"
-    )
-    lines = [_line("Agreement", f"{text}{f', {found.unscored} unscored' if found.unscored else ''})")]
-    if found.kappa_remark:
-        lines.append(_line("", found.kappa_remark))
+    kappa = "not defined" if agreement.kappa is None else f"{agreement.kappa:.3f}"
+    text = f"accuracy {agreement.accuracy:.3f}   kappa {kappa}   macro F1 {agreement.macro_f1:.3f}"
+    text += f"   ({agreement.n} epochs"
+    lines = [_line("Agreement", f"{text}{f', {agreement.unscored} unscored' if agreement.unscored else ''})")]
+    if agreement.kappa_remark:
+        lines.append(_line("", agreement.kappa_remark))
     lines.append(
         Text(f"{name:>18}   " + "".join(f"{stage.name:>6}" for stage in STAGES) + "      F1", style="bold")
     )
     for stage in STAGES:
         line = Text(no_wrap=True)
         line.append(f"{stage.name:>18}   ", style=f"bold {TERMINAL_COLORS[stage]}")
-        for given in STAGES:
-            count = found.confusion[stage][given]
-            look = f"bold {TERMINAL_COLORS[stage]}" if given is stage else ("" if count else "dim")
+        for reference_stage in STAGES:
+            count = agreement.confusion[stage][reference_stage]
+            look = f"bold {TERMINAL_COLORS[stage]}" if reference_stage is stage else ("" if count else "dim")
             line.append(f"{count:>6}", style=look)
-        value = found.f1[stage]
+        value = agreement.f1[stage]
         line.append(f"{'-' if value is None else f'{value:.3f}':>8}")
         lines.append(line)
     return lines
@@ -164,10 +163,10 @@ def _time_axis(hypnogram: Hypnogram, columns: int) -> str:
     return "".join(axis)
 
 
-def _lights(found: SleepStatistics) -> str:
-    if found.lights_off_known == found.lights_on_known:
-        return f"lights off and on {found.lights_off_known}"
-    return f"lights off {found.lights_off_known}, lights on {found.lights_on_known}"
+def _lights(statistics: SleepStatistics) -> str:
+    if statistics.lights_off_known == statistics.lights_on_known:
+        return f"lights off and on {statistics.lights_off_known}"
+    return f"lights off {statistics.lights_off_known}, lights on {statistics.lights_on_known}"
 
 
 def _minutes(value: float | None) -> str:

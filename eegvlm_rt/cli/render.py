@@ -29,7 +29,7 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """Read one channel, condition and draw one epoch as the bundle's model sees it."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "rows": args.rows,
         "width": args.size,
         "height": args.size,
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     bundle = Bundle.open(find_bundle(args.bundle))
     manifest = bundle.manifest
     check_outputs([args.out], inputs=[args.file, bundle.path], overwrite=args.overwrite)
-    chosen_here = {name: value for name, value in given.items() if value is not None}
+    chosen_here = {name: value for name, value in fields.items() if value is not None}
     spec = replace(RenderSpec.from_dict(manifest.render), **chosen_here)
     conditioning = Preprocessing.from_dict(dict(manifest.preprocessing))
     recording = read_channel(args.file, args.channel, unit=args.unit)

@@ -64,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
 
 def formats_of(args: argparse.Namespace) -> tuple[str, ...]:
     """The further forms of the hypnogram that --format asks for; raises InputError without a folder."""
-    wanted = tuple(getattr(args, "format", None) or ())
-    if wanted and args.out is None:
-        raise InputError("--format", " ".join(wanted), "add --out DIR, the folder they are written to")
-    return wanted
+    formats = tuple(getattr(args, "format", None) or ())
+    if formats and args.out is None:
+        raise InputError("--format", " ".join(formats), "add --out DIR, the folder they are written to")
+    return formats
 
 
 def _check_length(recording: Recording) -> None:
@@ -115,7 +115,7 @@ def stage_file(
         console.print("\nInterrupted before the first epoch; nothing was written.")
         return INTERRUPTED
     hypnogram = night.hypnogram
-    reference, found = _compare(truth, hypnogram)
+    reference, agreement_of_truth = _compare(truth, hypnogram)
     _reasons(console, night, args.reasons)
     console.print()
     for line in (
@@ -126,8 +126,8 @@ def stage_file(
     ):
         console.print(line)
     console.print()
-    if found is not None:
-        for line in agreement_lines(found, f"{truth_name} \\ staged"):
+    if agreement_of_truth is not None:
+        for line in agreement_lines(agreement_of_truth, f"{truth_name} \\ staged"):
             console.print(line)
         if truth is not None and truth.doubt:
             console.print(f"{'':<11}{truth.doubt}", style="bold yellow")
@@ -144,7 +144,7 @@ def stage_file(
             title=title,
             reference=reference,
             reference_name=truth_name,
-            agreement=found,
+            agreement=agreement_of_truth,
             truth=None if truth is None else truth.to_dict(),
             overwrite=args.overwrite,
         )
@@ -172,22 +172,22 @@ def _json(args: argparse.Namespace, recording: Recording, truth: Truth | None, f
         smooth=args.smooth,
         memory=not args.no_memory,
     )
-    reference = found = None
+    reference = result = None
     if night.predictions:
         hypnogram = night.hypnogram
-        reference, found = _compare(truth, hypnogram)
+        reference, result = _compare(truth, hypnogram)
         if folder is not None:
             for write in night_writers(
                 night,
                 folder,
                 formats=formats_of(args),
                 reference=reference,
-                agreement=found,
+                agreement=result,
                 truth=compared,
                 overwrite=args.overwrite,
             ):
                 write()
-    _line({"type": "summary", **night_dict(night, found, compared), "notice": NOTICE})
+    _line({"type": "summary", **night_dict(night, result, compared), "notice": NOTICE})
     return DONE if night.complete else INTERRUPTED
 
 
@@ -220,10 +220,10 @@ def _name(recording: Recording) -> str:
     return recording.channel if recording.path is None else f"{recording.path.name}, {recording.channel}"
 
 
-def _reasons(console: Console, night: Night, wanted: str | None) -> None:
+def _reasons(console: Console, night: Night, option: str | None) -> None:
     chosen: list[StagePrediction]
-    everything = wanted == "all" or (wanted is None and len(night.predictions) <= _ALL_REASONS_UP_TO)
-    if wanted == "none":
+    everything = option == "all" or (option is None and len(night.predictions) <= _ALL_REASONS_UP_TO)
+    if option == "none":
         return
     if everything:
         chosen = list(night.predictions)

@@ -259,9 +259,9 @@ class _StreamedNight:
             self.outlet.ending()
             self._source.stop()
 
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.getsignal(number) for number in wanted}
-        for number in wanted:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
             if before[number] is not signal.SIG_IGN:
                 signal.signal(number, on_signal)
         try:

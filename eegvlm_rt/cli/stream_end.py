@@ -147,11 +147,13 @@ class Ending:
             yield "", f"{night.unrecorded} before the night went on have lost their record"
         if self.told.rows.beyond:
             yield "", f"{self.told.rows.beyond} after the first week are in no hypnogram"
-        found = self.told.rows.latencies()
-        if found["stage_ms_median"] is not None:
-            text = f"stage {found['stage_ms_median']:.0f} ms (median), {found['stage_ms_p99']:.0f} ms (p99)"
-            if found["rationale_ms_median"] is not None:
-                text += f"; reasons {found['rationale_ms_median']:.0f} and {found['rationale_ms_p99']:.0f} ms"
+        latencies = self.told.rows.latencies()
+        if latencies["stage_ms_median"] is not None:
+            text = f"stage {latencies['stage_ms_median']:.0f} ms (median), "
+            text += f"{latencies['stage_ms_p99']:.0f} ms (p99)"
+            if latencies["rationale_ms_median"] is not None:
+                text += f"; reasons {latencies['rationale_ms_median']:.0f} "
+                text += f"and {latencies['rationale_ms_p99']:.0f} ms"
             yield "Latency", text
         clocks = [f"answers at worst {night.worst_lag_s:.1f} s behind"]
         if night.drift_ppm is not None:
@@ -172,7 +174,7 @@ class Ending:
             yield "Ended", f"by {self.ended}, in order, after {duration(self._position_s)}"
 
     def _night_json(self) -> bytes:
-        told = {
+        fields = {
             "format": "eegvlm-rt night",
             "version": 1,
             "software": f"eegvlm-rt {__version__}",
@@ -180,8 +182,8 @@ class Ending:
             **self.summary(),
         }
         for name in ("files", "not_written"):
-            told.pop(name)
-        told["written"] = {"by": SEAL, "files": file_digests(self.files)}
-        return (json.dumps(told, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode(
+            fields.pop(name)
+        fields["written"] = {"by": SEAL, "files": file_digests(self.files)}
+        return (json.dumps(fields, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode(
             "utf-8", errors="replace"
         )

@@ -108,8 +108,13 @@ class JsonLines(_Writer):
 
     def event(self, event: StreamEvent) -> None:
         """See `Outlet`."""
-        told = {"kind": str(event.kind), "wall_s": event.wall_s, "index": event.index, "detail": event.detail}
-        self.line({"type": "event", **told})
+        fields = {
+            "kind": str(event.kind),
+            "wall_s": event.wall_s,
+            "index": event.index,
+            "detail": event.detail,
+        }
+        self.line({"type": "event", **fields})
 
     def ending(self) -> None:
         """See `Outlet`."""

@@ -107,11 +107,11 @@ def lights_off_s(text: str | None, source: ReplaySource | LiveSource, now: datet
     start = now if isinstance(source, LiveSource) else source.start
     if start is None:
         raise InputError("--lights-off", text, "the recording hides its start; give seconds from there, +90")
-    wanted = timedelta(hours=int(match[1]), minutes=int(match[2]), seconds=int(match[3] or 0))
+    time_of_day = timedelta(hours=int(match[1]), minutes=int(match[2]), seconds=int(match[3] or 0))
     passed = timedelta(
         hours=start.hour, minutes=start.minute, seconds=start.second, microseconds=start.microsecond
     )
-    ahead_s = ((wanted - passed).total_seconds() + _DAY_S / 2) % _DAY_S - _DAY_S / 2
+    ahead_s = ((time_of_day - passed).total_seconds() + _DAY_S / 2) % _DAY_S - _DAY_S / 2
     if not isinstance(source, LiveSource) and ahead_s < 0:
         raise InputError("--lights-off", text, f"the recording starts at {start:%H:%M:%S}, after that")
     return device_s + ahead_s

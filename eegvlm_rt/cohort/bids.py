@@ -61,13 +61,13 @@ def find_bids(dataset: Path, labels: Sequence[str] = ()) -> tuple[list[NightTask
         cure = "give a BIDS dataset: a folder with dataset_description.json"
         raise InputError("bids_dir", str(dataset), cure)
     there = participants(dataset)
-    wanted = [label.removeprefix("sub-") for label in labels] or there
-    unknown = sorted(set(wanted) - set(there))
+    chosen_labels = [label.removeprefix("sub-") for label in labels] or there
+    unknown = sorted(set(chosen_labels) - set(there))
     if unknown:
         cure = "this dataset has " + (", ".join(there[:50]) or "no participant")
         raise InputError("participant-label", ", ".join(unknown), cure)
     tasks, others = [], []
-    for label in dict.fromkeys(wanted):
+    for label in dict.fromkeys(chosen_labels):
         for path in sorted((dataset / f"sub-{label}").glob("**/eeg/*")):
             name = path.name.lower()
             if name.endswith(_RECORDINGS):

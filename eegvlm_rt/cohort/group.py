@@ -195,13 +195,13 @@ def _bars(values: NDArray[np.float64]) -> list[tuple[float, float]]:
 def _stage_bars(numbers: dict[str, NDArray[np.float64]]) -> list[dict[str, Any]]:
     """Mean share of each stage in the sleep time."""
     bars = []
-    left = 0.0
+    start = 0.0
     for stage in STAGES[1:]:
         values = numbers[f"{stage.name}_pct"]
         if np.isfinite(values).any():
             share = float(np.nanmean(values))
-            bars.append({"name": stage.name, "left": left, "share": share, "color": STAGE_COLORS[stage]})
-            left += share
+            bars.append({"name": stage.name, "left": start, "share": share, "color": STAGE_COLORS[stage]})
+            start += share
     return bars
 
 

@@ -34,20 +34,20 @@ def find_nights(inputs: Sequence[str], out: Path, *, listed: str | None = None) 
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            found = [_task(p, path, searched=True) for p in _in_folder(path, out)]
+            nights = [_task(p, path, searched=True) for p in _in_folder(path, out)]
             cure = f"no {' or '.join(SUFFIXES)} file in this folder or below"
         elif not os.path.lexists(path) and glob.has_magic(text):
             # Patterns may be absolute and hold `**`: Path.glob takes relative ones only.
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207
-            found = [task for match in matches for task in _of_match(Path(match), out)]
+            nights = [task for match in matches for task in _of_match(Path(match), out)]
             cure = "no file fits this pattern"
         else:
             # A file that is not there is a night that fails, unless nothing else was asked for.
-            found = [_task(path, path.parent)]
+            nights = [_task(path, path.parent)]
             cure = ""
-        if not found:
+        if not nights:
             raise InputError("input", text, cure)
-        tasks += found
+        tasks += nights
     if listed is not None:
         tasks += read_list(listed)
     if len(tasks) == 1 and not tasks[0].path.exists():
@@ -96,17 +96,17 @@ def with_names(tasks: Sequence[NightTask], out: Path) -> list[NightTask]:
     counts: dict[str, int] = {}
     for task in tasks:
         counts[task.name.casefold()] = counts.get(task.name.casefold(), 0) + 1
-    named, taken = [], set()
+    results, names = [], set()
     for task in tasks:
         own = task
         if not _fits(task, out) or (counts[task.name.casefold()] > 1 and not _is_known(task, out)):
             digest = hashlib.sha256(os.fsencode(task.path)).hexdigest()[:8]
             own = replace(task, name=f"{task.name}-{digest}")
-        if own.name.casefold() in taken:
+        if own.name.casefold() in names:
             raise InputError("name", own.name, "two nights have it; give each a name of its own in the list")
-        taken.add(own.name.casefold())
-        named.append(own)
-    return named
+        names.add(own.name.casefold())
+        results.append(own)
+    return results
 
 
 def _fits(task: NightTask, out: Path) -> bool:
@@ -163,9 +163,9 @@ def _listed(base: Path, text: str) -> NightTask:
 
 def _once(tasks: Iterable[NightTask]) -> list[NightTask]:
     """One night for each recording and channel: a file that is named comes before one that was found."""
-    kept: dict[tuple[str, str | None], NightTask] = {}
+    tasks_by_input: dict[tuple[str, str | None], NightTask] = {}
     for task in tasks:
         key = (str(task.path), task.channel)
-        if key not in kept or kept[key].searched:
-            kept[key] = task
-    return list(kept.values())
+        if key not in tasks_by_input or tasks_by_input[key].searched:
+            tasks_by_input[key] = task
+    return list(tasks_by_input.values())

@@ -111,7 +111,7 @@ COLUMNS: Final[Mapping[str, tuple[type, str]]] = _columns()
 
 def row_of_night(night: Night) -> dict[str, Any]:
     """The columns that depend on the night itself; `row_of_receipt` adds the others."""
-    found, info = night.statistics(), night.info
+    statistics, info = night.statistics(), night.info
     row: dict[str, Any] = {
         "channel": info.channel,
         "sfreq": info.sfreq,
@@ -119,19 +119,21 @@ def row_of_night(night: Night) -> dict[str, Any]:
         "epochs": len(night),
         "model": info.model_id,
         "mode": info.mode,
-        "lights_off_epoch": found.lights_off,
-        "lights_on_epoch": found.lights_on,
-        "lights_off_known": str(found.lights_off_known),
-        "lights_on_known": str(found.lights_on_known),
-        "latencies_certain": found.latencies_certain,
-        "cycles": len(found.cycles),
-        **{name: _rounded(getattr(found, name)) for name in _FIGURES},
+        "lights_off_epoch": statistics.lights_off,
+        "lights_on_epoch": statistics.lights_on,
+        "lights_off_known": str(statistics.lights_off_known),
+        "lights_on_known": str(statistics.lights_on_known),
+        "latencies_certain": statistics.latencies_certain,
+        "cycles": len(statistics.cycles),
+        **{name: _rounded(getattr(statistics, name)) for name in _FIGURES},
     }
     for stage in STAGES:
-        row[f"{stage.name}_min"] = found.stage_min[stage]
+        row[f"{stage.name}_min"] = statistics.stage_min[stage]
     for stage in _SLEEP:
-        row[f"{stage.name}_pct"] = None if found.stage_pct is None else _rounded(found.stage_pct[stage])
-        row[f"{stage.name}_latency_min"] = found.stage_latency_min[stage]
+        row[f"{stage.name}_pct"] = (
+            None if statistics.stage_pct is None else _rounded(statistics.stage_pct[stage])
+        )
+        row[f"{stage.name}_latency_min"] = statistics.stage_latency_min[stage]
     for name, interval in night.intervals().items():
         row[f"{name}_low"], row[f"{name}_high"] = _rounded(interval.low), _rounded(interval.high)
     return row | _quality(night)

@@ -129,11 +129,11 @@ class Scorer:
 
     def _read(self, task: NightTask) -> Recording:
         """The channel of the task, or the first of the options' that the recording has."""
-        wanted = (task.channel,) if task.channel is not None else self.options.channels or (None,)
-        for channel in wanted[:-1]:
+        channels = (task.channel,) if task.channel is not None else self.options.channels or (None,)
+        for channel in channels[:-1]:
             with suppress(ChannelError):
                 return read_channel(task.path, channel, unit=self.options.unit)
-        return read_channel(task.path, wanted[-1], unit=self.options.unit)
+        return read_channel(task.path, channels[-1], unit=self.options.unit)
 
     def _write(self, task: NightTask, night: Night) -> list[Path]:
         """Write the files of a night; returns them."""

@@ -38,9 +38,9 @@ def group_probabilities(reader: Reader, trie: TrieNode, group_of: Sequence[Group
     allows there. A prefix whose choices are all of one group needs no further run: its probability is that of
     the group.
     """
-    found: dict[Group, float] = dict.fromkeys(group_of, 0.0)
-    _share_out(reader, trie, group_of, [], 1.0, found)
-    return found
+    shares: dict[Group, float] = dict.fromkeys(group_of, 0.0)
+    _share_out(reader, trie, group_of, [], 1.0, shares)
+    return shares
 
 
 def _share_out(
@@ -49,16 +49,16 @@ def _share_out(
     group_of: Sequence[Group],
     path: list[int],
     mass: float,
-    found: dict[Group, float],
+    sums: dict[Group, float],
 ) -> None:
     groups = {group_of[member] for member in node.members}
     if len(groups) == 1:
-        found[groups.pop()] += mass
+        sums[groups.pop()] += mass
         return
     options = node.options
     shares = [1.0] if len(options) == 1 else token_probabilities(reader.peek(path), options)
     for (token, child), share in zip(options.items(), shares, strict=True):
         if child is not None:
-            _share_out(reader, child, group_of, [*path, token], mass * float(share), found)
+            _share_out(reader, child, group_of, [*path, token], mass * float(share), sums)
         elif node.choice is not None:
-            found[group_of[node.choice]] += mass * float(share)
+            sums[group_of[node.choice]] += mass * float(share)

@@ -74,8 +74,8 @@ def rule_probabilities(reader: Reader, grammar: CompiledGrammar) -> dict[Stage, 
     """Stage probabilities at the slot `rule`, the next thing `reader` reads: the sum over the rules of
     each stage.
     """
-    found = group_probabilities(reader, grammar.rule_slot.trie, grammar.rule_stages)
-    return {stage: found.get(stage, 0.0) for stage in STAGES}
+    shares = group_probabilities(reader, grammar.rule_slot.trie, grammar.rule_stages)
+    return {stage: shares.get(stage, 0.0) for stage in STAGES}
 
 
 def _rules_of(stage: Stage, grammar: CompiledGrammar) -> TrieNode:

@@ -67,14 +67,14 @@ def _memory(facts: Facts, manifest: Manifest) -> Check:
 
 
 def _onnxruntime(facts: Facts) -> Check:
-    found = facts.packages.get("onnxruntime") or facts.packages.get("onnxruntime-gpu")
-    numbers = tuple(int(part) for part in (found or "0").split(".")[:2] if part.isdigit())
-    wanted = ".".join(map(str, _MIN_ONNXRUNTIME))
+    version = facts.packages.get("onnxruntime") or facts.packages.get("onnxruntime-gpu")
+    numbers = tuple(int(part) for part in (version or "0").split(".")[:2] if part.isdigit())
+    minimum = ".".join(map(str, _MIN_ONNXRUNTIME))
     return Check(
         "onnxruntime",
         numbers >= _MIN_ONNXRUNTIME,
-        f"{found or 'missing'}; {wanted} or newer is needed",
-        f"pip install 'onnxruntime>={wanted}'",
+        f"{version or 'missing'}; {minimum} or newer is needed",
+        f"pip install 'onnxruntime>={minimum}'",
     )
 
 
@@ -105,25 +105,25 @@ def _cuda(facts: Facts) -> Check:
 
 
 def _tensorrt(facts: Facts) -> Check:
-    found = {name: facts.packages.get(name) for name in ("tensorrt", "cuda-python")}
-    reason = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
-    major = int((found["tensorrt"] or "0").partition(".")[0])
+    versions = {name: facts.packages.get(name) for name in ("tensorrt", "cuda-python")}
+    reason = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
+    major = int((versions["tensorrt"] or "0").partition(".")[0])
     cure = "for --backend tensorrt: TensorRT 10 or newer (apt install nvidia-jetpack) and cuda-python"
-    return Check("TensorRT", all(found.values()) and major >= _MIN_TENSORRT, reason, cure, required=False)
+    return Check("TensorRT", all(versions.values()) and major >= _MIN_TENSORRT, reason, cure, required=False)
 
 
 def _engines(facts: Facts, manifest: Manifest, plans: Sequence[StoredPlan]) -> Check:
     """Whether the tower and the language model have a plan here for this GPU and TensorRT."""
-    wanted = {part: graph_digests(manifest, part) for part in ("tower", "llm")}
+    graphs = {part: graph_digests(manifest, part) for part in ("tower", "llm")}
     builder = f"tensorrt {facts.packages.get('tensorrt')}"
-    said = []
-    for part, digests in wanted.items():
+    notes = []
+    for part, digests in graphs.items():
         mine = [plan.key for plan in plans if plan.key.component == part and plan.key.graph in digests]
         fit = [k for k in mine if (k.architecture, k.builder) == (facts.compute_capability, builder)]
-        said.append(f"{part} {fit[0].precision if fit else 'for another device' if mine else 'not built'}")
-    good = not any(text.endswith(("device", "built")) for text in said)
+        notes.append(f"{part} {fit[0].precision if fit else 'for another device' if mine else 'not built'}")
+    good = not any(text.endswith(("device", "built")) for text in notes)
     cure = "for --backend tensorrt: eegvlm-rt bundle build-engines"
-    return Check("plans", good, ", ".join(said), cure, required=False)
+    return Check("plans", good, ", ".join(notes), cure, required=False)
 
 
 def _power(facts: Facts) -> Check:

@@ -108,14 +108,14 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
     for rows, onsets, _ in (sure_spindles, sure_complexes):
         early += np.bincount(rows[onsets < HALF_S], minlength=n)
 
-    found = []
+    findings = []
     for i in range(n):
         if present[i] == 0.0:
-            found.append(NO_FINDINGS)
+            findings.append(NO_FINDINGS)
             continue
         shares = tuple(powers[i].tolist())
         rhythm, alternatives = name_rhythms(shares, float(amplitude[i]), float(slow[i]), float(deflection[i]))
-        found.append(
+        findings.append(
             Findings(
                 rhythm=rhythm,
                 alpha_share=float(alpha_share[i]),
@@ -136,7 +136,7 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
                 early_events=int(early[i]),
             )
         )
-    return found
+    return findings
 
 
 def _around(count: int, low: int, high: int) -> tuple[int, int] | None:

@@ -166,7 +166,7 @@ def _write(path: Path, table: bytes, sidecar: dict[str, object], *, overwrite: b
     explained = path.with_suffix(".json")
     check_outputs((path, explained), overwrite=overwrite)
     write_file(path, table, overwrite=overwrite)
-    written = {"by": SEAL, "files": file_digests([path])}
-    content = json.dumps(sidecar | {"written": written}, indent=2) + "\n"
+    seal = {"by": SEAL, "files": file_digests([path])}
+    content = json.dumps(sidecar | {"written": seal}, indent=2) + "\n"
     write_file(explained, content.encode(), overwrite=overwrite)
     return path

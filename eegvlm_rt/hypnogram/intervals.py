@@ -112,17 +112,17 @@ def statistics_intervals(
         raise InputError("level", level, "give a share between 0 and 1, such as 0.9")
     if draws < 20:
         raise InputError("draws", draws, "give at least 20")
-    found: dict[str, list[float]] = {name: [] for name in (*FIELDS, *(f"{s.name}_min" for s in STAGES))}
+    draws_of: dict[str, list[float]] = {name: [] for name in (*FIELDS, *(f"{s.name}_min" for s in STAGES))}
     rng = np.random.default_rng(seed)
     for codes in draw_hypnograms(hypnogram, draws, correlation_epochs=correlation_epochs, rng=rng):
         stages = tuple(None if code < 0 else Stage(code) for code in codes)
         statistics = sleep_statistics(Hypnogram(stages), lights_off=lights_off, lights_on=lights_on)
         for name in FIELDS:
             value = getattr(statistics, name)
-            found[name].append(np.inf if value is None else value)
+            draws_of[name].append(np.inf if value is None else value)
         for stage in STAGES:
-            found[f"{stage.name}_min"].append(statistics.stage_min[stage])
-    return {name: _interval(np.array(values), level) for name, values in found.items()}
+            draws_of[f"{stage.name}_min"].append(statistics.stage_min[stage])
+    return {name: _interval(np.array(values), level) for name, values in draws_of.items()}
 
 
 def _interval(values: NDArray[np.float64], level: float) -> Interval:

@@ -163,20 +163,20 @@ def draw_night(
     return figure
 
 
-def statistics_line(found: SleepStatistics, most: int = 1000) -> str:
+def statistics_line(statistics: SleepStatistics, most: int = 1000) -> str:
     """The figures of a night that matter most, in a line of at most `most` characters; the last ones go
     first. Latencies are those that one stray epoch does not move.
     """
-    parts = [f"TST {found.sleep_min:g} min", f"SE {found.efficiency_pct:.0f} %"]
+    parts = [f"TST {statistics.sleep_min:g} min", f"SE {statistics.efficiency_pct:.0f} %"]
     for name, value in (
-        ("SOL of 3 epochs", found.onset_latency_3_epochs_min),
-        ("REM latency of a period", found.rem_latency_period_min),
-        ("WASO", found.waso_min),
+        ("SOL of 3 epochs", statistics.onset_latency_3_epochs_min),
+        ("REM latency of a period", statistics.rem_latency_period_min),
+        ("WASO", statistics.waso_min),
     ):
         parts.append(f"{name} {'-' if value is None else f'{value:g} min'}")
-    if found.unscored_min:
-        parts.append(f"unscored {found.unscored_min:g} min")
-    parts.append(f"lights {found.lights_off_known}")
+    if statistics.unscored_min:
+        parts.append(f"unscored {statistics.unscored_min:g} min")
+    parts.append(f"lights {statistics.lights_off_known}")
     while len("   ".join(parts)) > most:
         parts.pop()
     return "   ".join(parts)

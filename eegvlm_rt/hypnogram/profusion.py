@@ -68,8 +68,8 @@ def read_profusion(path: str | os.PathLike[str]) -> Hypnogram:
         place = match.end()
     wrong = [code for code in codes if code not in (0, 1, 2, 3, 4, 5, 6, UNSCORED)]
     if wrong or block[1][place:].strip() or len(codes) > MAX_EPOCHS:
-        found = wrong[0] if wrong else block[1][place : place + 40]
-        raise RecordingError("SleepStage", found, "use 0 to 6 or 9, at most a week of them", path=str(target))
+        text = wrong[0] if wrong else block[1][place : place + 40]
+        raise RecordingError("SleepStage", text, "use 0 to 6 or 9, at most a week of them", path=str(target))
     mark = _DRAFT.search(raw)
     name = mark[1].decode("ascii", errors="replace") if mark is not None else ""
     stages = tuple(Stage.from_rk(code) for code in codes)

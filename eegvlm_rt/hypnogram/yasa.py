@@ -52,8 +52,8 @@ def from_yasa(hypnogram: Any, start: datetime | None = None) -> Hypnogram:
     """
     series = getattr(hypnogram, "hypno", hypnogram)
     if hasattr(hypnogram, "freq") and (hypnogram.n_stages != 5 or _seconds(str(hypnogram.freq)) != EPOCH_S):
-        found = f"{hypnogram.n_stages} stages per {hypnogram.freq}"
-        raise RecordingError("hypnogram", found, "give five stages per 30 s (YASA's upsample converts)")
+        kind = f"{hypnogram.n_stages} stages per {hypnogram.freq}"
+        raise RecordingError("hypnogram", kind, "give five stages per 30 s (YASA's upsample converts)")
     own = getattr(hypnogram, "start", None)
     if start is None and own is not None:
         start = own.to_pydatetime() if hasattr(own, "to_pydatetime") else own

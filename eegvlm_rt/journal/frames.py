@@ -127,10 +127,10 @@ def pack(sequence: int, kind: bytes, previous: bytes, body: bytes) -> tuple[byte
 
 def unpack(data: bytes, offset: int) -> Frame | Fault:
     """The record that begins at `offset`, or why there is none. Never raises."""
-    left = len(data) - offset
-    if data[offset : offset + len(MAGIC)] != MAGIC[:left]:
+    remainder = len(data) - offset
+    if data[offset : offset + len(MAGIC)] != MAGIC[:remainder]:
         return Fault.MAGIC
-    if left < HEADER.size:
+    if remainder < HEADER.size:
         return Fault.SHORT
     _, length, sequence, code, previous, checksum = HEADER.unpack_from(data, offset)
     kind = code.rstrip(b"\0").decode("ascii", errors="replace")
@@ -162,12 +162,12 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
 def decode_body(body: bytes) -> dict[str, Any]:
     """The JSON object of a record. Raises ValueError for anything else."""
     try:
-        found = json.loads(body, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(body, parse_float=_finite, parse_constant=_finite)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{type(found).__name__}, not an object")
-    return found
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__}, not an object")
+    return value
 
 
 def _finite(text: str) -> float:

@@ -158,14 +158,17 @@ class _Scanner:
         while place < len(data):
             frame = unpack(data, place)
             if isinstance(frame, Fault):
-                found = next(self._frames_after(place), None)
-                if found is None:
+                next_frame = next(self._frames_after(place), None)
+                if next_frame is None:
                     reason = f"record {self.expected}: {frame}"
                     break
                 self._find(
-                    Trouble.DAMAGED, self.expected, place, f"{found.offset - place} bytes are none: {frame}"
+                    Trouble.DAMAGED,
+                    self.expected,
+                    place,
+                    f"{next_frame.offset - place} bytes are none: {frame}",
                 )
-                self.previous, frame = None, found
+                self.previous, frame = None, next_frame
             self._take(frame)
             place = end = frame.offset + frame.size
         if self.records and (self.records[0].sequence, self.records[0].kind) != (0, "start"):

@@ -98,8 +98,8 @@ def night_state(records: Iterable[Record]) -> NightState:
             last = value
         if kind == RecordKind.PREDICTION:
             smoothed = _distribution(body.get("smoothed"))
-            written = body.get("memory")
-            memory = written if isinstance(written, dict) else None
+            state = body.get("memory")
+            memory = state if isinstance(state, dict) else None
         if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
             lost += max(0, int(value))
     outcomes = {**early, **outcomes}
@@ -129,8 +129,8 @@ def _missing(outcomes: Mapping[int, str], upto: int) -> tuple[int, ...]:
 def _distribution(value: object) -> dict[str, float] | None:
     if not isinstance(value, dict) or len(value) > 32:
         return None
-    found = {str(name): _real(p) for name, p in value.items()}
-    known = {name: p for name, p in found.items() if p is not None and 0 <= p <= 1}
+    shares = {str(name): _real(p) for name, p in value.items()}
+    known = {name: p for name, p in shares.items() if p is not None and 0 <= p <= 1}
     return known if len(known) == len(value) and abs(sum(known.values()) - 1) < 1e-6 else None
 
 

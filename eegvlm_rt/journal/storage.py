@@ -40,11 +40,10 @@ def make(path: Path) -> int:
 
 
 def _made_again(path: Path) -> int:
-    descriptor, taken = open_and_lock(path), True
+    descriptor = open_and_lock(path)
     try:
         report = read_descriptor(descriptor, str(path))
-        taken = bool(report.records)
-        if taken:
+        if report.records:
             raise JournalError(
                 "journal", str(path), "is there already: resume it, or name another", str(path)
             )
@@ -101,10 +100,10 @@ def _lock(descriptor: int, path: Path) -> None:
 
 def write_at(descriptor: int, data: bytes, place: int) -> None:
     """Write all of `data` at `place`; raises OSError, with a part of it written, where that cannot be."""
-    left = memoryview(data)
-    while left:
-        written = os.pwrite(descriptor, left, place)
-        left, place = left[written:], place + written
+    remainder = memoryview(data)
+    while remainder:
+        count = os.pwrite(descriptor, remainder, place)
+        remainder, place = remainder[count:], place + count
 
 
 def set_aside(descriptor: int, path: Path, end: int) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def set_aside(descriptor: int, path: Path, end: int) -> dict[str, Any]:
     """
     size = os.fstat(descriptor).st_size
     data = os.pread(descriptor, size - end, end)
-    told: dict[str, Any] = {"torn_sha256": hashlib.sha256(data).hexdigest(), "torn_file": None}
+    fields: dict[str, Any] = {"torn_sha256": hashlib.sha256(data).hexdigest(), "torn_file": None}
     for number in range(_ASIDE_TRIES):
         place = path.with_name(f"{path.name}.torn-{end}" + (f"-{number}" if number else ""))
         try:
@@ -124,6 +123,6 @@ def set_aside(descriptor: int, path: Path, end: int) -> dict[str, Any]:
         except FileExistsError:
             continue
         except OSError as error:
-            return {**told, "torn_kept": f"not kept: {error.strerror}"}
-        return {**told, "torn_file": place.name}
-    return {**told, "torn_kept": "not kept: too many files of its name"}
+            return {**fields, "torn_kept": f"not kept: {error.strerror}"}
+        return {**fields, "torn_file": place.name}
+    return {**fields, "torn_kept": "not kept: too many files of its name"}

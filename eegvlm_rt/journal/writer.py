@@ -133,11 +133,11 @@ class Journal:
     @classmethod
     def _resumed(cls, path: Path, descriptor: int, report: JournalReport) -> Journal:
         journal = cls._after(path, descriptor, report)
-        told: dict[str, Any] = {"resumed_s": time.time(), "software": f"eegvlm-rt {__version__}"}
+        fields: dict[str, Any] = {"resumed_s": time.time(), "software": f"eegvlm-rt {__version__}"}
         if report.torn_bytes:
-            told |= {"torn_bytes": report.torn_bytes, "torn_reason": report.torn_reason}
-            told |= set_aside(descriptor, path, report.end)
-        journal.append(RecordKind.RESUME, told)
+            fields |= {"torn_bytes": report.torn_bytes, "torn_reason": report.torn_reason}
+            fields |= set_aside(descriptor, path, report.end)
+        journal.append(RecordKind.RESUME, fields)
         journal.sync()
         return journal
 

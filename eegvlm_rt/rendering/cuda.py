@@ -169,8 +169,8 @@ class _Plan:
         look = (spec.width, spec.height, spec.rows, spec.channels, spec.line_width)
         background = plan_of(spec).background()
         behind = None if background is None else background.ctypes.data_as(ctypes.c_void_p)
-        made = self._library.eegvlm_cuda_plan(*look, spec.cuts, length, behind, ctypes.byref(self.handle))
-        _done(self._library, made)
+        status = self._library.eegvlm_cuda_plan(*look, spec.cuts, length, behind, ctypes.byref(self.handle))
+        _done(self._library, status)
 
     def __del__(self) -> None:
         if getattr(self, "handle", None):

@@ -102,15 +102,15 @@ class Sweep:
         """
         values, lost = self._chunk(chunk, mask)
         with self._lock:
-            written = values.shape[1]
-            kept = min(written, self._length)
-            begin = (self._cursor + written - kept) % self._length
-            self._cursor = (self._cursor + written) % self._length
-            if written:
-                self._put(begin, values[:, written - kept :], None if lost is None else lost[:, -kept:])
+            count = values.shape[1]
+            visible = min(count, self._length)
+            begin = (self._cursor + count - visible) % self._length
+            self._cursor = (self._cursor + count) % self._length
+            if count:
+                self._put(begin, values[:, count - visible :], None if lost is None else lost[:, -visible:])
                 if self._blank:
                     self._hide(self._cursor, self._blank)
-                self._redraw(begin, min(kept + self._blank, self._length))
+                self._redraw(begin, min(visible + self._blank, self._length))
         return self.picture
 
     def write(self, begin: int, chunk: ArrayLike, mask: ArrayLike | None = None) -> NDArray[Any]:

@@ -78,9 +78,9 @@ def density_panel(hypnogram: Hypnogram) -> tuple[str, str]:
         rows = density.proba[first:end]
         rows = np.concatenate((rows[:1], rows, rows[-1:]))
         # From the top down, each stage covers what is left below it.
-        left = np.ones(len(x))
+        remainder = np.ones(len(x))
         for stage in STAGE_ROWS:
-            top, left = HEIGHT * (1 - left), left - rows[:, stage]
+            top, remainder = HEIGHT * (1 - remainder), remainder - rows[:, stage]
             line = "L".join(f"{_num(a)} {_num(b)}" for a, b in zip(x, top, strict=True))
             path = f"M{line}L{_num(x[-1])} {HEIGHT:g}L{_num(x[0])} {HEIGHT:g}z"
             shapes.append(f'<path d="{path}" fill="{STAGE_COLORS[stage]}"/>')

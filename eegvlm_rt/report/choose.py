@@ -86,13 +86,13 @@ def _contradictions(scored: Sequence[StagePrediction]) -> list[tuple[StagePredic
 
 
 def _transitions(scored: Sequence[StagePrediction]) -> list[tuple[StagePrediction, str]]:
-    found = []
+    places = []
     asleep = next((p for p in scored if night_stage(p) is not Stage.W), None)
     rem = next((p for p in scored if night_stage(p) is Stage.R), None)
     if asleep is not None:
-        found.append((asleep, "transition: the first sleep; it decides the sleep onset"))
+        places.append((asleep, "transition: the first sleep; it decides the sleep onset"))
     if rem is not None:
-        found.append((rem, "transition: the first R; it decides the REM latency"))
+        places.append((rem, "transition: the first R; it decides the REM latency"))
     # Stages that last one epoch, the least sure first.
     alone = [
         (max(night_probabilities(p).values()), before, p)
@@ -102,5 +102,5 @@ def _transitions(scored: Sequence[StagePrediction]) -> list[tuple[StagePredictio
     ]
     for _, before, p in sorted(alone, key=lambda item: item[0]):
         stage = night_stage(before)
-        found.append((p, f"transition: one epoch amid {'?' if stage is None else stage.name}"))
-    return found
+        places.append((p, f"transition: one epoch amid {'?' if stage is None else stage.name}"))
+    return places

@@ -64,7 +64,9 @@ class Row:
     definition: str
 
 
-def figure_groups(found: SleepStatistics, intervals: Mapping[str, Interval]) -> list[tuple[str, list[Row]]]:
+def figure_groups(
+    statistics: SleepStatistics, intervals: Mapping[str, Interval]
+) -> list[tuple[str, list[Row]]]:
     """The figures in groups; what is not there is a dash, never 0."""
     return [
         (
@@ -72,7 +74,7 @@ def figure_groups(found: SleepStatistics, intervals: Mapping[str, Interval]) -> 
             [
                 Row(
                     label,
-                    _with_unit(getattr(found, name), unit),
+                    _with_unit(getattr(statistics, name), unit),
                     _interval(intervals.get(name)),
                     DEFINITIONS[name],
                 )
@@ -83,34 +85,34 @@ def figure_groups(found: SleepStatistics, intervals: Mapping[str, Interval]) -> 
     ]
 
 
-def stage_rows(found: SleepStatistics, intervals: Mapping[str, Interval]) -> list[dict[str, object]]:
+def stage_rows(statistics: SleepStatistics, intervals: Mapping[str, Interval]) -> list[dict[str, object]]:
     """Minutes, interval, share of TST, latency and minutes by third of each stage."""
     rows = []
     for stage in STAGES:
-        share = None if found.stage_pct is None or stage is Stage.W else found.stage_pct[stage]
-        thirds = [_number(third[stage]) for third in found.third_min] or ["-"] * 3
+        share = None if statistics.stage_pct is None or stage is Stage.W else statistics.stage_pct[stage]
+        thirds = [_number(third[stage]) for third in statistics.third_min] or ["-"] * 3
         rows.append(
             {
                 "stage": stage,
-                "minutes": f"{found.stage_min[stage]:g}",
+                "minutes": f"{statistics.stage_min[stage]:g}",
                 "interval": _interval(intervals.get(f"{stage.name}_min")),
                 "share": "-" if share is None else f"{share:.1f}",
-                "latency": _number(found.stage_latency_min.get(stage)),
+                "latency": _number(statistics.stage_latency_min.get(stage)),
                 "thirds": thirds,
             }
         )
     return rows
 
 
-def transition_rows(found: SleepStatistics) -> list[dict[str, object]]:
+def transition_rows(statistics: SleepStatistics) -> list[dict[str, object]]:
     """Counts and shares of the transitions, by row the stage before."""
-    shares = found.transition_shares
+    shares = statistics.transition_shares
     return [
         {
             "stage": stage,
             "cells": [
                 {
-                    "count": found.transitions[stage][after],
+                    "count": statistics.transitions[stage][after],
                     "percent": _share(shares[stage, after]),
                     "same": after is stage,
                 }
@@ -121,7 +123,7 @@ def transition_rows(found: SleepStatistics) -> list[dict[str, object]]:
     ]
 
 
-def cycle_rows(found: SleepStatistics, clock: Callable[[int], str]) -> list[dict[str, object]]:
+def cycle_rows(statistics: SleepStatistics, clock: Callable[[int], str]) -> list[dict[str, object]]:
     """The cycles of the night: number, start, end, minutes."""
     return [
         {
@@ -132,7 +134,7 @@ def cycle_rows(found: SleepStatistics, clock: Callable[[int], str]) -> list[dict
             "nrem": f"{cycle.nrem_min:g}",
             "rem": f"{cycle.rem_min:g}" if cycle.complete else "none yet",
         }
-        for number, cycle in enumerate(found.cycles, start=1)
+        for number, cycle in enumerate(statistics.cycles, start=1)
     ]
 
 

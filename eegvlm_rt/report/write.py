@@ -148,7 +148,7 @@ def _content(night: Night, review: Review | None, signal: Recording | None, epoc
     shown = draft if review is None else review.hypnogram
     statistics = night.statistics()
     lights = {"lights_off": statistics.lights_off, "lights_on": statistics.lights_on}
-    found = sleep_statistics(
+    figures = sleep_statistics(
         shown,
         **lights,
         lights_off_known=statistics.lights_off_known,
@@ -184,13 +184,13 @@ def _content(night: Night, review: Review | None, signal: Recording | None, epoc
         "complete": night.complete,
         "review": review,
         "epochs": len(draft),
-        "statistics": found,
-        "groups": figure_groups(found, intervals),
-        "stages": stage_rows(found, intervals),
-        "transitions": transition_rows(found),
-        "cycles": cycle_rows(found, clock),
-        "not_assessed": found.not_assessed,
-        "lights": (clock(found.lights_off), clock(found.lights_on)),
+        "statistics": figures,
+        "groups": figure_groups(figures, intervals),
+        "stages": stage_rows(figures, intervals),
+        "transitions": transition_rows(figures),
+        "cycles": cycle_rows(figures, clock),
+        "not_assessed": figures.not_assessed,
+        "lights": (clock(figures.lights_off), clock(figures.lights_on)),
         "hypnogram": hypnogram_panel(shown, changed=changed, marked=[c.prediction.index for c in choices]),
         "density": density,
         "averaged": averaged,
@@ -199,7 +199,7 @@ def _content(night: Night, review: Review | None, signal: Recording | None, epoc
         "range_db": RANGE_DB,
         "ticks": ticks_of(draft),
         "known_start": draft.start is not None,
-        "lights_marks": _lights_marks(found, len(draft)),
+        "lights_marks": _lights_marks(figures, len(draft)),
         "quality": quality_by_hour(night.table(), clock),
         "cards": [
             card_of(c, clock(c.prediction.index), samples, _reviewed(review, c.prediction.index))
@@ -260,19 +260,19 @@ def _offset_s(night: Night, recording: Recording) -> float:
         return 0.0
     offset_s = (night.start - recording.start).total_seconds()
     if not -30.0 * len(night) < offset_s < recording.duration_s:
-        found = f"starts {recording.start}"
+        problem = f"starts {recording.start}"
         raise InputError(
-            "signal", found, f"the night starts {night.start}: give the recording it was staged from"
+            "signal", problem, f"the night starts {night.start}: give the recording it was staged from"
         )
     return offset_s
 
 
-def _lights_marks(found: Any, epochs: int) -> list[dict[str, object]]:
+def _lights_marks(statistics: Any, epochs: int) -> list[dict[str, object]]:
     """Lines for lights off and on, where they are known."""
     marks = []
     for name, epoch, known in (
-        ("lights off", found.lights_off, found.lights_off_known),
-        ("lights on", found.lights_on, found.lights_on_known),
+        ("lights off", statistics.lights_off, statistics.lights_off_known),
+        ("lights on", statistics.lights_on, statistics.lights_on_known),
     ):
         if known != "unknown":
             percent = round(100 * epoch / epochs, 3)

@@ -172,8 +172,8 @@ class Conditioner:
             if pad:
                 taps = np.concatenate([np.zeros(pad, dtype=np.float32), taps])
             skipped = first + (self._half + pad - start * self._up) // self._down
-            made = upfirdn(taps, self._kept, self._up, self._down)[skipped : skipped + count]
-            out = np.asarray(made, dtype=np.float32)
+            block = upfirdn(taps, self._kept, self._up, self._down)[skipped : skipped + count]
+            out = np.asarray(block, dtype=np.float32)
         if self._gone.any():
             # An output is missing where the input before or after its place is.
             place = np.arange(first, until) * self._step

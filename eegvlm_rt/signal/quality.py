@@ -113,10 +113,10 @@ def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
     width = max(4, round(rate))
     seconds = _windows(x, width)
     ptp = np.ptp(seconds, axis=1)
-    gone = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
-    flat = (ptp < FLAT_UV) & ~gone
-    high = (ptp > HIGH_UV) & ~gone
-    clipped = _clipped(seconds, x) & ~gone & ~flat
+    gap = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
+    flat = (ptp < FLAT_UV) & ~gap
+    high = (ptp > HIGH_UV) & ~gap
+    clipped = _clipped(seconds, x) & ~gap & ~flat
     amplitude_uv = float(np.median(np.ptp(_windows(x, max(4, round(2 * rate))), axis=1)))
 
     flags = {
@@ -136,7 +136,7 @@ def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
         flags.add(QualityFlag.LOW_AMPLITUDE)
     if np.mean(_fast_rms(seconds, rate) > MUSCLE_UV) >= 0.5:
         flags.add(QualityFlag.MUSCLE)
-    obscured = float((gone | flat | high | clipped).mean())
+    obscured = float((gap | flat | high | clipped).mean())
     scorable = obscured <= UNSCORABLE_SHARE and QualityFlag.LOSS not in flags
     return Quality(frozenset(flags), float(missing.mean()), amplitude_uv, scorable)
 

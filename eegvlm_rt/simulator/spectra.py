@@ -145,20 +145,20 @@ def equalise(
     present = np.flatnonzero(np.isfinite(actual).all(axis=1))
     if not len(present):
         return signal
-    wanted = (person.medians - actual)[present]
+    correction = (person.medians - actual)[present]
     if contrasts_only:
-        wanted = wanted - wanted.mean(axis=0)
+        correction = correction - correction.mean(axis=0)
     # A night without some stages has another scale than the person: the mean gain is one of none.
     counted = np.isin(present, [int(stage) for stage in SCALE_STAGES])
-    wanted = wanted - wanted[counted if counted.any() else slice(None)].mean()
-    wanted = np.clip(wanted, -2 * _LARGEST_GAIN, 2 * _LARGEST_GAIN)
+    correction = correction - correction[counted if counted.any() else slice(None)].mean()
+    correction = np.clip(correction, -2 * _LARGEST_GAIN, 2 * _LARGEST_GAIN)
     # Each epoch holds some of its neighbours' stages, so the gains of pure stages must be larger than what
     # the epochs need: one small linear system a night.
     per_epoch = weights.reshape(len(STAGES), n_epochs, -1).mean(axis=2)
     shares = np.stack([per_epoch[present][:, stages == stage].mean(axis=1) for stage in present])
     shares /= shares.sum(axis=1, keepdims=True)
-    gains = np.zeros((len(STAGES), wanted.shape[1]))
-    gains[present] = np.linalg.solve(shares + 0.02 * np.eye(len(present)), wanted) * 0.5
+    gains = np.zeros((len(STAGES), correction.shape[1]))
+    gains[present] = np.linalg.solve(shares + 0.02 * np.eye(len(present)), correction) * 0.5
     gains = np.clip(gains, -_LARGEST_GAIN, _LARGEST_GAIN)
     course = gains.T @ weights
     for stage in present:

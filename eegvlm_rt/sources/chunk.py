@@ -71,8 +71,8 @@ class Chunk:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.shape != self.timestamps.shape:
-            found = f"shapes {self.samples.shape} and {self.timestamps.shape}"
-            raise InputError("samples", found, "give (n,) samples and (n,) timestamps")
+            shapes = f"shapes {self.samples.shape} and {self.timestamps.shape}"
+            raise InputError("samples", shapes, "give (n,) samples and (n,) timestamps")
 
     def __len__(self) -> int:
         return len(self.samples)

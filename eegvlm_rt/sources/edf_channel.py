@@ -133,25 +133,25 @@ def _choose(header: EdfHeader, channel: str | None) -> SignalHeader:
     if channel is None:
         return _only_eeg(ordinary)
     for key in (lambda text: text, _normalized):
-        found = [signal for signal in ordinary if key(signal.label) == key(channel)]
-        if len(found) == 1:
-            return found[0]
-        if len(found) > 1:
+        matches = [signal for signal in ordinary if key(signal.label) == key(channel)]
+        if len(matches) == 1:
+            return matches[0]
+        if len(matches) > 1:
             raise channel_error(
                 [signal.label for signal in ordinary],
                 channel,
-                f"{len(found)} channels have this label; rename them",
+                f"{len(matches)} channels have this label; rename them",
             )
     raise channel_error([signal.label for signal in ordinary], channel, "there is no such channel")
 
 
 def _only_eeg(ordinary: Sequence[SignalHeader]) -> SignalHeader:
     fast = [signal for signal in ordinary if signal.sfreq >= MIN_SFREQ_HZ]
-    found = [signal for signal in fast if signal.label.upper().startswith("EEG")]
-    found = found or [signal for signal in fast if _DERIVATION.fullmatch(signal.label)]
-    if len(found) == 1:
-        return found[0]
-    several = f"{len(found)} EEG channels; name one" if found else "no EEG channel found; name one"
+    matches = [signal for signal in fast if signal.label.upper().startswith("EEG")]
+    matches = matches or [signal for signal in fast if _DERIVATION.fullmatch(signal.label)]
+    if len(matches) == 1:
+        return matches[0]
+    several = f"{len(matches)} EEG channels; name one" if matches else "no EEG channel found; name one"
     raise channel_error([signal.label for signal in ordinary], None, several)
 
 

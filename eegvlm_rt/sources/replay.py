@@ -242,8 +242,8 @@ def replay(
         return ReplaySource(RecordingSource(source, chunk_s=chunk_s, name="recording"), speed)
     samples = array_of("source", source)
     if samples.ndim != 1 or samples.size == 0 or sfreq is None:
-        found = f"{type(source).__name__} {samples.shape}, sfreq {sfreq}"
-        raise InputError("source", found, "give a path, a recording, an MNE Raw, or (n_samples,) with sfreq")
+        kind = f"{type(source).__name__} {samples.shape}, sfreq {sfreq}"
+        raise InputError("source", kind, "give a path, a recording, an MNE Raw, or (n_samples,) with sfreq")
     samples_uv = to_microvolts(samples, unit or "uV")
     check_amplitude(samples_uv, unit or "uV")
     recording = Recording(samples_uv, check_sfreq(sfreq), channel or "EEG")

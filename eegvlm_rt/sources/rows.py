@@ -67,10 +67,10 @@ def recording_of(
         return recording
     samples = array_of("source", source)
     if samples.ndim != 1 or samples.dtype.kind not in "fiub" or samples.size == 0:
-        found = f"{type(source).__name__} of {samples.dtype} {samples.shape}"
+        kind = f"{type(source).__name__} of {samples.dtype} {samples.shape}"
         cure = "a night is one recording: give a path, a Raw or (n_samples,); predict_recording takes epochs"
         cure += "; of one row pass source[0]" if samples.ndim == 2 and len(samples) == 1 else ""
-        raise InputError("source", found, cure)
+        raise InputError("source", kind, cure)
     if sfreq is None:
         raise InputError("sfreq", None, "give the sampling rate of the array in Hz")
     samples_uv = to_microvolts(samples, unit or "uV")
@@ -93,9 +93,9 @@ def _array(
 ) -> Iterator[GridEpoch]:
     samples = array_of("source", source)
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "fiub" or samples.size == 0:
-        found = f"{type(source).__name__} of {samples.dtype} {samples.shape}"
+        kind = f"{type(source).__name__} of {samples.dtype} {samples.shape}"
         raise InputError(
-            "source", found, "give a path, an MNE object, (n_samples,) or (n_epochs, n_samples) numbers"
+            "source", kind, "give a path, an MNE object, (n_samples,) or (n_epochs, n_samples) numbers"
         )
     if sfreq is None:
         raise InputError("sfreq", None, "give the sampling rate of the array in Hz")

@@ -57,13 +57,13 @@ def precision_for(manifest: Manifest, component: str, wanted: str | None = None)
         BundleError: a precision that is not held or not for TensorRT.
     """
     part = manifest.components[component]
-    held = (part.precision, *part.variants)
-    usable = [name for name in PREFERENCE[component] if name in held]
+    precisions = (part.precision, *part.variants)
+    usable = [name for name in PREFERENCE[component] if name in precisions]
     if wanted is None and usable:
         return usable[0]
     if wanted is None or wanted not in usable:
         cure = f"for TensorRT this bundle holds {', '.join(usable) or 'none: export it again with one'}"
-        raise BundleError(f"{component}.precision", wanted or ", ".join(held), cure)
+        raise BundleError(f"{component}.precision", wanted or ", ".join(precisions), cure)
     return wanted
 
 
@@ -134,7 +134,7 @@ def build_engines(
         raise BackendError("architecture", device.architecture, f"{trt.name} builds for the GPU that is here")
     chosen, how = precision or {}, options or BuildOptions()
     names = {part: precision_for(bundle.manifest, part, chosen.get(part)) for part in components}
-    found = []
+    plans = []
     for component, name in names.items():
         key = engine_key(bundle, component, name, trt, device, how)
         waiting = f"{key.place}: another process is building it, waiting"
@@ -143,13 +143,13 @@ def build_engines(
             if record is not None:
                 store.read(record)
                 progress(f"{key.place}: there already, nothing changed")
-                found.append(EnginePlan(record, True))
+                plans.append(EnginePlan(record, True))
                 continue
             changed = why_stale(store, key)
             progress(f"{key.place}: building for {device.name}" + _because(changed))
             record = _build(bundle, key, store, trt, how, ahead)
-            found.append(EnginePlan(record, False, changed))
-    return found
+            plans.append(EnginePlan(record, False, changed))
+    return plans
 
 
 def _because(changed: tuple[str, ...]) -> str:

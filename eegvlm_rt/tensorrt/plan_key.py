@@ -83,13 +83,13 @@ class PlanKey:
 
     def differences(self, older: PlanKey) -> list[str]:
         """What changed since `older`, a text each: "TensorRT was 10.3.0, is 10.16.1"."""
-        found = []
+        lines = []
         for field, name in _NAMES.items():
             was, now = getattr(older, field), getattr(self, field)
             if was != now:
                 long = field in ("graph", "shapes")
-                found.append(f"{name} changed" if long else f"{name} was {was}, is {now}")
-        return found
+                lines.append(f"{name} changed" if long else f"{name} was {was}, is {now}")
+        return lines
 
 
 def graph_digest(entry: BundleFile) -> str:

@@ -66,8 +66,8 @@ class PlanStore:
 
     def usable(self, key: PlanKey) -> StoredPlan | None:
         """The newest plan that does what `key` asks for, however it was built."""
-        found = (record for record in self._of(key.place) if record.key.serves(key))
-        return next(found, None)
+        records = (record for record in self._of(key.place) if record.key.serves(key))
+        return next(records, None)
 
     def older(self, key: PlanKey) -> list[StoredPlan]:
         """Records of other plans of the same component and precision, the newest first."""
@@ -75,8 +75,8 @@ class PlanStore:
 
     def plans(self) -> list[StoredPlan]:
         """Every record, by name."""
-        found = (self._record(path) for path in sorted(self.folder.glob("*.json")))
-        return [record for record in found if record is not None]
+        records = (self._record(path) for path in sorted(self.folder.glob("*.json")))
+        return [record for record in records if record is not None]
 
     def read(self, record: StoredPlan) -> bytes:
         """The bytes of a plan; these very bytes had the size and digest of the record.
@@ -113,9 +113,9 @@ class PlanStore:
         fields = {"key": key.to_dict(), "file": record.file, "bytes": record.bytes, "sha256": digest}
         text = json_text(_FORMAT | fields | {"seconds": record.seconds}, "engine record")
         _put(self.folder / f"{key.name}.json", text.encode())
-        for left in self.folder.glob(f"{key.name}.*.plan"):
-            if left.name != record.file:
-                left.unlink(missing_ok=True)
+        for leftover in self.folder.glob(f"{key.name}.*.plan"):
+            if leftover.name != record.file:
+                leftover.unlink(missing_ok=True)
         for older in self.older(key):
             if key.supersedes(older.key):
                 (self.folder / f"{older.key.name}.json").unlink(missing_ok=True)
@@ -132,8 +132,10 @@ class PlanStore:
             except BlockingIOError:
                 waiting()
                 fcntl.flock(handle, fcntl.LOCK_EX)
-            for left in self.folder.glob(f".{key.name}.*"):
-                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+            for leftover in self.folder.glob(f".{key.name}.*"):
+                shutil.rmtree(
+                    leftover
+                ) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
             yield
 
     @contextmanager
@@ -155,8 +157,8 @@ class PlanStore:
 
     def _of(self, place: str) -> list[StoredPlan]:
         """Records of a component and precision, the newest first."""
-        found = (self._record(path) for path in sorted(self.folder.glob(f"{place}.sm*.json"), key=_age))
-        return [record for record in found if record is not None]
+        records = (self._record(path) for path in sorted(self.folder.glob(f"{place}.sm*.json"), key=_age))
+        return [record for record in records if record is not None]
 
     def _record(self, path: Path) -> StoredPlan | None:
         try:

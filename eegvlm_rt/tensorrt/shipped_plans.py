@@ -53,12 +53,12 @@ def _index(content: bytes) -> list[tuple[PlanKey, str]]:
     plans: Any = fields.get("plans")
     if {name: fields.get(name) for name in _FORMAT} != _FORMAT or not isinstance(plans, list):
         raise BundleError(COMPONENT, sorted(fields), "give an index of plans, version 1")
-    found = []
+    entries = []
     for plan in plans:
         if not isinstance(plan, dict) or set(plan) != {"key", "file"} or not isinstance(plan["key"], dict):
             raise BundleError(f"{COMPONENT}.plans", plan, "give key and file of every plan")
-        found.append((PlanKey.from_dict(plan["key"]), str(plan["file"])))
-    return found
+        entries.append((PlanKey.from_dict(plan["key"]), str(plan["file"])))
+    return entries
 
 
 def write_with_engines(

@@ -42,8 +42,10 @@ def fold_planes(tower: nn.Module, spec: RenderSpec) -> nn.Module:
     tower = copy.deepcopy(tower)
     for parent in list(tower.modules()):
         for name, child in list(parent.named_children()):
-            plain = isinstance(child, nn.Conv2d) and child.groups == 1 and child.dilation == (1, 1)
-            if plain and child.in_channels == len(spec.mean) and child.padding in ((0, 0), "valid", 0):
+            if not isinstance(child, nn.Conv2d) or child.in_channels != len(spec.mean):
+                continue
+            plain = child.groups == 1 and child.dilation == (1, 1)
+            if plain and child.padding in ((0, 0), "valid", 0):
                 setattr(parent, name, _GreyConvolution(child, spec))
     return tower
 

@@ -55,7 +55,8 @@ class _ClipLayer(nn.Module):
         query, key, value = mixed.permute(2, 0, 3, 1, 4)
         weight = torch.softmax((query * size**-0.5) @ key.transpose(2, 3), dim=-1)
         hidden = hidden + self.out((weight @ value).transpose(1, 2).reshape(batch, patches, width))
-        return hidden + self.mlp(self.mlp_norm(hidden))
+        widened: Tensor = self.mlp(self.mlp_norm(hidden))
+        return hidden + widened
 
 
 class TowerGraph(nn.Module):
@@ -153,12 +154,12 @@ def export_tower(
     With the pictures' `grey` spec, first convolutions read one plane where that is exact: `gray_input.py`.
     With `half` everything between input and outputs is in half precision; norms sum in single all the same.
     """
-    graph = TowerGraph(model)
+    graph: nn.Module = TowerGraph(model)
     if grey is not None:
         graph = fold_planes(graph, grey)
     if half:
         graph = _HalfTower(graph)
-    size = model.config.vision_config.image_size
+    size = model.config.image_side
     pictures = torch.zeros(2, model.config.vision_config.num_channels, size, size)
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
     return trace(
@@ -183,7 +184,7 @@ def export_head(model: EegVlmForConditionalGeneration, *, grey: RenderSpec | Non
         # Networks of transformers insist on the planes of their configuration.
         if model.enhancement.in_time and not reads_planes(graph, planes):
             planes = 1
-    size = model.config.vision_config.image_size
+    size = model.config.image_side
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
     return trace(
         graph,

@@ -66,7 +66,7 @@ def compare(
 ) -> list[Loss]:
     """One row for the checkpoint in single precision, one for every method."""
     sample = load_epochs(SIMULATED, epochs, checkpoint.processor.preprocessing, "parity")
-    looks = []
+    looks: list[NDArray[np.float32]] = []
     with torch.inference_mode():
         for batch in pictures(sample, checkpoint.processor.render):
             looks.extend(checkpoint.model.visual(torch.from_numpy(batch)).visual_tokens.float().numpy())

@@ -133,8 +133,8 @@ def measure_parity(
         reference, found = bench.towers_on(batch)
         for i in range(len(batch)):
             bench.answers_on(
-                reference.visual_tokens[i],
-                {name: output.visual_tokens[i] for name, output in found.items()},
+                np.asarray(reference.visual_tokens)[i],
+                {name: np.asarray(output.visual_tokens)[i] for name, output in found.items()},
                 compare_logits=index < _LOGIT_EPOCHS,
                 reason=index in chosen,
             )

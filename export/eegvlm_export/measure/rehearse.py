@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -34,7 +34,7 @@ from eegvlm_rt.tensorrt.profiles import language_shapes
 
 from ..bundle_files import write_language
 from ..graphs.language import cache_names, head_dim, kv_heads, weight_slots
-from ..quantize.four_bits import METHODS
+from ..quantize.four_bits import METHODS, Method
 from ..quantize.packing import PackedWeights
 from ..weights.reader import JoinedWeights
 
@@ -103,9 +103,9 @@ def rehearse(
         "random",
         config,
         weights,
-        method=method,
+        method=cast("Method", method),
         block=block,
-        head="int8",  # type: ignore[arg-type]
+        head="int8",
     )
     graph = folder / "llm.onnx"
     write_language(config, weights, packed, precision, graph, head="int8")

@@ -53,7 +53,8 @@ class PackedWeights:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._key, self._weights = folder, key, weights
         self._method, self._block, self._head = method, block, head
-        self._calibrate, self._calibrated = calibrated, None
+        self._calibrate = calibrated
+        self._calibrated: WeightsQuantized | None = None
         self._progress = progress
         self._count = sum(slot.is_matrix for slot in weight_slots(config))
         self.errors: dict[str, float] = {}
@@ -109,10 +110,12 @@ class PackedWeights:
 
 
 def _write(path: Path, packed: BlockQuantized) -> None:
-    zeros = {} if packed.zeros is None else {"zeros": packed.zeros}
+    arrays = {"values": packed.values, "scales": packed.scales, "error": np.asarray(packed.error)}
+    if packed.zeros is not None:
+        arrays["zeros"] = packed.zeros
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
-        np.savez(file, values=packed.values, scales=packed.scales, error=packed.error, **zeros)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     temporary.replace(path)
 
 

@@ -27,7 +27,7 @@ _SYMMETRIC: Final = {
 }
 
 
-class _Pictures(CalibrationDataReader):
+class _Pictures(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, batches: Iterable[NDArray[np.float32]]) -> None:
         first = next(rest := iter(batches), None)
         if first is None:

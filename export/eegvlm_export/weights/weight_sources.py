@@ -224,7 +224,7 @@ class WeightSources:
     def _check_buffers(self, config: EegVlmConfig) -> None:
         """Frequencies and positions that older versions saved with the weights are those of the network."""
         plain = LlamaRotaryEmbedding(config.text_config)
-        theta = config.text_config.rope_parameters["rope_theta"]
+        theta = dict(config.text_config.rope_parameters or {})["rope_theta"]
         width = 2 * len(plain.inv_freq)
         # linear scaling once divided positions, and left these as they are without it
         unscaled = 1.0 / theta ** (torch.arange(0, width, 2).float() / width)

@@ -83,12 +83,12 @@ def test_a_text_outgrows_its_buffer(fused: Lm) -> None:
 def test_going_on_with_the_newest_cache_copies_nothing(fused: Lm) -> None:
     cache = fused.extend(fused.embed(tokens(20)))
     longer = fused.extend(fused.embed(tokens(2)), cache)
-    assert longer.buffer is cache.buffer  # type: ignore[attr-defined]
+    assert longer.room is cache.room  # type: ignore[attr-defined]
     other = fused.extend(fused.embed(tokens(2)), cache)
-    assert other.buffer is not cache.buffer  # type: ignore[attr-defined]
+    assert other.room is not cache.room  # type: ignore[attr-defined]
     del longer
     third = fused.extend(fused.embed(tokens(2)), cache)
-    assert third.buffer is cache.buffer  # type: ignore[attr-defined]
+    assert third.room is cache.room  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("inline_bytes", [1 << 30, 0])

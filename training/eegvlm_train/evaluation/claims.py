@@ -154,7 +154,7 @@ def variety(reasons: Reasons, findings: Sequence[Findings], seed: int = 0) -> di
         return {"texts": len(kept)}
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(kept)[:1000]
-    distinct = {reasons.decoded[i].rationale.text for i in drawn}  # type: ignore[union-attr]
+    distinct = {reasons.decoded[i].rationale.text for i in drawn}
     own: list[bool] = []
     other: list[bool] = []
     changed: list[bool] = []

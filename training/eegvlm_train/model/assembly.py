@@ -69,8 +69,8 @@ def assemble(
     else:
         if len(seen) < 2:
             raise ValueError("parts: give --vision, or --enhancement and --tower, or --base")
-        eyes = [seen[name].config for name in ("tower", "enhancement")]
-        model, processor = _new(*eyes, parts.language_model, settings, dtype)
+        eyes, night = seen["tower"].config, seen["enhancement"].config
+        model, processor = _new(eyes, night, parts.language_model, settings, dtype)
     for name, source in seen.items():
         _check_pictures(name, source.config, model.config, parts.base)
         attribute = "vision_tower" if name == "tower" else name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from transformers import (
     AutoConfig,
@@ -27,9 +27,12 @@ ENHANCEMENT_CONFIGS: dict[str, type[PretrainedConfig]] = {
 _VISUAL_TOKENS = ("both", "fused", "low", "high")
 
 
-def _sub_config(value: Any, name: str, known: dict[str, type[PretrainedConfig]]) -> PretrainedConfig:
+Config = TypeVar("Config", bound=PretrainedConfig)
+
+
+def _sub_config(value: Any, name: str, known: dict[str, type[Config]]) -> Config:
     if isinstance(value, PretrainedConfig):
-        return value
+        return cast("Config", value)
     default = next(iter(known))
     fields = dict(value or {})
     kind = fields.pop("model_type", default)
@@ -112,7 +115,7 @@ class EegVlmConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
     def _check_alignment(self) -> None:
-        side = self.vision_config.image_size
+        side = self.image_side
         height, width = self.patch_size
         if side % height or side % width:
             raise ValueError(
@@ -139,10 +142,16 @@ class EegVlmConfig(PretrainedConfig):
         return layer if layer >= 0 else self.vision_config.num_hidden_layers + 1 + layer
 
     @property
+    def image_side(self) -> int:
+        """Height and width of a picture in pixels."""
+        return int(cast("int", self.vision_config.image_size))
+
+    @property
     def patch_size(self) -> tuple[int, int]:
         """Height and width of a CLIP patch in pixels."""
         if self.patch_shape is None:
-            return int(self.vision_config.patch_size), int(self.vision_config.patch_size)
+            side = int(cast("int", self.vision_config.patch_size))
+            return side, side
         height, width = self.patch_shape
         return height, width
 
@@ -150,8 +159,8 @@ class EegVlmConfig(PretrainedConfig):
     def patch_grid(self) -> tuple[int, int]:
         """Patches from top to bottom, and from left to right."""
         height, width = self.patch_size
-        side = self.vision_config.image_size
-        return int(side // height), int(side // width)
+        side = self.image_side
+        return side // height, side // width
 
     @property
     def num_patches(self) -> int:

@@ -13,6 +13,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer
@@ -55,7 +56,8 @@ def read_source(source: Path) -> tuple[LlamaForCausalLM, Tokenizer]:
     """
     if not source.exists():
         raise FileNotFoundError(f"{source}: no GGUF file and no folder")
-    folder, more = (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
+    folder = source if source.is_dir() else source.parent
+    more: dict[str, Any] = {} if source.is_dir() else {"gguf_file": source.name}
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, **more)
     return model, AutoTokenizer.from_pretrained(folder, **more).backend_tokenizer
 

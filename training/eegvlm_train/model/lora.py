@@ -57,7 +57,7 @@ def quantize(language_model: LlamaForCausalLM) -> None:
     """Replace every projection of the layers by NF4 with doubly quantised constants, computing in bfloat16;
     the rest goes to single precision. The weights are packed when the module is moved to its device.
     """
-    from bitsandbytes.nn import Linear4bit, Params4bit
+    from bitsandbytes.nn.modules import Linear4bit, Params4bit
 
     _check_widths(language_model)
     language_model.float()

@@ -7,6 +7,8 @@ model.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -60,8 +62,8 @@ class NightMemory(nn.Module):
         new = torch.tanh(new_read + torch.sigmoid(reset_read + reset_recalled) * new_recalled)
         hidden = (1.0 - update) * new + update * hidden
         own = _own_opinion(stage_logits, present)
-        weight = torch.stack([head.weight for head in self.heads])
-        bias = torch.stack([head.bias for head in self.heads])
+        weight = torch.stack([cast("Tensor", head.weight) for head in self.heads])
+        bias = torch.stack([cast("Tensor", head.bias) for head in self.heads])
         both = torch.cat([hidden, own.expand(self.members, -1, -1)], dim=-1)
         opinions = own + both @ weight.mT + bias[:, None]
         return mean_opinion(opinions), hidden.transpose(0, 1).reshape(-1, self.state_size)

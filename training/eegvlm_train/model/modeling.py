@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, CLIPVisionModel, LlamaForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.models.clip.modeling_clip import CLIPVisionEmbeddings
 
 from .cache import CACHE_ARGUMENT
 from .configuration import EegVlmConfig
@@ -57,7 +58,9 @@ class VisualEnhancementModule(nn.Module):
     def __init__(self, config: PretrainedConfig, high_size: int, num_stages: int) -> None:
         super().__init__()
         self.in_time = config.model_type == TraceConfig.model_type
-        self.backbone = TraceReader(config) if self.in_time else AutoModel.from_config(config)
+        self.backbone = (
+            TraceReader(cast("TraceConfig", config)) if self.in_time else AutoModel.from_config(config)
+        )
         self.to_high = nn.Linear(config.hidden_sizes[-1], high_size)
         self.stage_head = nn.Linear(config.pooled_size if self.in_time else high_size, num_stages)
 
@@ -110,17 +113,16 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
     main_input_name = "pixel_values"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _no_split_modules: ClassVar[list[str]] = ["CLIPEncoderLayer", "ConvNextLayer", "LlamaDecoderLayer"]
-    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
+    _no_split_modules = ["CLIPEncoderLayer", "ConvNextLayer", "LlamaDecoderLayer"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
 
     def __init__(self, config: EegVlmConfig) -> None:
         super().__init__(config)
         vision_size = config.vision_config.hidden_size
         self.vision_tower = CLIPVisionModel(config.vision_config)
         if config.patch_shape is not None:
-            self.vision_tower.embeddings = RowPatchEmbeddings(
-                config.vision_config, config.patch_size, config.num_patches
-            )
+            rows = RowPatchEmbeddings(config.vision_config, config.patch_size, config.num_patches)
+            self.vision_tower.embeddings = cast("CLIPVisionEmbeddings", rows)
         self.enhancement = VisualEnhancementModule(config.enhancement_config, vision_size, config.num_stages)
         self.projector = AlignmentProjector(vision_size, config.text_config.hidden_size)
         if config.memory_size:
@@ -140,7 +142,7 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
         self.language_model.set_input_embeddings(value)
 
     def get_output_embeddings(self) -> nn.Module:
-        return self.language_model.get_output_embeddings()
+        return cast("nn.Module", self.language_model.get_output_embeddings())
 
     def low_level(self, pixel_values: Tensor) -> Tensor:
         """Patch features of `vision_feature_layer` without the class token, (n, P, Dv)."""
@@ -163,7 +165,8 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
         if above == 1:
             return high
         by_row = high.unflatten(1, (-1, 1, self.config.patch_grid[1]))
-        return by_row.expand(-1, -1, above, -1, -1).flatten(1, 3)
+        every: Tensor = by_row.expand(-1, -1, above, -1, -1).flatten(1, 3)
+        return every
 
     def fuse(self, low: Tensor, high: Tensor) -> Tensor:
         """Low (n, P, Dv) and high (n, T, Dv) -> visual tokens: p, then p + projected high of its time (n, 2P,

@@ -171,7 +171,9 @@ def _side_by_side(jobs: Sequence[Job], at_once: int, out: Path) -> None:
             work()
         return
     context = multiprocessing.get_context("fork")
-    waiting, running, failed = list(jobs), [], []
+    waiting = list(jobs)
+    running: list[BaseProcess] = []
+    failed: list[str] = []
     while waiting or running:
         while waiting and len(running) < at_once:
             name, work = waiting.pop(0)

@@ -77,7 +77,7 @@ class LanguageStep(nn.Module):
     def night_tokens(self, batch: LanguageBatch) -> Tensor:
         """(n, 1, D): the memory's token where a sample knows its night, else the night token's own embedding;
         (n, 0, D) for a model without a memory."""
-        alone = self.model.get_input_embeddings()(self.night_ids).expand(len(batch), -1, -1)
+        alone: Tensor = self.model.get_input_embeddings()(self.night_ids).expand(len(batch), -1, -1)
         if not self.model.config.memory_size or not batch.states.shape[1]:
             return alone
         token = self.model.night_token(batch.states.to(alone.dtype), batch.night_logits.to(alone.dtype))
@@ -247,10 +247,11 @@ def night_states(
     if not model.config.memory_size:
         return None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.eval().to(device)
+    network: nn.Module = model.eval()
+    network.to(device)
     courses = courses_of(model, nights, settings.workers)
     states = remember(model.memory, courses, np.random.default_rng([0x4E16, settings.seed]))
-    model.to("cpu")
+    network.to("cpu")
     return states
 
 

@@ -140,10 +140,11 @@ def train_memory(
         EegVlmForConditionalGeneration.from_pretrained(vision, dtype=torch.float32).eval(), vision
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
+    network: nn.Module = model
+    network.to(device)
     courses = amplified_courses(model, train, settings)
     held_out_courses = courses_of(model, held_out, settings.workers)
-    model.to("cpu")
+    network.to("cpu")
     step = MemoryStep(model.memory, settings)
     make = MemoryBatches(
         courses,
