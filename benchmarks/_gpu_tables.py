@@ -12,6 +12,7 @@ __all__ = ["beside_peers", "gpu_backend", "gpu_language"]
 
 MODES: Final = ("head", "direct", "cot")
 PERCENTS: Final = ("p50", "p95", "p99")
+PREFILL_TOKENS: Final = 1152 + 64
 
 
 def gpu_backend(name: str, found: dict[str, Any]) -> str:
@@ -114,14 +115,16 @@ def gpu_language(name: str, found: dict[str, Any]) -> str:
         taken = memory.get("gpu_bytes") or memory.get("allocated_bytes")
         prefill = model.get("prefill", {})
         prefill = prefill.get("ms") or prefill.get("merge_1", {}).get("ms")
-        decode, floor = model.get("decode", {}).get("ms"), model.get("floor")
+        # Where the loop over tokens failed, single runs of one token tell the time as well.
+        decode = model.get("decode", {}).get("ms") or model.get("runs", {}).get("1")
+        share = _share(model, decode, found)
         rows.append(
             [
                 model["name"],
                 f"{taken / 1e9:.2f}" if taken else "-",
                 f"{prefill['p50']:.1f}" if prefill else "-",
                 " / ".join(f"{decode[p]:.2f}" for p in PERCENTS) if decode else "-",
-                f"{floor['share']:.0%}" if floor else "-",
+                f"{share:.0%}" if share else "-",
                 *(_percents(model, key) for key in ("direct_ms", "cot_ms", "rationale_ms")),
             ]
         )
@@ -146,6 +149,23 @@ All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
 
 {_table(head, rows)}"""
     return "\n".join([text, *_gaps(found)])
+
+
+def _share(model: dict[str, Any], decode: dict[str, float] | None, found: dict[str, Any]) -> float | None:
+    """The time of a token by bandwidth alone, as a share of what it took behind a picture and a prompt."""
+    if "floor" in model:
+        return float(model["floor"]["share"])
+    speed = found.get("ceilings", {}).get("gb_per_s")
+    if decode is None or speed is None:
+        return None
+    memory = model["memory"]
+    if "bytes_per_token" in memory:
+        weights = memory["bytes_per_token"]
+    else:
+        weights = found["graphs"][model["precision"]]["weight_bytes"]
+    memories = [other["memory"] for other in found["models"].values()]
+    keys_values = next((m["kv_bytes_per_token"] for m in memories if "kv_bytes_per_token" in m), 0)
+    return float((weights + keys_values * PREFILL_TOKENS) / speed / 1e6 / decode["p50"])
 
 
 def beside_peers(name: str, found: dict[str, Any]) -> str:
@@ -207,7 +227,8 @@ def _gaps(found: dict[str, Any]) -> list[str]:
     lines = []
     for kind, title in (("failed", "Failed"), ("left_out", "Left out for want of time")):
         if found.get(kind):
-            lines += [f"{title}: " + "; ".join(f"`{line}`" for line in found[kind]) + "\n"]
+            shown = [f"- `{line.splitlines()[0][:120]}`" for line in found[kind]]
+            lines += [f"{title}:\n\n" + "\n".join(shown) + "\n"]
     return lines
 
 

@@ -56,7 +56,8 @@ def page(results: Path) -> str:
     parts += [renderer(_read(path)) for path in sorted(results.glob("render-cuda-*.json"))]
     sections = (("cuda-*", gpu_backend), ("gpu-llm-*", gpu_language), ("llm-*", beside_peers))
     for pattern, section in sections:
-        parts += [section(path.name, _read(path)) for path in sorted(results.glob(f"{pattern}.json"))]
+        for path in sorted(results.glob(f"{pattern}.json")):
+            parts += [section(path.name, _read(path)), _remarks(path)]
     parts += [paper_size(path.name, _read(path)) for path in sorted(results.glob("paper-size-*.json"))]
     return "\n".join([*parts, jetson()])
 
@@ -173,6 +174,12 @@ def _numeric(cell: str) -> bool:
 def _span(values: tuple[float, float], unit: float, digits: int) -> str:
     low, high = (f"{value / unit:.{digits}f}" for value in values)
     return low if low == high else f"{low}-{high}"
+
+
+def _remarks(path: Path) -> str:
+    """What is to be said of a run beside its figures, from the file of the same name that ends in .md."""
+    remarks = path.with_suffix(".md")
+    return remarks.read_text(encoding="utf-8") if remarks.is_file() else ""
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -48,6 +48,7 @@ MODES: Final = ("head", "direct", "cot")
 EPOCH_SAMPLES: Final = 3000
 WARM_UP: Final = 10
 CPU_THREADS: Final = 2
+REPEATED: Final = 100
 
 
 def gpu_facts() -> dict[str, str]:
@@ -188,8 +189,9 @@ def _compare(
     begin = time.perf_counter()
     found = staged(stager, signal, mode, batch)
     seconds = time.perf_counter() - begin
-    some = signal[: 100 * EPOCH_SAMPLES]
-    again = same(staged(stager, some, mode, batch), found[:100])
+    # Whole batches, as before: one of another size is rounded otherwise.
+    count = min(len(found), max(1, REPEATED // batch) * batch)
+    again = same(staged(stager, signal[: count * EPOCH_SAMPLES], mode, batch), found[:count])
     return agreement(found, expected) | {"s": seconds, "same_again": again}
 
 

@@ -116,7 +116,10 @@ def measure_ours(
 
 def _off(ours: Ours, reference: np.ndarray | None, kept: list[np.ndarray]) -> list[float]:
     """How far the logits of each step are from those of the first variant, as a share of their size."""
-    kept.append(ours.logits())
+    found = ours.logits()
+    if not np.isfinite(found).all():
+        raise ValueError("logits: not finite")
+    kept.append(found)
     expected = kept[0] if reference is None else reference
     return [float(x) for x in np.linalg.norm(kept[0] - expected, axis=1) / np.linalg.norm(expected, axis=1)]
 

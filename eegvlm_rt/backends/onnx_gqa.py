@@ -39,6 +39,10 @@ class _KeysValues:
         self.array = array
         self.bindings: list[Any] = []
 
+    def handed_on(self) -> _KeysValues:
+        """Itself: memory of the host lives as long as an array of it."""
+        return self
+
     def take_binding(self) -> Any:
         """A binding for one step, or None; taking from a list is one operation for all threads."""
         try:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from threading import Lock
-from typing import Generic, TypeVar
+from threading import RLock
+from typing import Generic, Protocol, Self, TypeVar
 
 __all__ = ["SPARES", "TEXT_TOKENS", "Room", "RoomCache", "capacity_for"]
 
-T = TypeVar("T")
+
+class Content(Protocol):
+    """Memory for keys and values."""
+
+    def handed_on(self) -> Self | None:
+        """The memory for its next user, in an object of its own where finalizers could free it; None where
+        they did."""
+        ...
+
+
+T = TypeVar("T", bound=Content)
 
 SPARES = 3
 """Buffers without a user that are kept for the next text."""
@@ -31,7 +41,8 @@ class Room(Generic[T]):
     def __init__(self, content: T, capacity: int) -> None:
         self.content, self.capacity = content, capacity
         self.lengths: list[int] = []
-        self._lock = Lock()
+        # A cache may be finalized, and call `release`, while this thread is in `claim`.
+        self._lock = RLock()
 
     def claim(self, after: int, total: int) -> bool:
         """Whether places `after` to `total` are free; they are taken if so."""
@@ -57,5 +68,8 @@ class RoomCache(Generic[T]):
         self.room, self.length, self._pool = room, length, pool
 
     def __del__(self) -> None:
-        if self.room.release(self.length) and len(self._pool) < SPARES:
-            self._pool.append(self.room)
+        if not self.room.release(self.length) or len(self._pool) >= SPARES:
+            return
+        content = self.room.content.handed_on()
+        if content is not None:
+            self._pool.append(Room(content, self.room.capacity))

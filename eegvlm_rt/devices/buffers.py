@@ -33,11 +33,20 @@ class DeviceBuffer:
         self.size = max(size, ALIGNMENT)
         self.address = device.allocate(self.size)
 
-    @property
-    def freed(self) -> bool:
-        """Whether the memory was given back. Where users of a buffer are garbage together with it, it may be
-        freed before they are told."""
-        return not self.address
+    def handed_on(self) -> DeviceBuffer | None:
+        """Another buffer with the memory of this one, which has none from then on; None where it was given
+        back.
+
+        For finalizers that keep memory for the next user. Where a buffer and its last user are garbage
+        together, both are finalized, in any order, also where one of them was kept: only the memory may go
+        on.
+        """
+        address, self.address = self.address, 0
+        if not address:
+            return None
+        other = DeviceBuffer.__new__(DeviceBuffer)
+        other._device, other.size, other.address = self._device, self.size, address
+        return other
 
     def upload(self, source: NDArray[Any], stream: int, *, offset: int = 0) -> None:
         """Copy a host array into the buffer, from byte `offset` on."""
@@ -103,15 +112,16 @@ class Stream:
     @contextmanager
     def settled(self) -> Iterator[int]:
         """The stream for what is put into it here; all of it has happened when the block ends, also where it
-        ends by an error: host arrays may go then.
+        ends by an error: host arrays may go then. Other threads wait for the device meanwhile.
         """
-        try:
-            yield self.handle
-        except BaseException:
-            with suppress(BackendError):
-                self._device.wait(self.handle)
-            raise
-        self._device.wait(self.handle)
+        with self._device.lock:
+            try:
+                yield self.handle
+            except BaseException:
+                with suppress(BackendError):
+                    self._device.wait(self.handle)
+                raise
+            self._device.wait(self.handle)
 
     def __del__(self) -> None:
         if getattr(self, "handle", 0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BackendError
@@ -28,6 +29,7 @@ class CudaDevice:
     kind: Final = "cuda"
 
     def __init__(self, index: int = 0, *, extra: str = "tensorrt") -> None:
+        self.lock = RLock()
         try:
             self._cuda: Any = import_module("cuda.bindings.runtime")
         except ImportError as error:
@@ -103,7 +105,8 @@ class CudaDevice:
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """The value of a runtime function; every one answers (error, value...)."""
-        status, *values = getattr(self._cuda, name)(*arguments)
+        with self.lock:
+            status, *values = getattr(self._cuda, name)(*arguments)
         if int(status) != 0:
             cure = _CURES.get(status.name, "see the CUDA runtime's list of errors")
             raise BackendError(f"cuda.{name}", status.name, cure)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
 __all__ = ["Device", "DeviceFacts"]
@@ -35,6 +37,12 @@ class Device(Protocol):
     @property
     def index(self) -> int:
         """Number of the device among those of its kind."""
+        ...
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while anything is put into a stream or memory is taken or given back, by one thread at a time,
+        which may take it again: while a CUDA graph is recorded, no other thread may touch the device."""
         ...
 
     @property

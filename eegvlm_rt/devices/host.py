@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from itertools import count
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -32,6 +33,7 @@ class HostDevice:
     def __init__(self) -> None:
         self._blocks: dict[int, NDArray[np.uint8]] = {}
         self._streams = count(1)
+        self.lock = RLock()
 
     @property
     def facts(self) -> DeviceFacts:

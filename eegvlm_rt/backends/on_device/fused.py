@@ -47,6 +47,15 @@ class _KeysValues:
         self.buffer, self.number = buffer, number
         self.bindings: dict[int, Any] = {}
 
+    def handed_on(self) -> _KeysValues | None:
+        """The memory with its bindings, which hold its address, for the next user."""
+        buffer = self.buffer.handed_on()
+        if buffer is None:
+            return None
+        other = _KeysValues(buffer, self.number)
+        other.bindings = self.bindings
+        return other
+
 
 DeviceRoom = Room[_KeysValues]
 
@@ -207,7 +216,7 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
     def _take(self, total: int, stream: int) -> DeviceRoom:
         while self._pool:
             room = self._pool.pop()
-            if not room.content.buffer.freed and room.claim(0, total):
+            if room.claim(0, total):
                 return room
         capacity = max(capacity_for(total), self._capacity)
         shape = (len(self._past), self._shape.num_kv_heads, capacity, self._shape.head_dim)

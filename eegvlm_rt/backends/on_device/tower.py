@@ -37,8 +37,8 @@ class _Lease:
         self.buffer, self._pool = buffer, pool
 
     def __del__(self) -> None:
-        if not self.buffer.freed and len(self._pool) < _SPARES:
-            self._pool.append(self.buffer)
+        if len(self._pool) < _SPARES and (buffer := self.buffer.handed_on()) is not None:
+            self._pool.append(buffer)
 
 
 class DeviceVisionTower:

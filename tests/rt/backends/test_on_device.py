@@ -145,11 +145,59 @@ class TestFusedLanguageModel:
             ours.next_logits(ours.embed([3]), ours.extend(ours.embed([seed, 1])))
         assert set(ours._device._blocks) == held  # type: ignore[attr-defined]
 
+    def test_memory_of_garbage_goes_to_its_next_user_or_is_freed_never_both(
+        self, both: tuple[FusedDeviceLanguageModel, FusedLanguageModel]
+    ) -> None:
+        ours, _ = both
+        for seed in range(5):
+            cache = ours.extend(ours.embed([seed, 1, 2]))
+            # The collector finalizes all of a cycle, in an order of its own.
+            cycle: list[object] = [cache, cache.room.content, cache.room.content.buffer]
+            cycle.append(cycle)
+            del cache, cycle
+            gc.collect()
+            assert all(room.content.buffer.address for room in ours._pool)
+        expected, _ = ours.next_logits(ours.embed([3]), ours.extend(ours.embed([1, 2])))
+        assert np.isfinite(expected).all()
+
     def test_another_models_cache_is_refused(
         self, both: tuple[FusedDeviceLanguageModel, FusedLanguageModel]
     ) -> None:
         with pytest.raises(InputError, match="cache"):
             both[0].next_logits(both[0].embed([1]), object())  # type: ignore[arg-type]
+
+
+class _Watched(HostDevice):
+    """A device that no thread may touch without its lock: a recording would be spoiled."""
+
+    touched = 0
+
+    def upload(self, address: int, source: np.ndarray, stream: int) -> None:
+        self._check()
+        super().upload(address, source, stream)
+
+    def download(self, target: np.ndarray, address: int, stream: int) -> None:
+        self._check()
+        super().download(target, address, stream)
+
+    def _check(self) -> None:
+        assert self.lock._is_owned()  # type: ignore[attr-defined]
+        type(self).touched += 1
+
+
+def test_threads_take_turns_on_the_whole_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = _Watched()
+    run = OrtGraph.run
+
+    def alone(self: OrtGraph, *arguments: object) -> None:
+        assert device.lock._is_owned()  # type: ignore[attr-defined]
+        run(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(OrtGraph, "run", alone)
+    stager = rt.Stager.load("nano", backend=CudaBackend(device), precision={"llm": "int4_fused"}, threads=4)
+    found = list(stager.predict_recording(SIGNAL, sfreq=100, mode="cot"))
+    assert len(found) == 12
+    assert device.touched > 100
 
 
 class TestGraph:

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+from threading import RLock
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class FakeGpu:
         self.live: dict[int, np.ndarray] = {}
         self.pending: dict[int, list[Callable[[], None]]] = {}
         self.runs = 0
+        self.lock = RLock()
         self._next = 0x7F00_0000_0000
         self._streams = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import RLock
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_every_call_that_is_used_is_one_that_cuda_python_has() -> None:
     with pytest.raises(BackendError, match=r"cudaGetDeviceCount: cudaError\w+; "):
         CudaDevice()
     device = CudaDevice.__new__(CudaDevice)
-    device._cuda, device.index = cuda, 0
+    device._cuda, device.index, device.lock = cuda, 0, RLock()
     import numpy as np
 
     array = np.zeros(4, dtype=np.float32)
