@@ -30,6 +30,8 @@ from .running import Running, channel_of, configuration, night_file, serving, un
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+EPOCHS = 8
+"""Of the recording that the beds play: at 30 times real time, one a second."""
 ABSENT = "brainflow:playback_file?file=/no.csv&master_board=cyton"
 
 
@@ -59,7 +61,7 @@ class Ward:
         """Wait for the end of a bed's night; its folder, in which nothing is missing."""
         until(lambda: complete(self.running, name), self.running)
         night = only_night(self.data, name)
-        assert final_epochs(night) == list(range(12))
+        assert final_epochs(night) == list(range(EPOCHS))
         np.testing.assert_array_equal(recorded(night), channel_of(self.recording))
         return night
 
@@ -67,7 +69,7 @@ class Ward:
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     folder = tmp_path_factory.mktemp("ward")
-    recording = night_file(folder, hours=0.1)
+    recording = night_file(folder, hours=EPOCHS / 120)
     text = configuration(folder / "data")
     slots = BundleSlots(folder / "slots")
     slots.install(re.findall('bundle = "(.*)"', text)[0], gates=Gates(mode="head", threads=1))
@@ -121,17 +123,17 @@ def test_a_night_is_recorded_staged_and_written_while_it_goes_on(ward: Ward) -> 
 
     until(lambda: results()[1], ward.running)
     assert results()[0] == "in progress"
-    assert len(read_edf(only_night(ward.data, "one") / "hypnogram.edf")) < 12
+    assert len(read_edf(only_night(ward.data, "one") / "hypnogram.edf")) < EPOCHS
     night = ward.complete("one")
     assert read(night / "night.journal").records[-1].kind == "shutdown"
-    assert results() == ("complete", 12)
-    assert len(read_edf(night / "hypnogram.edf")) == 12
+    assert results() == ("complete", EPOCHS)
+    assert len(read_edf(night / "hypnogram.edf")) == EPOCHS
     until(lambda: (night / "fhir.json").exists(), ward.running)
 
 
 def test_the_model_killed_and_hung_costs_no_sample_and_no_epoch(ward: Ward) -> None:
     running = ward.running
-    ward.add("two", 20)
+    ward.add("two", 30)
     known = running.log.count("model: running")
     running.child("service.worker").kill()
     until(lambda: running.log.count("model: running") > known, running)
@@ -166,7 +168,7 @@ def test_a_new_bundle_that_does_not_run_is_taken_back(ward: Ward) -> None:
 
 def test_a_broken_configuration_changes_nothing(ward: Ward) -> None:
     running = ward.running
-    ward.add("three", 30)
+    ward.add("three", 60)
     before = [b["id"] for b in running.state()["beds"]]
     ward.load(running.config.read_text() + bed("nothing", "wrong"))
     until(lambda: running.alarms().get("configuration") == "active", running)
@@ -178,7 +180,7 @@ def test_a_broken_configuration_changes_nothing(ward: Ward) -> None:
 
 def test_safe_mode_records_without_the_model_and_ends_when_asked(ward: Ward) -> None:
     running = ward.running
-    ward.add("four", 30)
+    ward.add("four", 12)
     # The count of deaths begins anew with a decision.
     until(lambda: [b for b in running.state()["beds"] if b["id"] == "four" and b["last"]], running)
     known: set[int] = set()
@@ -239,5 +241,5 @@ def test_a_killed_service_resumes_its_night_to_the_sample(ward: Ward, tmp_path: 
     night = only_night(data, "one")
     assert len(list(night.glob("signal-*.frames"))) == 3
     np.testing.assert_array_equal(recorded(night), channel_of(ward.recording))
-    assert final_epochs(night) == list(range(12))
+    assert final_epochs(night) == list(range(EPOCHS))
     assert read(night / "night.journal").ok
