@@ -1,4 +1,4 @@
-"""The benchmark of the GPU backend in the host's memory: its comparison, and the graph it makes of a bundle."""
+"""The benchmark of the GPU backend in host memory: its comparison, and the graph it makes of a bundle."""
 
 from __future__ import annotations
 
