@@ -63,10 +63,12 @@ def prediction_of(
     if remembered is not None and remembered.probabilities is not None:
         night = _opinion(remembered.probabilities, scoring.temperature_of(Mode.HEAD, night=True))
         context = remembered.context
+    # An answer that knew the night has another temperature than one of the epoch alone.
     by_night = night is not None and answer.source is not AnsweredBy.HEAD
     temperature = scoring.temperature_of(_MODE_OF[answer.source], night=by_night)
     decoded = answer.decoded
     rationale = decoded.rationale if decoded else None
+    # Claims are held against what was measured in the same epoch, and against the night's record.
     checks: tuple[ClaimCheck, ...] = ()
     if rationale is not None and not isinstance(seen.findings, Unmeasured):
         checks = check(rationale, seen.findings, context)

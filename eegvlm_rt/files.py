@@ -57,6 +57,8 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
         content = sealed(data)
         if not overwrite and not (_replaceable(place, is_ours) or _begins_with(content, place)):
             raise _not_ours(target)
+        # Beside the target, since a rename is one step within a file system only: whoever reads the name
+        # finds the old file or the new one, whole.
         descriptor, name = tempfile.mkstemp(prefix=".eegvlm-", dir=place.parent)
         staged = Path(name)
         try:

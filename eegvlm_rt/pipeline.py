@@ -160,6 +160,8 @@ class Pipeline:
 
         For `head` nothing is measured yet: what nothing is held against is measured when it is asked for.
         """
+        # What reasons are held against is measured first; `head` gives none, so it can wait until it is asked
+        # for.
         started = perf_counter()
         epochs = np.stack([row.x for row in rows])
         later: Sequence[Findings | Unmeasured] = [Unmeasured(row.x) for row in rows]
@@ -167,6 +169,7 @@ class Pipeline:
         outliers = self.scoring.outliers
         foreign = None if outliers is None else outliers.scores(epochs)
         measured_at = perf_counter()
+        # An epoch without a sample has nothing to draw; the others go through the networks together.
         present = [i for i, row in enumerate(rows) if np.isfinite(row.x).any()]
         looks: dict[int, _Look] = {}
         drawing_s = 0.0
@@ -174,6 +177,7 @@ class Pipeline:
             drawing_s, views = self._look(np.stack([rows[i].x for i in present]), mode)
             looks = dict(zip(present, views, strict=True))
         finished = perf_counter()
+        # The batch's time is shared out evenly among its epochs.
         each, each_look = 1e3 / len(rows), 1e3 / max(1, len(present))
         tower_s = finished - measured_at - drawing_s
         seen = []
@@ -323,6 +327,7 @@ class Pipeline:
         prefix = decoder.prefix(seen.visual_tokens, None if night is None else night.token)
         context = None if night is None else night.context
         prefill_ms = _ms(started)
+        # With a deadline the stage is asked for before the reasons, which may then be cut off.
         direct, direct_ms = None, 0.0
         if stage_first:
             direct, direct_ms = decoder.score_stages(prefix), _ms(started)
@@ -340,9 +345,11 @@ class Pipeline:
             if on_text is not None and piece.text:
                 on_text(piece.text)
         steps = decoded.steps + int(stage_first)
+        # Reasons that end without a rule say no stage: the direct question does, if there is time.
         if decoded.probabilities is None and direct is None and stop() is None:
             direct, direct_ms = decoder.score_stages(prefix), _ms(started)
             steps += 1
+        # The best answer that there is: the rule's, the direct one, the memory's or the head's.
         if decoded.probabilities is not None:
             probabilities, source = dict(decoded.probabilities), AnsweredBy.RULE
             stage_ms = seen.seen_ms + (rule_ms or _ms(started))

@@ -52,6 +52,7 @@ def sealed(data: bytes) -> bytes:
     place = data.find(SEAL.encode())
     if place < 0:
         return data
+    # First the digits, then the checksum of the chunk that they stand in.
     content = bytearray(data)
     content[place : place + len(SEAL)] = SEAL.encode()[:-32] + _digits(data, place).encode()
     return _with_checksum(content, place)
@@ -83,6 +84,8 @@ def _digits(data: bytes, place: int) -> str:
     """The digits of a seal at `place`: those of the SHA-256 of the content without them, and in a PNG
     without the checksum of their chunk.
     """
+    # The digest covers the whole file but the places that hold it: its own digits, and in a PNG the checksum,
+    # which depends on them.
     plain = bytearray(data)
     plain[place : place + len(SEAL)] = SEAL.encode()
     checksum = _checksum_place(plain, place)

@@ -62,6 +62,7 @@ def predictions_of_rows(
             if os.getpid() != began_in:
                 cure = "a forked process has none of its threads; begin an iteration of its own"
                 raise BackendError("process", os.getpid(), cure)
+            # The memory reads the epochs in order: this is the one place where they wait for each other.
             if looks:
                 for seen in looks.popleft().result():
                     remembered = course.remember(seen)
@@ -72,6 +73,8 @@ def predictions_of_rows(
                         else pool.submit(answer, seen, remembered)
                     )
                 looks.extend(pool.submit(pipeline.see, some, mode) for some in islice(batches, 1))
+            # Some answers may be on their way while the next epochs are looked at; at the end all are
+            # awaited.
             while len(answers) > (ahead if looks else 0):
                 first = answers.popleft()
                 prediction = first.result() if isinstance(first, Future) else first

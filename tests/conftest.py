@@ -1,12 +1,24 @@
-"""Fixtures shared by every test."""
+"""Fixtures shared by every test. What needs torch is imported where a test asks for it."""
 
 from __future__ import annotations
 
 import signal
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from eegvlm_rt.stager import Stager
+from tests.rt.tiny_bundle import write_tiny_bundle
+
+if TYPE_CHECKING:
+    from eegvlm_train.model import EegVlmForConditionalGeneration
+
+# The runtime is tested without torch too.
+if any(find_spec(name) is None for name in ("torch", "transformers", "accelerate")):
+    collect_ignore_glob = ["export/*", "train/*"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,3 +39,60 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real recordings are not here: they belong in ../shared/data beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a bundle with random weights; no test changes it."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    write_tiny_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_stager(tiny_bundle: Path) -> Stager:
+    """The tiny bundle's head, for what a source gives."""
+    return Stager.load(tiny_bundle, mode="head", threads=1)
+
+
+@pytest.fixture(scope="session")
+def nights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four labelled, measured nights of noise; the last one is the validation night."""
+    from tests.train.noise_nights import noise_night
+
+    folder = tmp_path_factory.mktemp("nights")
+    for seed in range(4):
+        noise_night(folder, seed)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["edge-like", "tiny", "traced"])
+def model(request: pytest.FixtureRequest) -> EegVlmForConditionalGeneration:
+    """Each of the models of `tests.export.tiny_models`."""
+    from tests.export.tiny_models import random_model
+
+    return random_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> EegVlmForConditionalGeneration:
+    """The tiny model; what a test changes in it, it puts back."""
+    from tests.export.tiny_models import random_model
+
+    return random_model("tiny")
+
+
+@pytest.fixture(scope="session")
+def edge_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of the model whose layers are unlike the tiny one's."""
+    from tests.export.tiny_models import save_checkpoint
+
+    return save_checkpoint("edge-like", tmp_path_factory.mktemp("edge-like"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of the tiny model."""
+    from tests.export.tiny_models import save_checkpoint
+
+    return save_checkpoint("tiny", tmp_path_factory.mktemp("checkpoint"))

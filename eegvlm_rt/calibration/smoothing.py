@@ -55,6 +55,8 @@ class Smoother:
         """(5,) scaled likelihood of an epoch; ones where there is no answer."""
         if probabilities is None:
             return np.ones(len(STAGES))
+        # Bayes turned round: the model says p(stage | picture), the hidden Markov model needs p(picture |
+        # stage), which is proportional to the first divided by the share in training.
         answered = np.maximum([probabilities[stage] for stage in STAGES], _LEAST)
         ratio = answered / np.maximum(self.prior, _LEAST)
         return np.asarray((ratio / ratio.max()) ** self.evidence, dtype=np.float64)
@@ -77,6 +79,8 @@ class CausalSmoother:
             probabilities: the model's answer, or None for an epoch that has none (a gap, an artefact).
             epochs: epochs since the last call, 1 for the next one; those between had no answer.
         """
+        # Predict by the transitions, one step for each epoch, also those without an answer; then weigh by
+        # what this epoch says.
         for _ in range(min(max(epochs, 0), 1000)):
             self._state = self._state @ self._transitions
         state = self._state * self._smoother.likelihood(probabilities)
@@ -92,15 +96,18 @@ def viterbi(smoother: Smoother, answers: Sequence[Mapping[Stage, float] | None])
     """The most probable course of a whole recording, one stage an epoch (Viterbi 1967)."""
     if not answers:
         return []
+    # In logarithms, since the product over a night is beyond floating point.
     transitions = np.log(np.maximum(smoother.transitions, _LEAST))
     evidence = np.log(np.maximum([smoother.likelihood(answer) for answer in answers], _LEAST))
     best = np.log(np.maximum(np.asarray(smoother.initial) @ np.asarray(smoother.transitions), _LEAST))
     best = best + evidence[0]
     came_from = np.zeros((len(answers), len(STAGES)), dtype=np.intp)
+    # Forward: the best way to each stage, and from which stage it came.
     for epoch in range(1, len(answers)):
         ways = best[:, None] + transitions
         came_from[epoch] = ways.argmax(axis=0)
         best = ways.max(axis=0) + evidence[epoch]
+    # Backward: follow those notes from the best last stage.
     path = [int(best.argmax())]
     for epoch in range(len(answers) - 1, 0, -1):
         path.append(int(came_from[epoch, path[-1]]))

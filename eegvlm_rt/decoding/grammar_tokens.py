@@ -51,6 +51,7 @@ class TrieNode:
 
     def narrowed(self, keep: frozenset[int]) -> TrieNode:
         """The same trie with only the choices in `keep`."""
+        # Branches that lead to none of the kept choices go, so that no run is spent on them.
         children = {
             token: child.narrowed(keep) for token, child in self.children.items() if keep & set(child.members)
         }
@@ -85,6 +86,7 @@ def build_trie(name: str, choices: Sequence[Sequence[int]], following: int) -> T
 
 def _mark_ends(name: str, node: TrieNode, following: int) -> None:
     if node.choice is not None and node.children:
+        # The token that ends the shorter choice must not begin the rest of a longer one.
         if following in node.children:
             raise InputError(
                 f"slot {name}", f"token {following}", "it may both end the choice and prolong it"

@@ -52,9 +52,11 @@ def _share_out(
     sums: dict[Group, float],
 ) -> None:
     groups = {group_of[member] for member in node.members}
+    # All choices below are of one group: its share is known without another run.
     if len(groups) == 1:
         sums[groups.pop()] += mass
         return
+    # A token that must follow has probability 1; else the softmax over those that may.
     options = node.options
     shares = [1.0] if len(options) == 1 else token_probabilities(reader.peek(path), options)
     for (token, child), share in zip(options.items(), shares, strict=True):

@@ -35,6 +35,7 @@ class Reader:
 
     def logits(self) -> Float32:
         """Logits (V,) of the token that follows all that was fed. At least one token must have been fed."""
+        # All tokens since the last question go through the model in one run.
         if self._pending:
             self._last, self._cache = self._run(self._pending, self._cache)
             self._pending = []

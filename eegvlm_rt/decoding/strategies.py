@@ -41,13 +41,17 @@ def stream_constrained(
         for part in grammar.segments:
             if isinstance(part, FixedText):
                 piece, count = part.text, len(part.ids)
+                # Fixed text is fed without a run: it is read together with the next question.
                 reader.feed(part.ids)
             else:
                 trie = part.trie
                 if part.name == "rule":
+                    # The stage is decided here, by the sum over its rules; then the rule among those of that
+                    # stage.
                     check(stop)
                     probabilities = rule_probabilities(reader, grammar)
                     trie = _rules_of(max(STAGES, key=probabilities.__getitem__), grammar)
+                # What the record knows is not asked; the model reads it like its own words.
                 if part.name in known:
                     index = part.choices.index(known[part.name])
                     reader.feed(part.ids[index])
@@ -89,6 +93,7 @@ def _choose(reader: Reader, node: TrieNode, stop: Stop) -> int:
         if not options:
             break
         token = next(iter(options))
+        # Where one token alone may follow there is nothing to ask.
         if len(options) > 1:
             check(stop)
             logits = reader.logits()
@@ -129,6 +134,7 @@ def stream_free(
             ids.append(token)
             reader.feed([token])
             whole = detokenize(ids)
+            # A character may be made of several tokens: half of one is held back.
             piece = "" if whole.endswith("\ufffd") else whole[len(text) :]
             text += piece
             yield Piece(piece, 1)
@@ -139,6 +145,8 @@ def stream_free(
         return Decoded(shown, None, None, finish, len(ids), reader.steps)
 
     text = detokenize(ids)
+    # A free text gives no probabilities on the way. Where it is a path of the grammar it is read again up to
+    # its rule, where they can be asked for as in a constrained one.
     rationale = _parsed(text)
     if rationale is None:
         return Decoded(text, None, None, Finish.INVALID, len(ids), reader.steps)

@@ -37,6 +37,7 @@ def muscle_seconds(
     Both arguments are `running_squares`, of 4.5-30 and of 20-34 Hz.
     """
     a_second = SFREQ_HZ // STEP
+    # Differences of running sums give each second without adding up its samples again.
     broad = np.diff(broad_sums[:, ::a_second], axis=1) / SFREQ_HZ
     muscle = np.diff(muscle_sums[:, ::a_second], axis=1) / SFREQ_HZ
     # A flat second shows nothing.
@@ -51,8 +52,11 @@ def count_arousals(
     `shown` and `level_uv` (n, 30) are those of `muscle_seconds`; `alpha` (n, 29) the windows of 2 s, one a
     second, that alpha dominates.
     """
+    # Fast activity counts as an arousal only where it stands out from the rest of the epoch: a tense sleeper
+    # has it all the time.
     usual = np.median(level_uv, axis=1, keepdims=True)
     awake = shown & (level_uv >= USUAL_TIMES * usual)
+    # Alpha is an arousal without any muscle; a window of 2 s belongs to its first second.
     awake[:, :-1] |= alpha
     rows, starts, stops = runs(awake)
     return np.bincount(rows[stops - starts >= SHORTEST_S], minlength=len(shown))

@@ -31,6 +31,7 @@ Float32 = NDArray[np.float32]
 
 def padded_spectrum(x: Float32) -> NDArray[np.complex64]:
     """Spectrum of (n, 3000) epochs, continued by one second of odd reflection at both ends."""
+    # Odd reflection continues level and slope: no jump at the ends, which would be read as fast activity.
     padded = np.empty((len(x), EPOCH_SAMPLES + 2 * PAD), dtype=np.float32)
     padded[:, PAD:-PAD] = x
     padded[:, :PAD] = 2 * x[:, :1] - x[:, PAD:0:-1]
@@ -47,6 +48,7 @@ def band_filter(spectrum: NDArray[np.complex64], low_hz: float, high_hz: float, 
 @cache
 def _gain(low_hz: float, high_hz: float, edge_hz: float) -> Float32:
     freqs = rfftfreq(EPOCH_SAMPLES + 2 * PAD, 1.0 / SFREQ_HZ)
+    # A raised cosine in frequency: no sharp edge, which would ring in time.
     inside = np.minimum(freqs - low_hz, high_hz - freqs) / edge_hz + 0.5
     gain = 0.5 - 0.5 * np.cos(np.pi * np.clip(inside, 0.0, 1.0))
     return np.asarray(gain, dtype=np.float32)
@@ -61,6 +63,7 @@ def running_squares(x: Float32) -> NDArray[np.float64]:
 
 def runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Row, first column and one past the last column of every run of True in (n, m)."""
+    # A run begins where the mask rises and ends where it falls.
     edges = np.zeros((mask.shape[0], mask.shape[1] + 1), dtype=np.int8)
     edges[:, :-1] = mask
     edges[:, 1:] -= mask

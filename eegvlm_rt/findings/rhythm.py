@@ -38,6 +38,7 @@ KIND_MARGIN: Final = 0.05
 
 def window_spectra(x: Float32) -> Float32:
     """(n, 29, 101) power in µV² per 0.5 Hz bin of 2 s windows, one a second, of (n, 3000) epochs."""
+    # Overlapping windows (Welch 1967): the power of a wave does not depend on where a window begins.
     windows = np.lib.stride_tricks.sliding_window_view(x, WIDTH, axis=1)[:, ::SFREQ_HZ]
     spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * _taper(), axis=2)
     return np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
@@ -83,6 +84,8 @@ def name_rhythms(
     frequency. Alternatives lie within 5 points of the one named, delta's bound within 3 points and 7 %
     of amplitude, and of the two kinds of waves within 5 points.
     """
+    # Delta apart, which the power law makes the largest nearly always: how far is each of the faster bands
+    # above its own bound? Mixed frequency is what is left where none is.
     delta, theta, alpha, beta = powers
     fast = theta + alpha + beta
     share = {Rhythm.ALPHA: alpha, Rhythm.BETA: beta, Rhythm.THETA: theta}
@@ -95,9 +98,12 @@ def name_rhythms(
     best = max(score, key=lambda name: score[name])
     near = [name for name in score if name is not best and score[name] >= score[best] - DOMINANT_MARGIN]
 
+    # Delta comes first where it is asked for at all. Three bounds: what it is, what it may be by a little,
+    # and what no measuring error changes; they decide which other names count as right too.
     is_delta = delta >= DELTA_SHARE and amplitude_uv >= VOLTAGE_UV
     may_be_delta = delta >= DELTA_SHARE - DELTA_MARGIN and amplitude_uv >= VOLTAGE_UV * (1 - VOLTAGE_MARGIN)
     surely_delta = delta >= DELTA_SHARE + DELTA_MARGIN and amplitude_uv >= VOLTAGE_UV * (1 + VOLTAGE_MARGIN)
+    # Eye movements and sway have the same band; the waves themselves tell them from sleep.
     of_sleep = slow_wave_share - deflection_share
     is_delta &= of_sleep >= 0.0
     may_be_delta &= of_sleep >= -KIND_MARGIN

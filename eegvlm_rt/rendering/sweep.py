@@ -103,11 +103,14 @@ class Sweep:
         values, lost = self._chunk(chunk, mask)
         with self._lock:
             count = values.shape[1]
+            # Of a chunk longer than the ring only its end is left; the cursor moves as if all had been
+            # written.
             visible = min(count, self._length)
             begin = (self._cursor + count - visible) % self._length
             self._cursor = (self._cursor + count) % self._length
             if count:
                 self._put(begin, values[:, count - visible :], None if lost is None else lost[:, -visible:])
+                # Samples ahead of the newest are hidden, so that the eye finds it.
                 if self._blank:
                     self._hide(self._cursor, self._blank)
                 self._redraw(begin, min(visible + self._blank, self._length))

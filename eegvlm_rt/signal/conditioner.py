@@ -74,6 +74,8 @@ class Conditioner:
 
         Only for n of at least `settled`: what is before must be given first by `push`.
         """
+        # Outputs are counted, not made: a night may be missing. Filter and window begin anew behind the gap,
+        # with as many missing samples in the window as the next output still looks at.
         ready = self._ready(self.taken + n) - self.given
         self.taken += n
         self.given += ready
@@ -97,6 +99,8 @@ class Conditioner:
         end = self.taken
         if end == 0:
             return np.full(length - self.given, np.nan, dtype=np.float32)
+        # Zeros stand for the samples that never come, so that the last outputs can be made at all; they are
+        # marked as what the last sample was.
         tail = self.lookahead + int(np.ceil(self._step)) + 1
         self._kept = np.concatenate([self._kept, np.zeros(tail, dtype=np.float32)])
         self._gone = np.concatenate([self._gone, np.full(tail, self._gone[-1])])
@@ -106,6 +110,8 @@ class Conditioner:
         return np.concatenate([rest, np.full(short, self._edge, dtype=np.float32)])
 
     def _push(self, x: NDArray[np.floating], missing: Bools) -> Float32:
+        # Filter first, at the input rate; then resample what has enough samples behind it; then forget what
+        # no later output looks at.
         filtered = self._filter(x, missing)
         self._kept = np.concatenate([self._kept, filtered])
         self._gone = np.concatenate([self._gone, missing])
@@ -127,6 +133,8 @@ class Conditioner:
         good = np.maximum.accumulate(np.where(missing, -1, index))
         run = np.where(good >= 0, index - good, index + 1 + self._run)
         resting = missing & (run > self._hold)
+        # A short gap holds the last good value, so that the filters do not ring; after a longer one they rest
+        # and begin anew.
         wide = np.where(good >= 0, wide[np.maximum(good, 0)], self._last)
         out = np.zeros(len(wide), dtype=np.float32)
         # Filter the pieces between rests; each begins anew.
@@ -141,6 +149,7 @@ class Conditioner:
         return out
 
     def _run_filter(self, wide: Float64) -> Float32:
+        # A state that fits a constant signal of the first value: no step at the beginning.
         if self._state is None:
             self._state = self._zi * wide[0]
         out, self._state = sosfilt(self._sos, wide, zi=self._state)
@@ -161,6 +170,7 @@ class Conditioner:
         if count <= 0:
             return np.zeros(0, dtype=np.float32)
         start = self._kept_from
+        # At the nominal rate already: samples are passed on as they are.
         if not self._half:
             out = self._kept[first - start : until - start].copy()
         else:

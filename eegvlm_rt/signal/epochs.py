@@ -181,6 +181,7 @@ class EpochCutter:
 
     def flush(self) -> Iterator[GridEpoch]:
         """The rest, to the last sample: a part of an epoch is a row too, one stray sample is none."""
+        # Condition what is left, let the resampling filter run out, and cut what that completes.
         n = self.raw.end
         if n == self._begin:
             return
@@ -215,6 +216,7 @@ class EpochCutter:
             self._y.append(self._state.push(x, missing_of(x)))
 
     def _cut(self) -> Iterator[GridEpoch]:
+        # A boundary is the end of an epoch of the grid or of a hop, whose 30 s are no epoch of it.
         end, width = self._boundary, self._width
         final = end % width == 0
         if final or end - width >= self._origin:
@@ -234,6 +236,7 @@ class EpochCutter:
 
     def _epoch(self, end: int, final: bool) -> GridEpoch:
         """The 30 s before conditioned sample `end`."""
+        # Quality is that of the raw samples at the same time: conditioning hides flat and clipped signal.
         first, last = self._place(end - self._width), self._place(end)
         reached = min(last, self.raw.end)
         # A recording that is one sample short of an epoch holds a whole one.

@@ -119,9 +119,11 @@ def background(
         bands.append((course * modulation(rng, seconds, 120.0, 0.12), low, high))
 
     montage = subject.montage
+    # Alpha comes with closed eyes: a slow course above a quantile gives a person their share of it.
     eyes_closed = modulation(rng, seconds, 40.0, 1.0)
     eyes_closed = (eyes_closed < np.quantile(eyes_closed, subject.alpha_share)).astype(np.float32)
     waxing = modulation(rng, seconds, 1.2, 0.45)
+    # Each rhythm: a person's size, the place of the electrodes, waxing and waning, and the stages it is of.
     alpha = subject.alpha_uv * montage.alpha * waxing * (_ALPHA @ weights) * (0.2 + 0.8 * eyes_closed)
     theta = subject.theta_uv * modulation(rng, seconds, 2.5, 0.4) * (_THETA @ weights)
     beta = subject.beta_uv * modulation(rng, seconds, 6.0, 0.3) * (_BETA @ weights)
@@ -145,6 +147,7 @@ def activity(
 ) -> Signal:
     """Muscle and the sway of a moving head in µV, shape (seconds * sfreq,): what no brain makes."""
     seconds = weights.shape[1]
+    # What muscles and a moving head add keeps its own size, whatever the brain's spectrum is made to be.
     active_muscle = subject.muscle_uv * subject.montage.muscle * (_ACTIVE_MUSCLE @ weights)
     restless = subject.restless_uv * (_RESTLESS @ weights)
     bands = (

@@ -60,6 +60,7 @@ def band_powers(epochs: NDArray[np.floating], sfreq: float) -> Float64:
     Welch: 4 s Hamming windows, half overlapped, mean removed, median over the windows: the recipe of the
     tables. A rate below 60 Hz has no band beyond its half.
     """
+    # The same estimate as that of the tables, so that a simulated band and a measured one mean the same.
     width = round(_SEGMENT_S * sfreq)
     window = get_window("hamming", width).astype(np.float32)
     hz = rfftfreq(width, 1.0 / sfreq)
@@ -72,6 +73,7 @@ def band_powers(epochs: NDArray[np.floating], sfreq: float) -> Float64:
         segments = np.stack([part[:, start : start + width] for start in starts], axis=1)
         segments = (segments - segments.mean(axis=2, keepdims=True)) * window
         spectrum = rfft(segments, axis=2)
+        # A median over the windows: a movement in one of them is not the spectrum of the epoch.
         density = np.median(spectrum.real**2 + spectrum.imag**2, axis=1)
         powers.append(np.stack([density[:, band].sum(axis=1) for band in bands], axis=1))
     return np.asarray(np.concatenate(powers).astype(np.float64) * scale)
@@ -87,6 +89,7 @@ def stage_medians(log_power: NDArray[np.floating], stages: NDArray[np.integer]) 
         rows = log_power[np.asarray(stages) == int(stage)]
         if len(rows) >= _FEWEST_EPOCHS:
             medians[int(stage)] = np.median(rows, axis=0)
+    # A night has a gain of its own; only what is left beyond it is compared.
     known = [int(stage) for stage in SCALE_STAGES if np.isfinite(medians[int(stage)]).all()]
     scale = float(medians[known].mean()) if known else 0.0
     return np.asarray(medians - scale)
@@ -118,6 +121,7 @@ def sample_person(rng: np.random.Generator, channel: str) -> Person:
     Goldberger et al. 2000, ODC-By 1.0); only its mean and main components are shipped.
     """
     mean, factors, rest, drift = _people()[channel]
+    # Main components carry what bands have in common; the rest is independent.
     drawn = mean + factors @ rng.standard_normal(factors.shape[1]) + rest * rng.standard_normal(len(rest))
     size = float(np.exp(_DRIFT_SPREAD * rng.standard_normal()))
     return Person(drawn.reshape(drift.shape), size * _DRIFT_SHARE[:, None] * drift)
@@ -145,6 +149,7 @@ def equalise(
     present = np.flatnonzero(np.isfinite(actual).all(axis=1))
     if not len(present):
         return signal
+    # How much each band of each stage lacks, in logarithms.
     correction = (person.medians - actual)[present]
     if contrasts_only:
         correction = correction - correction.mean(axis=0)
@@ -160,6 +165,7 @@ def equalise(
     gains = np.zeros((len(STAGES), correction.shape[1]))
     gains[present] = np.linalg.solve(shares + 0.02 * np.eye(len(present)), correction) * 0.5
     gains = np.clip(gains, -_LARGEST_GAIN, _LARGEST_GAIN)
+    # The gain follows the mixture of stages second by second, and within a stage its own slow drift.
     course = gains.T @ weights
     for stage in present:
         drift = _drift(rng, weights, int(stage))
@@ -173,6 +179,7 @@ def _drift(rng: np.random.Generator, weights: NDArray[np.float32], stage: int) -
     slow = smooth_noise(rng, weights.shape[1], _DRIFT_S)
     slow -= slow.mean()
     slow /= max(float(slow.std()), 1e-6)
+    # Sleep is deeper between two deep stages than between two light ones.
     around = gaussian_filter1d(_DEPTH.astype(np.float32) @ weights, _DRIFT_S, mode="nearest")
     presence = weights[stage] / max(float(weights[stage].sum()), 1e-6)
     around -= float(around @ presence)

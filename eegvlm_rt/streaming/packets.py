@@ -150,6 +150,7 @@ class PacketSpreader:
     def _near(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> tuple[int, NDArray[np.float64]]:
         """Samples up to the first packet that is off, or up to the end of a batch."""
         starts = packet_starts(stamps, known, self.latest, self._rate)
+        # Only the first sample of a packet is held against the line; most packets are near it.
         offs = self._offs(stamps, starts)
         outside = (offs > self._late) | (offs < -self._early)
         usual = int(np.argmax(outside)) if outside.any() else len(starts)
@@ -160,6 +161,8 @@ class PacketSpreader:
         self, stamps: NDArray[np.float64], known: NDArray[np.bool_], last: bool
     ) -> tuple[int, NDArray[np.float64]]:
         """Samples from a packet that is off, once the packets after it have decided what it was."""
+        # Is this packet late or early on its way, or are samples missing or repeated from here on? One packet
+        # does not tell.
         late = bool(self._offs(stamps, np.zeros(1, dtype=np.intp))[0] > 0)
         # A packet with a timestamp that was there before is that packet again.
         before = None if late else self._past.get(float(stamps[0]))
@@ -228,6 +231,8 @@ class PacketSpreader:
         offs: NDArray[np.float64],
     ) -> tuple[int, NDArray[np.float64]]:
         """The first `count` samples, up to the end of a batch."""
+        # A batch of packets ends where the line is drawn anew, wherever the piece of samples ends: so the
+        # result does not depend on the pieces.
         kept = self._apart(starts)
         room = BATCH - self._fresh
         if len(kept) >= room:
@@ -236,6 +241,7 @@ class PacketSpreader:
         times = self._expected(self._index + np.arange(count))
         self._window.extend((self._index + int(starts[i]), float(offs[i])) for i in kept)
         self._remember(stamps[starts].tolist(), times[starts].tolist())
+        # Counted after the times were given, which belong to the line as it was.
         values = stamps[:count][known[:count]]
         if len(values):
             self.latest = float(values[-1])
@@ -249,6 +255,7 @@ class PacketSpreader:
     def _apart(self, starts: NDArray[np.intp]) -> list[int]:
         """Which of some packets are far enough apart to be remembered."""
         apart = round(APART_S * self._rate)
+        # Packets close together are one event of the sender and would count many times.
         before = self._window[-1][0] - self._index if self._window else -apart
         kept: list[int] = []
         i = int(np.searchsorted(starts, before + apart))
@@ -261,6 +268,7 @@ class PacketSpreader:
         """What is usual, and the line that brings the packets back to it."""
         self._fresh = 0
         self._counts.append((self._index, self._packets))
+        # What is usual comes from the latest packets alone: a sender changes its habits in the night.
         offs = np.asarray([off for _, off in self._window])
         low, middle, high = np.quantile(offs, (0.1, 0.5, 0.9))
         self._usual(float(low), float(high))
@@ -272,6 +280,7 @@ class PacketSpreader:
             bend = min(LARGEST_BEND, max(-LARGEST_BEND, bend))
         self._line_s, self._line_at = float(self._expected(self._index)), self._index
         self._period_s = (1.0 + bend) / self._rate
+        # A device that stamps every sample in its place needs no line: its own timestamps are better.
         alone = self.packet_samples == 1.0 and high - low <= EVEN_SPREAD
         close = alone and abs(middle) <= self._tolerance / 2
         self._even_batches = self._even_batches + 1 if close else 0

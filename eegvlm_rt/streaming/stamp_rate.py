@@ -40,10 +40,12 @@ def rate_ratio(stamps: NDArray[np.float64], rate: float) -> tuple[float, float, 
     n = len(starts)
     if n < LEAST:
         return float("nan"), float("nan"), float("nan")
+    # Far pairs average the jitter out and tell the rate; near ones are not moved by packets that were lost.
     apart = n // 4
     far, near = _ratios(stamps, starts, rate, apart), _ratios(stamps, starts, rate, 1)
     if len(far) < 2 or not len(near):
         return float("nan"), float("nan"), float("nan")
+    # A median and the spread between the quartiles: single jumps of the clock count for nothing.
     low, middle, high = np.quantile(far, (0.25, 0.5, 0.75))
     return float(middle), float(high - low) / 1.35 / (n / apart) ** 0.5, float(np.median(near))
 
@@ -58,6 +60,7 @@ def check_seconds(stamps: NDArray[np.float64], rate: float) -> None:
         if 2 / 3 < ratio * float(factor) < 3 / 2:
             cure = f"they count {unit}: give seconds, timestamps / {factor}"
             raise UnitError("timestamps", found, cure)
+    # A counter of samples goes up by one each time.
     steps = np.diff(stamps[np.isfinite(stamps)])
     if abs(ratio * rate - 1) < OFF and len(steps) and np.median(np.abs(steps - 1)) < OFF:
         cure = "they count samples: give seconds, timestamps / sfreq, or none at all"

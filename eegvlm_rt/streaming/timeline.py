@@ -250,6 +250,8 @@ class Timeline:
         """A place for which a slow device has no sample: the last sample again. Where that is needed so often
         that it makes a signal of its own, the place is a gap.
         """
+        # One repeated sample in a long while is the drift of a clock; one every few samples is a signal of
+        # lower rate, which must not look like a real one.
         self.drifted += 1
         self._creeps.append(expected)
         if len(self._creeps) == _CREEPS and expected - self._creeps[0] < _CREEPS * OFTEN:
@@ -327,6 +329,8 @@ class Timeline:
 
     def _anchor(self, anchor_s: float) -> tuple[int, Step]:
         assert self.anchor_s is not None
+        # The reading that was in force is kept: a clock that comes back to it is read as then. For a second
+        # of signal long jumps are not believed.
         self._first = self._first or (self.anchor_s,)
         self._old.append(self.anchor_s)
         self._doubtful_until = self._raw.end + round(SETTLED_S * self._rate)

@@ -24,7 +24,7 @@ from tests.export.weights.llava_models import (
     small_convnext,
     stored,
 )
-from tests.train.conftest import noise_night
+from tests.train.noise_nights import noise_night
 
 RECIPE = """
 tower: fp32

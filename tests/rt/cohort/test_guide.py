@@ -19,9 +19,9 @@ GUIDE = Path(__file__).resolve().parents[3] / "docs" / "cohort.md"
 
 
 def test_a_reader_gets_from_a_folder_to_a_table_and_reports(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(bundle, tmp_path / "models" / "nano")
+    shutil.copytree(tiny_bundle, tmp_path / "models" / "nano")
     monkeypatch.setenv("EEGVLM_RT_MODELS", str(tmp_path / "models"))
     monkeypatch.chdir(tmp_path)
     text = GUIDE.read_text(encoding="utf-8")
@@ -40,14 +40,14 @@ def test_a_reader_gets_from_a_folder_to_a_table_and_reports(
     assert "of them done before: 3" in printed
 
 
-def test_a_bids_dataset_becomes_derivatives(bundle: Path, tmp_path: Path) -> None:
+def test_a_bids_dataset_becomes_derivatives(tiny_bundle: Path, tmp_path: Path) -> None:
     commands = re.findall(r"^eegvlm-rt (score /data/bids .*)$", GUIDE.read_text("utf-8"), flags=re.MULTILINE)
     dataset = tmp_path / "bids"
     for label in ("01", "02", "03"):
         save_nights(dataset / f"sub-{label}" / "eeg", f"sub-{label}_task-sleep_eeg")
     (dataset / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
     out = dataset / "derivatives" / "eegvlm-rt"
-    more = ["--bundle", str(bundle), "--format", "bids-hypnogram", "--workers", "1"]
+    more = ["--bundle", str(tiny_bundle), "--format", "bids-hypnogram", "--workers", "1"]
     levels = [shlex.split(command.replace("/data/bids", str(dataset))) for command in commands]
     assert main([*levels[0], *more]) == 0
     assert not (out / "nights.csv").exists()

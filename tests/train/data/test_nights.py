@@ -13,7 +13,7 @@ from eegvlm_train.data.night_files import labels_path, save_npz
 from eegvlm_train.data.nightset import EPOCH_OPINION, list_nights, load_nights, split_nights
 
 from eegvlm_rt.findings import measure_batch
-from tests.train.conftest import EPOCHS_PER_NIGHT, noise_night
+from tests.train.noise_nights import EPOCHS_PER_NIGHT, noise_night
 
 
 def test_the_last_tenth_of_the_nights_is_validation() -> None:

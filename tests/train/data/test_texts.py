@@ -21,7 +21,7 @@ from eegvlm_rt.prompt import Mode, PromptSpec
 from eegvlm_rt.rationale import RULES, NightContext, check, choices, compose, parse
 from eegvlm_rt.rendering.renderer import RenderSpec
 from eegvlm_rt.stages import Stage
-from tests.train.conftest import noise_night
+from tests.train.noise_nights import noise_night
 
 
 @pytest.fixture(scope="module")

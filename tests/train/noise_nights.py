@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pytest
-
-if any(find_spec(name) is None for name in ("torch", "transformers", "accelerate")):
-    collect_ignore_glob = ["test_*.py"]
 
 EPOCHS_PER_NIGHT = 12
 
@@ -39,12 +34,3 @@ def noise_night(folder: Path, seed: int, *, labelled: bool = True, measured: boo
     if measured:
         measure_night(path)
     return path
-
-
-@pytest.fixture(scope="session")
-def nights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four labelled, measured nights; the last one is the validation night."""
-    folder = tmp_path_factory.mktemp("nights")
-    for seed in range(4):
-        noise_night(folder, seed)
-    return folder
