@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from ..bundle.manifest import LanguageModelShape
     from .base import KVCache
 
-__all__ = ["EmbeddedDecoder", "cache_names", "joined"]
+__all__ = ["CACHE_DTYPES", "EmbeddedDecoder", "cache_names", "joined"]
 
 Float32 = NDArray[np.float32]
+
+CACHE_DTYPES: dict[str, type[np.float32] | type[np.float16]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+"""Types of keys and values, by ONNX Runtime's name for them."""
 
 
 def cache_names(prefix: str, layers: int) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, InputError
-from .embedding import EmbeddedDecoder, cache_names
+from .embedding import CACHE_DTYPES, EmbeddedDecoder, cache_names
 from .rooms import Room, RoomCache, capacity_for
 from .session import check_names, make_session, static_dimension
 
@@ -35,7 +35,7 @@ class _KeysValues:
 
     __slots__ = ("array", "bindings")
 
-    def __init__(self, array: Float32) -> None:
+    def __init__(self, array: NDArray[np.floating]) -> None:
         self.array = array
         self.bindings: list[Any] = []
 
@@ -73,7 +73,7 @@ class FusedLanguageModel(EmbeddedDecoder):
         self._past = cache_names("past_key_values", shape.num_layers)
         self._present = cache_names("present", shape.num_layers)
         self._session = make_session(graph, name="llm", threads=threads, data=data, ort_options=ort_options)
-        self._check_graph()
+        self._dtype = self._check_graph()
         self._pool: list[Room[_KeysValues]] = []
 
     def _run(
@@ -104,15 +104,15 @@ class FusedLanguageModel(EmbeddedDecoder):
             memory.bindings.append(binding)
         return following
 
-    def _bound(self, keys_values: Float32) -> Any:
+    def _bound(self, keys_values: NDArray[np.floating]) -> Any:
         """A binding whose past and present of a layer are the same memory: the operator writes the new keys
         and values behind the old ones, and nothing is copied."""
         binding = self._session.io_binding()
         shape, address = (1, *keys_values.shape[1:]), keys_values.ctypes.data
         for i, (before, after) in enumerate(zip(self._past, self._present, strict=True)):
             place = address + i * keys_values.strides[0]
-            binding.bind_input(before, "cpu", 0, np.float32, shape, place)
-            binding.bind_output(after, "cpu", 0, np.float32, shape, place)
+            binding.bind_input(before, "cpu", 0, self._dtype, shape, place)
+            binding.bind_output(after, "cpu", 0, self._dtype, shape, place)
         return binding
 
     def _following(
@@ -133,11 +133,11 @@ class FusedLanguageModel(EmbeddedDecoder):
                 return room
         capacity = capacity_for(total)
         shape = (len(self._past), self._shape.num_kv_heads, capacity, self._shape.head_dim)
-        room = Room(_KeysValues(np.zeros(shape, dtype=np.float32)), capacity)
+        room = Room(_KeysValues(np.zeros(shape, dtype=self._dtype)), capacity)
         room.claim(0, total)
         return room
 
-    def _check_graph(self) -> None:
+    def _check_graph(self) -> type[np.float32] | type[np.float16]:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_names("llm", "inputs", inputs, ["inputs_embeds", "last_position", "total_tokens", *self._past])
         check_names("llm", "outputs", outputs, ["logits", *self._present])
@@ -147,5 +147,7 @@ class FusedLanguageModel(EmbeddedDecoder):
         for name in self._past:
             static_dimension("llm", by_name[name], 1, self._shape.num_kv_heads)
             static_dimension("llm", by_name[name], 3, self._shape.head_dim)
-            if by_name[name].type != "tensor(float)":
-                raise BackendError("llm.past_key_values", by_name[name].type, "keys and values are float32")
+        kinds = {by_name[name].type for name in (*self._past, *self._present)}
+        if len(kinds) != 1 or not kinds <= set(CACHE_DTYPES):
+            raise BackendError("llm.past_key_values", sorted(kinds), "keys and values are float16 or float32")
+        return CACHE_DTYPES[kinds.pop()]

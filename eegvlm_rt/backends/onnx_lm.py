@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, InputError
-from .embedding import EmbeddedDecoder, cache_names
+from .embedding import CACHE_DTYPES, EmbeddedDecoder, cache_names
 from .session import check_names, make_session, static_dimension
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ __all__ = ["OnnxLanguageModel"]
 
 Float32 = NDArray[np.float32]
 
-_DTYPES: dict[str, type[np.float32] | type[np.float16]] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-}
 _ROUND = 128
 _SPARES = 3
 
@@ -129,6 +125,6 @@ class OnnxLanguageModel(EmbeddedDecoder):
         for name in self._past:
             static_dimension("llm", by_name[name], 1, self._shape.num_kv_heads)
             static_dimension("llm", by_name[name], 3, self._shape.head_dim)
-        if len(kinds) != 1 or not kinds <= set(_DTYPES):
+        if len(kinds) != 1 or not kinds <= set(CACHE_DTYPES):
             raise BackendError("llm.past_key_values", sorted(kinds), "keys and values are float16 or float32")
-        return _DTYPES[kinds.pop()]
+        return CACHE_DTYPES[kinds.pop()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..backends.loading import HALF
+from ..backends.loading import FUSED, HALF
 from ..tensorrt.profiles import TEXT_TOKENS
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def memory_need(manifest: Manifest) -> MemoryNeed:
     weights = sum(_size(components[name].file) for name in ("tower", "llm", "embed_tokens"))
     tokens = manifest.visual_tokens + TEXT_TOKENS
     shape = manifest.lm
-    half = components["llm"].precision.endswith(HALF)
+    half = components["llm"].precision.removesuffix(FUSED).endswith(HALF)
     width = _HALF_CACHE_BYTES if half else _CACHE_BYTES
     kv = _CACHES * 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim * tokens * width
     logits = tokens * shape.vocab_size * _LOGIT_BYTES

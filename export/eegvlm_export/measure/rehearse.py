@@ -51,7 +51,7 @@ LLAVA_7B: dict[str, Any] = {
 }
 """The language model of LLaVA-1.5-7B (Liu et al. 2023): Vicuna-7B, a Llama 2."""
 
-_PRECISIONS: Final = ("int4_fused", "int4", "int4_half")
+_PRECISIONS: Final = ("int4_fused", "int4", "int4_half", "int4_half_fused")
 _VISUAL_TOKENS: Final = 1152
 """Twice the 576 patches of LLaVA-1.5's tower."""
 
@@ -147,11 +147,11 @@ def _decode(config: LlamaConfig, graph: Path, precision: str, tokens: int) -> di
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4")
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     loaded = perf_counter() - start
-    fused = precision.endswith(FUSED)
+    fused, half = precision.endswith(FUSED), precision.removesuffix(FUSED).endswith(HALF)
     names = cache_names("past_key_values", config.num_hidden_layers)
     outputs = ["logits", *cache_names("present", config.num_hidden_layers)]
     shape = (1, kv_heads(config), tokens if fused else 0, head_dim(config))
-    cache = [np.zeros(shape, np.float16 if precision.endswith(HALF) else np.float32) for _ in names]
+    cache = [np.zeros(shape, np.float16 if half else np.float32) for _ in names]
     rng, start = np.random.default_rng(0), perf_counter()
     for i in range(tokens):
         embeds = rng.standard_normal((1, 1, config.hidden_size)).astype(np.float32) * np.float32(0.02)

@@ -1,0 +1,49 @@
+"""The benchmark of the GPU backend in host memory: its comparison, and the graph it makes of a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.cuda.equality import agreement, by_layer, same
+from benchmarks.cuda.half_bundle import PRECISION, with_half_fused
+from benchmarks.cuda.subjects import Subject
+from benchmarks.gpu_llm.graphs import config_of, write
+from eegvlm_rt.bundle.find import find_bundle
+from eegvlm_rt.bundle.opening import Bundle
+from eegvlm_rt.simulator import simulate_night
+
+SIGNAL = simulate_night(2, hours=0.1).samples_uv[:18_000]
+
+
+def test_the_half_precision_graph_answers_like_the_bundles_own(tmp_path: Path) -> None:
+    made = with_half_fused(Bundle.open(find_bundle("nano")), tmp_path / "bundle")
+    ours, _ = Subject("here", "host", PRECISION).load(made.path, threads=2)
+    theirs, _ = Subject("cpu", "cpu", "int4").load(made.path, threads=1)
+    found, expected = (list(s.predict_recording(SIGNAL, sfreq=100, mode="cot")) for s in (ours, theirs))
+    row = agreement(found, expected)
+    assert row["epochs"] == 6
+    assert row["stages"] == 1.0
+    assert row["largest_shift"] < 0.02
+    assert row["text_similarity"] > 0.9
+    assert same(found, list(ours.predict_recording(SIGNAL, sfreq=100, mode="cot")))
+    layers = by_layer(ours, theirs, np.zeros((1, 3, 336, 336), np.float32))
+    assert layers["visual_tokens"] < 1e-5
+    assert layers["logits"] < 0.02
+
+
+def test_another_stage_and_another_text_are_counted() -> None:
+    from eegvlm_rt.stager import Stager
+
+    found = list(Stager.load("nano").predict_recording(SIGNAL, sfreq=100, mode="cot"))
+    changed = [replace(found[0], rationale_text="something else"), *found[1:]]
+    assert agreement(changed, found)["texts"] == 5 / 6
+    assert not same(changed, found)
+
+
+def test_random_weights_keep_the_stream_in_half_precision(tmp_path: Path) -> None:
+    facts = write("tiny", "int4_half_fused", 128, tmp_path / "llm.onnx")
+    assert facts["weight_bytes"] > config_of("tiny").vocab_size * 256 * 2
+    assert (tmp_path / "llm.onnx.data").is_file()
