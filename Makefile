@@ -80,9 +80,12 @@ $(VENV)/.rt: $(VENV)/bin/python $(SOURCE)
 	$(PIP) install --quiet --editable '.[rt]'
 	touch $@
 
+# pip compiles what it installs on one core; all cores do it sooner. Some packages
+# bring templates that are no Python.
 $(VENV)/.test: $(VENV)/bin/python $(SOURCE)
-	$(PIP) install --quiet '$(TORCH)'
-	$(PIP) install --quiet --editable '.[dev]'
+	$(PIP) install --quiet --no-compile '$(TORCH)'
+	$(PIP) install --quiet --no-compile --editable '.[dev]'
+	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > $(VENV)/compileall.log 2>&1
 	touch $@ $(VENV)/.lint $(VENV)/.rt
 
 clean:

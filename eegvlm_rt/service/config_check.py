@@ -86,8 +86,8 @@ def _schema_problems(values: dict[str, Any], lines: Lines) -> Iterator[Problem]:
         from jsonschema import Draft202012Validator
     except ModuleNotFoundError as error:
         raise InputError("service", str(error), install_command("service")) from error
-    for found in Draft202012Validator(configuration_schema()).iter_errors(values):
-        yield from _of_schema(found, lines)
+    for problem in Draft202012Validator(configuration_schema()).iter_errors(values):
+        yield from _of_schema(problem, lines)
 
 
 def _of_schema(error: ValidationError, lines: Lines) -> Iterator[Problem]:
@@ -172,13 +172,13 @@ def _further_problems(values: dict[str, Any], lines: Lines) -> Iterator[Problem]
 
 
 def _alarm_problems(alarms: dict[str, Any], path: Place, lines: Lines) -> Iterator[Problem]:
-    taken: dict[str, str] = {}
+    group_of: dict[str, str] = {}
     for group in (*PRIORITIES, "off"):
         for position, kind in enumerate(alarms.get(group, [])):
-            if kind in taken:
-                cure = f"it is in {taken[kind]} already; an alarm has one priority or is off"
+            if kind in group_of:
+                cure = f"it is in {group_of[kind]} already; an alarm has one priority or is off"
                 yield _problem(lines, (*path, group, position), kind, cure)
-            taken.setdefault(kind, group)
+            group_of.setdefault(kind, group)
 
 
 def _wait_problems(values: dict[str, Any], lines: Lines) -> Iterator[Problem]:
@@ -255,8 +255,8 @@ def file_fingerprint(paths: Iterable[str]) -> tuple[object, ...]:
     facts: list[object] = []
     for path in paths:
         try:
-            found = Path(path).stat()
-            facts.append((path, found.st_ino, found.st_size, found.st_mtime_ns))
+            status = Path(path).stat()
+            facts.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
         except OSError as error:
             facts.append((path, error.errno))
     return tuple(facts)
@@ -302,5 +302,5 @@ def _shown(value: object) -> str:
 
 
 def _description(schema: dict[str, Any], name: str) -> str:
-    found = schema.get("properties", {}).get(name, {}).get("description")
-    return str(found or "it is needed")
+    description = schema.get("properties", {}).get(name, {}).get("description")
+    return str(description or "it is needed")

@@ -260,8 +260,8 @@ class ModelLink:
             if wanted_night is None or size > BATCH_BYTES:
                 continue
             for frame in wanted_night.signal.read(first, BATCH_BYTES // max(1, len(wanted))):
-                told = {"key": key, "sequence": frame.sequence, "received_s": frame.received_s}
-                frames.append({**told, "n": len(frame.samples), "events": list(frame.events)})
+                fields = {"key": key, "sequence": frame.sequence, "received_s": frame.received_s}
+                frames.append({**fields, "n": len(frame.samples), "events": list(frame.events)})
                 parts += [frame.samples.astype("<f4").tobytes(), frame.timestamps.astype("<f8").tobytes()]
                 size += 12 * len(frame.samples)
         end = {

@@ -83,9 +83,9 @@ class MqttOutlet:
     def stop(self) -> None:
         """Say that the service ended in order, and leave."""
         if self.connected:
-            told = self._client.publish(f"{self._base}/status", "stopped", qos=1, retain=True)
+            message = self._client.publish(f"{self._base}/status", "stopped", qos=1, retain=True)
             try:
-                told.wait_for_publish(2.0)
+                message.wait_for_publish(2.0)
             except (RuntimeError, ValueError):
                 self._why = "not told of the end"
         self._client.disconnect()
@@ -94,8 +94,8 @@ class MqttOutlet:
     def alarm(self, alarm: Alarm, current: list[Alarm]) -> None:
         """A change of an alarm, and what is current of its bed."""
         bed = alarm.bed or "service"
-        told = json.dumps({"device": self._device, **alarm.to_dict()})
-        self._publish(f"{self._base}/beds/{bed}/alarm" if alarm.bed else f"{self._base}/alarm", told)
+        text = json.dumps({"device": self._device, **alarm.to_dict()})
+        self._publish(f"{self._base}/beds/{bed}/alarm" if alarm.bed else f"{self._base}/alarm", text)
         same = [a.to_dict() for a in current if a.bed == alarm.bed]
         place = f"beds/{alarm.bed}/alarms" if alarm.bed else "alarms"
         self._retain(place, json.dumps(same), alarm.bed)
@@ -103,7 +103,7 @@ class MqttOutlet:
     def row(self, bed: str, night: str, row: dict[str, Any]) -> None:
         """A decision."""
         names = ("W", "N1", "N2", "N3", "R")
-        told = {
+        fields = {
             "version": 1,
             "device": self._device,
             "bed": bed,
@@ -116,18 +116,18 @@ class MqttOutlet:
             "lag_s": row["lag_s"],
             "decided_at_s": time.time(),
         }
-        self._retain(f"beds/{bed}/stage", json.dumps(told), bed)
+        self._retain(f"beds/{bed}/stage", json.dumps(fields), bed)
 
     def state(self, state: dict[str, Any]) -> None:
         """What each bed does; published where it changes, and every half minute."""
         for bed in state["beds"]:
-            told = {
+            fields = {
                 "state": bed["state"],
                 "night": bed["night"],
                 "alarms": sum(alarm["bed"] == bed["id"] for alarm in state["alarms"]),
                 "ready": state["ready"],
             }
-            text = json.dumps(told)
+            text = json.dumps(fields)
             at, before = self._stated_at.get(bed["id"], (0.0, ""))
             now = time.monotonic()
             if text != before or now - at >= STATE_EVERY_S:
@@ -140,11 +140,11 @@ class MqttOutlet:
     def keep(self, beds: set[str]) -> None:
         """Take back what the broker holds of every other bed: nobody brings it up to date any more."""
         with self._lock:
-            gone = sorted({bed for bed in self._topics if bed not in beds})
-            topics = [topic for bed in gone for topic in sorted(self._topics.pop(bed))]
+            strangers = sorted({bed for bed in self._topics if bed not in beds})
+            topics = [topic for bed in strangers for topic in sorted(self._topics.pop(bed))]
             for topic in topics:
                 self._retained.pop(topic, None)
-        for bed in gone:
+        for bed in strangers:
             self._stated_at.pop(bed, None)
             self._announced.discard(bed)
         for topic in topics:
@@ -189,8 +189,8 @@ class MqttOutlet:
             "state_topic": f"{self._base}/beds/{bed}/state",
             "value_template": "{{ 'ON' if value_json.alarms else 'OFF' }}",
         }
-        for kind, part, told in (("sensor", "stage", stage), ("binary_sensor", "alarm", alarm)):
-            self._retain(f"/homeassistant/{kind}/eegvlm_{name}/{part}/config", json.dumps(told), bed)
+        for kind, part, state in (("sensor", "stage", stage), ("binary_sensor", "alarm", alarm)):
+            self._retain(f"/homeassistant/{kind}/eegvlm_{name}/{part}/config", json.dumps(state), bed)
 
     def _retain(self, place: str, text: str, bed: str) -> None:
         """Publish what is true now. A place that begins with a slash is a topic outside the base."""

@@ -205,7 +205,7 @@ class BedNight:
                 if len(hypnogram):
                     files.append(write_edf(hypnogram, self.folder / RESULTS[0]))
                     files.append(to_csv(hypnogram, self.folder / RESULTS[1]))
-                told = {
+                fields = {
                     "format": "eegvlm-rt night",
                     "version": 1,
                     "software": f"eegvlm-rt {__version__}",
@@ -225,7 +225,7 @@ class BedNight:
                     "notice": NOTICE,
                     "written": {"by": SEAL, "files": file_digests(files)},
                 }
-                text = json.dumps(told, allow_nan=False, ensure_ascii=False, indent=1, default=str) + "\n"
+                text = json.dumps(fields, allow_nan=False, ensure_ascii=False, indent=1, default=str) + "\n"
                 write_file(self.folder / RESULTS[2], text.encode("utf-8", errors="replace"))
             except (EegVlmError, OSError, ValueError) as error:
                 self.results_error = str(error)
@@ -319,15 +319,15 @@ def unfinished_nights(data: Path, bed: str) -> list[Path]:
     """Folders of nights that no process ended, the newest last. Of many nights the latest few are looked at:
     every start ends what is left over.
     """
-    found: list[Path] = []
+    folders: list[Path] = []
     with suppress(OSError):
         for folder in sorted((data / bed).iterdir())[-_LOOK_BACK:]:
             journal = folder / JOURNAL
             if folder.is_dir() and not folder.is_symlink() and holds_a_night(journal):
                 with suppress(JournalError):
                     if not night_state(read(journal).records).finished:
-                        found.append(folder)
-    return found
+                        folders.append(folder)
+    return folders
 
 
 def row_of(body: Mapping[str, Any]) -> dict[str, Any]:

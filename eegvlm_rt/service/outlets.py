@@ -87,8 +87,8 @@ class Outlets:
 
     def _outputs(self, bed: str) -> frozenset[str]:
         """Where a bed's news go; those of the whole service (and of a bed that is gone) go everywhere."""
-        found = [settings.outputs for settings in self._configuration.beds if settings.id == bed]
-        return found[0] if found else OUTPUTS
+        outputs = [settings.outputs for settings in self._configuration.beds if settings.id == bed]
+        return outputs[0] if outputs else OUTPUTS
 
     def trouble(self, limit_s: float) -> str:
         """What could not be delivered for longer than `limit_s`, in words; empty where all is well."""

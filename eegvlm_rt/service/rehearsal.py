@@ -50,26 +50,26 @@ def rehearse(
     Raises BundleError where it does not load, fails on an epoch, gives no probabilities, is too slow, or
     agrees too little with the bundle in force (`current`).
     """
-    found = _run(bundle, gates, epochs)
-    bad = [row for row in found["rows"] if row["outcome"] == Outcome.FAILED]
-    if not found["rows"] or bad:
+    result = _run(bundle, gates, epochs)
+    bad = [row for row in result["rows"] if row["outcome"] == Outcome.FAILED]
+    if not result["rows"] or bad:
         why = bad[0]["error"] if bad else "no epoch was decided"
         raise BundleError("rehearsal", f"{len(bad)} epochs failed", f"the bundle is refused: {why}")
-    if not all(row["sound"] for row in found["rows"]):
+    if not all(row["sound"] for row in result["rows"]):
         raise BundleError("rehearsal", "probabilities", "they are none; the bundle is refused")
-    slow = float(np.quantile([row["seconds"] for row in found["rows"]], 0.95))
+    slow = float(np.quantile([row["seconds"] for row in result["rows"]], 0.95))
     if slow > gates.answer_s:
         cure = f"at most {gates.answer_s:g} s are allowed; the bundle is refused"
         raise BundleError("rehearsal", f"{slow:.1f} s for an answer", cure)
     share = None
     if current is not None:
         before = _run(current, gates, epochs)
-        same = [a["stage"] == b["stage"] for a, b in zip(found["rows"], before["rows"], strict=True)]
+        same = [a["stage"] == b["stage"] for a, b in zip(result["rows"], before["rows"], strict=True)]
         share = sum(same) / len(same)
         if share < gates.agreement:
             cure = f"at least {gates.agreement:.0%} are asked for; the bundle is refused"
             raise BundleError("rehearsal", f"{share:.0%} of stages as before", cure)
-    return {"epochs": len(found["rows"]), "answer_s": slow, "agreement": share}
+    return {"epochs": len(result["rows"]), "answer_s": slow, "agreement": share}
 
 
 def stored_epochs(data: str | os.PathLike[str] | None) -> list[tuple[NDArray[np.float32], float]]:
@@ -137,8 +137,8 @@ def _run(bundle: Path, gates: Gates, epochs: str | os.PathLike[str] | None) -> d
     if done.returncode:
         why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
         raise BundleError("rehearsal", f"status {done.returncode}", f"the bundle is refused: {why[0][:300]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def _rows(bundle: str, mode: str, threads: int | None, epochs: str | None) -> list[dict[str, Any]]:

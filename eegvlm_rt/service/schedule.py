@@ -43,9 +43,9 @@ class Schedule:
         today = self._local(now_s).date()
         # A night that began yesterday may still last.
         for day in (today - timedelta(days=1), today):
-            found = self._of(day)
-            if found.begin_s <= now_s < found.end_s:
-                return found
+            window_of_day = self._of(day)
+            if window_of_day.begin_s <= now_s < window_of_day.end_s:
+                return window_of_day
         return None
 
     def next_begin_s(self, now_s: float) -> float:

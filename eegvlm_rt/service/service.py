@@ -172,10 +172,10 @@ class Service:
             self._notifier.ready(self._status)
             return
         with self._lock:
-            wanted = {settings.id: settings for settings in configuration.beds}
-            for name in [name for name in self.views if name not in wanted]:
+            settings_by_bed = {settings.id: settings for settings in configuration.beds}
+            for name in [name for name in self.views if name not in settings_by_bed]:
                 self._remove_bed(name)
-            for name, settings in wanted.items():
+            for name, settings in settings_by_bed.items():
                 if name in self.views:
                     bed = self.views[name].bed
                     bed.reconfigure(settings, configuration.model, configuration.timezone)
@@ -358,11 +358,11 @@ class Service:
 
     def _alarm(self, alarm: Alarm) -> None:
         """An alarm changed: into the journals, to the page, to webhooks and broker."""
-        told = alarm.to_dict()
+        fields = alarm.to_dict()
         for night in self.nights():
             if alarm.bed in ("", night.bed.id):
-                night.record("alarm", told)
-        self.page.tell({"t": "alarm", **told})
+                night.record("alarm", fields)
+        self.page.tell({"t": "alarm", **fields})
         self._note(alarm.bed, "alarm", f"{alarm.kind} {alarm.state}: {alarm.detail}")
         if not self.alarms.paused_s(alarm.bed):
             self.outlets.alarm(alarm)
@@ -370,11 +370,11 @@ class Service:
     def _note(self, bed: str, kind: str, detail: str) -> None:
         """Something happened: it is logged, and shown on the page."""
         _log.info("%s %s: %s", bed or "service", kind, detail)
-        told = {"at_s": time.time(), "bed": bed, "kind": kind, "detail": without_paths(detail)[:500]}
+        happening = {"at_s": time.time(), "bed": bed, "kind": kind, "detail": without_paths(detail)[:500]}
         for view in list(self.views.values()):
             if bed in ("", view.bed.settings.id):
-                view.happenings.append(told)
-        self.page.tell({"t": "happening", **told})
+                view.happenings.append(happening)
+        self.page.tell({"t": "happening", **happening})
 
     def _snapshot(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         """All that a page needs that knows nothing."""
@@ -383,8 +383,8 @@ class Service:
             night = view.shown
             if night is not None:
                 yield {"t": "night", "bed": name, "key": night.key, "rows": list(night.rows)}, b""
-            for told in list(view.happenings):
-                yield {"t": "happening", **told, "only": name}, b""
+            for happening in list(view.happenings):
+                yield {"t": "happening", **happening, "only": name}, b""
 
     def _request(self, message: dict[str, Any]) -> None:
         """What somebody with the role `operate` asks for on the page."""

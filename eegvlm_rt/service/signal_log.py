@@ -53,9 +53,9 @@ class Frame:
 
     def encode(self) -> bytes:
         """Bytes of the frame as they stand in the file."""
-        told = json.dumps(self.events, separators=(",", ":")).encode() if self.events else b""
-        body = self.samples.astype("<f4").tobytes() + self.timestamps.astype("<f8").tobytes() + told
-        head = HEAD.pack(MARK, len(body), self.sequence, self.received_s, len(self.samples), len(told))
+        events = json.dumps(self.events, separators=(",", ":")).encode() if self.events else b""
+        body = self.samples.astype("<f4").tobytes() + self.timestamps.astype("<f8").tobytes() + events
+        head = HEAD.pack(MARK, len(body), self.sequence, self.received_s, len(self.samples), len(events))
         return head + body + CRC.pack(zlib.crc32(body, zlib.crc32(head)))
 
 

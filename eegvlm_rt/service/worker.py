@@ -222,8 +222,8 @@ class Worker:
         self._wire.send({"t": "text", "key": key, "index": index, "text": text})
 
     def _event(self, key: str, event: StreamEvent) -> None:
-        told = {"kind": str(event.kind), "index": event.index, "detail": event.detail}
-        self._wire.send({"t": "event", "key": key, **told})
+        fields = {"kind": str(event.kind), "index": event.index, "detail": event.detail}
+        self._wire.send({"t": "event", "key": key, **fields})
 
 
 def load(settings: dict[str, Any]) -> Stager:

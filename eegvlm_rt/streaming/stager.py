@@ -160,19 +160,19 @@ class StreamingStager:
         with self._lock:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
-            found: list[StagePrediction] = []
+            predictions: list[StagePrediction] = []
             if self._timeline.wall_place is None and len(x) and self._grid_start_wall_s is not None:
                 self._timeline.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
             for epochs in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
                 if epochs:
-                    found += self._given(self._worker.answer(epochs, arrived))
+                    predictions += self._given(self._worker.answer(epochs, arrived))
             if len(x):
                 end = self._cutter.raw.end + self._reader.waiting
                 self._drift.add(self._timeline.device_s(end), now - self._host.set_by_s)
             if self._worker.pending:
-                found += self._given(self._worker.finished())
-            return found
+                predictions += self._given(self._worker.finished())
+            return predictions
 
     def poll(self) -> list[StagePrediction]:
         """Predictions that were completed in the background since the last call; for use with a deadline."""
@@ -282,8 +282,8 @@ class StreamingStager:
             return x, None
         stamps = array_of("timestamps", timestamps)
         if stamps.shape != x.shape or stamps.dtype.kind not in "fiu":
-            found = f"{stamps.dtype} {stamps.shape}"
-            raise InputError("timestamps", found, f"give {len(x)} seconds, one per sample")
+            kind = f"{stamps.dtype} {stamps.shape}"
+            raise InputError("timestamps", kind, f"give {len(x)} seconds, one per sample")
         seconds = stamps.astype(np.float64)
         if stamps.dtype.kind == "f" and stamps.dtype.itemsize < 8:
             # Unix time in float32 has steps of 128 s.
@@ -341,11 +341,11 @@ class StreamingStager:
         )
 
     def _given(self, answers: list[Answer]) -> list[StagePrediction]:
-        found = [self._one(answer) for answer in answers]
-        if any(not p.provisional for p in found):
+        predictions = [self._one(answer) for answer in answers]
+        if any(not p.provisional for p in predictions):
             self._record_clock(time.time())
             self._recorder.sync()
-        return found
+        return predictions
 
     def _one(self, answer: Answer) -> StagePrediction:
         lag_s = max(0.0, perf_counter() - answer.arrived)
@@ -357,8 +357,8 @@ class StreamingStager:
                 self._recorder.prediction(prediction, epoch, self._timeline.device_s(epoch.end - 1))
                 self._recorder.sync()
             return prediction
-        found = None if self._smoother is None else self._smoother.update(scored_probabilities(prediction))
-        prediction = replace(prediction, lag_s=lag_s, smoothed=found)
+        smoothed = None if self._smoother is None else self._smoother.update(scored_probabilities(prediction))
+        prediction = replace(prediction, lag_s=lag_s, smoothed=smoothed)
         self._counts[prediction.outcome] += 1
         self._check_unit(epoch)
         self._watch_lag(lag_s)

@@ -86,13 +86,13 @@ class Guard:
         headers = scope["headers"]
         if len(headers) > MOST_HEADERS:
             return 431
-        found = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        if len(found) != 1 or not self._ours(found[0]):
+        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        if len(hosts) != 1 or not self._ours(hosts[0]):
             return 421
         if scope["method"] == "POST":
             values = {name: value.decode("latin-1") for name, value in headers}
             origin = values.get(b"origin")
-            if origin is not None and origin.partition("://")[2] != found[0]:
+            if origin is not None and origin.partition("://")[2] != hosts[0]:
                 return 403
             if values.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 return 403
@@ -168,9 +168,9 @@ class TimedProtocol(H11Protocol):
     @classmethod
     def cut(cls, client: tuple[str, int] | None) -> None:
         """End a connection at once; what was not sent yet is thrown away."""
-        found = None if client is None else cls.open.get((client[0], client[1]))
-        if found is not None and found.transport is not None:
-            found.transport.abort()
+        connection = None if client is None else cls.open.get((client[0], client[1]))
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
 
     def _arm(self) -> None:
         self._timer = self.loop.call_later(HEAD_S, self._late)

@@ -86,10 +86,10 @@ def _of_beds(beds: list[dict[str, Any]]) -> Iterator[Metric]:
     ):
         histogram = HistogramMetricFamily(f"eegvlm_{name}", text, labels=["bed"])
         for bed in beds:
-            told = bed[key]
-            sums = list(accumulate(told["counts"]))
-            bounds = [*(str(bound / 1000) for bound in told["bounds"]), "+Inf"]
-            histogram.add_metric([bed["id"]], list(zip(bounds, sums, strict=True)), told["sum"] / 1000)
+            entry = bed[key]
+            sums = list(accumulate(entry["counts"]))
+            bounds = [*(str(bound / 1000) for bound in entry["bounds"]), "+Inf"]
+            histogram.add_metric([bed["id"]], list(zip(bounds, sums, strict=True)), entry["sum"] / 1000)
         yield histogram
 
 
