@@ -167,8 +167,10 @@ def read_choices(text: str) -> tuple[Grammar, dict[str, str]]:
             try:
                 return grammar, _choices_of(text, parts)
             except RationaleError as error:
+                # Without its traceback, which would keep this frame, and the callers' caches, until a garbage
+                # collection.
                 if furthest is None or error.position > furthest.position:
-                    furthest = error
+                    furthest = error.with_traceback(None)
     assert furthest is not None
     raise furthest
 

@@ -126,6 +126,8 @@ class StampReader:
         longest = max(round(BEGIN_LONGEST_S * self._rate), 1024)
         fourth = int(starts[PACKETS - 1]) + 1 if len(starts) >= PACKETS else longest
         wanted = min(longest, max(round(BEGIN_S * self._rate), fourth))
+        if n >= wanted or last:
+            self._check_unit(stamps[:wanted])
         # Where a stall is among them, more of them tell how the device stamps without one.
         if (
             n >= wanted
@@ -140,17 +142,21 @@ class StampReader:
             finite[:wanted],
             starts[starts < wanted],
         )
-        try:
-            check_seconds(stamps, self._rate)
-        except UnitError as error:
-            self._wrong = error
-            self._drop(n)
-            raise
+        self._check_unit(stamps)
         if known.any() and 1 - len(starts) / finite.sum() >= SHARED:
             self._how = _How.PACKETS
             self._spreader = PacketSpreader.through(stamps, known, self._rate, self._timeline.tolerance)
         else:
             self._how = _How.EXACT
+
+    def _check_unit(self, stamps: NDArray[np.float64]) -> None:
+        """Raises UnitError for timestamps that are no seconds; nothing of the stream is used then."""
+        try:
+            check_seconds(stamps, self._rate)
+        except UnitError as error:
+            self._wrong = error
+            self._drop(self.waiting)
+            raise
 
     def _follow_exactly(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> bool:
         """Whether the first samples follow each other, each a sample later than the one before."""
