@@ -78,6 +78,8 @@ class Running:
         self.log_path = config.with_suffix(".log")
         self._log = self.log_path.open("ab")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        # An epoch's arrays come from the system, not from what glibc kept: a limit on memory is felt at once.
+        environment["MALLOC_MMAP_THRESHOLD_"] = "8192"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "eegvlm_rt.cli", "serve", "--config", str(config)],
             stdout=self._log,
