@@ -14,7 +14,7 @@ from .night import Night, NightInfo
 from .prediction_json import prediction_from_dict
 from .sources.edf import read_channel
 from .sources.edf_header import open_regular
-from .sources.lights import read_lights
+from .sources.lights import lights_of
 
 if TYPE_CHECKING:
     import os
@@ -63,7 +63,7 @@ def read_results(folder: str | os.PathLike[str]) -> Night:
         about, model = data["recording"], data["model"]
         predictions = [prediction_from_dict(epoch) for epoch in data["epochs"]]
         recording = _beside(Path(folder), about)
-        lights = (None, None) if recording is None or recording.path is None else read_lights(recording.path)
+        lights = lights_of(recording)
         info = NightInfo(
             source=str(about["file"] or ""),
             channel=None if about["channel"] is None else str(about["channel"]),
@@ -83,10 +83,13 @@ def read_results(folder: str | os.PathLike[str]) -> Night:
 
 
 def _beside(folder: Path, about: dict[str, Any]) -> Recording | None:
-    """The recording, where it lies in the folder of the results and still has the channel."""
+    """The recording, where it lies in the folder of the results, still has the channel, and is as long."""
     name = about.get("file")
     if not isinstance(name, str) or Path(name).name != name or not (folder / name).is_file():
         return None
     with suppress(InputError):
-        return read_channel(folder / name, about.get("channel"))
+        found = read_channel(folder / name, about.get("channel"))
+        # Results of a part of the file, as of a cropped Raw of MNE, have another time of each epoch.
+        if abs(found.duration_s - float(about["duration_s"])) < 1.0:
+            return found
     return None

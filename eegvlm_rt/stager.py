@@ -22,7 +22,7 @@ from .prompt import Mode
 from .side_by_side import predictions_of_rows
 from .signal.epochs import GridEpoch, epoch_of_samples, epochs_of
 from .signal.units import is_real
-from .sources.lights import read_lights
+from .sources.lights import lights_of
 from .sources.rows import recording_of, rows_of
 from .stream_options import StreamOptions, with_old_keywords
 
@@ -292,7 +292,7 @@ class Stager:
         predictions = self.predict_recording(
             recording, mode=chosen, cancelled=cancelled, batch=batch, smooth=smooth, memory=memory
         )
-        lights_off_s, lights_on_s = (None, None) if recording.path is None else read_lights(recording.path)
+        lights_off_s, lights_on_s = lights_of(recording)
         info = NightInfo(
             source="" if recording.path is None else recording.path.name,
             channel=recording.channel or None,

@@ -38,7 +38,8 @@ _MAX_ANNOTATIONS = 1_000_000
 class Recording:
     """One channel: `samples_uv` float32 (n,) in µV at `sfreq` Hz; `start` is None where unknown.
 
-    `remarks` say what was left out of the file, or taken for granted.
+    `remarks` say what was left out of the file, or taken for granted. `lights_s` are lights off and on in s
+    from its start, where the samples are not those of the whole file; None: as the file has them.
     """
 
     samples_uv: NDArray[np.float32]
@@ -47,6 +48,7 @@ class Recording:
     start: datetime | None = None
     path: Path | None = None
     remarks: tuple[Remark, ...] = ()
+    lights_s: tuple[float | None, float | None] | None = None
 
     @property
     def duration_s(self) -> float:

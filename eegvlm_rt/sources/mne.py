@@ -13,6 +13,7 @@ from ..signal.conditioning import check_sfreq
 from ..signal.units import EPOCH_S, check_amplitude, to_microvolts
 from .edf import Recording
 from .edf_channel import channel_error
+from .lights import lights_among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +44,10 @@ def from_raw(raw: RawLike, channel: str | None = None) -> Recording:
     """Take one EEG channel of an MNE `Raw`, V to µV; `channel` None takes the only one.
 
     Samples under an annotation whose text begins with "bad", which MNE leaves out of its own analyses, become
-    NaN: BAD_ACQ_SKIP was never recorded, the others somebody has marked. Raises ChannelError (listing the
-    channels there are), SamplingRateError outside 50..4096 Hz, UnitError for amplitudes no EEG has and
-    RecordingError for a Raw without samples.
+    NaN: BAD_ACQ_SKIP was never recorded, the others somebody has marked. Lights off and on are those among
+    its annotations, which MNE keeps in step with a crop. Raises ChannelError (listing the channels there
+    are), SamplingRateError outside 50..4096 Hz, UnitError for amplitudes no EEG has and RecordingError for a
+    Raw without samples.
     """
     names = tuple(str(name) for name in raw.ch_names)
     index = _pick(names, raw.get_channel_types(), channel)
@@ -56,10 +58,15 @@ def from_raw(raw: RawLike, channel: str | None = None) -> Recording:
         raise RecordingError("samples", 0, "the recording holds no data")
     samples_uv = np.asarray(to_microvolts(volts, "V"), dtype=np.float32)
     first_s = float(getattr(raw, "first_time", 0.0))
-    for mark in getattr(raw, "annotations", None) or ():
-        if _is_bad(mark["description"]):
-            onset_s = float(mark["onset"]) - (first_s if mark.get("orig_time") is not None else 0.0)
-            _blank(samples_uv, onset_s * sfreq, (onset_s + float(mark["duration"])) * sfreq)
+    # MNE counts onsets from the start of the acquisition, with a measurement date or without one; a cropped
+    # Raw begins later.
+    marks = [
+        (float(mark["onset"]) - first_s, float(mark["duration"]), str(mark["description"]))
+        for mark in getattr(raw, "annotations", None) or ()
+    ]
+    for onset_s, duration_s, text in marks:
+        if _is_bad(text):
+            _blank(samples_uv, onset_s * sfreq, (onset_s + duration_s) * sfreq)
     check_amplitude(samples_uv, "V")
     start = raw.info.get("meas_date")
     filenames = getattr(raw, "filenames", None) or ()
@@ -71,6 +78,7 @@ def from_raw(raw: RawLike, channel: str | None = None) -> Recording:
         if isinstance(start, datetime)
         else None,
         path=Path(filenames[0]) if filenames and filenames[0] is not None else None,
+        lights_s=lights_among((onset_s, text) for onset_s, _, text in marks),
     )
 
 

@@ -312,6 +312,12 @@ class TestLights:
         assert (found.lights_off, found.lights_on, found.recording_min) == (10, 36, 13.0)
         assert (found.lights_off_known, found.lights_on_known) == ("taken", "taken")
 
+    def test_a_part_of_the_recording_has_them_at_their_place_in_it(self, stager, marked):
+        mne = pytest.importorskip("mne")
+        part = mne.io.read_raw_edf(marked, verbose="error").crop(tmin=240.0)
+        found = stager.predict_night(part).statistics()
+        assert (found.lights_off, found.lights_on, found.recording_min) == (2, 28, 13.0)
+
     def test_what_is_given_counts_before_what_is_taken(self, stager, marked):
         night = stager.predict_night(marked)
         found = night.statistics(lights_off=2)

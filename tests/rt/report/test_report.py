@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from edfio import Edf, EdfAnnotation
+from edfio import Edf, EdfAnnotation, EdfSignal
 from edfio import Recording as EdfHeader
 
 from eegvlm_rt.errors import InputError, OutputError, RecordingError
@@ -311,6 +311,16 @@ class TestMadeOf:
         assert again.table().tobytes() == night.table().tobytes()
         assert (again.info.source, again.info.model_digest) == ("night.edf", night.info.model_digest)
         assert Text(report_html(again)).text.count("Background:") == 12
+
+    @pytest.mark.parametrize(("seconds", "is_its_own"), [(1800, True), (2400, False)])
+    def test_the_recording_in_a_folder_of_results_is_shown_where_they_are_of_all_of_it(
+        self, tmp_path, seconds, is_its_own
+    ):
+        """Results of a part of a recording, as of a cropped Raw, would stand beside another signal."""
+        x = 20 * np.random.default_rng(0).standard_normal(100 * seconds)
+        Edf([EdfSignal(x, 100, label=CHANNEL, physical_dimension="uV")]).write(tmp_path / "night.edf")
+        night_of_hours(0.5, signal=False).write(tmp_path)
+        assert (read_results(tmp_path).recording is not None) == is_its_own
 
     @pytest.mark.parametrize(
         "content", [None, "", "{}", "[1]", '{"format": "eegvlm-rt predictions", "version": 1}']

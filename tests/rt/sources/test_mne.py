@@ -67,6 +67,30 @@ def test_what_was_never_recorded_is_missing_not_zero():
     assert np.isnan(from_raw(whole.copy().crop(tmin=8.0)).samples_uv[200:700]).all()
 
 
+@pytest.mark.parametrize("start", [START, None], ids=["dated", "undated"])
+@pytest.mark.parametrize("first_samp", [0, 3000])
+@pytest.mark.parametrize("crop_s", [0.0, 8.0])
+def test_what_is_marked_bad_stays_in_its_place(start, first_samp, crop_s):
+    """A Raw whose samples do not begin at 0, or without a date, is blanked where MNE itself leaves out."""
+    data = raw("Cz").get_data()
+    marked = mne.io.RawArray(data, raw("Cz").info, first_samp=first_samp, verbose="error")
+    marked.set_meas_date(start).set_annotations(mne.Annotations([10.0], [5.0], ["BAD_move"]))
+    cropped = marked.crop(tmin=crop_s)
+    missing = np.flatnonzero(np.isnan(from_raw(cropped).samples_uv))
+    left_out = np.flatnonzero(np.isnan(cropped.get_data(reject_by_annotation="NaN", verbose="error")[0]))
+    assert missing.tolist() == left_out.tolist()
+    assert (missing[0], len(missing)) == (round(100 * (10 - crop_s)), 500)
+
+
+@pytest.mark.parametrize("start", [START, None], ids=["dated", "undated"])
+def test_lights_move_with_a_crop(start):
+    whole = raw("Cz").set_meas_date(start)
+    whole.set_annotations(mne.Annotations([20.0, 50.0], [0.0, 0.0], ["Lights off", "lights on"]))
+    assert from_raw(whole).lights_s == (20.0, 50.0)
+    assert from_raw(whole.copy().crop(tmin=20.0)).lights_s == (0.0, 30.0)
+    assert from_raw(whole.copy().crop(tmin=30.0, tmax=40.0)).lights_s == (None, None)
+
+
 def test_amplitudes_in_microvolts_are_refused_as_volts():
     with pytest.raises(UnitError, match="factor of 1e6"):
         from_raw(raw("Cz", peak_v=50.0))
