@@ -161,7 +161,8 @@ class StampReader:
     def _follow_exactly(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> bool:
         """Whether the first samples follow each other, each a sample later than the one before."""
         places = np.flatnonzero(known[:EVEN])
-        if not len(places):
+        # One timestamp, as of a packet whose others are missing, says nothing of unit or rate.
+        if len(places) < 2:
             return False
         off = (stamps[places] - stamps[places[0]]) * self._rate - (places - places[0])
         rises = np.diff(stamps[places]) > 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..decoding.result import Finish
 from ..decoding.stopping import stop_when
-from ..prediction import Outcome, StagePrediction
+from ..prediction import Outcome, StagePrediction, outcome_of
 from ..prompt import Mode
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ class EpochWorker:
     def _seen(self, epoch: GridEpoch) -> SeenEpoch | StagePrediction:
         """What the vision networks say of an epoch, or the prediction of one that cannot be looked at."""
         if not np.isfinite(epoch.x).any():
-            return StagePrediction.unanswered(epoch, self._mode_of(epoch), Outcome.GAP)
+            # Samples may have come of which none has a neighbour: that is no gap.
+            return StagePrediction.unanswered(epoch, self._mode_of(epoch), outcome_of(epoch.quality))
         try:
             return self._pipeline.see([epoch], self._mode_of(epoch))[0]
         except Exception as error:

@@ -222,6 +222,15 @@ class TestTimestampsThatAreNone:
 
 
 class TestUnitAndRate:
+    @pytest.mark.parametrize("nothing", [0.0, np.nan])
+    def test_the_unit_of_one_timestamp_a_packet_is_seen_too(
+        self, stager: Stager, x: np.ndarray, nothing: float
+    ) -> None:
+        stamps = 1e3 * (T0 + np.arange(len(x)) / RATE)
+        stamps[np.arange(len(x)) % 40 != 0] = nothing
+        with pytest.raises(UnitError, match="milliseconds"):
+            run(stager, x, stamps, 37)
+
     @pytest.mark.parametrize(
         ("per_s", "unit"), [(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")]
     )

@@ -50,6 +50,26 @@ def chunks(x: np.ndarray, rate: float, size: int = 1000) -> Iterator[Chunk]:
 
 
 class TestTheSameAsTheRecording:
+    @pytest.mark.parametrize(
+        ("left", "outcome"),
+        [
+            pytest.param(slice(None, None, 2), Outcome.UNSCORABLE, id="every second sample"),
+            pytest.param(slice(100, 101), Outcome.UNSCORABLE, id="one sample"),
+            pytest.param(slice(0, 0), Outcome.GAP, id="not one sample"),
+        ],
+    )
+    def test_of_samples_without_a_neighbour(self, stager, nights, left, outcome):
+        """Conditioned to 100 Hz nothing is left of them, and yet samples came."""
+        x = np.full(60 * 128, np.nan, dtype=np.float32)
+        x[30 * 128 :] = nights[128.0][30 * 128 : 60 * 128]
+        x[: 30 * 128][left] = nights[128.0][: 30 * 128][left]
+        with stager.stream(sfreq=128.0) as stream:
+            found = stream.push(x) + stream.flush()
+        assert [p.outcome for p in found] == [outcome, Outcome.SCORED]
+        assert [(p.outcome, p.stage) for p in found] == [
+            (p.outcome, p.stage) for p in stager.predict_recording(x, sfreq=128.0)
+        ]
+
     @settings(max_examples=25, deadline=None)
     @given(
         st.sampled_from(RATES),
