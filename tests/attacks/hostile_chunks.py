@@ -225,7 +225,8 @@ def _check_rows(stream: StreamingStager, found: list[StagePrediction], resume: N
     assert [p.index for p in final] == list(range(first, first + len(final)))
     assert all(p.start_s == EPOCH_S * p.index for p in final)
     assert stream.night.total == len(final)
-    assert {p.outcome for p in final} <= {Outcome.GAP, Outcome.FAILED, Outcome.LATE}
+    # Samples of which none has a neighbor are there, and say nothing: unscorable.
+    assert {p.outcome for p in final} <= {Outcome.GAP, Outcome.FAILED, Outcome.LATE, Outcome.UNSCORABLE}
     assert all(0 <= p.quality.missing_share <= 1 for p in final)
     pipeline: NoModel = stream._worker._pipeline  # type: ignore[assignment]
     assert all(row.x.shape == (3000,) and row.x.dtype == np.float32 for row in pipeline.rows)
