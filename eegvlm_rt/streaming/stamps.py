@@ -126,16 +126,16 @@ class StampReader:
         longest = max(round(BEGIN_LONGEST_S * self._rate), 1024)
         fourth = int(starts[PACKETS - 1]) + 1 if len(starts) >= PACKETS else longest
         wanted = min(longest, max(round(BEGIN_S * self._rate), fourth))
-        if n >= wanted or last:
-            self._check_unit(stamps[:wanted])
-        # Where a stall is among them, more of them tell how the device stamps without one.
-        if (
-            n >= wanted
-            and _range_s(stamps[starts[starts < wanted]] - starts[starts < wanted] / self._rate) > STALL_S
-        ):
-            wanted = longest
         if n < wanted and not last:
             return
+        # Where a stall is among them, more of them tell how the device stamps without one; another unit looks
+        # like a stall, and is not waited for.
+        early = starts[starts < wanted]
+        if n >= wanted and _range_s(stamps[early] - early / self._rate) > STALL_S:
+            self._check_unit(stamps[:wanted])
+            wanted = longest
+            if n < wanted and not last:
+                return
         stamps, known, finite, starts = (
             stamps[:wanted],
             known[:wanted],
