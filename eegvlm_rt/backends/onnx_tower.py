@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import BackendError, InputError
+from ..errors import BackendError
 from .base import TowerOutput
+from .pictures import check_pictures
 from .session import check_names, make_session, static_dimension
 
 if TYPE_CHECKING:
@@ -52,12 +53,7 @@ class OnnxVisionTower:
         """One pass over n pictures. Raises InputError for another shape or dtype, BackendError where the
         run fails.
         """
-        expected = (3, self.height, self.width)
-        if pixel_values.ndim != 4 or pixel_values.shape[1:] != expected or pixel_values.dtype != np.float32:
-            kind = f"{pixel_values.dtype} {pixel_values.shape}"
-            raise InputError(
-                "pixel_values", kind, f"give float32 of shape (n, {', '.join(map(str, expected))})"
-            )
+        check_pictures(pixel_values, (3, self.height, self.width))
         try:
             arrays = self._session.run(_OUTPUTS, {"pixel_values": pixel_values})
         except Exception as error:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...devices.buffers import DeviceArray, DeviceBuffer
-from ...errors import BackendError, InputError
+from ...errors import BackendError
 from ..base import TowerOutput
+from ..pictures import check_pictures
 
 if TYPE_CHECKING:
     from ...devices.buffers import Stream
@@ -73,12 +74,7 @@ class DeviceVisionTower:
         """One pass over n pictures. Raises InputError for another shape or dtype, BackendError where the
         run fails.
         """
-        expected = (3, self.height, self.width)
-        if pixel_values.ndim != 4 or pixel_values.shape[1:] != expected or pixel_values.dtype != np.float32:
-            found = f"{pixel_values.dtype} {pixel_values.shape}"
-            raise InputError(
-                "pixel_values", found, f"give float32 of shape (n, {', '.join(map(str, expected))})"
-            )
+        check_pictures(pixel_values, (3, self.height, self.width))
         n = len(pixel_values)
         results = {name: np.empty((n, *self._tails[name]), dtype=np.float32) for name in _TO_HOST}
         with self._lock:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...devices.buffers import DeviceBuffer
-from ...errors import BackendError, InputError
+from ...errors import BackendError
 from ..base import HeadOutput, MemoryOutput
+from ..pictures import check_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,13 +75,7 @@ class DeviceHead:
         """One pass over n pictures. Raises InputError for another shape or dtype, BackendError where the
         run fails.
         """
-        if (
-            pixel_values.ndim != 4
-            or pixel_values.shape[1:] != self._picture
-            or pixel_values.dtype != np.float32
-        ):
-            found = f"{pixel_values.dtype} {pixel_values.shape}"
-            raise InputError("pixel_values", found, f"give float32 of shape (n, {str(self._picture)[1:]}")
+        check_pictures(pixel_values, self._picture)
         n = len(pixel_values)
         shapes = {"stage_logits": (n, 5), "high_level": (n, self.features)}
         return HeadOutput(*self._run({"pixel_values": pixel_values}, shapes))
