@@ -19,9 +19,10 @@ from eegvlm_rt.streaming import StreamEvent, StreamEventKind
 from eegvlm_rt.streaming.packets import PacketSpreader
 from eegvlm_rt.streaming.stamp_rate import RateMeter, rate_ratio
 from tests.rt.streaming.streams import night_of, said
-from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from eegvlm_rt.prediction import StagePrediction
     from eegvlm_rt.streaming import StreamStatus as Counts
 
@@ -31,10 +32,8 @@ T0 = 41_000.25
 
 
 @pytest.fixture(scope="module")
-def stager(tmp_path_factory: pytest.TempPathFactory) -> Stager:
-    folder = tmp_path_factory.mktemp("packets") / "tiny"
-    write_tiny_bundle(folder)
-    return Stager.load(folder, mode="head", threads=2)
+def stager(tiny_bundle: Path) -> Stager:
+    return Stager.load(tiny_bundle, mode="head", threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from eegvlm_rt.streaming import StreamEvent, StreamEventKind
 from eegvlm_rt.streaming.delay import Cause, Delay
 from tests.rt.streaming.senders import stalled_stamps
 from tests.rt.streaming.streams import night_of, said
-from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,10 +27,8 @@ T0 = 41_000.25
 
 
 @pytest.fixture(scope="module")
-def stager(tmp_path_factory: pytest.TempPathFactory) -> Stager:
-    folder = tmp_path_factory.mktemp("stalls") / "tiny"
-    write_tiny_bundle(folder)
-    return Stager.load(folder, mode="head", threads=2)
+def stager(tiny_bundle: Path) -> Stager:
+    return Stager.load(tiny_bundle, mode="head", threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -21,10 +21,10 @@ from eegvlm_rt.sources.chunk import Chunk, SourceEvent, SourceEventKind
 from eegvlm_rt.stager import Stager, StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind
 from tests.rt.streaming.streams import night_of, said
-from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from eegvlm_rt.prediction import StagePrediction
 
@@ -32,10 +32,8 @@ RATES = [50.0, 100.0, 128.0, 173.61, 256.0, 512.0]
 
 
 @pytest.fixture(scope="module")
-def stager(tmp_path_factory: pytest.TempPathFactory) -> Stager:
-    folder = tmp_path_factory.mktemp("stream") / "tiny"
-    write_tiny_bundle(folder)
-    return Stager.load(folder, mode="head", threads=2)
+def stager(tiny_bundle: Path) -> Stager:
+    return Stager.load(tiny_bundle, mode="head", threads=2)
 
 
 @pytest.fixture(scope="module")
