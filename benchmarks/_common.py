@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from eegvlm_rt.bundle import Bundle
 
-__all__ = ["PERCENTILES", "bundle_facts", "environment", "fresh", "percentiles", "write_json"]
+__all__ = ["PERCENTILES", "bundle_facts", "command_line", "environment", "fresh", "percentiles", "write_json"]
 
 PERCENTILES: Final = (50, 95, 99)
 PACKAGES: Final = ("eegvlm-rt", "numpy", "scipy", "onnxruntime", "tokenizers")
@@ -47,6 +47,12 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
             for name, part in bundle.manifest.components.items()
         },
     }
+
+
+def command_line(benchmark: str, arguments: Sequence[str] | None) -> str:
+    """The command that a benchmark's `main` was started with; None stands for the process's own arguments."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return " ".join(["python", "-m", f"benchmarks.{benchmark}", *words])
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:

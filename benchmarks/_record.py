@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Record"]
+__all__ = ["Record", "shortfalls"]
 
 
 class Record:
     """A dictionary of results, its file, and the time until which parts may begin."""
 
-    def __init__(self, path: Path | None, max_seconds: float, results: dict[str, Any]) -> None:
+    def __init__(self, path: Path | None, max_seconds: float, results: dict[str, Any] | None = None) -> None:
         self.path = path
         self.begin = time.monotonic()
         self.until = self.begin + max_seconds
-        self.results = results | {"failed": [], "left_out": []}
+        self.results = (results or {}) | {"failed": [], "left_out": []}
 
     def part(self, place: dict[str, Any], name: str, run: Callable[[], Any]) -> Any:
         """Run one part and keep what it returns as `place[name]`; None if it failed or time is up."""
@@ -49,4 +49,9 @@ class Record:
     @property
     def whole(self) -> bool:
         """Whether every part was measured."""
-        return not self.results["failed"] and not self.results["left_out"]
+        return not shortfalls(self.results)
+
+
+def shortfalls(results: dict[str, Any]) -> list[str]:
+    """A line for each part that failed or was left out."""
+    return [f"{kind}: {line}" for kind in ("failed", "left_out") for line in results[kind]]

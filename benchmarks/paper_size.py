@@ -16,19 +16,18 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-import time
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from ._common import environment, write_json
+from ._common import command_line, environment
 from ._paper_answers import Effort, Subject
 from ._paper_model import SIZES, timed
+from ._record import Record, shortfalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
@@ -77,37 +76,6 @@ def device_facts() -> dict[str, Any]:
 def _driver() -> str:
     path = Path("/proc/driver/nvidia/version")
     return path.read_text(encoding="utf-8").splitlines()[0] if path.is_file() else "unknown"
-
-
-class Record:
-    """Results that are on the disk after every part, whatever happens in the next."""
-
-    def __init__(self, path: Path | None, max_seconds: float) -> None:
-        self.path = path
-        self.until = time.monotonic() + max_seconds
-        self.results: dict[str, Any] = {
-            "benchmark": "paper_size",
-            "environment": environment(),
-            "failed": [],
-            "left_out": [],
-        }
-
-    def part(self, place: dict[str, Any], name: str, run: Callable[[], Any]) -> Any:
-        """Run one part and keep what it returns as `place[name]`; None if it failed or time is up."""
-        label = f"{place.get('name', '')} {name}".strip()
-        if time.monotonic() > self.until:
-            self.results["left_out"].append(label)
-            return None
-        begin = time.perf_counter()
-        try:
-            place[name] = run()
-            print(f"{label} ({time.perf_counter() - begin:.1f} s): {place[name]}", flush=True)
-        except Exception as error:
-            traceback.print_exc()
-            self.results["failed"].append(f"{label}: {type(error).__name__}: {error}")
-        if self.path is not None:
-            write_json(self.path, self.results)
-        return place.get(name)
 
 
 def measure(record: Record, size: str, options: argparse.Namespace, effort: Effort) -> None:
@@ -170,10 +138,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     effort = Effort(
         rationale_tokens=options.rationale_tokens, repeats=options.repeats, rationales=options.rationales
     )
-    record = Record(options.json, options.max_seconds)
-    record.results["effort"] = vars(effort)
-    given = sys.argv[1:] if arguments is None else arguments
-    record.results["command"] = " ".join(["python", "-m", "benchmarks.paper_size", *given])
+    about = {
+        "benchmark": "paper_size",
+        "environment": environment(),
+        "effort": vars(effort),
+        "command": command_line("paper_size", arguments),
+    }
+    record = Record(options.json, options.max_seconds, about)
     record.part(record.results, "device", device_facts)
     with torch.no_grad():
         if options.device == "cuda":
@@ -183,10 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.collect()
             if options.device == "cuda":
                 torch.cuda.empty_cache()
-    for name in ("failed", "left_out"):
-        for line in record.results[name]:
-            print(f"{name}: {line}")
-    return 1 if record.results["failed"] or record.results["left_out"] else 0
+    for line in shortfalls(record.results):
+        print(line)
+    return 0 if record.whole else 1
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from eegvlm_rt.tensorrt.api import TensorRT
 from eegvlm_rt.tensorrt.build import build_engines
 from eegvlm_rt.tensorrt.plan_store import PlanStore
 
-from ._common import bundle_facts, environment, percentiles, write_json
+from ._common import bundle_facts, command_line, environment, percentiles, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,10 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.epochs < 1:
         parser.error(f"--epochs: {options.epochs}; give at least 1")
-    given = sys.argv[1:] if arguments is None else arguments
     report: dict[str, Any] = {
         "benchmark": "tensorrt_selfcheck",
-        "command": " ".join(["python", "-m", "benchmarks.tensorrt_selfcheck", *given]),
+        "command": command_line("tensorrt_selfcheck", arguments),
         "environment": environment(),
         "device": asdict(probe()),
         "good": False,

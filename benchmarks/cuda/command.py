@@ -27,8 +27,8 @@ from eegvlm_rt.hardware import probe
 from eegvlm_rt.rendering.renderer import render_batch
 from eegvlm_rt.simulator import simulate_night
 
-from .._common import bundle_facts, environment, percentiles
-from .._record import Record
+from .._common import bundle_facts, command_line, environment, percentiles
+from .._record import Record, shortfalls
 from .busy import many_nights
 from .equality import agreement, by_layer, same
 from .half_bundle import PRECISION, with_half_fused
@@ -217,7 +217,7 @@ def table(results: dict[str, Any]) -> list[str]:
     for mode, found in results.get("many_nights", {}).items():
         if isinstance(found, dict):
             lines.append(f"many nights {mode}: {found}")
-    return lines + [f"{kind}: {line}" for kind in ("failed", "left_out") for line in results[kind]]
+    return lines + shortfalls(results)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -245,13 +245,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if min(options.epochs, options.latency, options.night, options.batch, options.processes) < 1:
         parser.error("--epochs, --latency, --night, --batch, --processes: give at least 1")
-    given = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python", "-m", "benchmarks.cuda", *given])
     about = {
         "benchmark": "cuda",
         "environment": environment(),
         "onnxruntime": {"package": probe().onnxruntime, "version": ort.__version__},
-        "command": command,
+        "command": command_line("cuda", arguments),
     }
     record = Record(options.json, options.max_seconds, about)
     with tempfile.TemporaryDirectory(prefix="eegvlm-cuda-") as folder:

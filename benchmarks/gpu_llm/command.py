@@ -30,9 +30,9 @@ from eegvlm_export.graphs.language import head_dim, kv_heads
 from eegvlm_rt.devices.host import HostDevice
 from eegvlm_rt.hardware import probe
 
-from .._common import environment
+from .._common import command_line, environment
 from .._paper_answers import Effort, Subject
-from .._record import Record
+from .._record import Record, shortfalls
 from ..paper_size import ceilings, device_facts
 from .graphs import FACTS, GRAPH, PRECISIONS, SIZES, config_of
 from .ours import VISUAL_TOKENS, Ours
@@ -210,7 +210,7 @@ def table(results: dict[str, Any]) -> list[str]:
         checks = ("logits_off_the_first", "same_again")
         row.extend(f"{key} {place[key]}" for key in checks if key in place)
         lines.append(" ".join(row))
-    return lines + [f"{kind}: {line}" for kind in ("failed", "left_out") for line in results[kind]]
+    return lines + shortfalls(results)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -236,13 +236,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-seconds", type=float, default=230.0, help="leave out what would start later")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the figures go")
     options = parser.parse_args(arguments)
-    given = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python", "-m", "benchmarks.gpu_llm", *given])
     about = {
         "benchmark": "gpu_llm",
         "environment": environment(),
         "onnxruntime": {"package": probe().onnxruntime, "version": ort.__version__},
-        "command": command,
+        "command": command_line("gpu_llm", arguments),
         "models": {},
     }
     record = Record(options.json, options.max_seconds, about)

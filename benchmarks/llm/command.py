@@ -31,7 +31,7 @@ from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.sources.rows import rows_of
 from eegvlm_rt.stager import Stager
 
-from .._common import environment, percentiles, write_json
+from .._common import command_line, environment, percentiles, write_json
 from .weights import (
     BLOCK,
     SMOLLM2,
@@ -206,11 +206,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the figures go")
     options = parser.parse_args(arguments)
-    given = sys.argv[1:] if arguments is None else arguments
     results: dict[str, Any] = {
         "benchmark": "llm",
         "environment": environment(options.threads or 2),
-        "command": " ".join(["python", "-m", "benchmarks.llm", *given]),
+        "command": command_line("llm", arguments),
         "peers": _peers(options.python),
         "prompt": options.prompt,
         "tokens": options.tokens,

@@ -10,7 +10,8 @@ import torch
 
 from benchmarks._paper_answers import Effort
 from benchmarks._paper_model import SIZES, build, clip_twice, merged
-from benchmarks.paper_size import Record, main
+from benchmarks._record import Record
+from benchmarks.paper_size import main
 
 if TYPE_CHECKING:
     from pathlib import Path
