@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,7 @@ __all__ = [
     "StageHead",
     "TowerOutput",
     "VisionTower",
+    "own_cache",
 ]
 
 Float32 = NDArray[np.float32]
@@ -73,6 +76,16 @@ class KVCache(Protocol):
     def length(self) -> int:
         """Number of tokens held."""
         ...
+
+
+Cache = TypeVar("Cache", bound=KVCache)
+
+
+def own_cache(cache: KVCache | None, kind: type[Cache]) -> Cache | None:
+    """`cache` where it is of the kind that a model makes, or None; raises InputError for another model's."""
+    if cache is not None and not isinstance(cache, kind):
+        raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
+    return cache
 
 
 class StageHead(Protocol):

@@ -107,3 +107,10 @@ class EmbeddedDecoder:
                 "inputs_embeds", kind, f"give float32 of shape (1, T, {self.hidden_size}), T > 0"
             )
         return int(shape[1])
+
+    def _tokens_of(self, pieces: Sequence[Float32 | DeviceArray]) -> int:
+        """Tokens of all pieces together; raises InputError for one of another width."""
+        for piece in pieces:
+            if piece.shape[-1] != self.hidden_size:
+                raise InputError("pieces", piece.shape, f"give shape (1, T, {self.hidden_size}), or (V, D)")
+        return sum(piece.nbytes for piece in pieces) // (4 * self.hidden_size)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BackendError, InputError
+from ..errors import BackendError
+from .base import own_cache
 from .embedding import CACHE_DTYPES, EmbeddedDecoder, cache_names
 from .rooms import Room, RoomCache, capacity_for
 from .session import check_names, make_session, static_dimension
@@ -79,13 +80,12 @@ class FusedLanguageModel(EmbeddedDecoder):
     def _run(
         self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None
     ) -> RoomCache[_KeysValues]:
-        if cache is not None and not isinstance(cache, RoomCache):
-            raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
-        past = 0 if cache is None else cache.length
+        own = own_cache(cache, RoomCache)
+        past = 0 if own is None else own.length
         total = past + inputs_embeds.shape[1]
         embeds = np.ascontiguousarray(inputs_embeds)
         last, count = np.array([total - 1], dtype=np.int32), np.array(total, dtype=np.int32)
-        following = self._following(cache, past, total)
+        following = self._following(own, past, total)
 
         memory = following.room.content
         # A binding that was used once writes logits to a place that must be given anew.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BackendError, InputError
+from ..errors import BackendError
+from .base import own_cache
 from .embedding import CACHE_DTYPES, EmbeddedDecoder, cache_names
 from .session import check_names, make_session, static_dimension
 
@@ -72,9 +73,8 @@ class OnnxLanguageModel(EmbeddedDecoder):
         self._pool: list[NDArray[np.uint8]] = []
 
     def _run(self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None) -> _Cache:
-        if cache is not None and not isinstance(cache, _Cache):
-            raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
-        past = 0 if cache is None else cache.length
+        own = own_cache(cache, _Cache)
+        past = 0 if own is None else own.length
         total = past + inputs_embeds.shape[1]
         positions = np.arange(past, total, dtype=np.int64)[None]
         embeds = np.ascontiguousarray(inputs_embeds)
@@ -83,7 +83,7 @@ class OnnxLanguageModel(EmbeddedDecoder):
         binding = self._session.io_binding()
         for name, array in (("inputs_embeds", embeds), ("position_ids", positions)):
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        self._bind(binding.bind_input, self._past, following.block if cache is None else cache.block, past)
+        self._bind(binding.bind_input, self._past, following.block if own is None else own.block, past)
         if logits is not None:
             binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
         self._bind(binding.bind_output, self._present, following.block, total)

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...devices.buffers import DeviceArray, DeviceBuffer
-from ...errors import BackendError, InputError
+from ..base import own_cache
 from ..embedding import EmbeddedDecoder, cache_names
 from ..rooms import Room, RoomCache, capacity_for
+from .graph import cache_dtype, check_single_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,7 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None
     ) -> RoomCache[_KeysValues]:
         """See `LanguageModel`; what lies on the device is not brought to the host."""
-        return self._go_on(self._sizes(pieces), pieces, cache, None, whole=False)
+        return self._go_on(self._tokens_of(pieces), pieces, cache, None, whole=False)
 
     def next_logits(
         self, inputs_embeds: Float32, cache: KVCache | None = None
@@ -124,13 +125,12 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         *,
         whole: bool,
     ) -> RoomCache[_KeysValues]:
-        if cache is not None and not isinstance(cache, RoomCache):
-            raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
-        past = 0 if cache is None else cache.length
+        own = own_cache(cache, RoomCache)
+        past = 0 if own is None else own.length
         total = past + tokens
         last = np.array([total - 1], dtype=np.int32)
         with self._lock, self._stream.settled() as stream:
-            following = self._following(cache, past, total, stream)
+            following = self._following(own, past, total, stream)
             short = tokens <= REPLAYED_TOKENS
             if not short and self._long[0].size < 4 * tokens * self.hidden_size:
                 # Nothing may be in flight that still uses the old places.
@@ -234,25 +234,7 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         embeds, scores = (DeviceBuffer(self._device, 4 * tokens * width) for width in widths)
         return embeds, scores
 
-    def _sizes(self, pieces: Sequence[Float32 | DeviceArray]) -> int:
-        """Tokens of all pieces together; raises InputError for one of another width."""
-        for piece in pieces:
-            if piece.shape[-1] != self.hidden_size:
-                raise InputError("pieces", piece.shape, f"give shape (1, T, {self.hidden_size}), or (V, D)")
-        return sum(piece.nbytes for piece in pieces) // (4 * self.hidden_size)
-
     def _check_graph(self) -> None:
-        graph, shape = self._graph, self._shape
-        for name, size in (("inputs_embeds", self.hidden_size), ("logits", self.vocab_size)):
-            if graph.shapes[name][2] != size or graph.dtypes[name] != np.float32:
-                found = f"{graph.dtypes[name]} {graph.shapes[name]}"
-                raise BackendError(f"llm.{name}", found, f"float32, axis 2 is {size}")
-        kinds = {graph.dtypes[name] for name in (*self._past, *self._present)}
-        fits = all(
-            (graph.shapes[name][1], graph.shapes[name][3]) == (shape.num_kv_heads, shape.head_dim)
-            for name in self._past
-        )
-        if len(kinds) != 1 or not fits or next(iter(kinds)).kind != "f":
-            found = f"{sorted(map(str, kinds))} {graph.shapes[self._past[0]]}"
-            wanted = f"float16 or float32 (1, {shape.num_kv_heads}, capacity, {shape.head_dim})"
-            raise BackendError("llm.past_key_values", found, wanted)
+        check_single_precision(self._graph, {"inputs_embeds": self.hidden_size, "logits": self.vocab_size})
+        heads, width = self._shape.num_kv_heads, self._shape.head_dim
+        cache_dtype(self._graph, self._past, self._present, heads, width, "capacity")

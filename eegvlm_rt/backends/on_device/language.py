@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...devices.buffers import ALIGNMENT, DeviceArray, DeviceBuffer, aligned
-from ...errors import BackendError, InputError
+from ...errors import BackendError
+from ..base import own_cache
 from ..embedding import EmbeddedDecoder, cache_names
+from .graph import cache_dtype, check_single_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,11 +88,7 @@ class DeviceLanguageModel(EmbeddedDecoder):
 
     def read(self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None) -> _Cache:
         """See `LanguageModel`; what lies on the device is not brought to the host."""
-        for piece in pieces:
-            if piece.shape[-1] != self.hidden_size:
-                raise InputError("pieces", piece.shape, f"give shape (1, T, {self.hidden_size}), or (V, D)")
-        tokens = sum(piece.nbytes for piece in pieces) // (4 * self.hidden_size)
-        return self._go_on(tokens, pieces, cache, None)
+        return self._go_on(self._tokens_of(pieces), pieces, cache, None)
 
     def next_logits(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, _Cache]:
         """See `LanguageModel`; only the last row of the logits leaves the device."""
@@ -110,9 +108,8 @@ class DeviceLanguageModel(EmbeddedDecoder):
         logits: Float32 | None,
     ) -> _Cache:
         """The cache after `tokens` more; `logits` (n, V) gets those of the last n tokens."""
-        if cache is not None and not isinstance(cache, _Cache):
-            raise InputError("cache", type(cache).__name__, "give a cache that this model made, or None")
-        past = 0 if cache is None else cache.length
+        own = own_cache(cache, _Cache)
+        past = 0 if own is None else own.length
         positions = np.arange(past, past + tokens, dtype=self._graph.dtypes["position_ids"])[None]
         with self._lock:
             following = _Cache(self._take(past + tokens), past + tokens, self._pool)
@@ -125,14 +122,14 @@ class DeviceLanguageModel(EmbeddedDecoder):
                 "inputs_embeds": self._embeds.address,
                 "position_ids": self._positions.address,
                 "logits": self._logits.address,
-                **self._places(self._past, None if cache is None else cache.buffer, past),
+                **self._places(self._past, None if own is None else own.buffer, past),
                 **self._places(self._present, following.buffer, past + tokens),
             }
             # Copies read these arrays until the stream is settled.
-            held = [p if isinstance(p, DeviceArray) else np.ascontiguousarray(p) for p in pieces]
+            arrays = [p if isinstance(p, DeviceArray) else np.ascontiguousarray(p) for p in pieces]
             with self._stream.settled() as stream:
                 offset = 0
-                for piece in held:
+                for piece in arrays:
                     put = self._embeds.copy if isinstance(piece, DeviceArray) else self._embeds.upload
                     put(piece, stream, offset=offset)  # type: ignore[arg-type]
                     offset += piece.nbytes
@@ -177,23 +174,9 @@ class DeviceLanguageModel(EmbeddedDecoder):
         return buffer if buffer.size >= size else DeviceBuffer(self._device, size)
 
     def _check_graph(self) -> None:
-        shapes, dtypes = self._graph.shapes, self._graph.dtypes
-        heads, width = self._shape.num_kv_heads, self._shape.head_dim
-        wanted: dict[str, tuple[Any, ...]] = {
-            "inputs_embeds": (2, self.hidden_size),
-            "logits": (2, self.vocab_size),
-        }
-        for name, (axis, size) in wanted.items():
-            if shapes[name][axis] != size or dtypes[name] != np.float32:
-                found = f"{dtypes[name]} {shapes[name]}"
-                raise BackendError(f"llm.{name}", found, f"float32, axis {axis} is {size}")
-        if dtypes["position_ids"].kind != "i":
-            raise BackendError("llm.position_ids", str(dtypes["position_ids"]), "positions are integers")
-        kinds = {dtypes[name] for name in (*self._past, *self._present)}
-        fits = all(shapes[name][1] == heads and shapes[name][3] == width for name in self._past)
-        if len(kinds) != 1 or not fits or next(iter(kinds)).kind != "f":
-            found = f"{sorted(map(str, kinds))} {shapes[self._past[0]]}"
-            raise BackendError(
-                "llm.past_key_values", found, f"float16 or float32 (1, {heads}, tokens, {width})"
-            )
-        self._cache_dtype = next(iter(kinds))
+        graph, heads, width = self._graph, self._shape.num_kv_heads, self._shape.head_dim
+        check_single_precision(graph, {"inputs_embeds": self.hidden_size, "logits": self.vocab_size})
+        positions = graph.dtypes["position_ids"]
+        if positions.kind != "i":
+            raise BackendError("llm.position_ids", str(positions), "positions are integers")
+        self._cache_dtype = cache_dtype(graph, self._past, self._present, heads, width, "tokens")
