@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .backends.base import Accelerator
     from .bundle.manifest import Manifest
 
-__all__ = ["accelerator_of", "default_threads", "thread_count", "warn_of_draft"]
+__all__ = ["accelerator_of", "default_threads", "thread_count", "usable_processors", "warn_of_draft"]
 
 MAX_DEFAULT_THREADS: Final = 4
 
@@ -53,5 +53,9 @@ def thread_count(threads: int | None) -> int:
 
 def default_threads() -> int:
     """Processors this process may use, at most 4."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MAX_DEFAULT_THREADS, usable)
+    return min(MAX_DEFAULT_THREADS, usable_processors())
+
+
+def usable_processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

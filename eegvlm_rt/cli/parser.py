@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser"]
 
+# Those of `calibration.smoothing.Smoothing`, whose imports a command line that asks for help can do without.
+_SMOOTHING = ("causal", "viterbi", "cycles")
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `eegvlm-rt`; `run` of what it parses is the command."""
@@ -112,7 +115,7 @@ def _stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     command.add_argument(
         "--smooth",
-        choices=("causal", "viterbi", "cycles"),
+        choices=_SMOOTHING,
         help="stages given the course of the night: of the epochs so far; or of all, which come at the end: "
         "its most probable course, or with the cycles of a night",
     )
@@ -171,7 +174,7 @@ def _score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     add(
         "--smooth",
-        choices=("causal", "viterbi", "cycles"),
+        choices=_SMOOTHING,
         help="stages given the course of the night, of the epochs so far or of all",
     )
     add("--json", action="store_true", help="print a JSON line per night")

@@ -10,6 +10,7 @@ from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import EegVlmError
+from ..load_options import usable_processors
 from .dispatch import Died
 from .scorer import Scorer
 
@@ -28,7 +29,7 @@ _MOST_DEFAULT_THREADS: Final = 2
 
 def default_workers(threads: int) -> int:
     """Workers of so many threads that this machine's processors carry, at least 1."""
-    return max(1, _processors() // threads)
+    return max(1, usable_processors() // threads)
 
 
 def default_threads(workers: int | None) -> int:
@@ -38,11 +39,7 @@ def default_threads(workers: int | None) -> int:
     """
     if workers is None:
         return _MOST_DEFAULT_THREADS
-    return min(_MOST_DEFAULT_THREADS, max(1, _processors() // workers))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_DEFAULT_THREADS, max(1, usable_processors() // workers))
 
 
 class LocalPool:

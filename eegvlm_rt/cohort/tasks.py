@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..calibration.smoothing import Smoothing
 from ..errors import InputError
 from ..hypnogram.formats import format_files
 from ..prompt import Mode
@@ -22,7 +23,6 @@ __all__ = ["RESULT_VERSION", "NightTask", "ScoreOptions", "file_digest", "plain_
 RESULT_VERSION: Final = 2
 """Part of every key. It grows when the same input, bundle and options give other results."""
 
-SMOOTHING: Final = ("causal", "viterbi", "cycles")
 _SEVERAL = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST: Final = 150
 
@@ -85,8 +85,8 @@ class ScoreOptions:
     def __post_init__(self) -> None:
         Mode.parse(self.mode)
         format_files(self.formats)
-        if self.smooth is not None and self.smooth not in SMOOTHING:
-            raise InputError("smooth", self.smooth, f"use one of {', '.join(SMOOTHING)}")
+        if self.smooth is not None and self.smooth not in tuple(Smoothing):
+            raise InputError("smooth", self.smooth, f"use one of {', '.join(Smoothing)}")
         if not 1 <= self.threads <= 256:
             raise InputError("threads", self.threads, "give 1 to 256 threads to each worker")
 
