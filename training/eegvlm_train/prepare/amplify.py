@@ -1,7 +1,7 @@
 """`python -m eegvlm_train amplify NIGHTS OUT`: nights, and copies of them with another gain.
 
-A stage does not depend on the gain of the amplifier, so a copy keeps the labels of its night. Rules of the manual
-that speak of microvolts do depend on it: findings of a copy are measured anew (`eegvlm_train findings OUT`).
+A stage does not depend on the gain of the amplifier, so a copy keeps the labels of its night. Rules of the
+manual that speak of microvolts do depend on it: `eegvlm_train findings` measures a copy anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LARGEST = 32767
 
 
 def amplify_night(night: Path, out: Path, *, copies: int, low: float, high: float) -> list[Path]:
-    """The night itself and `copies` of it in `out`, with its labels; the gain of a copy is drawn log-uniformly
+    """The night and `copies` of it in `out`, with its labels; the gain of a copy is drawn log-uniformly
     from `low` to `high`.
 
     The draw depends on the number of the night alone: a second run writes the same copies. The first copy of
