@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": (".prepare.simulate", "simulate and condition nights"),
     "prepare": (".prepare", "turn a real dataset into a training folder"),
     "label": (".teachers", "label nights by real-trained teachers"),
+    "amplify": (".prepare.amplify", "nights, and copies of them with another gain"),
     "findings": (".data.findings", "measure the findings of every epoch"),
     "tokenizer": (".model.tokenizer", "build the nano tokenizer"),
     "train-enhancement": (".steps.enhancement", "step 1: the enhancement module"),
