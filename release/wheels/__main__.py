@@ -24,20 +24,20 @@ def build_all(
     An older file of the same name in `out` is replaced.
     """
     epoch = commit_time(commit)
-    source, sdists = work / "source", work / "sdist"
-    for folder in (source, sdists):
+    source, sdists, unpacked = work / "source", work / "sdist", work / "unpacked"
+    for folder in (source, sdists, unpacked):
         shutil.rmtree(folder, ignore_errors=True)
     sdists.mkdir(parents=True)
     sdist = build_sdist(export_commit(source, commit), sdists, epoch)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy2(sdist, out)
-    shutil.unpack_archive(sdist, work / "unpacked", filter="data")
-    unpacked = work / "unpacked" / sdist.name.removesuffix(".tar.gz")
+    shutil.unpack_archive(sdist, unpacked, filter="data")
+    source = unpacked / sdist.name.removesuffix(".tar.gz")
     made = {sdist.name: f"commit {commit}"}
     print(f"{sdist.name}  {sdist.stat().st_size:,} bytes", flush=True)
     for target in targets:
         headers = find_headers(target, given or {}, work / "headers")
-        wheel = build_wheel(unpacked, target, headers, work / target.tag, out, epoch)
+        wheel = build_wheel(source, target, headers, work / target.tag, out, epoch)
         check_platform(wheel, target)
         made[wheel.name] = headers.origin
         print(f"{wheel.name}  {wheel.stat().st_size:,} bytes, headers: {headers.origin}", flush=True)

@@ -17,6 +17,10 @@ from .targets import Target
 __all__ = ["build_wheel", "check_platform"]
 
 _TOOLCHAIN = """\
+# Nothing of this machine: its own Python would be found before that of the target.
+set(CMAKE_FIND_USE_SYSTEM_ENVIRONMENT_PATH FALSE)
+set(CMAKE_FIND_USE_CMAKE_SYSTEM_PATH FALSE)
+set(CMAKE_MAKE_PROGRAM "{ninja}")
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR {architecture})
 set(CMAKE_C_COMPILER "{cc}")
@@ -59,6 +63,7 @@ def _toolchain(source: Path, target: Target, headers: Headers, work: Path) -> st
     flags = [f"-ffile-prefix-map={source}/=", *(f"-isystem {folder}" for folder in headers.folders[1:])]
     return _TOOLCHAIN.format(
         architecture=target.architecture,
+        ninja=Path(sys.executable).with_name("ninja"),
         cc=compilers["cc"],
         cxx=compilers["c++"],
         flags=" ".join(flags),
