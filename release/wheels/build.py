@@ -25,6 +25,8 @@ set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR {architecture})
 set(CMAKE_C_COMPILER "{cc}")
 set(CMAKE_CXX_COMPILER "{cxx}")
+set(CMAKE_AR "{ar}")
+set(CMAKE_RANLIB "{ranlib}")
 set(CMAKE_CXX_FLAGS_INIT "{flags}")
 set(CMAKE_MODULE_LINKER_FLAGS_INIT "-s")
 set(CMAKE_STRIP "")
@@ -66,6 +68,8 @@ def _toolchain(source: Path, target: Target, headers: Headers, work: Path) -> st
         ninja=Path(sys.executable).with_name("ninja"),
         cc=compilers["cc"],
         cxx=compilers["c++"],
+        ar=compilers["ar"],
+        ranlib=compilers["ranlib"],
         flags=" ".join(flags),
         include=headers.folders[0],
         suffix=target.module_suffix,

@@ -1,6 +1,6 @@
 """The C and C++ compilers of `make wheels`: clang and libc++ of the package ziglang.
 
-    compiler.py TARGET cc|c++ ARGUMENTS
+    compiler.py TARGET cc|c++|ar|ranlib ARGUMENTS
 
 GCC writes -march=x86-64-v3 where Zig writes -mcpu=x86_64_v3; everything else is handed on as it is.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 __all__ = ["arguments_for_zig", "write_compilers"]
 
+_ARCHIVERS = ("ar", "ranlib")
 _ALWAYS = ["-g0"]
 """Debugging information would hold the folder that the wheel was built in."""
 
@@ -28,26 +29,28 @@ def arguments_for_zig(arguments: Sequence[str]) -> list[str]:
 
 
 def write_compilers(folder: Path, target: str) -> dict[str, Path]:
-    """Writes the programs `cc` and `c++` for a target of Zig, such as aarch64-linux-gnu.2.28; their paths."""
+    """Writes `cc`, `c++`, `ar` and `ranlib` for a target of Zig, such as aarch64-linux-gnu.2.28; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     programs = {}
-    for language in ("cc", "c++"):
-        program = folder / language
+    for name in ("cc", "c++", *_ARCHIVERS):
+        program = folder / name
         program.write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).resolve()}" {target} {language} "$@"\n',
+            f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).resolve()}" {target} {name} "$@"\n',
             encoding="utf-8",
         )
         program.chmod(0o755)
-        programs[language] = program
+        programs[name] = program
     return programs
 
 
 def main() -> None:
     import ziglang
 
-    target, language, *arguments = sys.argv[1:]
+    target, name, *arguments = sys.argv[1:]
+    if name not in _ARCHIVERS:
+        arguments = ["-target", target, *_ALWAYS, *arguments_for_zig(arguments)]
     zig = str(Path(ziglang.__file__).parent / "zig")
-    os.execv(zig, [zig, language, "-target", target, *_ALWAYS, *arguments_for_zig(arguments)])
+    os.execv(zig, [zig, name, *arguments])
 
 
 if __name__ == "__main__":
