@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Test processes side by side; the tests of a file stay together.
 TEST_PROCESSES ?= 2
 
-.PHONY: browser fhir-check tensorrt-check demo test test-rt style lint types unit wheel clean
+.PHONY: browser fhir-check tensorrt-check demo test test-rt style lint types unit wheel wheels wheel-check release clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -65,11 +65,28 @@ wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
 	$(BIN)/python -m build --wheel
 
+# Wheels of every Python for x86-64 and aarch64, from the last commit. WHEELS: "--python 3.12 --arch x86_64", say.
+wheels: $(VENV)/.release
+	$(BIN)/python -m release.wheels $(WHEELS)
+
+# Installs the wheels in dist/ in fresh Debian systems without a compiler, and uses them. As root; Debian's packages
+# debootstrap and, for aarch64, qemu-user-static.
+wheel-check: $(VENV)/.release
+	$(BIN)/python -m release.wheels.check $(wildcard dist/*.whl) $(CHECK)
+
+# A release, from a clean tree to its tag. RELEASE: "--dry-run", say.
+release: $(VENV)/.release
+	$(BIN)/python -m release $(RELEASE)
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python $(SOURCE)
 	$(PIP) install --quiet --editable '.[bench]'
+	touch $@
+
+$(VENV)/.release: $(VENV)/bin/python release/requirements.txt
+	$(PIP) install --quiet -r release/requirements.txt
 	touch $@
 
 $(VENV)/.lint: $(VENV)/bin/python $(SOURCE)

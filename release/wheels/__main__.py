@@ -17,9 +17,14 @@ __all__ = ["build_all", "main"]
 
 
 def build_all(
-    targets: list[Target], out: Path, work: Path, *, commit: str = "HEAD", given: dict[str, Path] | None = None
+    targets: list[Target],
+    out: Path,
+    work: Path,
+    *,
+    commit: str = "HEAD",
+    given: dict[str, Path] | None = None,
 ) -> dict[str, str]:
-    """Builds the source distribution of a commit, and from it one wheel a target; name -> what it was made with.
+    """Builds the source distribution of a commit, and from it one wheel a target; name -> its headers.
 
     An older file of the same name in `out` is replaced.
     """

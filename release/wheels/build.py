@@ -54,7 +54,17 @@ def build_wheel(source: Path, target: Target, headers: Headers, work: Path, out:
     # Objects that do not depend on Python are compiled once a processor.
     store = str(work.parent / "objects")
     environment = {"SOURCE_DATE_EPOCH": str(epoch), "PATH": tools, "ZIG_LOCAL_CACHE_DIR": store}
-    command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", work, *options, source)
+    command: tuple[str | Path, ...] = (
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        work,
+        *options,
+        source,
+    )
     run(*command, environment=environment, log=work / "build.log")
     (made,) = work.glob("*.whl")
     return retag(made, target.tag, out, epoch)

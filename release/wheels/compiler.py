@@ -29,7 +29,7 @@ def arguments_for_zig(arguments: Sequence[str]) -> list[str]:
 
 
 def write_compilers(folder: Path, target: str) -> dict[str, Path]:
-    """Writes `cc`, `c++`, `ar` and `ranlib` for a target of Zig, such as aarch64-linux-gnu.2.28; their paths."""
+    """Writes cc, c++, ar and ranlib for a target of Zig, such as aarch64-linux-gnu.2.28; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     programs = {}
     for name in ("cc", "c++", *_ARCHIVERS):

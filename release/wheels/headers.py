@@ -1,9 +1,10 @@
 """The headers of a version of Python for a processor, without an interpreter for it.
 
-They come from Debian's package libpython3.N-dev, whose signature apt-get checks, through lists of packages that
-are kept apart from the machine's own: no rights of root, and nothing is installed. A version that Debian does not
-carry is taken from an interpreter of this machine; its headers serve both processors, which are of 64 bits and of
-the same byte order, and which differ in no size or alignment that Python asks for.
+They come from Debian's package libpython3.N-dev, whose signature apt-get checks, through lists of packages
+that are kept apart from the machine's own: no rights of root, and nothing is installed. A version that
+Debian does not carry is taken from an interpreter of this machine; its headers serve both processors,
+which are of 64 bits and of the same byte order, and which differ in no size or alignment that Python asks
+for.
 """
 
 from __future__ import annotations

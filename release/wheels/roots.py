@@ -1,7 +1,8 @@
 """Fresh Debian systems in folders, without a compiler, to try wheels in: debootstrap, and QEMU for aarch64.
 
-Needs root's rights and the Debian packages debootstrap and, for aarch64, qemu-user-static. Mounts end with each
-command. An aarch64 system is unpacked and not configured: that would have to run thousands of emulated programs.
+Needs root's rights and the Debian packages debootstrap and, for aarch64, qemu-user-static. Mounts end with
+each command. An aarch64 system is unpacked and not configured: that would have to run thousands of
+emulated programs.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ _ENTER = """
 root=$1; shift
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
-for device in null zero urandom random; do : > "$root/dev/$device"; mount --bind /dev/$device "$root/dev/$device"; done
-exec chroot "$root" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/root LANG=C.UTF-8 "$@"
+for name in null zero urandom random; do
+  : > "$root/dev/$name"
+  mount --bind /dev/$name "$root/dev/$name"
+done
+exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LANG=C.UTF-8 chroot "$root" "$@"
 """
 
 
