@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, RecordingError
+from .files import open_regular
 from .journal.frames import PREAMBLE
 from .night import Night, NightInfo
 from .prediction_json import prediction_from_dict
 from .sources.edf import read_channel
-from .sources.edf_header import open_regular
 from .sources.lights import lights_of
 
 if TYPE_CHECKING:

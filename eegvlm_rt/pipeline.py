@@ -14,7 +14,8 @@ from .answers import Answer, prediction_of
 from .backends.loading import load_head, load_language_model, load_memory, load_tower
 from .calibration.parameters import Scoring
 from .decoding.decoder import Decoder
-from .decoding.grammar_tokens import compile_grammar, prompt_tokens
+from .decoding.grammar_tokens import compile_grammar
+from .decoding.prompt_tokens import prompt_tokens
 from .decoding.result import Decoded
 from .decoding.stopping import Stop, never
 from .errors import BundleError, InputError

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import BackendError
-from .scorer import failed
+from .receipt import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from .receipt import Receipt
     from .tasks import NightTask
 
-__all__ = ["TRIES", "Died", "Pool", "dispatch"]
+__all__ = ["TRIES", "Died", "NightScorer", "Pool", "ScorerOf", "dispatch"]
 
 TRIES: Final = 2
 """How often a night is begun: one whose worker died is begun once more."""
@@ -31,6 +32,17 @@ class Died:
 
     why: str
     at_start: bool = False
+
+
+class NightScorer(Protocol):
+    """The hand of a worker."""
+
+    def score(self, task: NightTask) -> Receipt:
+        """Score a night and write its receipt."""
+
+
+ScorerOf = Callable[..., NightScorer]
+"""Makes the hand of a worker, in the worker: a class or function that can be pickled."""
 
 
 class Pool(Protocol):

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import EegVlmError
 from ..load_options import usable_processors
 from .dispatch import Died
-from .scorer import Scorer
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
-    from pathlib import Path
 
+    from .dispatch import ScorerOf
     from .receipt import Receipt
-    from .tasks import NightTask, ScoreOptions
+    from .tasks import NightTask
 
 __all__ = ["LocalPool", "default_threads", "default_workers"]
 
@@ -45,9 +44,9 @@ def default_threads(workers: int | None) -> int:
 class LocalPool:
     """Processes that load the model once each; they end with this one, whatever ends it."""
 
-    def __init__(self, out: Path, options: ScoreOptions, bundle_digest: str, workers: int) -> None:
+    def __init__(self, scorer: ScorerOf, setup: tuple[Any, ...], workers: int) -> None:
         self.workers = workers
-        self._setup = (out, options, bundle_digest)
+        self._setup = (scorer, *setup)
         # A fresh interpreter: a forked one would share the threads and locks of a model loaded here.
         self._context = get_context("spawn")
         self._processes: dict[int, tuple[BaseProcess, Connection]] = {}
@@ -94,12 +93,12 @@ class LocalPool:
         self._processes.clear()
 
 
-def _work(pipe: Connection, *setup: Any) -> None:
+def _work(pipe: Connection, scorer_of: ScorerOf, *setup: Any) -> None:
     """The life of a worker: nights come, receipts go, until nobody is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     try:
-        scorer = Scorer(*setup)
+        scorer = scorer_of(*setup)
     except (EegVlmError, OSError, MemoryError) as error:
         with suppress(EOFError, OSError):
             pipe.recv()

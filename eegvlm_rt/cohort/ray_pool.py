@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import BackendError, InputError
 from .dispatch import Died
 from .local_pool import default_workers
-from .scorer import Scorer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from .dispatch import ScorerOf
     from .receipt import Receipt
-    from .tasks import NightTask, ScoreOptions
+    from .tasks import NightTask
 
 __all__ = ["LOCAL", "RayPool"]
 
@@ -28,36 +26,36 @@ class RayPool:
     """One actor for each worker; each holds the loaded model and scores one night per call."""
 
     def __init__(
-        self, address: str, out: Path, options: ScoreOptions, bundle_digest: str, workers: int | None
+        self, address: str, scorer: ScorerOf, setup: tuple[Any, ...], threads: int, workers: int | None
     ) -> None:
         """Join a cluster ("auto", "ray://host:10001", "host:6379") or start one here ("local").
 
-        `workers` None takes as many as the cluster's processors carry. Raises InputError without Ray,
-        BackendError where the cluster cannot be joined.
+        `workers` of `threads` threads each; None takes as many as the cluster's processors carry. Raises
+        InputError without Ray, BackendError where the cluster cannot be joined.
         """
         if find_spec("ray") is None:
             raise InputError("--ray", address, "install the extra [ray] of this package, or: pip install ray")
         # Its own types are partial: what comes from it is checked where it is used.
         ray: Any = import_module("ray")
         self._ray = ray
-        self._setup = (out, options, bundle_digest)
+        self._setup = setup
         more: dict[str, Any] = {"address": address}
         if address == LOCAL:
             more |= {"include_dashboard": False}
-            count = default_workers(options.threads) if workers is None else workers
-            more |= {"num_cpus": count * options.threads}
+            count = default_workers(threads) if workers is None else workers
+            more |= {"num_cpus": count * threads}
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **more)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise BackendError("--ray", address, f"this cluster cannot be joined: {error}") from error
-        carried = _carried(ray.nodes(), options.threads)
+        carried = _carried(ray.nodes(), threads)
         if carried == 0:
             ray.shutdown()
             cure = "no machine of this cluster has so many processors; give fewer"
-            raise InputError("threads", options.threads, cure)
+            raise InputError("threads", threads, cure)
         # More workers than the cluster carries now may be what an autoscaler is to bring.
         self.workers = carried if workers is None else workers
-        self._class = ray.remote(num_cpus=options.threads, max_restarts=0)(Scorer)
+        self._class = ray.remote(num_cpus=threads, max_restarts=0)(scorer)
         self._actors: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}
         for worker in range(self.workers):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InputError
+from ..errors import EegVlmError, InputError
 from ..files import write_file
 from ..night_files import make_folder
 from ..seal import SEAL
@@ -20,10 +24,21 @@ if TYPE_CHECKING:
 
     from .tasks import NightTask
 
-__all__ = ["FOLDER", "Receipt", "Status", "read_receipt", "receipt_path", "receipts_in", "write_receipt"]
+__all__ = [
+    "FOLDER",
+    "Receipt",
+    "Status",
+    "failed",
+    "is_done",
+    "read_receipt",
+    "receipt_path",
+    "receipts_in",
+    "write_receipt",
+]
 
 FOLDER: Final = "receipts"
 _LARGEST: Final = 1 << 22
+_LONGEST_ERROR: Final = 2000
 _FORMAT, _VERSION = "eegvlm-rt receipt", 1
 
 
@@ -101,6 +116,41 @@ _KINDS: Final[tuple[tuple[str, type], ...]] = (
     ("size", int),
     ("mtime_ns", int),
 )
+
+
+def failed(task: NightTask, error: BaseException | str) -> Receipt:
+    """The receipt of a night that failed, with the error's kind and message."""
+    size, mtime_ns = -1, -1
+    with suppress(OSError):
+        facts = task.path.stat()
+        size, mtime_ns = facts.st_size, facts.st_mtime_ns
+    known = isinstance(error, EegVlmError | OSError | MemoryError | str)
+    text = str(error) or type(error).__name__
+    if not known and isinstance(error, BaseException):
+        # A fault of this software: where it is helps whoever repairs it.
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        text += "".join(f" ({os.path.basename(f.filename)}, line {f.lineno})" for f in place)  # noqa: PTH119
+    return Receipt(
+        night=task.name,
+        status=Status.FAILED,
+        path=str(task.path),
+        size=size,
+        mtime_ns=mtime_ns,
+        channel=task.channel,
+        error=text[:_LONGEST_ERROR],
+        error_kind="worker" if isinstance(error, str) else type(error).__name__,
+        worker=f"{socket.gethostname()} {os.getpid()}",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def is_done(receipt: Receipt, task: NightTask, out: Path) -> bool:
+    """Whether a receipt stands for a night that need not be done again: all its files are there. One that a
+    person changed since is there, and stays.
+    """
+    if receipt.status is Status.FAILED or (receipt.status is Status.SKIPPED and not task.searched):
+        return False
+    return all((out / name).is_file() for name in receipt.files)
 
 
 def receipt_path(out: Path, night: str) -> Path:

@@ -19,8 +19,8 @@ from .dispatch import dispatch
 from .group import GROUP, Gathered, group_available, write_group
 from .local_pool import LocalPool, default_workers
 from .lock import folder_lock
-from .receipt import Receipt, Status, read_receipt, receipt_path, receipts_in, write_receipt
-from .scorer import is_done
+from .receipt import Receipt, Status, is_done, read_receipt, receipt_path, receipts_in, write_receipt
+from .scorer import Scorer
 from .table import table_paths, write_table
 
 if TYPE_CHECKING:
@@ -189,6 +189,6 @@ def _pool(planned: Plan, workers: int | None, ray: str | None) -> Pool:
     if ray is not None:
         from .ray_pool import RayPool
 
-        return RayPool(ray, *setup, workers)
+        return RayPool(ray, Scorer, setup, planned.options.threads, workers)
     count = default_workers(planned.options.threads) if workers is None else workers
-    return LocalPool(*setup, min(count, len(planned.todo)))
+    return LocalPool(Scorer, setup, min(count, len(planned.todo)))

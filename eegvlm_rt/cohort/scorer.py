@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import traceback
 import warnings
 from contextlib import suppress
 from dataclasses import replace
@@ -25,7 +24,7 @@ from ..sources.edf import channels, read_channel
 from ..stager import Stager
 from ..strict_json import json_text
 from .bids import DESCRIPTION, write_derivatives
-from .receipt import Receipt, Status, read_receipt, receipt_path, write_receipt
+from .receipt import Receipt, Status, failed, is_done, read_receipt, receipt_path, write_receipt
 from .row import row_of_night
 from .tasks import NightTask, ScoreOptions, file_digest
 
@@ -35,12 +34,11 @@ if TYPE_CHECKING:
     from ..night import Night
     from ..sources.edf import Recording
 
-__all__ = ["Scorer", "failed", "is_done"]
+__all__ = ["Scorer"]
 
 NIGHTS: Final = "nights"
 NIGHT: Final = "night.json"
 REPORT: Final = "report.html"
-_LONGEST_ERROR: Final = 2000
 
 
 class Scorer:
@@ -170,41 +168,6 @@ def write_plain(night: Night, folder: Path, source: Path, options: ScoreOptions)
         data = json_text(fields, NIGHT).encode("utf-8", errors="replace")
     write_file(folder / record, data, overwrite=overwrite)
     return targets
-
-
-def failed(task: NightTask, error: BaseException | str) -> Receipt:
-    """The receipt of a night that failed, with the error's kind and message."""
-    size, mtime_ns = -1, -1
-    with suppress(OSError):
-        facts = task.path.stat()
-        size, mtime_ns = facts.st_size, facts.st_mtime_ns
-    known = isinstance(error, EegVlmError | OSError | MemoryError | str)
-    text = str(error) or type(error).__name__
-    if not known and isinstance(error, BaseException):
-        # A fault of this software: where it is helps whoever repairs it.
-        place = traceback.extract_tb(error.__traceback__)[-1:]
-        text += "".join(f" ({os.path.basename(f.filename)}, line {f.lineno})" for f in place)  # noqa: PTH119
-    return Receipt(
-        night=task.name,
-        status=Status.FAILED,
-        path=str(task.path),
-        size=size,
-        mtime_ns=mtime_ns,
-        channel=task.channel,
-        error=text[:_LONGEST_ERROR],
-        error_kind="worker" if isinstance(error, str) else type(error).__name__,
-        worker=f"{socket.gethostname()} {os.getpid()}",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def is_done(receipt: Receipt, task: NightTask, out: Path) -> bool:
-    """Whether a receipt stands for a night that need not be done again: all its files are there. One that a
-    person changed since is there, and stays.
-    """
-    if receipt.status is Status.FAILED or (receipt.status is Status.SKIPPED and not task.searched):
-        return False
-    return all((out / name).is_file() for name in receipt.files)
 
 
 def _has_signals(path: Path) -> bool:

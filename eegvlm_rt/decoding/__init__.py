@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .decoder import Decoder
-from .grammar_tokens import CompiledGrammar, PromptTokens, compile_grammar, prompt_tokens
+from .grammar_tokens import CompiledGrammar, compile_grammar
+from .prompt_tokens import PromptTokens, prompt_tokens
 from .result import Decoded, Finish, Piece
 from .stopping import Stop, stop_when
 

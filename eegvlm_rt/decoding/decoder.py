@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..backends.base import KVCache, LanguageModel
     from ..devices.buffers import DeviceArray
     from ..rationale.context import NightContext
-    from .grammar_tokens import CompiledGrammar, PromptTokens
+    from .grammar_tokens import CompiledGrammar
+    from .prompt_tokens import PromptTokens
     from .result import Decoded, Stream
 
 __all__ = ["Decoder"]

@@ -1,4 +1,4 @@
-"""The prompt and the rationale grammar in tokens; the choices of a slot as a trie."""
+"""The rationale grammar in tokens; the choices of a slot as a trie."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..prompt import Mode, PromptSpec, TextTokenizer
 from ..rationale.grammar import GRAMMAR_VERSION, Grammar, grammar_of, parse_choices
 from ..rationale.parts import Literal
 
@@ -21,12 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CompiledGrammar",
     "FixedText",
-    "PromptTokens",
     "SlotTokens",
     "TrieNode",
     "build_trie",
     "compile_grammar",
-    "prompt_tokens",
 ]
 
 
@@ -194,29 +191,3 @@ def _compile(
         grammar.rules[choice.strip().partition(":")[0]].stage for choice in compiled.rule_slot.choices
     )
     return CompiledGrammar(compiled.segments, rules, night)
-
-
-@dataclass(frozen=True, slots=True)
-class PromptTokens:
-    """Token ids of a prompt's parts; `eos` ends an answer."""
-
-    before_image: tuple[int, ...]
-    behind_image: tuple[int, ...]
-    direct: tuple[int, ...]
-    reasoning: tuple[int, ...]
-    eos: int
-
-
-def prompt_tokens(prompt: PromptSpec, tokenizer: TextTokenizer) -> PromptTokens:
-    """Tokenise the parts of a prompt; raises InputError where the tokenizer lacks a special token."""
-
-    def ids(segments: list[str]) -> tuple[int, ...]:
-        return tuple(prompt.encode(tokenizer, segments))
-
-    return PromptTokens(
-        before_image=ids(prompt.prefix_segments()),
-        behind_image=ids(prompt.night_segments()),
-        direct=ids([prompt.question(Mode.DIRECT)]),
-        reasoning=ids([prompt.question(Mode.COT)]),
-        eos=prompt.token_id(tokenizer, prompt.eos),
-    )

@@ -13,8 +13,7 @@ from ..seal import SEAL, file_digests
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..stages import STAGES, Stage, edf_text
-from .edf import DRAFT_TEXT, from_annotations
-from .model import Hypnogram
+from .model import DRAFT_TEXT, Hypnogram, from_annotations
 from .table import STAGE_WORDS, Table
 
 if TYPE_CHECKING:

@@ -10,25 +10,20 @@ from ..errors import InputError, RecordingError
 from ..files import write_file
 from ..seal import SEAL
 from ..signal.units import EPOCH_S
-from ..sources.edf import read_annotation_file
-from ..sources.remark import warn_of
-from ..stages import Stage, edf_text
-from .model import MAX_EPOCHS, Hypnogram, is_model_name
+from ..sources.annotation_file import read_annotation_file
+from ..sources.remark_warning import warn_of
+from ..stages import edf_text
+from .model import DRAFT_TEXT, STAGE_PREFIXES, from_annotations, is_stage_annotation
 
 if TYPE_CHECKING:
     import os
-    from datetime import datetime
 
-    from ..sources.edf_annotations import Annotation
     from ..sources.remark import Remark
+    from .model import Hypnogram
 
-__all__ = ["DRAFT_TEXT", "from_annotations", "read_edf", "read_scoring", "write_edf"]
+__all__ = ["read_edf", "read_scoring", "write_edf"]
 
-DRAFT_TEXT = "Draft model "
-"""Begins the text at 0 s that names the draft of a model, in every form that is made of texts."""
-
-_PREFIXES = ("sleep stage", "movement time")
-_LOST = tuple(prefix.encode() for prefix in _PREFIXES)
+_LOST = tuple(prefix.encode() for prefix in STAGE_PREFIXES)
 
 
 def write_edf(
@@ -87,62 +82,7 @@ def read_scoring(path: str | os.PathLike[str]) -> tuple[Hypnogram, tuple[Remark,
     """As `read_edf`: the hypnogram, and what was left out of the file, without a warning."""
     file = read_annotation_file(path)
     lost = next((entry for entry in file.odd if any(word in entry.lower() for word in _LOST)), None)
-    if lost is not None and any(_is_stage(a) and not a.duration_s for a in file.annotations):
+    if lost is not None and any(is_stage_annotation(a) and not a.duration_s for a in file.annotations):
         cure = "this stage cannot be read, and the one before it has no duration; correct the hypnogram"
         raise RecordingError("annotation", lost, cure, path=str(path))
     return from_annotations(file.annotations, file.start, path=str(path)), file.remarks
-
-
-def from_annotations(
-    annotations: tuple[Annotation, ...], start: datetime | None = None, *, path: str = ""
-) -> Hypnogram:
-    """Put stage annotations on a 30 s grid that begins at 0 s.
-
-    An epoch has the stage of the annotation over its middle; where none is, it is unscored. "Sleep stage ?"
-    and "Movement time" are unscored. An annotation without a duration lasts to the next stage, the last one
-    30 s. "Draft model NAME" marks the whole; other annotations ("Lights off") are passed over.
-
-    Raises RecordingError for no stages at all, an unknown stage text, two stages over the same epoch, or
-    stages before 0 s or after a week.
-    """
-    marks = sorted(filter(_is_stage, annotations), key=lambda a: a.onset_s)
-    if not marks:
-        raise RecordingError(
-            "annotations", len(annotations), "none is a sleep stage; give a hypnogram", path=path
-        )
-    stages: list[Stage | None] = []
-    for i, mark in enumerate(marks):
-        duration_s = mark.duration_s
-        if not duration_s:
-            duration_s = marks[i + 1].onset_s - mark.onset_s if i + 1 < len(marks) else EPOCH_S
-        first, last = _epoch_at(mark.onset_s), _epoch_at(mark.onset_s + duration_s)
-        if mark.onset_s < 0.0 or last > MAX_EPOCHS:
-            raise RecordingError(
-                "annotation onset", f"{mark.onset_s:g} s", "stages lie within a week from 0 s", path=path
-            )
-        if first < min(last, len(stages)):
-            raise RecordingError(
-                "annotation",
-                mark.text,
-                f"epoch {first + 1} has two stages; correct the hypnogram",
-                path=path,
-            )
-        try:
-            stage = Stage.parse(mark.text)
-        except ValueError as error:
-            raise RecordingError(
-                "annotation", mark.text, "no sleep stage that is known", path=path
-            ) from error
-        stages.extend([None] * (first - len(stages)))
-        stages.extend([stage] * (last - first))
-    texts = (a.text.removeprefix(DRAFT_TEXT) for a in annotations if a.text.startswith(DRAFT_TEXT))
-    return Hypnogram(tuple(stages), start, draft=next(filter(is_model_name, texts), ""))
-
-
-def _is_stage(annotation: Annotation) -> bool:
-    return annotation.text.lower().startswith(_PREFIXES)
-
-
-def _epoch_at(seconds: float) -> int:
-    """Index of the first epoch whose middle is not before `seconds`."""
-    return -int(-(seconds - 0.5 * EPOCH_S) // EPOCH_S)

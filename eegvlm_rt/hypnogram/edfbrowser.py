@@ -11,7 +11,7 @@ from ..files import write_file
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..stages import edf_text
-from .edf import DRAFT_TEXT, from_annotations
+from .model import DRAFT_TEXT, from_annotations
 from .table import Row, read_text
 
 if TYPE_CHECKING:

@@ -9,18 +9,35 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, RecordingError
 from ..signal.units import EPOCH_S
-from ..sources.remark import warn_of
+from ..sources.remark_warning import warn_of
 from ..stages import STAGES, Stage
 from .alignment import align
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MAX_EPOCHS", "Hypnogram", "is_model_name"]
+    from ..sources.edf_annotations import Annotation
+
+__all__ = [
+    "DRAFT_TEXT",
+    "MAX_EPOCHS",
+    "STAGE_PREFIXES",
+    "Hypnogram",
+    "from_annotations",
+    "is_model_name",
+    "is_stage_annotation",
+]
 
 MAX_EPOCHS = 7 * 24 * 120
+
+DRAFT_TEXT = "Draft model "
+"""Begins the text at 0 s that names the draft of a model, in every form that is made of texts."""
+
+STAGE_PREFIXES = ("sleep stage", "movement time")
+"""How a text about a stage begins, in lower case."""
+
 _SUM_TOLERANCE = 1e-3
 
 
@@ -119,6 +136,62 @@ class Hypnogram:
         if alignment.remark is not None:
             warn_of("hypnogram", (alignment.remark,))
         return self.window(alignment.epochs, len(other))
+
+
+def from_annotations(
+    annotations: tuple[Annotation, ...], start: datetime | None = None, *, path: str = ""
+) -> Hypnogram:
+    """Put stage annotations on a 30 s grid that begins at 0 s.
+
+    An epoch has the stage of the annotation over its middle; where none is, it is unscored. "Sleep stage ?"
+    and "Movement time" are unscored. An annotation without a duration lasts to the next stage, the last one
+    30 s. "Draft model NAME" marks the whole; other annotations ("Lights off") are passed over.
+
+    Raises RecordingError for no stages at all, an unknown stage text, two stages over the same epoch, or
+    stages before 0 s or after a week.
+    """
+    marks = sorted(filter(is_stage_annotation, annotations), key=lambda a: a.onset_s)
+    if not marks:
+        raise RecordingError(
+            "annotations", len(annotations), "none is a sleep stage; give a hypnogram", path=path
+        )
+    stages: list[Stage | None] = []
+    for i, mark in enumerate(marks):
+        duration_s = mark.duration_s
+        if not duration_s:
+            duration_s = marks[i + 1].onset_s - mark.onset_s if i + 1 < len(marks) else EPOCH_S
+        first, last = _epoch_at(mark.onset_s), _epoch_at(mark.onset_s + duration_s)
+        if mark.onset_s < 0.0 or last > MAX_EPOCHS:
+            raise RecordingError(
+                "annotation onset", f"{mark.onset_s:g} s", "stages lie within a week from 0 s", path=path
+            )
+        if first < min(last, len(stages)):
+            raise RecordingError(
+                "annotation",
+                mark.text,
+                f"epoch {first + 1} has two stages; correct the hypnogram",
+                path=path,
+            )
+        try:
+            stage = Stage.parse(mark.text)
+        except ValueError as error:
+            raise RecordingError(
+                "annotation", mark.text, "no sleep stage that is known", path=path
+            ) from error
+        stages.extend([None] * (first - len(stages)))
+        stages.extend([stage] * (last - first))
+    texts = (a.text.removeprefix(DRAFT_TEXT) for a in annotations if a.text.startswith(DRAFT_TEXT))
+    return Hypnogram(tuple(stages), start, draft=next(filter(is_model_name, texts), ""))
+
+
+def is_stage_annotation(annotation: Annotation) -> bool:
+    """Whether an annotation is about a stage, one that is known or not."""
+    return annotation.text.lower().startswith(STAGE_PREFIXES)
+
+
+def _epoch_at(seconds: float) -> int:
+    """Index of the first epoch whose middle is not before `seconds`."""
+    return -int(-(seconds - 0.5 * EPOCH_S) // EPOCH_S)
 
 
 def is_model_name(name: str) -> bool:

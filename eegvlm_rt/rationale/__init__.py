@@ -5,7 +5,8 @@ from __future__ import annotations
 from .argument import argued_stages, unanswered_stages
 from .check import TOLERANCES, ClaimCheck, Tolerances, Verdict, check
 from .compose import choices, choose_reason, choose_rule, compose, context_choices
-from .context import Course, NightContext
+from .context import NightContext
+from .criteria import Condition, Course, Reason, Rule
 from .grammar import (
     GRAMMAR,
     GRAMMAR_VERSION,
@@ -20,7 +21,7 @@ from .grammar import (
 )
 from .parse import Claim, Rationale, parse
 from .parts import Literal, Slot
-from .rules import REASONS, RULES, Condition, Reason, Rule
+from .rules import REASONS, RULES
 
 __all__ = [
     "GRAMMAR",

@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..stages import Stage
+from .criteria import SLOW_WAVE_PCT
 from .grammar import ALPHA_WORDS, K_COMPLEX_WORDS, SPINDLE_WORDS
-from .rules import SLOW_WAVE_PCT
 from .values import CLEAR
 
 if TYPE_CHECKING:
+    from .criteria import Reason
     from .parse import Rationale
-    from .rules import Reason
 
 __all__ = ["argued_stages", "unanswered_stages"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..findings.model import Findings
 from .argument import unanswered_stages
+from .criteria import ALPHA_PCT, NO_ALPHA_PCT, Condition, Kind
 from .grammar import ALPHA_WORDS, K_COMPLEX_WORDS, SPINDLE_WORDS
-from .rules import ALPHA_PCT, NO_ALPHA_PCT, Condition, Kind
 from .values import (
     CLEAR,
     DOUBTFUL,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from ..stages import STAGES, Stage
 from .argument import argued_stages
 from .grammar import ALPHA_WORDS, K_COMPLEX_WORDS, SPINDLE_WORDS, segments
-from .rules import REASONS, RULES, Reason, Rule
+from .rules import REASONS, RULES
 from .values import alpha_class, holds, k_complex_class, quantized, spindle_class, stage_word
 
 if TYPE_CHECKING:
     from ..findings.model import Findings
     from .context import NightContext
+    from .criteria import Reason, Rule
 
 __all__ = ["choices", "choose_reason", "choose_rule", "compose", "context_choices"]
 

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError
 from ..stages import Stage
+from .criteria import Course
 
 if TYPE_CHECKING:
     from ..findings.model import Findings
 
-__all__ = ["Course", "NightContext"]
+__all__ = ["NightContext"]
 
 KEPT: Final = 3
 LONGEST: Final = 2**31
-
-
-class Course(StrEnum):
-    """How sleep went on up to an epoch, as the AASM manual asks for N2 and R."""
-
-    EVENT = "spindle or K-complex before, no arousal since"
-    AROUSAL = "arousal or movement before"
-    QUIET = "no spindle, K-complex or arousal before"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..findings.model import Rhythm
 from ..stages import STAGES, Stage
+from .criteria import ALPHA_PCT, AMPLITUDE_UV, NO_ALPHA_PCT, SLOW_WAVE_PCT, Condition, Reason, Rule, rhythm_of
 from .parts import Literal, Slot, spaced
-from .rules import ALPHA_PCT, AMPLITUDE_UV, NO_ALPHA_PCT, SLOW_WAVE_PCT, Condition, Reason, Rule, rhythm_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

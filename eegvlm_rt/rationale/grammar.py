@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from ..errors import InputError, RationaleError
 from ..findings.model import Rhythm
 from ..stages import STAGES
-from .context import Course
+from .criteria import Course, Reason, Rule
 from .first_version import FIRST_PARTS, FIRST_REASONS, FIRST_RULES
 from .parts import Literal, Slot, spaced
-from .rules import REASONS, RULES, Reason, Rule
+from .rules import REASONS, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

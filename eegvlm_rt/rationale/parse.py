@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..stages import Stage
+from .criteria import Reason, Rule
 from .first_version import K_COMPLEX_WORDS, SPINDLE_WORDS
 from .grammar import read_choices
-from .rules import Reason, Rule
 
 __all__ = ["Claim", "Rationale", "parse"]
 

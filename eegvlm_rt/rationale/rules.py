@@ -7,137 +7,50 @@ criterion of the stage can be measured here: such a text gives no reason, and sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from ..findings.model import Rhythm
 from ..stages import STAGES, Stage
-from .context import Course
+from .criteria import (
+    ALPHA_PCT,
+    AMPLITUDE_UV,
+    DEFLECTION_PCT,
+    HALF_PCT,
+    NO_ALPHA_PCT,
+    SLOW_WAVE_PCT,
+    SOME_PCT,
+    Condition,
+    Course,
+    Reason,
+    Rule,
+    below,
+    rhythm_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ALPHA_PCT",
-    "AMPLITUDE_UV",
-    "NO_ALPHA_PCT",
-    "REASONS",
-    "RULES",
-    "SLOW_WAVE_PCT",
-    "Condition",
-    "Kind",
-    "Reason",
-    "Rule",
-    "rhythm_of",
-]
-
-Kind = Literal[
-    "rhythm",
-    "alpha_pct",
-    "spindles",
-    "k_complexes",
-    "clear_spindles",
-    "clear_k_complexes",
-    "early_events",
-    "possible_events",
-    "slow_wave_pct",
-    "amplitude_uv",
-    "muscle_pct",
-    "deflection_pct",
-    "waking_pct",
-    "previous",
-    "course",
-]
-
-ALPHA_PCT: Final = 50.0
-NO_ALPHA_PCT: Final = 10.0
-SLOW_WAVE_PCT: Final = 20.0
-AMPLITUDE_UV: Final = 75.0
-HALF_PCT: Final = 50.0
-SOME_PCT: Final = 20.0
-DEFLECTION_PCT: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One measurable statement: a number below or at least `bound`, or a word among `among`.
-
-    The words are those of `Rhythm` for `rhythm`, names of stages for `previous` and those of `Course` for
-    `course`; the last two need the night's record.
-    """
-
-    kind: Kind
-    bound: float = 0.0
-    below: bool = False
-    among: frozenset[str] = frozenset()
-
-    def holds(self, value: float) -> bool:
-        """Whether a number satisfies the bound."""
-        return value < self.bound if self.below else value >= self.bound
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A scoring rule, true where all conditions hold; without conditions it claims nothing measurable."""
-
-    id: str
-    stage: Stage
-    phrase: str
-    source: str
-    conditions: tuple[Condition, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """As it stands in a rationale, "N3.1: slow waves in 20 % or more"."""
-        return f"{self.id}: {self.phrase}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a stage was excluded; without conditions it claims nothing measurable.
-
-    `overrides`: it is a ground by the manual even where the stage's own rule is met.
-    """
-
-    stage: Stage
-    phrase: str
-    conditions: tuple[Condition, ...] = ()
-    overrides: bool = False
-
-    @property
-    def text(self) -> str:
-        """As it stands in a rationale, "W: no alpha rhythm"."""
-        return f"{self.stage.name}: {self.phrase}"
-
-
-def rhythm_of(*names: Rhythm) -> Condition:
-    """The rhythm is one of `names`."""
-    return Condition("rhythm", among=frozenset(map(str, names)))
-
-
-def _below(kind: Kind, bound: float) -> Condition:
-    return Condition(kind, bound, below=True)
-
+__all__ = ["REASONS", "RULES"]
 
 _ALPHA_MOST = Condition("alpha_pct", ALPHA_PCT)
-_ALPHA_LESS = _below("alpha_pct", ALPHA_PCT)
+_ALPHA_LESS = below("alpha_pct", ALPHA_PCT)
 _ALPHA_SOME = Condition("alpha_pct", NO_ALPHA_PCT)
-_ALPHA_NONE = _below("alpha_pct", NO_ALPHA_PCT)
+_ALPHA_NONE = below("alpha_pct", NO_ALPHA_PCT)
 _FAST = rhythm_of(Rhythm.BETA)
 _THETA_OR_MIXED = rhythm_of(Rhythm.THETA, Rhythm.MIXED)
 _DELTA = rhythm_of(Rhythm.DELTA)
 _SPINDLE = Condition("clear_spindles", 1)
-_NO_SPINDLE = _below("clear_spindles", 1)
+_NO_SPINDLE = below("clear_spindles", 1)
 _K_COMPLEX = Condition("clear_k_complexes", 1)
-_NO_K_COMPLEX = _below("clear_k_complexes", 1)
-_NO_EARLY_EVENT = _below("early_events", 1)
+_NO_K_COMPLEX = below("clear_k_complexes", 1)
+_NO_EARLY_EVENT = below("early_events", 1)
 _SLOW = Condition("slow_wave_pct", SLOW_WAVE_PCT)
-_NOT_SLOW = _below("slow_wave_pct", SLOW_WAVE_PCT)
+_NOT_SLOW = below("slow_wave_pct", SLOW_WAVE_PCT)
 _LARGE = Condition("amplitude_uv", AMPLITUDE_UV)
-_SMALL = _below("amplitude_uv", AMPLITUDE_UV)
+_SMALL = below("amplitude_uv", AMPLITUDE_UV)
 _MUSCLE = Condition("muscle_pct", HALF_PCT)
-_NO_MUSCLE = _below("muscle_pct", HALF_PCT)
+_NO_MUSCLE = below("muscle_pct", HALF_PCT)
 _DEFLECTIONS = Condition("deflection_pct", DEFLECTION_PCT)
 _WAKING = Condition("waking_pct", HALF_PCT)
 _SOME_WAKING = Condition("waking_pct", SOME_PCT)

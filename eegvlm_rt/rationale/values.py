@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .rules import ALPHA_PCT, AMPLITUDE_UV, NO_ALPHA_PCT, SLOW_WAVE_PCT, Condition, Kind
+from .criteria import ALPHA_PCT, AMPLITUDE_UV, NO_ALPHA_PCT, SLOW_WAVE_PCT, Condition, Kind
 
 if TYPE_CHECKING:
     from ..findings.model import Findings

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .annotation_file import read_annotations
 from .chunk import Chunk, ChunkSource, SourceEvent, SourceEventKind
-from .edf import Recording, channels, read_annotations, read_channel
+from .edf import Recording, channels, read_channel
 from .edf_annotations import Annotation
 from .mne import from_raw, is_raw
 from .replay import EdfSource, RecordingSource, ReplaySource, replay

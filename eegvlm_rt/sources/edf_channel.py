@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from ..errors import ChannelError, RecordingError, SamplingRateError, UnitError
+from ..files import open_regular
 from ..signal.conditioning import MAX_SFREQ_HZ, MIN_SFREQ_HZ
 from ..signal.units import to_microvolts
 from .edf_clock import record_clock
-from .edf_header import EdfHeader, SignalHeader, number, open_regular, read_header
+from .edf_header import EdfHeader, SignalHeader, number, read_header
+from .edf_records import records
 
 if TYPE_CHECKING:
     import os
@@ -21,9 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ChannelReader", "channel_error", "record_bytes", "records"]
+__all__ = ["ChannelReader", "channel_error"]
 
-_BLOCK_BYTES = 1 << 23
 _LARGEST_RANGE_UV = 1e7
 _UNITS = {"uv": "uV", "µv": "uV", "μv": "uV", "æv": "uV", "nv": "nV", "v": "V"}
 """Case folded; "æ" is the micro sign of code pages 437 and 850, taken for Latin-1."""
@@ -92,31 +93,6 @@ class ChannelReader:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def records(
-    handle: BinaryIO, header: EdfHeader, per_block: int | None = None, first_record: int = 0
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield (records, samples of all signals, bytes of a sample), from data record `first_record` on.
-
-    Reads, does not map: a file cut meanwhile is an error.
-    """
-    width = header.sample_bytes * header.record_samples
-    step = min(per_block or header.n_records, max(1, _BLOCK_BYTES // width))
-    handle.seek(header.header_bytes + first_record * width)
-    for first in range(first_record, header.n_records, step):
-        count = min(step, header.n_records - first)
-        raw = handle.read(count * width)
-        if len(raw) != count * width:
-            raise RecordingError(
-                "file", header.path.name, "the file was cut while it was read", path=str(header.path)
-            )
-        yield np.frombuffer(raw, dtype=np.uint8).reshape(count, header.record_samples, header.sample_bytes)
-
-
-def record_bytes(record: NDArray[np.uint8], signal: SignalHeader) -> bytes:
-    """What one data record holds of a signal, as it is in the file."""
-    return record[signal.first_sample : signal.first_sample + signal.samples_per_record].tobytes()
 
 
 def _digital(raw: NDArray[np.uint8]) -> NDArray[np.int16] | NDArray[np.int32]:

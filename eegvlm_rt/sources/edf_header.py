@@ -7,19 +7,19 @@ need may be wrong. How many data records there are is counted in the file, and s
 from __future__ import annotations
 
 import math
-import os
 import re
-import stat
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import RecordingError
 from .edf_start import read_start
 from .remark import Remark, RemarkKind
 
-__all__ = ["ANNOTATIONS_LABELS", "EdfHeader", "SignalHeader", "open_regular", "read_header"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ANNOTATIONS_LABELS", "EdfHeader", "SignalHeader", "read_header"]
 
 ANNOTATIONS_LABELS = ("EDF Annotations", "BDF Annotations")
 _BDF_VERSION = b"\xffBIOSEMI"
@@ -84,33 +84,6 @@ class EdfHeader:
     def labels(self) -> tuple[str, ...]:
         """Labels of the ordinary signals, in file order."""
         return tuple(signal.label for signal in self.signals if not signal.is_annotations)
-
-
-def open_regular(path: str | os.PathLike[str]) -> tuple[Path, BinaryIO, int]:
-    """Open a regular file for reading: (path, file, size in bytes).
-
-    Raises RecordingError where there is no such file, it is a folder or a device, or may not be read.
-    """
-    target = Path(path)
-    try:
-        if not stat.S_ISREG(target.stat().st_mode):
-            what = "a folder" if target.is_dir() else "not a regular file"
-            raise RecordingError("path", str(target), f"this is {what}; give an EDF file", path=str(target))
-        handle = target.open("rb")
-    except RecordingError:
-        raise
-    except FileNotFoundError as error:
-        raise RecordingError("path", str(target), "there is no such file", path=str(target)) from error
-    except PermissionError as error:
-        raise RecordingError(
-            "path", str(target), "this file may not be read; check its rights", path=str(target)
-        ) from error
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "not the name of a file"
-        raise RecordingError(
-            "path", str(target), f"this file cannot be opened: {why}", path=str(target)
-        ) from error
-    return target, handle, os.fstat(handle.fileno()).st_size
 
 
 def read_header(path: Path, handle: BinaryIO, size: int) -> EdfHeader:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import EegVlmError
-from .edf import read_annotation_file
+from .annotation_file import read_annotation_file
 
 if TYPE_CHECKING:
     import os

@@ -1,18 +1,12 @@
-"""What a reader left out of a file or took for granted: said in words, in JSON, and as a Python warning."""
+"""What a reader left out of a file or took for granted: in words and in JSON."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import RecordingWarning
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["Remark", "RemarkKind", "warn_of"]
+__all__ = ["Remark", "RemarkKind"]
 
 
 class RemarkKind(StrEnum):
@@ -42,9 +36,3 @@ class Remark:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able fields."""
         return asdict(self) | {"kind": str(self.kind)}
-
-
-def warn_of(name: str, remarks: Iterable[Remark], stacklevel: int = 2) -> None:
-    """Give each remark about the file `name` as a RecordingWarning of the caller's caller."""
-    for remark in remarks:
-        warnings.warn(f"{name}: {remark.text}", RecordingWarning, stacklevel=stacklevel + 1)

@@ -16,7 +16,7 @@ from .chunk import QUIET_S, Chunk, SourceEvent, SourceEventKind
 from .edf import Recording
 from .edf_channel import ChannelReader
 from .mne import from_raw, is_raw
-from .remark import warn_of
+from .remark_warning import warn_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

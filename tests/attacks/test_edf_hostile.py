@@ -240,7 +240,7 @@ def test_a_file_that_may_not_be_read_is_an_error(tmp_path):
 
 def test_a_file_cut_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     path = save(tmp_path, valid_bytes(seconds=9000))
-    monkeypatch.setattr("eegvlm_rt.sources.edf_channel._BLOCK_BYTES", 20_000)
+    monkeypatch.setattr("eegvlm_rt.sources.edf_records._BLOCK_BYTES", 20_000)
     monkeypatch.setattr(
         "eegvlm_rt.sources.edf_channel._calibration", lambda *_: (os.truncate(path, 900), (1.0, 0.0))[1]
     )

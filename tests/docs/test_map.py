@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.house import PACKAGES, imports, package_cycles
+from benchmarks.house import PACKAGES, import_depth, imports, package_cycles
 from tests.docs.commands import ROOT
 
 MAP = re.findall(
@@ -24,3 +24,7 @@ def test_eighteen_answers_lie_in_a_folder_of_their_subject() -> None:
 def test_no_folders_import_one_another() -> None:
     for package, folder in PACKAGES.items():
         assert package_cycles(imports(ROOT / folder, package), package) == []
+
+
+def test_whoever_follows_the_imports_of_the_runtime_opens_at_most_twelve_files() -> None:
+    assert import_depth(imports(ROOT / PACKAGES["eegvlm_rt"], "eegvlm_rt")) <= 12

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from eegvlm_rt import __version__
 from eegvlm_rt.extras import install_command
+from eegvlm_rt.versions import version_text
 
 __all__ = ["COMMANDS", "main"]
 
@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": (".prepare.simulate", "simulate and condition nights"),
     "prepare": (".prepare", "turn a real dataset into a training folder"),
     "label": (".teachers", "label nights by real-trained teachers"),
+    "amplify": (".prepare.amplify", "nights, and copies of them with another gain"),
     "findings": (".data.findings", "measure the findings of every epoch"),
     "tokenizer": (".model.tokenizer", "build the nano tokenizer"),
     "train-enhancement": (".steps.enhancement", "step 1: the enhancement module"),
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        print(f"eegvlm_train {__version__}")
+        print(version_text("eegvlm_train"))
         return 0
     name, *rest = arguments
     if name not in COMMANDS:

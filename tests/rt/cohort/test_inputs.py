@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eegvlm_rt.cohort import Status, find_bids, find_nights, read_list
-from eegvlm_rt.cohort.receipt import write_receipt
-from eegvlm_rt.cohort.scorer import failed
+from eegvlm_rt.cohort.receipt import failed, write_receipt
 from eegvlm_rt.cohort.tasks import file_digest, plain_name
 from eegvlm_rt.errors import InputError, RecordingError
 

@@ -177,7 +177,7 @@ def test_a_gap_between_the_records_of_a_continuous_file_is_found(tmp_path):
 
 
 def test_more_than_one_block_of_data_is_joined_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("eegvlm_rt.sources.edf_channel._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("eegvlm_rt.sources.edf_records._BLOCK_BYTES", 1000)
     path = save(tmp_path, signal(), signal("EOG left", data=-wave()), annotations=[])
     np.testing.assert_allclose(read_channel(path).samples_uv, wave(), atol=0.01)
 
