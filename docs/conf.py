@@ -1,8 +1,7 @@
-"""How Sphinx builds the site: `make docs`. Pages are Markdown, the API comes from docstrings, examples are run."""
+"""How Sphinx builds the site: `make docs`. Markdown, the API from docstrings, examples that are run."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +50,17 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 # Training and export need torch, 200 MB and more, which no page needs.
-autodoc_mock_imports = ["accelerate", "bitsandbytes", "onnx", "onnxscript", "peft", "safetensors", "torch", "transformers", "yaml"]
+autodoc_mock_imports = [
+    "accelerate",
+    "bitsandbytes",
+    "onnx",
+    "onnxscript",
+    "peft",
+    "safetensors",
+    "torch",
+    "transformers",
+    "yaml",
+]
 napoleon_use_ivar = True
 default_role = "code"  # docstrings write `name` as Markdown does
 
@@ -100,18 +109,21 @@ def _links_of_a_page(app: Sphinx, docname: str, content: list[str]) -> None:
         content[0] = site_links(content[0], f"docs/{page.name}")
 
 
-def _docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Before napoleon, whose place is 500."""
+def _docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
     lines[:] = rst(lines, is_value=what in ("attribute", "data", "property"))
 
 
 def _type_by_its_short_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: TextElement
 ) -> Element | None:
-    """A type in a signature has the name of the module that defines it; the page shows it where it is public."""
+    """A type in a signature has the name of the module that defines it; it is shown where it is public."""
     name = node["reftarget"].rpartition(".")[2]
     python = env.domains["py"]
-    homes = {entry for entry in python.objects if entry.rpartition(".")[2] == name and not python.objects[entry].aliased}
+    homes = {
+        entry
+        for entry in python.objects
+        if entry.rpartition(".")[2] == name and not python.objects[entry].aliased
+    }
     if len(homes) != 1 or node.get("refdomain") != "py":
         return None
     (home,) = homes
@@ -121,6 +133,6 @@ def _type_by_its_short_name(
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     copy_pages(DOCS)
-    app.connect("autodoc-process-docstring", _docstring, priority=400)
+    app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon, whose place is 500
     app.connect("missing-reference", _type_by_its_short_name)
     app.connect("source-read", _links_of_a_page)

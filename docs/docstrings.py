@@ -1,8 +1,8 @@
 """Docstrings of this project as reStructuredText: they are plain text with `names`, lists and sections.
 
-Sphinx's own reader (napoleon) takes `Args:` and `Attributes:`. What it does not take is written anew here: several
-errors in one paragraph of `Raises:`, a `Returns:` whose text has a colon, lists of `name: meaning` without a heading,
-and programs that stand indented after an empty line.
+Sphinx's own reader (napoleon) takes `Args:` and `Attributes:`. What it does not take is written anew here:
+several errors in one paragraph of `Raises:`, a `Returns:` whose text has a colon, lists of `name: meaning`
+without a heading, and programs that stand indented after an empty line.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ _CODE = re.compile(r"(``.*?``|`.*?`)")
 
 
 def rst(lines: list[str], *, is_value: bool = False) -> list[str]:
-    """The lines of a docstring as reStructuredText; `is_value` for that of an attribute, property or constant."""
-    # Of a value's docstring napoleon takes the first line up to a colon for its type: an empty comment has none.
+    """The lines of a docstring as reStructuredText; `is_value` for an attribute, property or constant."""
+    # Of a value's docstring napoleon takes the first line up to a colon for its type: an empty comment has
+    # none.
     result: list[str] = ["..", ""] if is_value else []
     for section, block in _sections(lines):
         body = [line.strip() for line in block if line.strip()]
@@ -93,7 +94,9 @@ def _paragraph(lines: list[str]) -> list[str]:
                 items[-1] += " " + line.strip()
             else:
                 items.append(line)
-        return [f"* ``{name}``: {_escaped(text)}" for name, _, text in (item.partition(": ") for item in items)]
+        return [
+            f"* ``{name}``: {_escaped(text)}" for name, _, text in (item.partition(": ") for item in items)
+        ]
     return [_escaped(line.strip()) for line in lines]
 
 

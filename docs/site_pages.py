@@ -1,7 +1,7 @@
 """Pages of the site that lie outside of `docs/`: copied in, with links that lead to pages of the site.
 
-The pages are plain Markdown whose links work on a code forge. On the site a link to `../SECURITY.md` has to lead to
-the copy of that page, and a link to any other file of the repository becomes a download.
+The pages are plain Markdown whose links work on a code forge. On the site a link to `../SECURITY.md` has to
+lead to the copy of that page, and a link to any other file of the repository becomes a download.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _normal(path: PurePosixPath) -> str:
 
 
 def sole_title(text: str) -> str:
-    """The text with one title: every later heading of the first level, outside of code, goes to the second."""
+    """The text with one title: later headings of the first level, outside of code, go to the second."""
     lines, titles, in_code = [], 0, False
     for line in text.splitlines():
         in_code ^= line.startswith("```")

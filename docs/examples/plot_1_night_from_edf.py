@@ -4,8 +4,8 @@ A night staged from an EDF file
 
 From a recording to a hypnogram and the files that other programs read.
 
-The night is simulated (two hours, seed 7), so the example runs anywhere in a few seconds on two cores. It says nothing about
-accuracy, and nothing here is a medical device.
+The night is simulated (two hours, seed 7), so the example runs anywhere in a few seconds on two cores. It
+says nothing about accuracy, and nothing here is a medical device.
 """
 
 import tempfile
@@ -28,8 +28,8 @@ for label in channels(path):
     print(label)
 
 # %%
-# ``head`` asks the enhancement module and the memory of the night: the quickest of the three answers, without reasons. The
-# predictions come as they are made; ``run`` takes them all.
+# ``head`` asks the enhancement module and the memory of the night: the quickest of the three answers,
+# without reasons. The predictions come as they are made; ``run`` takes them all.
 stager = Stager.load("nano", mode="head")
 night = stager.predict_night(path).run()
 print(night)

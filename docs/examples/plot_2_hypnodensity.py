@@ -2,9 +2,11 @@
 Hypnogram and hypnodensity
 ==========================
 
-A stage says what is most probable. The hypnodensity shows all five probabilities, and so where the model is in doubt.
+A stage says what is most probable. The hypnodensity shows all five probabilities, and so where the model is
+in doubt.
 
-The night is simulated (three hours, seed 11) and takes a few seconds on two cores. It says nothing about accuracy.
+The night is simulated (three hours, seed 11) and takes a few seconds on two cores. It says nothing about
+accuracy.
 """
 
 import matplotlib.pyplot as plt
@@ -19,12 +21,13 @@ stager = Stager.load("nano", mode="head")
 night = stager.predict_night(x, sfreq=100, unit="uV").run()
 
 # %%
-# ``night.proba`` is an array (epochs, 5) in the order W N1 N2 N3 R; rows of epochs that were not scored are NaN.
+# ``night.proba`` is an array (epochs, 5) in the order W N1 N2 N3 R; rows of epochs that were not scored are
+# NaN.
 print(night.proba.shape, np.round(night.proba[100], 2))
 
 # %%
-# The memory of the night gives the probabilities; the stage head's opinion of each epoch by itself stands beside them. Where both
-# differ, the epochs before were heard.
+# The memory of the night gives the probabilities; the stage head's opinion of each epoch by itself stands
+# beside them. Where both differ, the epochs before were heard.
 alone = np.array([[p.head.probabilities[stage] for stage in STAGES] for p in night.predictions])
 hours = (np.arange(len(night)) + 0.5) * 30 / 3600
 row = {stage: -place for place, stage in enumerate(STAGE_ROWS)}
@@ -34,7 +37,7 @@ axes[0].step(hours, [row[p.stage] for p in night.predictions], where="mid", colo
 axes[0].set_yticks(list(row.values()), [stage.name for stage in row])
 axes[0].set_ylabel("stage")
 for axis, proba, name in ((axes[1], night.proba, "with memory"), (axes[2], alone, "one epoch alone")):
-    order = [stage for stage in reversed(STAGE_ROWS)]
+    order = list(reversed(STAGE_ROWS))
     columns = [STAGES.index(stage) for stage in order]
     axis.stackplot(hours, proba[:, columns].T, colors=[STAGE_COLORS[stage] for stage in order], labels=order)
     axis.set(ylim=(0, 1), ylabel=name)

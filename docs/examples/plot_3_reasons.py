@@ -2,10 +2,11 @@
 Reasons, and what the signal says to them
 =========================================
 
-In ``cot`` mode the model writes why it chose a stage. Every statement is a claim, and every claim is measured in the signal.
+In ``cot`` mode the model writes why it chose a stage. Every statement is a claim, and every claim is
+measured in the signal.
 
-The night is simulated (half an hour of sleep, seed 3) and takes some seconds on two cores. A claim that is supported is true of the signal; it
-does not prove that the network decided by it.
+The night is simulated (half an hour of sleep, seed 3) and takes some seconds on two cores. A claim that is
+supported is true of the signal; it does not prove that the network decided by it.
 """
 
 import matplotlib.pyplot as plt
@@ -27,8 +28,8 @@ print(p.stage.name, f"{p.probabilities[p.stage]:.2f}")
 print(p.rationale_text)
 
 # %%
-# The verdict, the claim, and what was measured. ``strict`` asks for exactly what was measured; ``verdict`` allows the
-# tolerance of the measurement.
+# The verdict, the claim, and what was measured. ``strict`` asks for exactly what was measured; ``verdict``
+# allows the tolerance of the measurement.
 for c in p.checks:
     print(f"{c.verdict:12}  {c.claim.kind:14}  {c.claim.value}  (measured: {c.measured})")
 

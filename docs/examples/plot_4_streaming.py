@@ -2,11 +2,14 @@
 A stream, chunk by chunk
 ========================
 
-An amplifier sends chunks, not nights. A stream takes them as they come, answers each epoch when its last sample is there, and remembers the night
-so far in a small state.
+An amplifier sends chunks, not nights. A stream takes them as they come, answers each epoch when its last
+sample is there, and remembers the night so far in a small state.
 
-The amplifier is a simulated night (one hour, seed 5, 256 Hz), played as fast as it goes: some seconds on two cores.
+The amplifier is a simulated night (one hour, seed 5, 256 Hz), played as fast as it goes: some seconds on
+two cores.
 """
+
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,8 +22,8 @@ x = simulate_night(seed=5, hours=1, sfreq=256).samples_uv
 stager = Stager.load("nano", mode="head")
 
 # %%
-# Chunks of uneven length, and one of 40 s that never arrives. Timestamps of the device say so; without them samples are taken to follow
-# each other.
+# Chunks of uneven length, and one of 40 s that never arrives. Timestamps of the device say so; without them
+# samples are taken to follow each other.
 rng = np.random.default_rng(0)
 cuts = np.cumsum(rng.integers(16, 700, 4000))
 cuts = [0, *cuts[cuts < len(x)], len(x)]
@@ -28,7 +31,7 @@ lost = range(256 * 1500, 256 * 1540)
 
 predictions = []
 with stager.stream(sfreq=256, channel="Fpz") as stream:
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in pairwise(cuts):
         index = np.arange(first, last)
         index = index[(index < lost.start) | (index >= lost.stop)]
         if len(index):
@@ -43,8 +46,8 @@ for p in predictions[49:53]:
     print(p.index, p.outcome, stage, f"missing {p.quality.missing_share:.0%}")
 
 # %%
-# The memory is causal: what comes later never changes what was said. So the stream gives the very stages of the stored recording with the
-# same samples missing.
+# The memory is causal: what comes later never changes what was said. So the stream gives the very stages of
+# the stored recording with the same samples missing.
 holes = x.copy()
 holes[lost.start : lost.stop] = np.nan
 stored = stager.predict_night(holes, sfreq=256, unit="uV").run()

@@ -2,9 +2,11 @@
 Sleep statistics, with their definitions
 ========================================
 
-Every figure has one written definition and says what it was counted from. The model's own doubt gives an interval.
+Every figure has one written definition and says what it was counted from. The model's own doubt gives an
+interval.
 
-The night is simulated (seven hours, seed 2) and takes a few seconds on two cores. It says nothing about accuracy.
+The night is simulated (seven hours, seed 2) and takes a few seconds on two cores. It says nothing about
+accuracy.
 """
 
 import textwrap
@@ -23,7 +25,13 @@ night = Stager.load("nano", mode="head").predict_night(x, sfreq=100, unit="uV").
 # Lights off and on are not known here, so the whole recording counts, and the statistics say so.
 statistics = night.statistics(lights_off=0, lights_on=len(night))
 intervals = night.intervals()
-for name in ("sleep_min", "efficiency_pct", "onset_latency_3_epochs_min", "rem_latency_period_min", "waso_min"):
+for name in (
+    "sleep_min",
+    "efficiency_pct",
+    "onset_latency_3_epochs_min",
+    "rem_latency_period_min",
+    "waso_min",
+):
     value, interval = getattr(statistics, name), intervals[name]
     print(f"{name:28} {value:6.1f}   middle 90 %: {interval.low:.1f} to {interval.high:.1f}")
     print(textwrap.indent(textwrap.fill(DEFINITIONS[name], 90), "    "))
@@ -48,8 +56,8 @@ for stage in STAGE_ROWS:
 axes[1].set_xlabel("third of the sleep period")
 
 # %%
-# The same night as a ``yasa.Hypnogram``, for whatever YASA offers beyond. Total sleep time and efficiency are the same; YASA counts REM latency from
-# the start of the recording.
+# The same night as a ``yasa.Hypnogram``, for whatever YASA offers beyond. Total sleep time and efficiency
+# are the same; YASA counts REM latency from the start of the recording.
 hypnogram = night.to_yasa()
 theirs = hypnogram.sleep_statistics()
 print("TST", theirs["TST"], statistics.sleep_min)

@@ -2,7 +2,8 @@
 The report of a night
 =====================
 
-One HTML file for the person who goes through the night: hypnogram, statistics, quality, and the epochs to look at first, each with its trace.
+One HTML file for the person who goes through the night: hypnogram, statistics, quality, and the epochs to
+look at first, each with its trace.
 
 The night is simulated (one hour, seed 9) and takes some seconds on two cores.
 """
@@ -21,7 +22,8 @@ path = write_edf(simulate_night(seed=9, hours=1), folder / "night.edf")
 night = Stager.load("nano", mode="cot").predict_night(path).run()
 
 # %%
-# ``epochs`` says how many are shown: first sleep, first R, stages that stand alone, contradicted claims, doubt.
+# ``epochs`` says how many are shown: first sleep, first R, stages that stand alone, contradicted claims,
+# doubt.
 report = night.report(folder / "night.html", epochs=4)
 print(report.name, f"{report.stat().st_size / 1e6:.2f} MB")
 
@@ -36,7 +38,7 @@ class Shown:
 
     def _repr_html_(self):
         text = html.escape(self.page.read_text(encoding="utf-8"))
-        return f'<iframe title="report" srcdoc="{text}" style="width:100%;height:720px;border:1px solid #ccc"></iframe>'
+        return f'<iframe class="report" title="report" srcdoc="{text}"></iframe>'
 
 
 Shown(report)

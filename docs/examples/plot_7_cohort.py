@@ -4,7 +4,8 @@ Three nights to a table
 
 A folder of recordings becomes a table with one row for each night. A night that fails is a row too.
 
-Three simulated nights (seeds 1 to 3, one hour each) and a file that is no recording: some seconds on two cores.
+Three simulated nights (seeds 1 to 3, one hour each) and a file that is no recording: some seconds on two
+cores.
 """
 
 import csv

@@ -2,9 +2,10 @@
 One epoch in every layout
 =========================
 
-The model reads an epoch as a picture. The same kernel draws it in training and on the device; here it draws one epoch in each layout.
+The model reads an epoch as a picture. The same kernel draws it in training and on the device; here it draws
+one epoch in each layout.
 
-The epoch is simulated (seed 4). All pictures together take well under a second on two cores.
+The epoch is simulated (seed 4). All pictures together take a few seconds on two cores.
 """
 
 import matplotlib.pyplot as plt
@@ -19,8 +20,8 @@ first = int(np.flatnonzero(night.stages == rt.Stage.N2)[10]) * 3000
 x = condition_epoch(night.samples_uv[first : first + 3000], 100)
 
 # %%
-# ``rows`` folds the 30 s: six rows of 5 s give 67 pixels to a second, so that the waves of a spindle can be told apart. One row gives 11.
-# The shipped model reads six.
+# ``rows`` folds the 30 s: six rows of 5 s give 67 pixels to a second, so that the waves of a spindle can be
+# told apart. One row gives 11. The shipped model reads six.
 figure, axes = plt.subplots(2, 3, figsize=(10, 7), layout="constrained")
 for axis, rows in zip(axes.flat, (1, 2, 3, 4, 5, 6), strict=True):
     axis.imshow(rt.render(x, rt.RenderSpec(rows=rows)))
@@ -28,8 +29,8 @@ for axis, rows in zip(axes.flat, (1, 2, 3, 4, 5, 6), strict=True):
     axis.set_axis_off()
 
 # %%
-# Other parts of the look: the range in µV, the width of the line, marks of seconds, lines at ±37.5 µV, several channels, missing samples. Marks
-# are off by default, and the shipped model has never seen any.
+# Other parts of the look: the range in µV, the width of the line, marks of seconds, lines at ±37.5 µV,
+# several channels, missing samples. Marks are off by default, and the shipped model has never seen any.
 channels = np.stack([x, np.roll(x, 150) * 0.6])
 holes = x.copy()
 holes[700:1150] = np.nan
