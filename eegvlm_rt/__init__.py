@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .stager import Stager, StreamOptions, predict_epoch
     from .stages import STAGES, Stage
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "STAGES",

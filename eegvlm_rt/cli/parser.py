@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .. import __version__
+from ..versions import VersionOption
 from .bundle_parser import add_bundle_actions
 from .console import NOTICE
 from .options import (
@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Sleep stages from one EEG channel by a vision-language model, with reasons to check.",
         epilog=NOTICE,
     )
-    parser.add_argument("--version", action="version", version=f"eegvlm-rt {__version__}")
+    parser.add_argument("--version", action=VersionOption)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _demo(commands)
     _stage(commands)

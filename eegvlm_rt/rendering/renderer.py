@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..versions import RENDERER_VERSION
 from .kernel import kernel
 from .spec import OutputName, RenderSpec, checked_integer, checked_number, dtype_of, plan_of
 
@@ -27,9 +28,6 @@ __all__ = [
     "render",
     "render_batch",
 ]
-
-RENDERER_VERSION = "3"
-"""Changes whenever the same samples and the same RenderSpec give another picture."""
 
 _MAX_SAMPLES = int(kernel.build_config()["max_samples"])
 _MAX_THREADS = 256

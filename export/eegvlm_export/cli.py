@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from eegvlm_rt import __version__
 from eegvlm_rt.errors import EegVlmError
 from eegvlm_rt.files import check_outputs, write_file
 from eegvlm_rt.prompt import Mode
+from eegvlm_rt.versions import VersionOption
 
 from .gates import GateResult, GatesFailedError, shortcomings
 from .recipe import LANGUAGE_PRECISIONS, TOWER_PRECISIONS, Recipe, load_recipe
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 published, 2 wrong input, 3 a gate failed, or a part was never trained, and "
         "nothing was published.",
     )
-    parser.add_argument("--version", action="version", version=f"eegvlm_export {__version__}")
+    parser.add_argument("--version", action=VersionOption, const="eegvlm_export")
     parser.add_argument("checkpoint", type=Path, help="folder of the trained checkpoint")
     parser.add_argument("-o", "--out", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--recipe", default="nano", help="shipped recipe or YAML file (default: nano)")

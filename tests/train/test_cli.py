@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from eegvlm_train import cli
 
-from eegvlm_rt import __version__
+from eegvlm_rt.versions import version_text
 
 
 def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,4 +37,4 @@ def test_a_missing_package_is_named_with_its_extra(
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"eegvlm_train {__version__}\n"
+    assert capsys.readouterr().out == version_text("eegvlm_train") + "\n"

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from eegvlm_rt import __version__
 from eegvlm_rt.extras import install_command
+from eegvlm_rt.versions import version_text
 
 __all__ = ["COMMANDS", "main"]
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        print(f"eegvlm_train {__version__}")
+        print(version_text("eegvlm_train"))
         return 0
     name, *rest = arguments
     if name not in COMMANDS:

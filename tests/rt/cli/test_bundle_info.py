@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import eegvlm_rt
+from eegvlm_rt.bundle import SCHEMA_VERSION
+from eegvlm_rt.versions import RENDERER_VERSION
 from tests.rt.cli.cli_runs import cli
 
 if TYPE_CHECKING:
@@ -91,5 +93,6 @@ def test_info_says_that_a_bundle_is_missing(capsys):
     assert "not usable: bundle: none" in out
 
 
-def test_the_version_can_be_asked_for(capsys):
-    assert cli(capsys, "--version") == (0, f"eegvlm-rt {eegvlm_rt.__version__}\n", "")
+def test_the_version_names_package_bundle_and_renderer(capsys):
+    versions = f"(bundle schemas 1 to {SCHEMA_VERSION}, renderer {RENDERER_VERSION})"
+    assert cli(capsys, "--version") == (0, f"eegvlm-rt {eegvlm_rt.__version__} {versions}\n", "")
