@@ -15,16 +15,16 @@ from .calibration.recording import smoothed
 from .decoding.on_text import TextCallback, epoch_and_text
 from .decoding.stopping import stop_when
 from .errors import InputError
-from .load_options import accelerator_of, thread_count, warn_of_draft
-from .night import Night, NightInfo
-from .pipeline import Pipeline
+from .night.night import Night, NightInfo
+from .pipeline.load_options import accelerator_of, thread_count, warn_of_draft
+from .pipeline.pipeline import Pipeline
+from .pipeline.side_by_side import predictions_of_rows
 from .prompt import Mode
-from .side_by_side import predictions_of_rows
 from .signal.epochs import GridEpoch, epoch_of_samples, epochs_of
 from .signal.units import is_real
 from .sources.lights import lights_of
 from .sources.rows import recording_of, rows_of
-from .stream_options import StreamOptions, with_old_keywords
+from .streaming.options import StreamOptions, with_old_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -17,11 +17,11 @@ import eegvlm_rt as rt
 from eegvlm_rt.errors import InputError
 from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.hypnogram.model import MAX_EPOCHS
+from eegvlm_rt.hypnogram.night_rows import counted_stage, flag_names, row_of, row_of_record
 from eegvlm_rt.journal import Journal, read
 from eegvlm_rt.night import Night, NightInfo, night_probabilities, night_stage
-from eegvlm_rt.night_rows import counted_stage, flag_names, row_of, row_of_record
+from eegvlm_rt.night.prediction_json import prediction_from_dict
 from eegvlm_rt.prediction import Outcome
-from eegvlm_rt.prediction_json import prediction_from_dict
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.simulator.edf import write_edf
 from eegvlm_rt.stages import STAGES, Stage

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from .decoding.result import Finish
-from .errors import InputError, RationaleError
-from .findings.model import Findings, Rhythm
-from .memory.state import MemoryState
-from .prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing
-from .prompt import Mode
-from .rationale.check import ClaimCheck, Verdict
-from .rationale.parse import Claim, parse
-from .signal.quality import Quality, QualityFlag
-from .stages import STAGES, Stage
+from ..decoding.result import Finish
+from ..errors import InputError, RationaleError
+from ..findings.model import Findings, Rhythm
+from ..memory.state import MemoryState
+from ..prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing
+from ..prompt import Mode
+from ..rationale.check import ClaimCheck, Verdict
+from ..rationale.parse import Claim, parse
+from ..signal.quality import Quality, QualityFlag
+from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .rationale.parse import Rationale
+    from ..rationale.parse import Rationale
 
 __all__ = ["prediction_from_dict"]
 

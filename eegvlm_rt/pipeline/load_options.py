@@ -6,11 +6,11 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Final
 
-from .errors import DraftWarning, InputError
+from ..errors import DraftWarning, InputError
 
 if TYPE_CHECKING:
-    from .backends.base import Accelerator
-    from .bundle.manifest import Manifest
+    from ..backends.base import Accelerator
+    from ..bundle.manifest import Manifest
 
 __all__ = ["accelerator_of", "default_threads", "thread_count", "usable_processors", "warn_of_draft"]
 
@@ -30,11 +30,11 @@ def accelerator_of(backend: str | Accelerator, device: int) -> Accelerator | Non
     if backend == "onnxruntime":
         return None
     if backend == "cuda":
-        from .backends.cuda import CudaBackend
+        from ..backends.cuda import CudaBackend
 
         return CudaBackend.here(device)
     if backend == "tensorrt":
-        from .tensorrt.accelerator import Accelerator as Plans
+        from ..tensorrt.accelerator import Accelerator as Plans
 
         return Plans.here(index=device)
     if isinstance(backend, str):

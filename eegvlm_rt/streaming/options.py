@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import InputError
-from .signal.units import EPOCH_S, is_real
+from ..errors import InputError
+from ..signal.units import EPOCH_S, is_real
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

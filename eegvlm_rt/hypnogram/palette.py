@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .stages import Stage
+from ..stages import Stage
 
 __all__ = ["GRID", "INK", "MARKS", "MUTED", "STAGE_COLORS", "STAGE_ROWS", "TERMINAL_COLORS", "UNSCORED"]
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .prediction import Outcome
-from .signal.quality import QualityFlag
-from .signal.units import EPOCH_S
-from .stages import STAGES, Stage, StageProbabilities
+from ..prediction import Outcome
+from ..signal.quality import QualityFlag
+from ..signal.units import EPOCH_S
+from ..stages import STAGES, Stage, StageProbabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from .prediction import StagePrediction
+    from ..prediction import StagePrediction
 
 __all__ = [
     "ROW",

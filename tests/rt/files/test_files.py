@@ -19,8 +19,8 @@ from PIL import Image
 
 from eegvlm_rt.errors import OutputError, RecordingError
 from eegvlm_rt.files import check_outputs, claim_folder, free_name, write_file
+from eegvlm_rt.files.seal import SEAL, is_ours, sealed
 from eegvlm_rt.hypnogram import FORMATS, Hypnogram, plot, write_format
-from eegvlm_rt.seal import SEAL, is_ours, sealed
 from eegvlm_rt.simulator import simulate_night, write_edf
 
 NIGHT = Hypnogram.of([0, 1, 2, 3, 4, -1, 2, 0], datetime(2024, 2, 28, 23, 59, 30))

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__
-from .bundle.draft import is_draft_name
-from .errors import RecordingError
-from .files import write_file
-from .hypnogram import plot
-from .hypnogram.formats import format_files, write_format
-from .notice import NOTICE
-from .seal import SEAL, file_digests
-from .stages import STAGES
+from .. import __version__
+from ..bundle.draft import is_draft_name
+from ..errors import RecordingError
+from ..files.outputs import write_file
+from ..files.seal import SEAL, file_digests
+from ..hypnogram import plot
+from ..hypnogram.formats import format_files, write_format
+from ..notice import NOTICE
+from ..stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .hypnogram.agreement import Agreement
-    from .hypnogram.model import Hypnogram
+    from ..hypnogram.agreement import Agreement
+    from ..hypnogram.model import Hypnogram
     from .night import Night
 
 __all__ = [

@@ -8,18 +8,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, RecordingError
-from .files import open_regular
-from .journal.frames import PREAMBLE
+from ..errors import InputError, RecordingError
+from ..files.inputs import open_regular
+from ..journal.frames import PREAMBLE
+from ..sources.edf import read_channel
+from ..sources.lights import lights_of
 from .night import Night, NightInfo
 from .prediction_json import prediction_from_dict
-from .sources.edf import read_channel
-from .sources.lights import lights_of
 
 if TYPE_CHECKING:
     import os
 
-    from .sources.edf import Recording
+    from ..sources.edf import Recording
 
 __all__ = ["is_journal", "night_of", "read_results"]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .prediction import Outcome, outcome_of
-from .stages import STAGES, Stage
+from ..prediction import Outcome, outcome_of
+from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .devices.buffers import DeviceArray
-    from .findings.model import Findings
-    from .prediction import Unmeasured
-    from .signal.epochs import GridEpoch
+    from ..devices.buffers import DeviceArray
+    from ..findings.model import Findings
+    from ..prediction import Unmeasured
+    from ..signal.epochs import GridEpoch
 
 __all__ = ["Probabilities", "SeenEpoch", "stage_probabilities"]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .errors import InputError
-from .files import write_file
-from .hypnogram.edf import write_edf
-from .hypnogram.text import to_csv
-from .journal.export import json_lines
+from ..errors import InputError
+from ..files.outputs import write_file
+from ..hypnogram.edf import write_edf
+from ..hypnogram.text import to_csv
+from ..journal.export import json_lines
 from .night import Night
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from .journal.frames import Record
+    from ..journal.frames import Record
 
 __all__ = ["SUFFIXES", "export_journal"]
 

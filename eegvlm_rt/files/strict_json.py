@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any, Final
 
-from .errors import BundleError
+from ..errors import BundleError
 
 __all__ = ["json_text", "load_object", "plain_values"]
 

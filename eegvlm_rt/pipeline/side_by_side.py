@@ -8,19 +8,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from .decoding.stopping import stop_when
-from .errors import BackendError
-from .memory.course import Course
-from .prompt import Mode
+from ..decoding.stopping import stop_when
+from ..errors import BackendError
+from ..memory.course import Course
+from ..prompt import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .memory.night_memory import Remembered
+    from ..memory.night_memory import Remembered
+    from ..prediction import StagePrediction
+    from ..signal.epochs import GridEpoch
     from .pipeline import Pipeline
-    from .prediction import StagePrediction
     from .seen_epoch import SeenEpoch
-    from .signal.epochs import GridEpoch
 
 __all__ = ["predictions_of_rows"]
 

@@ -10,40 +10,40 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
+from ..backends.loading import load_head, load_language_model, load_memory, load_tower
+from ..calibration.parameters import Scoring
+from ..decoding.decoder import Decoder
+from ..decoding.grammar_tokens import compile_grammar
+from ..decoding.prompt_tokens import prompt_tokens
+from ..decoding.result import Decoded
+from ..decoding.stopping import Stop, never
+from ..errors import BundleError, InputError
+from ..findings.measure import measure_batch
+from ..findings.model import Findings
+from ..memory.night_memory import NightMemory
+from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
+from ..prompt import Mode, PromptSpec
+from ..rationale.grammar import grammar_of
+from ..rendering.renderer import RenderSpec, render_batch
+from ..signal.conditioning import Preprocessing
+from ..signal.quality import mostly_missing
+from ..signal.units import array_of, not_one_channel
+from ..stages import STAGES
 from .answers import Answer, prediction_of
-from .backends.loading import load_head, load_language_model, load_memory, load_tower
-from .calibration.parameters import Scoring
-from .decoding.decoder import Decoder
-from .decoding.grammar_tokens import compile_grammar
-from .decoding.prompt_tokens import prompt_tokens
-from .decoding.result import Decoded
-from .decoding.stopping import Stop, never
-from .errors import BundleError, InputError
-from .findings.measure import measure_batch
-from .findings.model import Findings
-from .memory.night_memory import NightMemory
-from .prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
-from .prompt import Mode, PromptSpec
-from .rationale.grammar import grammar_of
-from .rendering.renderer import RenderSpec, render_batch
 from .seen_epoch import SeenEpoch, stage_probabilities
-from .signal.conditioning import Preprocessing
-from .signal.quality import mostly_missing
-from .signal.units import array_of, not_one_channel
-from .stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .backends.base import Accelerator, VisionTower
-    from .backends.ort_options import OrtOptions
-    from .bundle.opening import Bundle
-    from .devices.buffers import DeviceArray
-    from .memory.night_memory import Remembered
-    from .memory.state import MemoryState
-    from .signal.epochs import GridEpoch
+    from ..backends.base import Accelerator, VisionTower
+    from ..backends.ort_options import OrtOptions
+    from ..bundle.opening import Bundle
+    from ..devices.buffers import DeviceArray
+    from ..memory.night_memory import Remembered
+    from ..memory.state import MemoryState
+    from ..signal.epochs import GridEpoch
 
 __all__ = ["Pipeline"]
 

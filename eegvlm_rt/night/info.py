@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from .journal.resume import NightState
-    from .sources.remark import Remark
+    from ..journal.resume import NightState
+    from ..sources.remark import Remark
 
 __all__ = ["NightInfo", "info_of_journal"]
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .calibration.temperature import tempered
-from .decoding.result import Finish
-from .prediction import AnsweredBy, HeadOpinion, StagePrediction, Timing, Unmeasured
-from .prompt import Mode
-from .rationale.check import check
-from .stages import STAGES
+from ..calibration.temperature import tempered
+from ..decoding.result import Finish
+from ..prediction import AnsweredBy, HeadOpinion, StagePrediction, Timing, Unmeasured
+from ..prompt import Mode
+from ..rationale.check import check
+from ..stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .calibration.parameters import Scoring
-    from .decoding.result import Decoded
-    from .memory.night_memory import Remembered
-    from .rationale.check import ClaimCheck
+    from ..calibration.parameters import Scoring
+    from ..decoding.result import Decoded
+    from ..memory.night_memory import Remembered
+    from ..rationale.check import ClaimCheck
+    from ..stages import Stage
     from .seen_epoch import Probabilities, SeenEpoch
-    from .stages import Stage
 
 __all__ = ["Answer", "prediction_of"]
 

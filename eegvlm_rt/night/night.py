@@ -12,26 +12,33 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from .bundle.draft import is_draft_name
-from .errors import InputError
-from .files import check_outputs
-from .hypnogram.intervals import statistics_intervals
-from .hypnogram.model import MAX_EPOCHS, Hypnogram
-from .hypnogram.plot import DEFAULT_SIZE
-from .hypnogram.statistics import LightsKnown, sleep_statistics
-from .journal.frames import RecordKind
-from .journal.reader import read
-from .journal.resume import night_state
-from .night_files import make_folder, night_paths, night_writers, write_night_picture
-from .night_info import NightInfo, info_of_journal
-from .night_rows import RowTable, flag_names, night_probabilities, night_stage, row_of, row_of_record
+from ..bundle.draft import is_draft_name
+from ..errors import InputError
+from ..files.outputs import check_outputs
+from ..hypnogram.intervals import statistics_intervals
+from ..hypnogram.model import MAX_EPOCHS, Hypnogram
+from ..hypnogram.night_rows import (
+    RowTable,
+    flag_names,
+    night_probabilities,
+    night_stage,
+    row_of,
+    row_of_record,
+)
+from ..hypnogram.plot import DEFAULT_SIZE
+from ..hypnogram.statistics import LightsKnown, sleep_statistics
+from ..journal.frames import RecordKind
+from ..journal.reader import read
+from ..journal.resume import night_state
+from ..report.choose import MOST
+from ..report.review import review_of
+from ..report.write import write_report
+from ..signal.units import EPOCH_S
+from ..sources.edf import read_channel
+from ..stages import STAGES
+from .files import make_folder, night_paths, night_writers, write_night_picture
+from .info import NightInfo, info_of_journal
 from .prediction_json import prediction_from_dict
-from .report.choose import MOST
-from .report.review import review_of
-from .report.write import write_report
-from .signal.units import EPOCH_S
-from .sources.edf import read_channel
-from .stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,12 +47,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .hypnogram.intervals import Interval
-    from .hypnogram.statistics import SleepStatistics
-    from .journal.frames import Record
-    from .prediction import StagePrediction
-    from .sources.edf import Recording
-    from .stages import Stage
+    from ..hypnogram.intervals import Interval
+    from ..hypnogram.statistics import SleepStatistics
+    from ..journal.frames import Record
+    from ..prediction import StagePrediction
+    from ..sources.edf import Recording
+    from ..stages import Stage
 
 __all__ = ["Night", "NightInfo", "night_probabilities", "night_stage"]
 
