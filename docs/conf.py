@@ -40,7 +40,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|np|os|pathlib|datetime|collections|typing|contextlib|onnxruntime)\..*"),
     (r"py:.*", r"(ArrayLike|NDArray|PathLike|datetime|AbstractContextManager|SessionOptions)"),
-    (r"py:.*", r"(Provider|TextCallback|eegvlm_rt\.decoding\.grammar_tokens\.SlotTokens)"),
+    (r"py:.*", r"(Provider|Remark|TextCallback|eegvlm_rt\.decoding\.grammar_tokens\.SlotTokens)"),
 ]
 
 # What a folder's `__all__` names is public. A class lists its fields in its docstring.

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from eegvlm_rt import STAGES, Stager
-from eegvlm_rt.palette import STAGE_COLORS, STAGE_ROWS
+from eegvlm_rt.hypnogram.palette import STAGE_COLORS, STAGE_ROWS
 from eegvlm_rt.simulator import simulate_night
 
 x = simulate_night(seed=11, hours=3).samples_uv

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from eegvlm_rt import Stager
-from eegvlm_rt.palette import INK, MARKS
+from eegvlm_rt.hypnogram.palette import INK, MARKS
 from eegvlm_rt.signal.conditioning import condition_epoch
 from eegvlm_rt.simulator import simulate_night
 

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from eegvlm_rt import Stager
-from eegvlm_rt.palette import STAGE_COLORS
+from eegvlm_rt.hypnogram.palette import STAGE_COLORS
 from eegvlm_rt.simulator import simulate_night
 
 x = simulate_night(seed=5, hours=1, sfreq=256).samples_uv

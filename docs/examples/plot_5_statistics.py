@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 
 from eegvlm_rt import Stager
 from eegvlm_rt.hypnogram import DEFINITIONS
-from eegvlm_rt.palette import STAGE_COLORS, STAGE_ROWS
+from eegvlm_rt.hypnogram.palette import STAGE_COLORS, STAGE_ROWS
 from eegvlm_rt.simulator import simulate_night
 
 x = simulate_night(seed=2, hours=7).samples_uv

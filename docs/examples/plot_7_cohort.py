@@ -16,7 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from eegvlm_rt.hypnogram import read_edf
-from eegvlm_rt.palette import STAGE_ROWS
+from eegvlm_rt.hypnogram.palette import STAGE_ROWS
 from eegvlm_rt.simulator import simulate_night, write_edf
 
 folder = Path(tempfile.mkdtemp())
