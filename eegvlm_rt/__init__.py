@@ -13,7 +13,7 @@ from .lazy import lazy_names
 if TYPE_CHECKING:
     from .errors import EegVlmError
     from .findings import Findings, measure
-    from .night import Night
+    from .night.night import Night
     from .prediction import StagePrediction
     from .rationale import Rationale
     from .rendering import RenderSpec, render, render_batch
@@ -50,7 +50,7 @@ _HOME = {
     "Stage": "stages",
     "StagePrediction": "prediction",
     "Stager": "stager",
-    "StreamOptions": "stream_options",
+    "StreamOptions": "streaming.options",
     "measure": "findings",
     "predict_epoch": "stager",
     "render": "rendering",

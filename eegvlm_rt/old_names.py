@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "install", "renamed"]
 
 MODULES: Final = {
+    "eegvlm_rt.answers": "eegvlm_rt.pipeline.answers",
     "eegvlm_rt.engine": "eegvlm_rt.pipeline",
     "eegvlm_rt.epoch": "eegvlm_rt.signal.quality",
     "eegvlm_rt.evidence": "eegvlm_rt.findings",
     "eegvlm_rt.grid": "eegvlm_rt.signal.epochs",
+    "eegvlm_rt.load_options": "eegvlm_rt.pipeline.load_options",
+    "eegvlm_rt.night_export": "eegvlm_rt.night.export",
+    "eegvlm_rt.night_files": "eegvlm_rt.night.files",
+    "eegvlm_rt.night_info": "eegvlm_rt.night.info",
+    "eegvlm_rt.night_inputs": "eegvlm_rt.night.inputs",
+    "eegvlm_rt.night_rows": "eegvlm_rt.hypnogram.night_rows",
+    "eegvlm_rt.palette": "eegvlm_rt.hypnogram.palette",
+    "eegvlm_rt.prediction_json": "eegvlm_rt.night.prediction_json",
     "eegvlm_rt.preprocess": "eegvlm_rt.signal.conditioning",
     "eegvlm_rt.render": "eegvlm_rt.rendering",
     "eegvlm_rt.render_buffers": "eegvlm_rt.rendering.pool",
@@ -27,6 +36,11 @@ MODULES: Final = {
     "eegvlm_rt.render_spec": "eegvlm_rt.rendering.spec",
     "eegvlm_rt.render_sweep": "eegvlm_rt.rendering.sweep",
     "eegvlm_rt.scoring": "eegvlm_rt.calibration",
+    "eegvlm_rt.seal": "eegvlm_rt.files.seal",
+    "eegvlm_rt.seen_epoch": "eegvlm_rt.pipeline.seen_epoch",
+    "eegvlm_rt.side_by_side": "eegvlm_rt.pipeline.side_by_side",
+    "eegvlm_rt.stream_options": "eegvlm_rt.streaming.options",
+    "eegvlm_rt.strict_json": "eegvlm_rt.files.strict_json",
 }
 
 

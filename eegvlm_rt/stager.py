@@ -15,16 +15,16 @@ from .calibration.recording import smoothed
 from .decoding.on_text import TextCallback, epoch_and_text
 from .decoding.stopping import stop_when
 from .errors import InputError
-from .load_options import accelerator_of, thread_count, warn_of_draft
-from .night import Night, NightInfo
-from .pipeline import Pipeline
+from .night.night import Night, NightInfo
+from .pipeline.load_options import accelerator_of, thread_count, warn_of_draft
+from .pipeline.pipeline import Pipeline
+from .pipeline.side_by_side import predictions_of_rows
 from .prompt import Mode
-from .side_by_side import predictions_of_rows
 from .signal.epochs import GridEpoch, epoch_of_samples, epochs_of
 from .signal.units import is_real
 from .sources.lights import lights_of
 from .sources.rows import recording_of, rows_of
-from .stream_options import StreamOptions, with_old_keywords
+from .streaming.options import StreamOptions, with_old_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,8 +93,7 @@ class Stager:
             trust: whose signature the bundle must have, `TrustPolicy(keys, require_signature=True)`; None
                 takes the device's, `TrustPolicy.from_environment()`.
             backend: "onnxruntime" on the CPU; "cuda" for ONNX Runtime on an NVIDIA GPU; "tensorrt" on the
-            GPU,
-                with the plans that `eegvlm-rt bundle build-engines` built here.
+                GPU, with the plans that `eegvlm-rt bundle build-engines` built here.
             device: number of the GPU.
             providers: ONNX Runtime's execution providers in order of preference, names or (name, options);
                 None is the CPU. With another than the CPU answers differ by rounding.
@@ -165,8 +164,7 @@ class Stager:
             deadline_s: seconds from now after which the reasoning ends early. The direct question is then
                 asked first, so that a stage is known however soon the reasoning ends.
             memory: the night memory after the epoch before, from `new_memory` or from that epoch's
-            prediction;
-                the next one is the prediction's `memory`. None stages the epoch alone.
+                prediction; the next one is the prediction's `memory`. None stages the epoch alone.
 
         Raises:
             InputError: not one channel of 30 s (field `n_samples`), or an unknown mode. UnitError: an

@@ -11,7 +11,7 @@ from eegvlm_rt.decoding import Finish
 from eegvlm_rt.journal import Journal, read
 from eegvlm_rt.prediction import Outcome
 from eegvlm_rt.signal.units import EPOCH_S
-from eegvlm_rt.stream_options import StreamOptions
+from eegvlm_rt.streaming.options import StreamOptions
 
 from .compare import compare, expected_epochs, rows_of
 from .outcome import NightResult

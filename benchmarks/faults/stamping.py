@@ -10,8 +10,8 @@ from eegvlm_rt.errors import UnitError
 from eegvlm_rt.journal import Journal, read
 from eegvlm_rt.signal.quality import QualityFlag
 from eegvlm_rt.signal.units import EPOCH_S
-from eegvlm_rt.stream_options import TOLERANCE_S
 from eegvlm_rt.streaming import StreamEventKind
+from eegvlm_rt.streaming.options import TOLERANCE_S
 
 from .compare import compare, epochs_of, expected_epochs, rows_of
 from .outcome import NightResult

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from eegvlm_rt.journal import Journal, RecordKind, read
 from eegvlm_rt.signal.units import EPOCH_S
-from eegvlm_rt.stream_options import StreamOptions
+from eegvlm_rt.streaming.options import StreamOptions
 
 from .compare import compare, digests, epochs_of, expected_epochs, rows_of
 from .kinds import strike

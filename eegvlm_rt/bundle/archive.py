@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ..errors import BundleError, IntegrityError, OutputError
-from ..files import check_outputs
+from ..files.outputs import check_outputs
 from .files import MANIFEST_NAME, SIGNATURE_NAME, open_file
 from .manifest import MAX_MANIFEST_BYTES, parse_manifest
 from .opening import MAX_BUNDLE_BYTES, Bundle

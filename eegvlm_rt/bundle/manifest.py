@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError
-from ..strict_json import load_object, plain_values
+from ..files.strict_json import load_object, plain_values
 from .draft import check_draft_name, parse_draft
 from .files import BundleFile, check_relative
 from .migration import SCHEMA_VERSION, migrate

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError, SignatureError
-from ..files import write_file
+from ..files.outputs import write_file
 from .files import SIGNATURE_NAME
 from .trust import PublicKey, ed25519, read_signature, signature_text, signed_message
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError, SignatureError
 from ..extras import install_command
-from ..strict_json import json_text, load_object
+from ..files.strict_json import json_text, load_object
 from .files import SIGNATURE_NAME
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError
-from ..strict_json import json_text, plain_values
+from ..files.strict_json import json_text, plain_values
 from .files import MANIFEST_NAME, BundleFile, check_relative, digest_file
 from .manifest import Component, LanguageModelShape, Manifest, parse_manifest
 from .opening import Bundle

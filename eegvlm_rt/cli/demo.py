@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bundle.find import find_bundle
-from ..files import check_outputs
-from ..night_files import make_folder, night_paths
+from ..files.outputs import check_outputs
+from ..night.files import make_folder, night_paths
 from ..simulator.edf import write_edf
 from ..simulator.night import simulate_night
 from ..sources.edf import read_channel

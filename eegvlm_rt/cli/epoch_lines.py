@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ..night_rows import night_probabilities, night_stage
-from ..palette import TERMINAL_COLORS
+from ..hypnogram.night_rows import night_probabilities, night_stage
+from ..hypnogram.palette import TERMINAL_COLORS
 from ..prediction import Outcome
 from ..signal.quality import mostly_missing
 from ..stages import STAGES

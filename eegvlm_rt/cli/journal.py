@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ..files import check_outputs
+from ..files.outputs import check_outputs
 from ..journal.export import json_lines
 from ..journal.reader import read
 from ..journal.resume import night_state
-from ..night_export import export_journal
+from ..night.export import export_journal
 from .console import note, out, plain, report_error
 
 if TYPE_CHECKING:

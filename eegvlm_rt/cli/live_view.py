@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..hypnogram.model import Hypnogram
-from ..night_rows import night_probabilities, night_stage
-from ..palette import TERMINAL_COLORS
+from ..hypnogram.night_rows import night_probabilities, night_stage
+from ..hypnogram.palette import TERMINAL_COLORS
 from ..prediction import Outcome
 from ..signal.units import EPOCH_S
 from ..stages import STAGES

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ..hypnogram.palette import TERMINAL_COLORS
 from ..hypnogram.time_axis import time_ticks
-from ..night_files import night_summary
-from ..palette import TERMINAL_COLORS
+from ..night.files import night_summary
 from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..hypnogram.agreement import Agreement
     from ..hypnogram.model import Hypnogram
     from ..hypnogram.statistics import SleepStatistics
-    from ..night import Night
+    from ..night.night import Night
 
 __all__ = ["agreement_lines", "duration", "hypnogram_lines", "statistics_lines", "summary_lines"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ..bundle.find import find_bundle
-from ..night_files import PREDICTIONS
-from ..night_inputs import is_journal, night_of
+from ..night.files import PREDICTIONS
+from ..night.inputs import is_journal, night_of
 from ..report.write import check_output
 from ..sources.edf import read_channel
 from .console import note, out, plain
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..night import Night
+    from ..night.night import Night
 
 __all__ = ["run"]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..bundle.find import find_bundle
 from ..bundle.opening import Bundle
 from ..errors import InputError
-from ..files import check_outputs, write_file
+from ..files.outputs import check_outputs, write_file
+from ..files.seal import SEAL
 from ..rendering.renderer import RenderSpec
 from ..rendering.renderer import render as draw
-from ..seal import SEAL
 from ..signal.conditioning import Preprocessing
 from ..signal.units import EPOCH_S
 from ..sources.edf import read_channel

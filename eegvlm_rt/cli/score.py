@@ -19,7 +19,7 @@ from ..cohort.receipt import FOLDER, Status
 from ..cohort.run import finish, score_nights
 from ..cohort.tasks import ScoreOptions
 from ..errors import InputError
-from ..files import claim_folder
+from ..files.outputs import claim_folder
 from ..report.write import check_output
 from .console import note, out, plain, progress_console, report_warning
 

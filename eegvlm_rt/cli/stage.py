@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from ..bundle.find import find_bundle
 from ..errors import InputError
 from ..extras import install_command
-from ..files import check_outputs
+from ..files.outputs import check_outputs
 from ..hypnogram.agreement import agreement
 from ..hypnogram.model import MAX_EPOCHS
 from ..hypnogram.plot import available
-from ..night_files import make_folder, night_dict, night_paths, night_writers
+from ..night.files import make_folder, night_dict, night_paths, night_writers
 from ..sources.edf import read_channel
 from .console import NOTICE, note, out, plain
 from .epoch_lines import header, pick_few, reason, row
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..hypnogram.agreement import Agreement
     from ..hypnogram.model import Hypnogram
-    from ..night import Night
+    from ..night.night import Night
     from ..prediction import StagePrediction
     from ..sources.edf import Recording
     from .truth import Truth

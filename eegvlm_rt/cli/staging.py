@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..bundle.trust import TrustPolicy
-    from ..night import Night
+    from ..night.night import Night
     from ..prediction import StagePrediction
     from ..sources.edf import Recording
     from ..stager import Stager

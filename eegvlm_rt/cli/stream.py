@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle.find import find_bundle
 from ..errors import EegVlmError, SourceAbsentError
-from ..files import check_outputs
-from ..night import Night
-from ..night_files import make_folder, night_paths
+from ..files.outputs import check_outputs
+from ..night.files import make_folder, night_paths
+from ..night.night import Night
 from ..signal.units import EPOCH_S
 from ..sources.live import LiveSource
 from ..sources.replay import ReplaySource
 from ..sources.spec import open_source, parse_source
-from ..stream_options import StreamOptions
+from ..streaming.options import StreamOptions
 from .console import report_error
 from .live_screen import Screen
 from .stage import formats_of

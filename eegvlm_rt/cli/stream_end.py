@@ -11,9 +11,9 @@ from rich.text import Text
 
 from .. import __version__
 from ..errors import EegVlmError, OutputError, RecordingError
-from ..files import check_outputs, free_name, write_file
-from ..night_files import night_paths, night_writers
-from ..seal import SEAL, file_digests
+from ..files.outputs import check_outputs, free_name, write_file
+from ..files.seal import SEAL, file_digests
+from ..night.files import night_paths, night_writers
 from .console import NOTICE, note, out, plain, report_error
 from .night_lines import duration, hypnogram_lines, statistics_lines
 from .stream_output import JsonLines

@@ -19,7 +19,7 @@ from .epoch_lines import header, row
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..night import Night
+    from ..night.night import Night
     from ..prediction import StagePrediction
     from ..streaming.status import StreamEvent
 

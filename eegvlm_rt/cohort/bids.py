@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import InputError
-from ..files import check_outputs, write_file
+from ..files.outputs import check_outputs, write_file
+from ..files.seal import SEAL, file_digests
+from ..files.strict_json import json_text
 from ..hypnogram.bids import write_bids_hypnogram
 from ..hypnogram.formats import format_files, write_format
 from ..notice import NOTICE
-from ..seal import SEAL, file_digests
 from ..signal.units import EPOCH_S
 from ..stages import STAGES
-from ..strict_json import json_text
 from .tasks import NightTask, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..night import Night
+    from ..night.night import Night
 
 __all__ = ["DESCRIPTION", "describe_dataset", "find_bids", "is_dataset", "participants", "write_derivatives"]
 

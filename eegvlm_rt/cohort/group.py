@@ -11,12 +11,12 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import write_file
+from ..files.outputs import write_file
+from ..files.seal import SEAL
 from ..hypnogram.definitions import DEFINITIONS
+from ..hypnogram.palette import STAGE_COLORS
 from ..notice import NOTICE
-from ..palette import STAGE_COLORS
 from ..report.figures import GROUPS
-from ..seal import SEAL
 from ..stages import STAGES
 from .receipt import Status
 from .row import COLUMNS

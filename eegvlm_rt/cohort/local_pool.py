@@ -10,7 +10,7 @@ from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import EegVlmError
-from ..load_options import usable_processors
+from ..pipeline.load_options import usable_processors
 from .dispatch import Died
 
 if TYPE_CHECKING:

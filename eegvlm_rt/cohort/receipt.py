@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import EegVlmError, InputError
-from ..files import write_file
-from ..night_files import make_folder
-from ..seal import SEAL
-from ..strict_json import json_text
+from ..files.outputs import write_file
+from ..files.seal import SEAL
+from ..files.strict_json import json_text
+from ..night.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,14 +8,14 @@ import numpy as np
 
 from ..hypnogram.definitions import DEFINITIONS
 from ..hypnogram.intervals import FIELDS
-from ..night_rows import flag_names
+from ..hypnogram.night_rows import flag_names
 from ..signal.quality import QualityFlag
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..night import Night
+    from ..night.night import Night
     from .receipt import Receipt
 
 __all__ = ["COLUMNS", "row_of_night", "row_of_receipt"]

@@ -13,8 +13,8 @@ from ..bundle.find import find_bundle
 from ..bundle.opening import Bundle
 from ..bundle.trust import TrustPolicy, read_keys
 from ..errors import InputError, OutputError
-from ..files import claim_folder
-from ..seal import is_ours
+from ..files.outputs import claim_folder
+from ..files.seal import is_ours
 from .dispatch import dispatch
 from .group import GROUP, Gathered, group_available, write_group
 from .local_pool import LocalPool, default_workers

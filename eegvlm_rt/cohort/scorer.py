@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..bundle.trust import TrustPolicy, read_keys
 from ..errors import BundleError, ChannelError, EegVlmError, InputError, RecordingError, RecordingWarning
-from ..files import check_outputs, write_file
+from ..files.outputs import check_outputs, write_file
+from ..files.seal import SEAL, file_digests
+from ..files.strict_json import json_text
 from ..hypnogram.formats import format_files, write_format
-from ..night_files import ALWAYS, PREDICTIONS, make_folder, night_dict, predictions_json
+from ..night.files import ALWAYS, PREDICTIONS, make_folder, night_dict, predictions_json
 from ..prompt import Mode
 from ..report.write import check_output
-from ..seal import SEAL, file_digests
 from ..sources.edf import channels, read_channel
 from ..stager import Stager
-from ..strict_json import json_text
 from .bids import DESCRIPTION, write_derivatives
 from .receipt import Receipt, Status, failed, is_done, read_receipt, receipt_path, write_receipt
 from .row import row_of_night
@@ -31,7 +31,7 @@ from .tasks import NightTask, ScoreOptions, file_digest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..night import Night
+    from ..night.night import Night
     from ..sources.edf import Recording
 
 __all__ = ["Scorer"]

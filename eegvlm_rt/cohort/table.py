@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from ..files import check_outputs, staged_file, write_file
-from ..seal import SEAL, file_digests
-from ..strict_json import json_text
+from ..files.outputs import check_outputs, staged_file, write_file
+from ..files.seal import SEAL, file_digests
+from ..files.strict_json import json_text
 from .row import COLUMNS, row_of_receipt
 
 if TYPE_CHECKING:

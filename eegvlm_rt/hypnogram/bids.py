@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, RecordingError
-from ..files import check_outputs, write_file
-from ..seal import SEAL, file_digests
+from ..files.outputs import check_outputs, write_file
+from ..files.seal import SEAL, file_digests
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..stages import STAGES, Stage, edf_text

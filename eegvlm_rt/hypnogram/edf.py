@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, RecordingError
-from ..files import write_file
-from ..seal import SEAL
+from ..files.outputs import write_file
+from ..files.seal import SEAL
 from ..signal.units import EPOCH_S
 from ..sources.annotation_file import read_annotation_file
 from ..sources.remark_warning import warn_of

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from ..errors import RecordingError
-from ..files import write_file
+from ..files.outputs import write_file
 from ..signal.units import EPOCH_S
 from ..sources.edf_annotations import Annotation
 from ..stages import edf_text

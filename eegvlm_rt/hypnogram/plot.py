@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputError
-from ..files import write_file
-from ..palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
-from ..seal import SEAL
+from ..files.outputs import write_file
+from ..files.seal import SEAL
 from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .course import codes_of, runs
 from .density import density_of
+from .palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
 from .time_axis import time_ticks
 
 if TYPE_CHECKING:

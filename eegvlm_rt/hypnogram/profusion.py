@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import RecordingError
-from ..files import open_regular, write_file
-from ..seal import SEAL
+from ..files.inputs import open_regular
+from ..files.outputs import write_file
+from ..files.seal import SEAL
 from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .model import MAX_EPOCHS, Hypnogram, is_model_name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InputError, RecordingError
-from ..files import open_regular
+from ..files.inputs import open_regular
 from ..stages import Stage
 
 if TYPE_CHECKING:

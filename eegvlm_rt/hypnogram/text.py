@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, RecordingError
-from ..files import write_file
-from ..seal import SEAL
+from ..files.outputs import write_file
+from ..files.seal import SEAL
 from ..signal.units import EPOCH_S
 from ..stages import STAGES, Stage
 from .model import Hypnogram

@@ -10,7 +10,7 @@ from .night_memory import EPOCH_S
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..seen_epoch import SeenEpoch
+    from ..pipeline.seen_epoch import SeenEpoch
     from .night_memory import NightMemory, Remembered
     from .state import MemoryState
 

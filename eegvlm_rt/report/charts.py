@@ -13,8 +13,8 @@ import numpy as np
 
 from ..hypnogram.course import codes_of, runs
 from ..hypnogram.density import density_of
+from ..hypnogram.palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
 from ..hypnogram.time_axis import time_ticks
-from ..palette import GRID, INK, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
 from ..signal.units import EPOCH_S
 from ..stages import Stage
 

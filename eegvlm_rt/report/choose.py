@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..night_rows import night_probabilities, night_stage
+from ..hypnogram.night_rows import night_probabilities, night_stage
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..findings.measure import slow_wave_spans
-from ..night_rows import night_probabilities, night_stage
+from ..hypnogram.night_rows import night_probabilities, night_stage
 from ..rationale.rules import RULES
 from ..stages import STAGES
 from .traces import trace_of

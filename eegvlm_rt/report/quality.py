@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..night_rows import flag_names
+from ..hypnogram.night_rows import flag_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

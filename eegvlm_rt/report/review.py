@@ -12,7 +12,7 @@ from ..hypnogram.model import Hypnogram
 if TYPE_CHECKING:
     import os
 
-    from ..night import Night
+    from ..night.night import Night
 
 __all__ = ["Review", "review_of"]
 

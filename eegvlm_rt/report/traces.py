@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..hypnogram.course import runs
-from ..palette import GRID, INK, MARKS, MUTED, UNSCORED
+from ..hypnogram.palette import GRID, INK, MARKS, MUTED, UNSCORED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,13 +13,13 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import check_outputs, write_file
+from ..files.outputs import check_outputs, write_file
+from ..files.seal import SEAL
 from ..hypnogram.intervals import statistics_intervals
 from ..hypnogram.model import Hypnogram
+from ..hypnogram.palette import INK, MARKS, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
 from ..hypnogram.statistics import sleep_statistics
 from ..notice import NOTICE
-from ..palette import INK, MARKS, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
-from ..seal import SEAL
 from ..signal.conditioning import condition_recording
 from .charts import density_panel, hypnogram_panel, spectrogram_panel, ticks_of
 from .choose import MOST, choose_epochs
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..night import Night
+    from ..night.night import Night
     from ..sources.edf import Recording
     from .review import Review
 

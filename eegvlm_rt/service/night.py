@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import EegVlmError, JournalError
-from ..files import write_file
+from ..files.outputs import write_file
+from ..files.seal import SEAL, file_digests
 from ..hypnogram.edf import write_edf
+from ..hypnogram.night_rows import row_of_record
 from ..hypnogram.statistics import sleep_statistics
 from ..hypnogram.text import to_csv
 from ..journal.frames import Record, RecordKind
@@ -23,11 +25,9 @@ from ..journal.reader import read
 from ..journal.resume import night_state
 from ..journal.storage import holds_a_night
 from ..journal.writer import Journal
-from ..night import Night
-from ..night_rows import row_of_record
+from ..night.night import Night
 from ..notice import NOTICE
 from ..prediction import Outcome
-from ..seal import SEAL, file_digests
 from ..stages import STAGES
 from .fhir import observations
 from .signal_log import SignalLog, read_frames

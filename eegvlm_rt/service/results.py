@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import EegVlmError
-from ..files import write_file
+from ..files.outputs import write_file
 from .signal_log import segments
 
 if TYPE_CHECKING:

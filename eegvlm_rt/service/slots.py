@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..bundle.archive import unpack_bundle
 from ..bundle.opening import Bundle
 from ..errors import BundleError
-from ..files import write_file
+from ..files.outputs import write_file
 from ..prediction import Outcome
 from .rehearsal import rehearse
 

@@ -22,7 +22,7 @@ from ..journal.resume import NightState
 from ..prediction import Outcome
 from ..sources.chunk import Chunk, SourceEvent, SourceEventKind
 from ..stager import Stager
-from ..stream_options import StreamOptions
+from ..streaming.options import StreamOptions
 from .child import die_with_parent, limit_memory, yield_memory
 from .wire import Wire
 

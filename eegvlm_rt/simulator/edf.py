@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import write_file
-from ..seal import SEAL
+from ..files.outputs import write_file
+from ..files.seal import SEAL
 from ..signal.units import EPOCH_S
 from ..stages import Stage
 from .night import SimulatedNight

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..errors import RecordingError
-from ..files import open_regular
+from ..files.inputs import open_regular
 from .edf_annotations import Annotation, parse_record
 from .edf_clock import start_shift
 from .edf_header import read_header

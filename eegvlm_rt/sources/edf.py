@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import UnitError
-from ..files import open_regular
+from ..files.inputs import open_regular
 from ..signal.units import check_amplitude
 from .edf_channel import ChannelReader
 from .edf_header import read_header

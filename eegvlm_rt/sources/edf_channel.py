@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ..errors import ChannelError, RecordingError, SamplingRateError, UnitError
-from ..files import open_regular
+from ..files.inputs import open_regular
 from ..signal.conditioning import MAX_SFREQ_HZ, MIN_SFREQ_HZ
 from ..signal.units import to_microvolts
 from .edf_clock import record_clock

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
     from ..journal.resume import NightState
     from ..journal.writer import Journal
-    from ..pipeline import Pipeline
+    from ..pipeline.pipeline import Pipeline
     from ..prediction import StagePrediction
     from ..prompt import Mode
     from ..signal.epochs import GridEpoch
     from ..sources.chunk import Chunk, ChunkSource, SourceLike
-    from ..stream_options import StreamOptions
+    from .options import StreamOptions
 
 __all__ = ["StreamingStager"]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ..memory.night_memory import Remembered
     from ..memory.state import MemoryState
-    from ..pipeline import Pipeline
-    from ..seen_epoch import SeenEpoch
+    from ..pipeline.pipeline import Pipeline
+    from ..pipeline.seen_epoch import SeenEpoch
     from ..signal.epochs import GridEpoch
 
 __all__ = ["Answer", "EpochWorker"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BundleError, IntegrityError
-from ..strict_json import json_text, load_object
+from ..files.strict_json import json_text, load_object
 from .plan_key import PlanKey
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..bundle.opening import Bundle
 from ..bundle.writing import ComponentSource, write_bundle
 from ..errors import BundleError
-from ..strict_json import json_text, load_object
+from ..files.strict_json import json_text, load_object
 from .plan_key import PlanKey
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from eegvlm_rt.files import write_file
-from eegvlm_rt.seal import SEAL
+from eegvlm_rt.files.seal import SEAL
 
 if TYPE_CHECKING:
     from .build import Measurements

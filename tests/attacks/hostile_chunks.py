@@ -16,8 +16,8 @@ from eegvlm_rt.prompt import Mode
 from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.signal.units import EPOCH_S
 from eegvlm_rt.sources.chunk import Chunk
-from eegvlm_rt.stream_options import StreamOptions
 from eegvlm_rt.streaming import StreamingStager
+from eegvlm_rt.streaming.options import StreamOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

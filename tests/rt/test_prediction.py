@@ -11,8 +11,8 @@ import pytest
 from eegvlm_rt.decoding import Finish
 from eegvlm_rt.errors import DraftWarning
 from eegvlm_rt.findings import Findings, Rhythm
+from eegvlm_rt.night.prediction_json import prediction_from_dict
 from eegvlm_rt.prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, outcome_of
-from eegvlm_rt.prediction_json import prediction_from_dict
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import check, compose, parse
 from eegvlm_rt.signal.quality import Quality

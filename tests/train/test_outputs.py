@@ -9,7 +9,7 @@ from eegvlm_train.cli import main
 from eegvlm_train.outputs import write_text
 
 from eegvlm_rt.errors import OutputError
-from eegvlm_rt.seal import is_ours
+from eegvlm_rt.files.seal import is_ours
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from eegvlm_rt.errors import CheckpointError
 from eegvlm_rt.files import FOLDER_MARK
-from eegvlm_rt.seal import is_ours
+from eegvlm_rt.files.seal import is_ours
 from tests.export.weights.llava_models import (
     VISION,
     Tensors,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from eegvlm_rt.files.seal import is_ours
 from eegvlm_rt.hypnogram import Hypnogram, read_edf, write_edf
-from eegvlm_rt.seal import is_ours
 from eegvlm_rt.stages import Stage
 from tests.rt.cli.cli_runs import cli, save_recording
 from tests.rt.tiny_bundle import write_tiny_bundle

@@ -20,7 +20,7 @@ from eegvlm_rt.cohort.receipt import receipt_path, write_receipt
 from eegvlm_rt.cohort.row import COLUMNS, row_of_receipt
 from eegvlm_rt.cohort.table import PIECE, write_table
 from eegvlm_rt.errors import OutputError
-from eegvlm_rt.seal import is_ours
+from eegvlm_rt.files.seal import is_ours
 
 from .nights import page_of, receipt_of
 

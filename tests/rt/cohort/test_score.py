@@ -22,7 +22,7 @@ from eegvlm_rt.cohort.receipt import receipt_path
 from eegvlm_rt.cohort.scorer import Scorer
 from eegvlm_rt.errors import BundleError, OutputError
 from eegvlm_rt.hypnogram import from_csv, read_edf
-from eegvlm_rt.night_inputs import read_results
+from eegvlm_rt.night.inputs import read_results
 from tests.rt.cli.cli_runs import cli, save_recording, start_cli
 
 from .nights import options_of, save_nights, save_scoring

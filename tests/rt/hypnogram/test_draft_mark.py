@@ -22,7 +22,7 @@ from eegvlm_rt.hypnogram import (
     write_format,
 )
 from eegvlm_rt.night import Night, NightInfo
-from eegvlm_rt.night_files import night_dict
+from eegvlm_rt.night.files import night_dict
 from eegvlm_rt.service.fhir import DRAFT, observations
 from eegvlm_rt.stages import Stage
 from tests.rt.hypnogram.readers import READERS

@@ -18,8 +18,8 @@ import eegvlm_rt
 from eegvlm_rt.errors import InputError, RecordingError
 from eegvlm_rt.hypnogram import Hypnogram, plot, sleep_statistics
 from eegvlm_rt.hypnogram.density import density_of
+from eegvlm_rt.hypnogram.palette import INK, MUTED, STAGE_COLORS, UNSCORED
 from eegvlm_rt.hypnogram.time_axis import time_ticks
-from eegvlm_rt.palette import INK, MUTED, STAGE_COLORS, UNSCORED
 from eegvlm_rt.stages import STAGES, Stage
 
 Image = pytest.importorskip("PIL.Image")

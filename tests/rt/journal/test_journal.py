@@ -23,7 +23,7 @@ from eegvlm_rt.errors import InputError, JournalError
 from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.journal import Journal, NightState, night_state, read
 from eegvlm_rt.night import Night
-from eegvlm_rt.night_export import export_journal
+from eegvlm_rt.night.export import export_journal
 from eegvlm_rt.stages import Stage
 
 if TYPE_CHECKING:

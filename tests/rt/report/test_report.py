@@ -14,16 +14,16 @@ from edfio import Edf, EdfAnnotation, EdfSignal
 from edfio import Recording as EdfHeader
 
 from eegvlm_rt.errors import InputError, OutputError, RecordingError
+from eegvlm_rt.files.seal import is_ours
 from eegvlm_rt.hypnogram import DEFINITIONS, NOT_ASSESSED, Hypnogram, write_edf
+from eegvlm_rt.hypnogram.night_rows import night_probabilities, night_stage
 from eegvlm_rt.journal import Journal
 from eegvlm_rt.night import Night
-from eegvlm_rt.night_inputs import night_of, read_results
-from eegvlm_rt.night_rows import night_probabilities, night_stage
+from eegvlm_rt.night.inputs import night_of, read_results
 from eegvlm_rt.report import report_html, review_of, write_report
 from eegvlm_rt.report import write as report_write
 from eegvlm_rt.report.charts import ticks_of
 from eegvlm_rt.report.choose import choose_epochs
-from eegvlm_rt.seal import is_ours
 from eegvlm_rt.stages import STAGES, Stage
 
 from .nights import CHANNEL, START, few_predictions, night_of_hours

@@ -14,8 +14,8 @@ from eegvlm_rt.prediction import Outcome
 from eegvlm_rt.signal.quality import QualityFlag
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager
-from eegvlm_rt.stream_options import StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind
+from eegvlm_rt.streaming.options import StreamOptions
 from eegvlm_rt.streaming.packets import PacketSpreader
 from eegvlm_rt.streaming.stamp_rate import RateMeter, rate_ratio
 from tests.rt.streaming.streams import night_of, said

@@ -18,7 +18,7 @@ import numpy as np
 
 from eegvlm_rt.calibration.smoothing import Smoothing
 from eegvlm_rt.files import check_outputs
-from eegvlm_rt.night_rows import night_probabilities
+from eegvlm_rt.hypnogram.night_rows import night_probabilities
 from eegvlm_rt.prediction import StagePrediction
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.stager import Stager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eegvlm_rt.extras import install_command
-from eegvlm_rt.palette import INK, MUTED, STAGE_COLORS
+from eegvlm_rt.hypnogram.palette import INK, MUTED, STAGE_COLORS
 from eegvlm_rt.stages import STAGES, Stage
 
 __all__ = ["plot_figures", "plot_learning", "pyplot"]

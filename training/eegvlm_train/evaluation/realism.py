@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegvlm_rt.files import claim_folder
-from eegvlm_rt.palette import STAGE_COLORS
+from eegvlm_rt.hypnogram.palette import STAGE_COLORS
 from eegvlm_rt.stages import STAGES, Stage
 
 from ..outputs import add_overwrite

@@ -1,0 +1,61 @@
+"""What `Stager.load` is asked for, checked: backend, threads, and a warning where a model is a draft."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Final
+
+from ..errors import DraftWarning, InputError
+
+if TYPE_CHECKING:
+    from ..backends.base import Accelerator
+    from ..bundle.manifest import Manifest
+
+__all__ = ["accelerator_of", "default_threads", "thread_count", "usable_processors", "warn_of_draft"]
+
+MAX_DEFAULT_THREADS: Final = 4
+
+
+def warn_of_draft(manifest: Manifest) -> None:
+    """Give why a model is a draft as a DraftWarning of the caller of `Stager.load`."""
+    if manifest.draft:
+        why = "; ".join(manifest.draft)
+        text = f"{manifest.model_id}: a draft, not for use, and its files say so ({why})"
+        warnings.warn(text, DraftWarning, stacklevel=3)
+
+
+def accelerator_of(backend: str | Accelerator, device: int) -> Accelerator | None:
+    """What computes in place of the CPU, None for the CPU itself; `device` counts GPUs."""
+    if backend == "onnxruntime":
+        return None
+    if backend == "cuda":
+        from ..backends.cuda import CudaBackend
+
+        return CudaBackend.here(device)
+    if backend == "tensorrt":
+        from ..tensorrt.accelerator import Accelerator as Plans
+
+        return Plans.here(index=device)
+    if isinstance(backend, str):
+        raise InputError("backend", backend, 'give "onnxruntime", "cuda" or "tensorrt"')
+    return backend
+
+
+def thread_count(threads: int | None) -> int:
+    """Processors to use: those asked for, or the default."""
+    if threads is None:
+        return default_threads()
+    if not isinstance(threads, int) or not 1 <= threads <= 256:
+        raise InputError("threads", threads, "give an integer from 1 to 256, or None")
+    return threads
+
+
+def default_threads() -> int:
+    """Processors this process may use, at most 4."""
+    return min(MAX_DEFAULT_THREADS, usable_processors())
+
+
+def usable_processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

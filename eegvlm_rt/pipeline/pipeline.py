@@ -1,0 +1,412 @@
+"""The parts of a bundle at work: picture, tower, language model, and what is measured beside them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from ..backends.loading import load_head, load_language_model, load_memory, load_tower
+from ..calibration.parameters import Scoring
+from ..decoding.decoder import Decoder
+from ..decoding.grammar_tokens import compile_grammar
+from ..decoding.prompt_tokens import prompt_tokens
+from ..decoding.result import Decoded
+from ..decoding.stopping import Stop, never
+from ..errors import BundleError, InputError
+from ..findings.measure import measure_batch
+from ..findings.model import Findings
+from ..memory.night_memory import NightMemory
+from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
+from ..prompt import Mode, PromptSpec
+from ..rationale.grammar import grammar_of
+from ..rendering.renderer import RenderSpec, render_batch
+from ..signal.conditioning import Preprocessing
+from ..signal.quality import mostly_missing
+from ..signal.units import array_of, not_one_channel
+from ..stages import STAGES
+from .answers import Answer, prediction_of
+from .seen_epoch import SeenEpoch, stage_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..backends.base import Accelerator, VisionTower
+    from ..backends.ort_options import OrtOptions
+    from ..bundle.opening import Bundle
+    from ..devices.buffers import DeviceArray
+    from ..memory.night_memory import Remembered
+    from ..memory.state import MemoryState
+    from ..signal.epochs import GridEpoch
+
+__all__ = ["Pipeline"]
+
+EPOCH_SAMPLES: Final = 3000
+WIDE: Final = 1024
+"""Hidden size from which the products of one run are worth sharing out among threads."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """What the vision networks say of one picture."""
+
+    stage_logits: NDArray[np.float32]
+    high_level: NDArray[np.float32] | None
+    visual_tokens: NDArray[np.float32] | DeviceArray | None
+
+
+class Pipeline:
+    """A bundle's models, loaded. Head and night memory are loaded at once, tower and decoder when they are
+    first needed; the tower at once too where a bundle has no head of its own.
+
+    A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
+    large one on a single epoch with all threads. On an `accelerator` the models take turns, and what stays on
+    the processor (drawing, measuring, checking) goes on beside them.
+
+    Raises BundleError for specs in the manifest that the runtime does not know, BackendError for graphs that
+    do not fit.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int,
+        precision: Mapping[str, str],
+        accelerator: Accelerator | None = None,
+        ort_options: OrtOptions | None = None,
+    ) -> None:
+        unknown = set(precision) - {"tower", "llm"}
+        if unknown:
+            raise InputError("precision", sorted(unknown), "name the components tower and llm")
+        self.bundle = bundle
+        self.threads = threads
+        self._precision = dict(precision)
+        self._accelerator, self._ort_options = accelerator, ort_options
+        manifest = bundle.manifest
+        try:
+            self.preprocessing = Preprocessing.from_dict(dict(manifest.preprocessing))
+            self.render_spec = RenderSpec.from_dict(manifest.render)
+            self._prompt = PromptSpec.from_dict(manifest.prompt)
+            grammar_of(self._prompt.grammar)
+            self.scoring = Scoring.from_dict(manifest.scoring)
+        except (InputError, TypeError) as error:
+            raise BundleError("manifest", str(error), "export the bundle again with this version") from error
+        if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
+            raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
+        self._draft = manifest.model_id if manifest.draft else ""
+        wide = manifest.hidden_size >= WIDE
+        self.workers = 1 if wide else threads
+        self._run_threads = threads if wide else 1
+        self._head = load_head(
+            bundle, threads=self._run_threads, accelerator=accelerator, ort_options=ort_options
+        )
+        network = None
+        if self._head is not None:
+            network = load_memory(
+                bundle, self._head.features, accelerator=accelerator, ort_options=ort_options
+            )
+        self.memory = None if network is None else NightMemory(network)
+        self._tower: VisionTower | None = None
+        self._decoder: Decoder | None = None
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        if self._head is None:
+            self._load_tower()
+
+    def _load_tower(self) -> VisionTower:
+        """The vision tower, loaded at the first call; a bundle with a head of its own needs it for the
+        language model only."""
+        with self._lock:
+            if self._tower is None:
+                self._tower = load_tower(
+                    self.bundle,
+                    threads=self._run_threads,
+                    precision=self._precision.get("tower"),
+                    accelerator=self._accelerator,
+                    ort_options=self._ort_options,
+                )
+            return self._tower
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the stage head is a graph of its own, whose answers do not depend on the batch."""
+        return self._head is not None
+
+    def load_decoder(self) -> Decoder:
+        """The decoder, and the tower whose tokens it reads, loaded at the first call."""
+        self._load_tower()
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = self._make_decoder()
+            return self._decoder
+
+    def check_conditioned(self, x: ArrayLike) -> NDArray[np.float32]:
+        """`x` as a conditioned epoch; raises InputError for anything but (3000,) real numbers."""
+        samples = array_of("x", x)
+        if samples.ndim != 1:
+            raise not_one_channel("x", samples.shape)
+        if samples.shape != (EPOCH_SAMPLES,) or samples.dtype.kind not in "fiu":
+            raise InputError("x", f"{samples.dtype} {samples.shape}", "give (3000,) µV at 100 Hz")
+        return samples.astype(np.float32, copy=False)
+
+    def see(self, rows: Sequence[GridEpoch], mode: Mode = Mode.COT) -> list[SeenEpoch]:
+        """Draw and look at some epochs together, as far as `mode` needs it, and measure them.
+
+        For `head` nothing is measured yet: what nothing is held against is measured when it is asked for.
+        """
+        # What reasons are held against is measured first; `head` gives none, so it can wait until it is asked
+        # for.
+        started = perf_counter()
+        epochs = np.stack([row.x for row in rows])
+        later: Sequence[Findings | Unmeasured] = [Unmeasured(row.x) for row in rows]
+        findings = later if mode is Mode.HEAD else measure_batch(epochs)
+        outliers = self.scoring.outliers
+        foreign = None if outliers is None else outliers.scores(epochs)
+        measured_at = perf_counter()
+        # An epoch without a sample has nothing to draw; the others go through the networks together.
+        present = [i for i, row in enumerate(rows) if np.isfinite(row.x).any()]
+        looks: dict[int, _Look] = {}
+        drawing_s = 0.0
+        if present:
+            drawing_s, views = self._look(np.stack([rows[i].x for i in present]), mode)
+            looks = dict(zip(present, views, strict=True))
+        finished = perf_counter()
+        # The batch's time is shared out evenly among its epochs.
+        each, each_look = 1e3 / len(rows), 1e3 / max(1, len(present))
+        tower_s = finished - measured_at - drawing_s
+        seen = []
+        for i, row in enumerate(rows):
+            look = looks.get(i)
+            seen.append(
+                SeenEpoch(
+                    row,
+                    findings[i],
+                    None if look is None else stage_probabilities(look.stage_logits),
+                    None if look is None else look.visual_tokens,
+                    (measured_at - started) * each,
+                    0.0 if look is None else drawing_s * each_look,
+                    0.0 if look is None else tower_s * each_look,
+                    None if foreign is None or look is None else float(foreign[i]),
+                    None if look is None else look.stage_logits,
+                    None if look is None else look.high_level,
+                )
+            )
+        return seen
+
+    def _look(self, signals: NDArray[np.float32], mode: Mode) -> tuple[float, list[_Look]]:
+        """Seconds of drawing, and what the vision networks say of each of (n, 3000) signals.
+
+        A head of its own always gives the stage, so that it is the same in every mode.
+        """
+        drawing_s = 0.0
+        n = len(signals)
+        head = tower = None
+        if self._head is not None:
+            began = perf_counter()
+            planes = self._head.planes
+            output: Literal["gray_f32", "f32"] = "gray_f32" if planes == 1 else "f32"
+            canvas = render_batch(signals, self.render_spec, output=output, out=self._canvas(output, n))
+            drawing_s += perf_counter() - began
+            head = self._head(canvas[:, None] if planes == 1 else canvas)
+        if self._head is None or mode is not Mode.HEAD:
+            began = perf_counter()
+            pictures = render_batch(signals, self.render_spec, output="f32", out=self._canvas("f32", n))
+            drawing_s += perf_counter() - began
+            tower = self._load_tower()(pictures)
+        stages = head or tower
+        assert stages is not None
+        return drawing_s, [
+            _Look(
+                stages.stage_logits[i],
+                None if head is None else head.high_level[i],
+                None if tower is None else tower.visual_tokens[i],
+            )
+            for i in range(n)
+        ]
+
+    def _canvas(self, output: Literal["gray_f32", "f32"], n: int) -> NDArray[np.float32]:
+        """Room for n pictures, kept by thread: fresh pages would cost more than the drawing."""
+        rooms: dict[str, NDArray[np.float32]] = self._local.__dict__.setdefault("rooms", {})
+        room = rooms.get(output)
+        if room is None or len(room) < n:
+            room = rooms[output] = np.empty((n, *self.render_spec.shape(output)), dtype=np.float32)
+        return room[:n]
+
+    def remember(self, seen: SeenEpoch, state: MemoryState) -> Remembered:
+        """The epoch with its night in mind, `state` being the memory after the epoch before.
+
+        An epoch without a usable signal is passed over. Raises BackendError where the network fails,
+        InputError for a bundle without a memory.
+        """
+        if self.memory is None:
+            raise InputError("memory", "none", "this bundle has no night memory; stage without one")
+        if seen.outcome is not Outcome.SCORED or seen.stage_logits is None or seen.high_level is None:
+            return self.memory.pass_over(state)
+        findings = None if isinstance(seen.findings, Unmeasured) else seen.findings
+        return self.memory.read(state, seen.high_level, seen.stage_logits, findings)
+
+    def answer(
+        self,
+        seen: SeenEpoch,
+        mode: Mode,
+        *,
+        constrained: bool = True,
+        on_text: Callable[[str], None] | None = None,
+        stop: Stop = never,
+        stage_first: bool = False,
+        remembered: Remembered | None = None,
+    ) -> StagePrediction:
+        """The prediction for an epoch that was looked at. `stage_first` asks the direct question before
+        reasoning. `remembered` is the epoch with its night in mind: then the language model knows the night,
+        and the reasons state what the record says of the epochs before.
+        """
+        if seen.head is None:
+            findings = measure_batch(seen.row.x[None])[0]
+            unanswered = StagePrediction.unanswered(
+                seen.row, mode, outcome_of(seen.row.quality), findings=findings, total_ms=seen.seen_ms
+            )
+            return unanswered if remembered is None else replace(unanswered, memory=remembered.state)
+        started = perf_counter()
+        night = remembered if remembered is not None and remembered.probabilities is not None else None
+        if mostly_missing(seen.row.quality):
+            # Signal that mostly did not come has an opinion of the head, and no reasons.
+            answer = self._without_language(seen, night)
+        elif mode is Mode.HEAD or stop() is not None:
+            answer = self._without_language(seen, night, _unstarted(mode, stop))
+        elif mode is Mode.DIRECT:
+            answer = self._direct(seen, night)
+        else:
+            answer = self._reason(seen, constrained, on_text, stop, stage_first, night)
+        total_ms = seen.seen_ms + _ms(started)
+        return prediction_of(seen, mode, answer, total_ms, self.scoring, remembered, self._draft)
+
+    def _without_language(
+        self, seen: SeenEpoch, night: Remembered | None, decoded: Decoded | None = None
+    ) -> Answer:
+        """The memory's answer, or the head's where there is no night."""
+        assert seen.head is not None
+        if night is None or night.probabilities is None:
+            return Answer(seen.head, AnsweredBy.HEAD, decoded, stage_ms=seen.seen_ms)
+        return Answer(night.probabilities, AnsweredBy.MEMORY, decoded, stage_ms=seen.seen_ms)
+
+    def _direct(self, seen: SeenEpoch, night: Remembered | None) -> Answer:
+        decoder = self.load_decoder()
+        assert seen.visual_tokens is not None
+        started = perf_counter()
+        prefix = decoder.prefix(seen.visual_tokens, None if night is None else night.token)
+        prefill_ms = _ms(started)
+        probabilities = decoder.score_stages(prefix)
+        total_ms = _ms(started)
+        return Answer(
+            probabilities,
+            AnsweredBy.DIRECT,
+            prefill_ms=prefill_ms,
+            decode_ms=total_ms - prefill_ms,
+            stage_ms=seen.seen_ms + total_ms,
+            steps=1,
+        )
+
+    def _reason(
+        self,
+        seen: SeenEpoch,
+        constrained: bool,
+        on_text: Callable[[str], None] | None,
+        stop: Stop,
+        stage_first: bool,
+        night: Remembered | None,
+    ) -> Answer:
+        decoder = self.load_decoder()
+        assert seen.visual_tokens is not None
+        started = perf_counter()
+        prefix = decoder.prefix(seen.visual_tokens, None if night is None else night.token)
+        context = None if night is None else night.context
+        prefill_ms = _ms(started)
+        # With a deadline the stage is asked for before the reasons, which may then be cut off.
+        direct, direct_ms = None, 0.0
+        if stage_first:
+            direct, direct_ms = decoder.score_stages(prefix), _ms(started)
+        first_token_ms = rule_ms = 0.0
+        stream = decoder.stream_rationale(prefix, constrained=constrained, stop=stop, context=context)
+        while True:
+            try:
+                piece = next(stream)
+            except StopIteration as end:
+                decoded: Decoded = end.value
+                break
+            first_token_ms = first_token_ms or _ms(started)
+            if piece.probabilities is not None:
+                rule_ms = rule_ms or _ms(started)
+            if on_text is not None and piece.text:
+                on_text(piece.text)
+        steps = decoded.steps + int(stage_first)
+        # Reasons that end without a rule say no stage: the direct question does, if there is time.
+        if decoded.probabilities is None and direct is None and stop() is None:
+            direct, direct_ms = decoder.score_stages(prefix), _ms(started)
+            steps += 1
+        # The best answer that there is: the rule's, the direct one, the memory's or the head's.
+        if decoded.probabilities is not None:
+            probabilities, source = dict(decoded.probabilities), AnsweredBy.RULE
+            stage_ms = seen.seen_ms + (rule_ms or _ms(started))
+        elif direct is not None:
+            probabilities, source, stage_ms = direct, AnsweredBy.DIRECT, seen.seen_ms + direct_ms
+        else:
+            cheap = self._without_language(seen, night)
+            probabilities, source, stage_ms = cheap.probabilities, cheap.source, seen.seen_ms
+        return Answer(
+            probabilities,
+            source,
+            decoded,
+            prefill_ms,
+            _ms(started) - prefill_ms,
+            seen.seen_ms + first_token_ms if first_token_ms else 0.0,
+            stage_ms,
+            steps,
+        )
+
+    def _make_decoder(self) -> Decoder:
+        bundle = self.bundle
+        try:
+            tokenizer = Tokenizer.from_buffer(bundle.read(bundle.component("tokenizer")))
+        except ValueError as error:
+            raise BundleError(
+                "tokenizer", str(error), "give a tokenizer.json of the tokenizers library"
+            ) from error
+        prompt = self._prompt
+        stage_tokens = dict(zip(STAGES, prompt.stage_token_ids(tokenizer), strict=True))
+        listed = {stage: bundle.manifest.stage_tokens[stage.name] for stage in STAGES}
+        if stage_tokens != listed:
+            raise BundleError("stage_tokens", listed, f"the tokenizer says {stage_tokens}")
+        tokens = prompt_tokens(prompt, tokenizer)
+        return Decoder(
+            load_language_model(
+                bundle,
+                threads=self._run_threads,
+                precision=self._precision.get("llm"),
+                accelerator=self._accelerator,
+                ort_options=self._ort_options,
+            ),
+            tokens,
+            compile_grammar(
+                lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+                tokens.eos,
+                prompt.grammar,
+            ),
+            lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
+            stage_tokens,
+        )
+
+
+def _unstarted(mode: Mode, stop: Stop) -> Decoded | None:
+    finish = stop() if mode is Mode.COT else None
+    return Decoded("", None, None, finish, 0, 0) if finish else None
+
+
+def _ms(started: float) -> float:
+    return (perf_counter() - started) * 1e3

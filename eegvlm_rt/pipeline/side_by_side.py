@@ -1,0 +1,86 @@
+"""The rows of a recording staged side by side, their predictions given in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from ..decoding.stopping import stop_when
+from ..errors import BackendError
+from ..memory.course import Course
+from ..prompt import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..memory.night_memory import Remembered
+    from ..prediction import StagePrediction
+    from ..signal.epochs import GridEpoch
+    from .pipeline import Pipeline
+    from .seen_epoch import SeenEpoch
+
+__all__ = ["predictions_of_rows"]
+
+_HEAD_BATCH: Final = 4
+"""Epochs that the head reads together: their pictures fit into a processor's second-level cache."""
+
+
+def predictions_of_rows(
+    pipeline: Pipeline,
+    rows: Iterator[GridEpoch],
+    mode: Mode,
+    batch: int,
+    cancelled: Callable[[], bool] | None,
+    *,
+    constrained: bool,
+    remembering: bool,
+) -> Iterator[StagePrediction]:
+    """Three steps an epoch: look at it (side by side), remember it (in order), answer (side by side).
+
+    Raises BackendError in a forked child: the threads are in the process that began.
+    """
+    stop = stop_when(cancelled)
+    if mode is Mode.HEAD and pipeline.has_head:
+        batch = max(batch, _HEAD_BATCH)
+    batches = iter(lambda: list(islice(rows, batch)), [])
+    course = Course(pipeline.memory if remembering else None, pipeline.remember)
+
+    def answer(seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
+        return pipeline.answer(seen, mode, constrained=constrained, stop=stop, remembered=remembered)
+
+    # One batch more than workers is looked at, so that none waits while an epoch is remembered.
+    began_in = os.getpid()
+    pool = ThreadPoolExecutor(pipeline.workers, thread_name_prefix="eegvlm")
+    ahead = 0 if mode is Mode.HEAD else pipeline.workers
+    answers: deque[StagePrediction | Future[StagePrediction]] = deque()
+    try:
+        looks = deque(pool.submit(pipeline.see, some, mode) for some in islice(batches, pipeline.workers + 1))
+        while looks or answers:
+            if os.getpid() != began_in:
+                cure = "a forked process has none of its threads; begin an iteration of its own"
+                raise BackendError("process", os.getpid(), cure)
+            # The memory reads the epochs in order: this is the one place where they wait for each other.
+            if looks:
+                for seen in looks.popleft().result():
+                    remembered = course.remember(seen)
+                    # The stage head has answered already; a language model is asked in a thread.
+                    answers.append(
+                        answer(seen, remembered)
+                        if mode is Mode.HEAD
+                        else pool.submit(answer, seen, remembered)
+                    )
+                looks.extend(pool.submit(pipeline.see, some, mode) for some in islice(batches, 1))
+            # Some answers may be on their way while the next epochs are looked at; at the end all are
+            # awaited.
+            while len(answers) > (ahead if looks else 0):
+                first = answers.popleft()
+                prediction = first.result() if isinstance(first, Future) else first
+                if stop() is not None:
+                    return
+                yield prediction
+    finally:
+        if os.getpid() == began_in:
+            pool.shutdown(wait=True, cancel_futures=True)
