@@ -56,7 +56,7 @@ def notes_of(text: str, version: str) -> str:
     if section is None:
         raise ReleaseError(f"CHANGELOG.md: no section {version}")
     # Links lead from the root of the repository, where the changelog is; the notes stand elsewhere.
-    section = re.sub(r"\]\((?!https?:)([^)#]+)(#[^)]*)?\)", r"] (`\1`)", section)
+    section = re.sub(r"\[([^\]]+)\]\((?!https?:)([^)#]+)(#[^)]*)?\)", r"\1 (`\2`)", section)
     verify = (
         "### Verify\n\n"
         "    sha256sum --check --ignore-missing SHA256SUMS\n\n"
