@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, sosfilt, sosfilt_zi, upfirdn
+
+from .units import LARGEST_SAMPLE_UV
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -63,9 +65,9 @@ class Conditioner:
         """Input samples that must follow an output's place before it is given."""
         return self._half // self._up + 1 if self._half else 0
 
-    def push(self, x: NDArray[np.floating], missing: Bools) -> Float32:
-        """Take (n,) µV and the mask of what is missing; returns what is ready, NaN where missing."""
-        pieces = [self._push(x[i : i + _BLOCK], missing[i : i + _BLOCK]) for i in range(0, len(x), _BLOCK)]
+    def push(self, x: NDArray[np.floating]) -> Float32:
+        """Take (n,) µV, some of which may be missing; returns what is ready, NaN where missing."""
+        pieces = [self._push(x[i : i + _BLOCK]) for i in range(0, len(x), _BLOCK)]
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
 
     def skip(self, n: int) -> int:
@@ -109,7 +111,8 @@ class Conditioner:
         short = max(0, length - self.given)
         return np.concatenate([rest, np.full(short, self._edge, dtype=np.float32)])
 
-    def _push(self, x: NDArray[np.floating], missing: Bools) -> Float32:
+    def _push(self, x: NDArray[np.floating]) -> Float32:
+        missing = _missing_of(x)
         # Filter first, at the input rate; then resample what has enough samples behind it; then forget what
         # no later output looks at.
         filtered = self._filter(x, missing)
@@ -193,6 +196,11 @@ class Conditioner:
             out[self._gone[before] | self._gone[after]] = np.nan
         self.given, self._edge = until, float(out[-1])
         return out
+
+
+def _missing_of(x_uv: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mask of samples that are NaN, infinite, or of 1e9 µV and more."""
+    return np.asarray(~(np.abs(x_uv) < LARGEST_SAMPLE_UV))
 
 
 def lookahead_samples(ratio: Fraction) -> int:

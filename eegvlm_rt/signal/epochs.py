@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .conditioning import Preprocessing, check_sfreq, condition, conditioner, missing_of
+from .conditioning import Preprocessing, check_sfreq, condition, conditioner
 from .quality import Quality, assess, quality_of
 from .tail import Tail
 from .units import EPOCH_S, check_amplitude, is_real, one_channel
@@ -213,7 +213,7 @@ class EpochCutter:
     def _condition(self) -> None:
         x = self.raw.read(self._state.taken, self.raw.end)
         if len(x):
-            self._y.append(self._state.push(x, missing_of(x)))
+            self._y.append(self._state.push(x))
 
     def _cut(self) -> Iterator[GridEpoch]:
         # A boundary is the end of an epoch of the grid or of a hop, whose 30 s are no epoch of it.

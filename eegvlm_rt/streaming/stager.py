@@ -168,8 +168,8 @@ class StreamingStager:
                 if epochs:
                     predictions += self._given(self._worker.answer(epochs, arrived))
             if len(x):
-                end = self._cutter.raw.end + self._reader.waiting
-                self._drift.add(self._timeline.device_s(end), now - self._host.set_by_s)
+                device_s = (self._timeline.anchor_s or 0.0) + self.position_s
+                self._drift.add(device_s, now - self._host.set_by_s)
             if self._worker.pending:
                 predictions += self._given(self._worker.finished())
             return predictions
@@ -291,7 +291,7 @@ class StreamingStager:
                 seconds[np.abs(np.spacing(stamps)) > COARSEST_S] = np.nan
         return x, seconds
 
-    def _batches(self, steps: Iterator[Step]) -> Iterator[list[GridEpoch]]:
+    def _batches(self, steps: Iterable[Step]) -> Iterator[list[GridEpoch]]:
         """Epochs by the piece: neither a long gap nor a long chunk becomes epochs all at once."""
         batch: list[GridEpoch] = []
         for step in steps:

@@ -16,7 +16,7 @@ from .status import StreamEventKind
 from .timeline import LOOK, Step, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -69,31 +69,33 @@ class StampReader:
         self._stalls_s: list[float] = []
         self._stall_said_s = -np.inf
         self._wrong: UnitError | None = None
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = 0
         """Samples that wait for those that follow to be placed."""
-        return len(self._x)
 
-    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
+    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterable[Step]:
         """Steps for (n,) samples. Each must be carried out before the next is asked for.
 
         Raises UnitError where the timestamps are not seconds.
         """
         if self._wrong is not None:
             raise self._wrong
-        if not len(x):
-            return
-        if stamps is None:
-            yield from self.finish()
-            yield from self._timeline.place(x, None)
-            return
+        # A device that stamps nothing leaves nothing to decide: the samples follow each other.
+        if not len(x) or (stamps is None and not self.waiting):
+            return self._timeline.place(x, None)
+        return self._after_others(x) if stamps is None else self._by_stamps(x, stamps)
+
+    def _after_others(self, x: NDArray[np.float32]) -> Iterator[Step]:
+        yield from self.finish()
+        yield from self._timeline.place(x, None)
+
+    def _by_stamps(self, x: NDArray[np.float32], stamps: NDArray[np.float64]) -> Iterator[Step]:
         # Where one sample of a packet has a timestamp, the others often have the zeros of a new array.
         zeros = stamps == 0.0
         zeros[0] &= self._began
         self._began = True
         stamps = np.where(zeros, np.nan, stamps)
         self._x, self._stamps = np.concatenate([self._x, x]), np.concatenate([self._stamps, stamps])
+        self.waiting = len(self._x)
         self._watch_rate(stamps)
         yield from self._work(last=False)
 
@@ -291,6 +293,7 @@ class StampReader:
 
     def _drop(self, n: int) -> None:
         self._x, self._stamps = self._x[n:], self._stamps[n:]
+        self.waiting = len(self._x)
 
 
 def _range_s(times: NDArray[np.float64]) -> float:

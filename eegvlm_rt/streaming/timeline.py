@@ -12,7 +12,7 @@ from ..signal.quality import QualityFlag
 from .delay import LONGEST_STALL_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -115,15 +115,17 @@ class Timeline:
         """Distance in samples that timestamps may be off."""
         return self._tolerance
 
-    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
+    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterable[Step]:
         """Steps for (n,) samples. Each must be carried out before the next is asked for."""
         if not len(x):
-            return
+            return ()
         if stamps is None:
             stamps = self._without_stamps(len(x))
             if stamps is None:
-                yield Step(x)
-                return
+                return (Step(x),)
+        return self._by_stamps(x, stamps)
+
+    def _by_stamps(self, x: NDArray[np.float32], stamps: NDArray[np.float64]) -> Iterator[Step]:
         known = self.known(stamps)
         self.begin(stamps, known)
         # Nearly all samples simply follow: they are taken in long runs. After one that does not, runs are
