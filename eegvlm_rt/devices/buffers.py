@@ -175,10 +175,10 @@ class DeviceArray:
 
     def numpy(self) -> NDArray[np.float32]:
         """A copy on the host; raises BackendError where the device fails."""
-        found = np.empty(self.shape, dtype=np.float32)
+        host = np.empty(self.shape, dtype=np.float32)
         with self._stream.settled() as stream:
-            self.buffer.download(found, stream, offset=self.offset)
-        return found
+            self.buffer.download(host, stream, offset=self.offset)
+        return host
 
 
 def aligned(size: int) -> int:

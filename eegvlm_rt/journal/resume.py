@@ -64,8 +64,8 @@ class NightState:
             if self.grid_start_wall_s is None:
                 return None
             start = datetime.fromtimestamp(self.grid_start_wall_s, UTC).replace(tzinfo=None)
-            known = isinstance(offset_s, int | float) and abs(offset_s) <= 86_400
-            return start + timedelta(seconds=offset_s) if known and offset_s is not None else start
+            is_offset = isinstance(offset_s, int | float) and abs(offset_s) <= 86_400
+            return start + timedelta(seconds=offset_s) if is_offset and offset_s is not None else start
         except (OverflowError, OSError, ValueError):
             return None
 
@@ -92,8 +92,8 @@ def night_state(records: Iterable[Record]) -> NightState:
                 clock.setdefault(name, value)
         index = body.get("index") if kind in _ANSWERS else None
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 1 << 31:
-            known = outcomes if kind == RecordKind.PREDICTION else early
-            known.setdefault(index, str(body.get("outcome", "scored")))
+            tally = outcomes if kind == RecordKind.PREDICTION else early
+            tally.setdefault(index, str(body.get("outcome", "scored")))
         if kind in _ANSWERS and (value := _real(body.get("last_timestamp_s"))) is not None:
             last = value
         if kind == RecordKind.PREDICTION:
@@ -130,8 +130,8 @@ def _distribution(value: object) -> dict[str, float] | None:
     if not isinstance(value, dict) or len(value) > 32:
         return None
     shares = {str(name): _real(p) for name, p in value.items()}
-    known = {name: p for name, p in shares.items() if p is not None and 0 <= p <= 1}
-    return known if len(known) == len(value) and abs(sum(known.values()) - 1) < 1e-6 else None
+    parts = {name: p for name, p in shares.items() if p is not None and 0 <= p <= 1}
+    return parts if len(parts) == len(value) and abs(sum(parts.values()) - 1) < 1e-6 else None
 
 
 def _real(value: object) -> float | None:

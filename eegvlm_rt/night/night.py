@@ -341,10 +341,10 @@ class Night:
         p99.
         """
         rows = self._rows.view()
-        known = {name: rows[f"{name}_ms"][~np.isnan(rows[f"{name}_ms"])] for name in ("stage", "rationale")}
+        times = {name: rows[f"{name}_ms"][~np.isnan(rows[f"{name}_ms"])] for name in ("stage", "rationale")}
         return {
             f"{name}_ms_{part}": round(float(np.quantile(values, share)), 3) if values.size else None
-            for name, values in known.items()
+            for name, values in times.items()
             for part, share in (("median", 0.5), ("p99", 0.99))
         }
 
@@ -375,7 +375,7 @@ class Night:
         first = off if off is not None else taken_off or 0
         if taken_on is not None and not first < taken_on <= n:
             taken_on = None
-        known = [
+        certainty = [
             LightsKnown.GIVEN
             if epoch is not None
             else LightsKnown.UNKNOWN
@@ -386,8 +386,8 @@ class Night:
         return {
             "lights_off": off if off is not None else taken_off,
             "lights_on": on if on is not None else taken_on,
-            "lights_off_known": known[0],
-            "lights_on_known": known[1],
+            "lights_off_known": certainty[0],
+            "lights_on_known": certainty[1],
         }
 
     def _next(self) -> StagePrediction | None:
@@ -410,9 +410,9 @@ class Night:
     def _hypnogram(self, stage: str, proba: str) -> Hypnogram:
         rows = self.run()._rows.view()
         stages = tuple(None if code < 0 else STAGES[code] for code in rows[stage])
-        known = ~np.isnan(rows[proba]).any(axis=1)
+        present = ~np.isnan(rows[proba]).any(axis=1)
         table = [
-            tuple(row) if there else None for row, there in zip(rows[proba].tolist(), known, strict=True)
+            tuple(row) if there else None for row, there in zip(rows[proba].tolist(), present, strict=True)
         ]
         draft = self.info.model_id if is_draft_name(self.info.model_id) else ""
         return Hypnogram(stages, self.start, tuple(table) if table else None, draft)

@@ -222,10 +222,10 @@ class Service:
 
     def acknowledge(self, kind: str, bed: str, by: str) -> bool:
         """Somebody (`by`) has seen an alarm."""
-        known = self.alarms.acknowledge(kind, bed)
-        if known:
+        is_alarm = self.alarms.acknowledge(kind, bed)
+        if is_alarm:
             self._note(bed, "alarm", f"{kind} acknowledged by {by}")
-        return known
+        return is_alarm
 
     def _claim(self) -> None:
         """One process writes to a folder of nights."""

@@ -239,9 +239,9 @@ class BundleSlots:
 
     def _tidy(self, state: SlotState) -> None:
         """Remove what no slot names."""
-        kept = {s.folder for s in (state.current, state.previous, state.pending) if s is not None}
+        folders = {s.folder for s in (state.current, state.previous, state.pending) if s is not None}
         for path in self.folder.glob("bundle-*"):
-            if path.name not in kept:
+            if path.name not in folders:
                 shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(self.folder / ".incoming", ignore_errors=True)
 

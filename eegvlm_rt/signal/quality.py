@@ -72,11 +72,11 @@ class Quality:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able fields; flags sorted, an amplitude that could not be measured is None."""
-        known = np.isfinite(self.amplitude_uv)
+        finite = np.isfinite(self.amplitude_uv)
         return {
             "flags": sorted(self.flags),
             "missing_share": self.missing_share,
-            "amplitude_uv": self.amplitude_uv if known else None,
+            "amplitude_uv": self.amplitude_uv if finite else None,
             "scorable": self.scorable,
         }
 

@@ -61,7 +61,7 @@ class Delay:
         # What counts of the time between two packets: of a silence, next to nothing.
         self._size, self._step_s = size, max(STEP_S, 2 * size / rate)
         self._silence = max(round(SILENCE_S * rate), 1024)
-        self.seen = 0
+        self.count = 0
         """Packets that were looked at; the last of them decided."""
         self._first, self._least = 0.0, float("inf")
         self._stall = STALL_S * rate
@@ -79,23 +79,23 @@ class Delay:
         self, offs: NDArray[np.float64], stamps: NDArray[np.float64], starts: NDArray[np.intp], n: int
     ) -> Cause | None:
         """Look at packets by their distances from the line in samples (positive where late), their timestamps
-        and the places of their first samples among `n`; those before `seen` are known already.
+        and the places of their first samples among `n`; those before `count` are known already.
 
         Returns the cause, or None where packets that are to come decide.
         """
         if not len(offs):
             return None
         late = offs[0] > 0
-        for off, stamp in zip(offs[self.seen :].tolist(), stamps[self.seen :].tolist(), strict=True):
+        for off, stamp in zip(offs[self.count :].tolist(), stamps[self.count :].tolist(), strict=True):
             # The packet before is whole now: one that held many more samples than were late was of a
             # clock that stands still.
-            if self.seen:
-                size = int(starts[self.seen] - starts[self.seen - 1])
-                if self._stands(size, offs[self.seen - 1]):
+            if self.count:
+                size = int(starts[self.count] - starts[self.count - 1])
+                if self._stands(size, offs[self.count - 1]):
                     return Cause.MISSING
                 if size > 1.5 * self._size + 1:
                     self._steady = 0
-            self.seen += 1
+            self.count += 1
             distance = off if late else -off
             self._first = self._first or distance
             self._least = min(self._least, distance)

@@ -50,7 +50,7 @@ __all__ = ["StreamingStager"]
 
 _CALM: Final = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
 _OF_THE_CLOCK: Final = (StreamEventKind.STAMPS, StreamEventKind.RATE, StreamEventKind.SIGNAL)
-"""Told of how the device stamps and sends: they are in the journal too, as events of the source."""
+"""NightFacts of how the device stamps and sends: they are in the journal too, as events of the source."""
 
 COARSEST_S: Final = 1.0
 """Steps between timestamps of half or single precision, in s, above which they say nothing."""
@@ -166,18 +166,18 @@ class StreamingStager:
             for epochs in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
                 if epochs:
-                    predictions += self._given(self._worker.answer(epochs, arrived))
+                    predictions += self._deliver(self._worker.answer(epochs, arrived))
             if len(x):
                 device_s = (self._timeline.anchor_s or 0.0) + self.position_s
                 self._drift.add(device_s, now - self._host.set_by_s)
             if self._worker.pending:
-                predictions += self._given(self._worker.finished())
+                predictions += self._deliver(self._worker.finished())
             return predictions
 
     def poll(self) -> list[StagePrediction]:
         """Predictions that were completed in the background since the last call; for use with a deadline."""
         with self._lock:
-            return self._given(self._worker.finished())
+            return self._deliver(self._worker.finished())
 
     def flush(self) -> list[StagePrediction]:
         """End the night: the rest of the predictions, the last of an epoch that may be a part only. No sample
@@ -188,19 +188,19 @@ class StreamingStager:
                 return []
             self._closed = True
             arrived = perf_counter()
-            found: list[Answer] = []
+            answers: list[Answer] = []
             try:
                 for epochs in self._batches(self._reader.finish()):
                     self._begin(time.time())
-                    found += self._worker.answer(epochs, arrived)
+                    answers += self._worker.answer(epochs, arrived)
             except UnitError as error:
                 self._tell(StreamEventKind.UNIT, str(error))
             if epochs := list(self._cutter.flush()):
-                found += self._worker.answer(epochs, arrived)
-            given = self._given(found + self._worker.finished(wait=True))
+                answers += self._worker.answer(epochs, arrived)
+            predictions = self._deliver(answers + self._worker.finished(wait=True))
             self._worker.close()
             self._recorder.shutdown(self.night)
-            return given
+            return predictions
 
     def close(self) -> list[StagePrediction]:
         """`flush`; may be called twice. The journal is the caller's to close."""
@@ -340,7 +340,7 @@ class StreamingStager:
             },
         )
 
-    def _given(self, answers: list[Answer]) -> list[StagePrediction]:
+    def _deliver(self, answers: list[Answer]) -> list[StagePrediction]:
         predictions = [self._one(answer) for answer in answers]
         if any(not p.provisional for p in predictions):
             self._record_clock(time.time())
