@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Test processes side by side; the tests of a file stay together.
 TEST_PROCESSES ?= 2
 
-.PHONY: browser fhir-check tensorrt-check demo test test-rt style lint types unit wheel clean
+.PHONY: browser docs docs-links fhir-check tensorrt-check demo test test-rt style lint types unit wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -61,6 +61,16 @@ browser:
 	apt-get install -y -qq --no-install-recommends chromium chromium-driver poppler-utils fonts-dejavu-core \
 		libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 
+# The site, into site/: pages, API, and examples that are run. Any warning is an error, a link inside that leads
+# nowhere too. It needs no torch and, once installed, no network.
+DOCS = $(BIN)/python -m sphinx -W --keep-going -d build/doctrees docs
+docs: $(VENV)/.docs
+	$(DOCS) -b html site
+
+# The links that lead outside; needs a network.
+docs-links: $(VENV)/.docs
+	$(DOCS) -b linkcheck -D plot_gallery=0 build/docs-links
+
 wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
 	$(BIN)/python -m build --wheel
@@ -80,6 +90,10 @@ $(VENV)/.rt: $(VENV)/bin/python $(SOURCE)
 	$(PIP) install --quiet --editable '.[rt]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/bin/python $(SOURCE)
+	$(PIP) install --quiet --editable '.[docs]'
+	touch $@
+
 # pip compiles what it installs on one core; all cores do it sooner. Some packages
 # bring templates that are no Python.
 $(VENV)/.test: $(VENV)/bin/python $(SOURCE)
@@ -89,4 +103,4 @@ $(VENV)/.test: $(VENV)/bin/python $(SOURCE)
 	touch $@ $(VENV)/.lint $(VENV)/.rt
 
 clean:
-	rm -rf $(VENV) build dist demo-night
+	rm -rf $(VENV) build dist demo-night site docs/gallery docs/project

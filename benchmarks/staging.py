@@ -44,7 +44,7 @@ READS_AHEAD: Final = {
     "direct": "",
     "cot": "",
     "YASA": "7.5 min, and scales by the whole night",
-    "GSSC": "no later epoch, but scales by the whole night",
+    "GSSC": "later epochs too, by a network of both directions, and scales by the whole night",
     "band powers": "2.5 min, and scales by the whole night",
     "band powers, causal": "",
 }

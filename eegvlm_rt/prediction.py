@@ -170,8 +170,7 @@ class StagePrediction:
             time was up.
         head: the stage head's opinion on the epoch alone, None where `stage` is None.
         agrees: whether the second opinion says the same stage: the night memory's where there is one, else
-        the
-            head's.
+            the head's.
         rationale: the parsed reasoning; None in other modes, where it was cut, or where it is not valid.
         rationale_text: the text as decoded. A cut text ends with its last whole sentence.
         finish: why the text ended; `Finish.NONE` in other modes.

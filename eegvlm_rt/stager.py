@@ -93,8 +93,7 @@ class Stager:
             trust: whose signature the bundle must have, `TrustPolicy(keys, require_signature=True)`; None
                 takes the device's, `TrustPolicy.from_environment()`.
             backend: "onnxruntime" on the CPU; "cuda" for ONNX Runtime on an NVIDIA GPU; "tensorrt" on the
-            GPU,
-                with the plans that `eegvlm-rt bundle build-engines` built here.
+                GPU, with the plans that `eegvlm-rt bundle build-engines` built here.
             device: number of the GPU.
             providers: ONNX Runtime's execution providers in order of preference, names or (name, options);
                 None is the CPU. With another than the CPU answers differ by rounding.
@@ -165,8 +164,7 @@ class Stager:
             deadline_s: seconds from now after which the reasoning ends early. The direct question is then
                 asked first, so that a stage is known however soon the reasoning ends.
             memory: the night memory after the epoch before, from `new_memory` or from that epoch's
-            prediction;
-                the next one is the prediction's `memory`. None stages the epoch alone.
+                prediction; the next one is the prediction's `memory`. None stages the epoch alone.
 
         Raises:
             InputError: not one channel of 30 s (field `n_samples`), or an unknown mode. UnitError: an

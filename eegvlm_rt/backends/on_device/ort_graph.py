@@ -67,14 +67,13 @@ class CudaOptions:
 
     Attributes:
         graphs: short steps of a language model with fused attention are recorded once as CUDA graphs and
-        replayed. tf32: products of single precision may use the 10-bit mantissa of TensorFloat-32; results
-        then differ from
-            the CPU's by more than rounding.
+            replayed.
+        tf32: products of single precision may use the 10-bit mantissa of TensorFloat-32; results then differ
+            from the CPU's by more than rounding.
         memory_bytes: the most that ONNX Runtime's own arena takes; None leaves it free.
         batch: pictures that go through the tower at once, at most.
         half_products: products of 4-bit weights by the kernels for half-precision activations that ONNX
-        Runtime
-            took over from TensorRT-LLM, tuned when the graph is loaded.
+            Runtime took over from TensorRT-LLM, tuned when the graph is loaded.
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
     """
 

@@ -1,7 +1,8 @@
 """Other stagers on the same epochs: YASA and GSSC, from the extra `peers`, and the stager of band powers.
 
-YASA (Vallat & Walker 2021) sees the whole recording, GSSC (Hanna & Floeel 2023) one epoch, or all epochs so
-far by its recurrent network. GSSC is AGPL-3.0: it is installed apart and never part of a bundle.
+YASA (Vallat & Walker 2021) sees the whole recording, GSSC (Hanna & Floeel 2023) one epoch, or by its
+recurrent network, which is bidirectional, epochs before and after. GSSC is AGPL-3.0: it is installed apart
+and never part of a bundle.
 """
 
 from __future__ import annotations
