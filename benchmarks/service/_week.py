@@ -152,11 +152,11 @@ def tab_facts(tab: Tab) -> dict[str, Any]:
 
 def processes(service: Service) -> dict[str, psutil.Process]:
     """The three processes by name."""
-    found = {"recorder": psutil.Process()}
+    members = {"recorder": psutil.Process()}
     for name, child in (("model", service.model.process), ("page", service.page.process)):
         if child is not None:
-            found[name] = psutil.Process(child.pid)
-    return found
+            members[name] = psutil.Process(child.pid)
+    return members
 
 
 def facts(service: Service, night: int) -> dict[str, Any]:

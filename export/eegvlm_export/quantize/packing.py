@@ -25,8 +25,8 @@ Float32 = NDArray[np.float32]
 class WeightsQuantized:
     """What a calibrated method made of a whole network: blocks, and norms that it changed."""
 
-    def __init__(self, found: Mapping[str, BlockQuantized | Float32]) -> None:
-        self.found = found
+    def __init__(self, weights: Mapping[str, BlockQuantized | Float32]) -> None:
+        self.found = weights
 
 
 class PackedWeights:
@@ -92,9 +92,9 @@ class PackedWeights:
 
     def _make(self, slot: WeightSlot, bits: Bits) -> BlockQuantized:
         if bits == 4 and self._calibrate is not None:
-            found = self._network().found.get(slot.name)
-            if isinstance(found, BlockQuantized):
-                return found
+            entry = self._network().found.get(slot.name)
+            if isinstance(entry, BlockQuantized):
+                return entry
         weight = slot.read(self._weights)
         return (
             quantize_blocks(weight, 8, self._block)
