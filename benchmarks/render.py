@@ -173,9 +173,7 @@ def exactness(
 
 
 def frontier(
-    seconds: float,
-    sizes: Sequence[tuple[int, int]] = SIZES,
-    rates_hz: Sequence[int] = RATES_HZ,
+    seconds: float, sizes: Sequence[tuple[int, int]], rates_hz: Sequence[int]
 ) -> list[dict[str, Any]]:
     """For every line width, number of rows and of cuts: least and median PSNR over sizes and rates, and the
     processor time of one picture at 336x336 and 100 Hz, all numbers of cuts in turn."""
@@ -248,7 +246,7 @@ def measure(seconds: float) -> dict[str, Any]:
         "kernel": build_config(),
         "renderer_version": RENDERER_VERSION,
         "compared": compared,
-        "frontier": frontier(seconds / 2),
+        "frontier": frontier(seconds / 2, SIZES, RATES_HZ),
         "exactness": {
             "cuts_a_pixel": CUTS,
             "columns": COLUMNS,
