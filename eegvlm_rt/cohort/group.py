@@ -153,6 +153,9 @@ def outlier_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     numbers = values[np.isfinite(values)]
     if numbers.size == 0:
         return np.full_like(values, np.nan)
+    # Median and median deviation in place of mean and standard deviation: the nights that stand out must not
+    # move the measure by which they do. 0.6745 makes it a z score for normal numbers (Iglewicz & Hoaglin
+    # 1993).
     middle = float(np.median(numbers))
     spread = float(np.median(np.abs(numbers - middle)))
     if spread == 0.0:

@@ -41,6 +41,8 @@ class DeviceBuffer:
         together, both are finalized, in any order, also where one of them was kept: only the memory may go
         on.
         """
+        # Taken and forgotten in one statement: whichever of two finalizers comes first gets the memory, and
+        # the other finds nothing to free.
         address, self.address = self.address, 0
         if not address:
             return None
@@ -114,6 +116,8 @@ class Stream:
         """The stream for what is put into it here; all of it has happened when the block ends, also where it
         ends by an error: host arrays may go then. Other threads wait for the device meanwhile.
         """
+        # Copies return before they have happened. Waiting at the end of the block is what makes it safe to
+        # let the host arrays of the block go, after an error above all.
         with self._device.lock:
             try:
                 yield self.handle

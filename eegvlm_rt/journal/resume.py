@@ -87,6 +87,7 @@ def night_state(records: Iterable[Record]) -> NightState:
         count += 1
         if kind == RecordKind.START and not header:
             header = body
+        # The first clock counts: later ones tell of the drift since, and the grid does not move with it.
         for name in ("grid_start_device_s", "grid_start_wall_s"):
             if kind == RecordKind.CLOCK and (value := _real(body.get(name))) is not None:
                 clock.setdefault(name, value)
@@ -102,6 +103,7 @@ def night_state(records: Iterable[Record]) -> NightState:
             memory = state if isinstance(state, dict) else None
         if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
             lost += max(0, int(value))
+    # An early stage stands only where no final answer came: the process ended while it was at work.
     outcomes = {**early, **outcomes}
     upto = max(outcomes, default=-1) + 1
     return NightState(

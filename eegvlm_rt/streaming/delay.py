@@ -85,6 +85,8 @@ class Delay:
         """
         if not len(offs):
             return None
+        # One packet off the line says nothing yet: a sender that held its samples back looks, at this moment,
+        # like one that lost them. What the next packets do tells them apart.
         late = offs[0] > 0
         for off, stamp in zip(offs[self.count :].tolist(), stamps[self.count :].tolist(), strict=True):
             # The packet before is whole now: one that held many more samples than were late was of a
@@ -96,6 +98,7 @@ class Delay:
                 if size > 1.5 * self._size + 1:
                     self._steady = 0
             self.count += 1
+            # Late and early are the same question seen from two sides: how far is it to the line?
             distance = off if late else -off
             self._first = self._first or distance
             self._least = min(self._least, distance)
@@ -118,10 +121,14 @@ class Delay:
         return self._steady > self._packets and self._steady_s >= self._span_s
 
     def _has_waited(self, distance: float, passed_s: float) -> bool:
+        # A burst that stalls again and again is neither steady nor near the line. It must at least come
+        # closer; where it has not for a while, the samples are not coming.
         self._waited_s += min(1.0, passed_s)
         if distance < self._closest - self._near:
             self._closest, self._waited_s = distance, 0.0
         return self._waited_s >= PATIENCE_S
 
     def _stands(self, samples: int, off: float) -> bool:
+        # A clock that stands still stamps all samples alike: one endless packet, with more samples than there
+        # was time for.
         return samples - max(0.0, off) > self._silence

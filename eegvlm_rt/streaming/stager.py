@@ -150,6 +150,8 @@ class StreamingStager:
             InputError: not (n,) real numbers each, or the stream is closed.
         """
         arrived, now = perf_counter(), time.time()
+        # The lag is measured on the clock that nobody can set; a wall clock that was set in between is told
+        # of, and what came before is not older for it.
         step_s = self._host.read(now, arrived)
         if step_s:
             self._tell(StreamEventKind.CLOCK, f"the host's clock was set by {step_s:+.1f} s")
@@ -161,6 +163,7 @@ class StreamingStager:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
             predictions: list[StagePrediction] = []
+            # Where a night goes on, the host clock is the only witness of how long nobody listened.
             if self._timeline.wall_place is None and len(x) and self._grid_start_wall_s is not None:
                 self._timeline.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
             for epochs in self._batches(self._reader.place(x, stamps)):
@@ -342,6 +345,7 @@ class StreamingStager:
 
     def _deliver(self, answers: list[Answer]) -> list[StagePrediction]:
         predictions = [self._one(answer) for answer in answers]
+        # A final answer is on the disk before it is given: whoever saw a stage finds it in the journal.
         if any(not p.provisional for p in predictions):
             self._record_clock(time.time())
             self._recorder.sync()

@@ -99,6 +99,8 @@ class RateMeter:
         return changed
 
     def _measure(self) -> float | None:
+        # Off the nominal rate beyond doubt, and for at least half of it between neighbors too: lost packets
+        # change the far pairs alone.
         ratio, error, near = rate_ratio(self._stamps.read(self._stamps.start, self._stamps.end), self._rate)
         off = abs(ratio - 1) - 2 * error > OFF and (near - 1) / (ratio - 1) > 0.5
         now = ratio if off else 1.0

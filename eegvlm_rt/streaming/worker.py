@@ -94,6 +94,8 @@ class EpochWorker:
         while self.pending:
             first = self.pending[0]
             if first.answer is None and first.work is not None:
+                # Answers leave in the order of their epochs: one that is ready waits for the ones before it,
+                # which have at most until they are due.
                 late = perf_counter() >= first.due
                 if not first.work.done() and not late:
                     if not wait:
@@ -118,6 +120,8 @@ class EpochWorker:
 
     def _at_once(self, epochs: Sequence[GridEpoch]) -> list[StagePrediction]:
         """Look at the epochs, side by side where that helps; remember them in order; then answer them."""
+        # After a gap or a long chunk many epochs come at once: the networks look at them side by side. The
+        # memory takes them one by one, since each needs the state after the one before.
         several = len(epochs) > 1 and self._pipeline.workers > 1 and self._on_text is None
         work = list(self._threads(self._pipeline.workers).map(self._look, epochs)) if several else None
         answers: list[StagePrediction | Future[StagePrediction]] = []
@@ -190,6 +194,8 @@ class EpochWorker:
     def _in_time(self, epoch: GridEpoch, arrived: float) -> StagePrediction | None:
         """The provisional answer to an epoch, if there is one; a final one is put among the pending."""
         assert self._deadline_s is not None
+        # The deadline counts from when the epoch was whole on the wire. What is late already is not looked
+        # at: it would make the next epochs late as well.
         due, mode = arrived + self._deadline_s, self._mode_of(epoch)
         look: SeenEpoch | StagePrediction
         if perf_counter() >= due and np.isfinite(epoch.x).any():
@@ -208,6 +214,9 @@ class EpochWorker:
             answer, remembered = self._failed(epoch, error), None
         if not epoch.final:
             return answer
+        # The stage is known now. Where there is nothing to reason about, or no time for it, this answer is
+        # the final one; else it is given as provisional, and the reasons get a thread and the rest of the
+        # time.
         unseen = isinstance(look, StagePrediction)
         if unseen or mode is Mode.HEAD or answer.outcome in (Outcome.LATE, Outcome.FAILED):
             self.pending.append(_Pending(epoch, arrived, due, None, None, None, answer))

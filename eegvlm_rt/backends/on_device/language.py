@@ -112,6 +112,8 @@ class DeviceLanguageModel(EmbeddedDecoder):
         past = 0 if own is None else own.length
         positions = np.arange(past, past + tokens, dtype=self._graph.dtypes["position_ids"])[None]
         with self._lock:
+            # The graph reads the old cache and writes a whole new one: what has the old one may go on from it
+            # another way. The buffers of caches that nobody has any more are used again.
             following = _Cache(self._take(past + tokens), past + tokens, self._pool)
             self._embeds = self._grown(self._embeds, 4 * tokens * self.hidden_size)
             self._positions = self._grown(self._positions, positions.nbytes)

@@ -113,6 +113,8 @@ class OrtGraph:
         cuda_options = options or CudaOptions()
         self._largest = cuda_options.batch
         own = session_options(threads)
+        # What runs where is recorded while the graph is loaded: an operator without a kernel on the GPU would
+        # run on the host, slowly and without a word.
         own.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         if cuda_options.half_products:
             own.add_session_config_entry("ep.cuda.fpa_intb_gemm", "1")
