@@ -23,7 +23,7 @@ import psutil
 
 from eegvlm_rt.journal import read
 from eegvlm_rt.service import Service, parse_configuration, read_frames
-from eegvlm_rt.service.bed import Clock
+from eegvlm_rt.service.clock import Clock
 from eegvlm_rt.simulator import simulate_night, write_edf
 from eegvlm_rt.sources import read_channel
 from tests.rt.service.chromium import Tab, browser

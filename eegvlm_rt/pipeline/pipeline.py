@@ -11,7 +11,6 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..backends.loading import load_head, load_language_model, load_memory, load_tower
-from ..calibration.parameters import Scoring
 from ..decoding.decoder import Decoder
 from ..decoding.grammar_tokens import compile_grammar
 from ..decoding.prompt_tokens import prompt_tokens
@@ -22,15 +21,14 @@ from ..findings.measure import measure_batch
 from ..findings.model import Findings
 from ..memory.night_memory import NightMemory
 from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
-from ..prompt import Mode, PromptSpec
-from ..rationale.grammar import grammar_of
-from ..rendering.renderer import RenderSpec, render_batch
-from ..signal.conditioning import Preprocessing
+from ..prompt import Mode
+from ..rendering.renderer import render_batch
 from ..signal.quality import mostly_missing
 from ..signal.units import array_of, not_one_channel
 from ..stages import STAGES
 from .answers import Answer, prediction_of
 from .seen_epoch import SeenEpoch, stage_probabilities
+from .specs import EPOCH_SAMPLES, Specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline"]
 
-EPOCH_SAMPLES: Final = 3000
 WIDE: Final = 1024
 """Hidden size from which the products of one run are worth sharing out among threads."""
 
@@ -90,16 +87,9 @@ class Pipeline:
         self._precision = dict(precision)
         self._accelerator, self._ort_options = accelerator, ort_options
         manifest = bundle.manifest
-        try:
-            self.preprocessing = Preprocessing.from_dict(dict(manifest.preprocessing))
-            self.render_spec = RenderSpec.from_dict(manifest.render)
-            self._prompt = PromptSpec.from_dict(manifest.prompt)
-            grammar_of(self._prompt.grammar)
-            self.scoring = Scoring.from_dict(manifest.scoring)
-        except (InputError, TypeError) as error:
-            raise BundleError("manifest", str(error), "export the bundle again with this version") from error
-        if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
-            raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
+        specs = Specs.of(manifest)
+        self.preprocessing, self.render_spec = specs.preprocessing, specs.render
+        self.scoring, self._prompt = specs.scoring, specs.prompt
         self._draft = manifest.model_id if manifest.draft else ""
         wide = manifest.hidden_size >= WIDE
         self.workers = 1 if wide else threads

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import EegVlmError, InputError
 from ..journal.frames import RecordKind
 from .alarms import Alarm, AlarmKind, Alarms
-from .bed import Bed, Clock
+from .bed import Bed
+from .clock import Clock
 from .decision_wait import DecisionWait
 from .histogram import Histogram
 from .model import ModelLink, ModelState

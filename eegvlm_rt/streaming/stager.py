@@ -16,16 +16,15 @@ import numpy as np
 from ..calibration.recording import scored_probabilities
 from ..calibration.smoothing import CausalSmoother
 from ..errors import BundleError, InputError, UnitError
-from ..memory.state import MemoryState
 from ..prediction import Outcome
 from ..signal.conditioning import check_sfreq, lookahead_s
 from ..signal.epochs import EpochCutter
 from ..signal.quality import QualityFlag
 from ..signal.units import array_of, check_amplitude, is_real, one_channel, to_microvolts
 from ..sources.chunk import chunks_of, chunks_of_async
-from ..stages import STAGES, Stage
 from .clocks import DriftMeter, HostClock, age_s
 from .recorder import NightRecorder, SourceRecorder
+from .resumption import memory_of, stages_of
 from .stamps import StampReader
 from .status import StreamEvent, StreamEventKind, StreamStatus
 from .timeline import Step, Timeline
@@ -33,7 +32,7 @@ from .troubles import Troubles
 from .worker import Answer, EpochWorker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -109,11 +108,11 @@ class StreamingStager:
             constrained=constrained,
             deadline_s=options.deadline_s,
             on_text=on_text,
-            memory=_memory(pipeline, options, resume),
+            memory=memory_of(pipeline, options, resume),
         )
         self._smoother = None
         if options.smooth and smoother is not None:
-            self._smoother = CausalSmoother(smoother, None if resume is None else _stages(resume.smoothed))
+            self._smoother = CausalSmoother(smoother, None if resume is None else stages_of(resume.smoothed))
         self._on_event = on_event
         self._recorder = NightRecorder(
             journal, self._tell, lost_before=0 if resume is None else resume.lost_records
@@ -395,25 +394,3 @@ class StreamingStager:
             self._recorder.source(str(kind), time.time(), detail)
         if self._on_event is not None:
             self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
-
-
-def _memory(pipeline: Pipeline, options: StreamOptions, resume: NightState | None) -> MemoryState | None:
-    """The night memory at the first epoch to come: as the journal left it, or that of a new night.
-
-    A journal whose memory is of another model, or was off, begins anew.
-    """
-    memory = pipeline.memory
-    if memory is None or not options.memory:
-        return None
-    if resume is None or resume.memory is None:
-        return memory.start()
-    try:
-        return memory.check(MemoryState.from_dict(resume.memory))
-    except InputError:
-        return memory.start()
-
-
-def _stages(smoothed: Mapping[str, float] | None) -> dict[Stage, float] | None:
-    if smoothed is None or set(smoothed) != {stage.name for stage in STAGES}:
-        return None
-    return {stage: smoothed[stage.name] for stage in STAGES}

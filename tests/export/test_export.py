@@ -18,14 +18,12 @@ import torch
 from eegvlm_export import Gate, GatesFailedError, Recipe, export_bundle
 from eegvlm_export.cli import EXIT_GATES, EXIT_INPUT, main
 from eegvlm_export.measure.scorer_agreement import kappa_gates, kappa_losses
-from eegvlm_export.quantize.epochs import load_epochs
 from eegvlm_export.report import write_report
 from eegvlm_export.weights.checkpoint import Checkpoint
 from eegvlm_train.data.night_files import UV_PER_LSB, night_path, save_npz
 
 from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.errors import BundleError
-from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
 
@@ -316,23 +314,6 @@ def test_wrong_input_ends_with_2_and_names_the_cure(
     assert main([str(tmp_path / "empty"), "-o", str(tmp_path / "out"), *arguments]) == EXIT_INPUT
     assert word in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_simulated_epochs_are_the_same_every_time_and_differ_by_purpose() -> None:
-    spec = Preprocessing()
-    first = load_epochs("sim", 6, spec, "parity")
-    assert first.shape == (6, 3000)
-    np.testing.assert_array_equal(first, load_epochs("sim", 6, spec, "parity"))
-    assert not np.array_equal(first, load_epochs("sim", 6, spec, "calibration"))
-
-
-def test_stored_epochs_for_calibration_are_never_those_that_are_compared(nights: Path) -> None:
-    spec = Preprocessing()
-    parts = [{row.tobytes() for row in load_epochs(nights, 20, spec, p)} for p in ("calibration", "parity")]  # type: ignore[arg-type]
-    assert [len(part) for part in parts] == [20, 20]
-    assert not parts[0] & parts[1]
-    with pytest.raises(ValueError, match="twice as many"):
-        load_epochs(nights, 21, spec, "parity")
 
 
 @pytest.fixture(scope="module")
