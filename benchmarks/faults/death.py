@@ -92,7 +92,7 @@ def deadly_night(
         number,
         signal,
         faults,
-        wire.told,
+        wire.notes,
         rows,
         expected,
         compare(rows, reference.rows(signal), epochs_of(wire.touched, wire.rate), set()),

@@ -97,7 +97,7 @@ def full_disk_night(
         number,
         signal,
         faults,
-        wire.told,
+        wire.notes,
         rows,
         expected,
         compare(rows, right, set(), set()),

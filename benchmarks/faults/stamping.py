@@ -85,7 +85,7 @@ def stamped_night(
         epochs_of(wire.touched, wire.rate),
         epochs_of(wire.flagged, wire.rate),
     )
-    return NightResult.of(kind, number, signal, faults, wire.told, rows, expected, comparison, broken)
+    return NightResult.of(kind, number, signal, faults, wire.notes, rows, expected, comparison, broken)
 
 
 def _packets(

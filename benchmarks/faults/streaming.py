@@ -98,7 +98,7 @@ def faulty_night(
         number,
         signal,
         faults,
-        wire.told,
+        wire.notes,
         rows,
         expected,
         comparison,

@@ -55,7 +55,7 @@ class _Difference:
     largest: float = 0.0
     square: float = 0.0
     energy: float = 0.0
-    found: float = 0.0
+    other_energy: float = 0.0
     product: float = 0.0
 
     def add(self, reference: Float32, other: Float32) -> None:
@@ -65,12 +65,12 @@ class _Difference:
         self.largest = max(self.largest, float(delta.max()))
         self.square += float(np.square(delta).sum())
         self.energy += float(np.square(reference, dtype=np.float64).sum())
-        self.found += float(np.square(other, dtype=np.float64).sum())
+        self.other_energy += float(np.square(other, dtype=np.float64).sum())
         self.product += float(np.sum(np.multiply(reference, other, dtype=np.float64)))
 
     def to_dict(self) -> dict[str, float]:
         relative = (self.square / self.energy) ** 0.5 if self.energy else float(self.square > 0)
-        norms = (self.energy * self.found) ** 0.5
+        norms = (self.energy * self.other_energy) ** 0.5
         return {
             "max_abs": _short(self.largest),
             "mean_abs": _short(self.absolute / self.count),
@@ -84,15 +84,15 @@ class _Opinions:
     """Stage probabilities of a reference and of what is compared with it."""
 
     reference: list[NDArray[np.float64]] = field(default_factory=list)
-    found: list[NDArray[np.float64]] = field(default_factory=list)
+    others: list[NDArray[np.float64]] = field(default_factory=list)
 
     def add(self, reference: Mapping[Stage, float], other: Mapping[Stage, float]) -> None:
         self.reference.append(np.array([reference[stage] for stage in STAGES]))
-        self.found.append(np.array([other[stage] for stage in STAGES]))
+        self.others.append(np.array([other[stage] for stage in STAGES]))
 
     def to_dict(self) -> dict[str, float]:
         """Share of equal stages; mean shift, half the sum of |difference| over the five probabilities."""
-        a, b = np.stack(self.reference), np.stack(self.found)
+        a, b = np.stack(self.reference), np.stack(self.others)
         return {
             "agreement": _short(float((a.argmax(1) == b.argmax(1)).mean())),
             "shift": _short(float(np.abs(a - b).sum(1).mean() / 2)),
