@@ -37,7 +37,23 @@ PACKAGES: Final = {
 }
 
 PARTICIPLES: Final = frozenset(
-    "asked begun found given gone heard held kept known made said seen taken told wanted".split()
+    {
+        "asked",
+        "begun",
+        "found",
+        "given",
+        "gone",
+        "heard",
+        "held",
+        "kept",
+        "known",
+        "made",
+        "said",
+        "seen",
+        "taken",
+        "told",
+        "wanted",
+    }
 )
 """Words of no meaning of their own, which name no variable: what was found, given, made?"""
 
