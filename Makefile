@@ -65,6 +65,7 @@ browser:
 # nowhere too. It needs no torch and, once installed, no network.
 DOCS = $(BIN)/python -m sphinx -W --keep-going -d build/doctrees docs
 docs: $(VENV)/.docs
+	rm -rf site
 	$(DOCS) -b html site
 
 # The links that lead outside; needs a network.

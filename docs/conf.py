@@ -28,7 +28,6 @@ version = release = eegvlm_rt.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
@@ -36,18 +35,14 @@ extensions = [
 exclude_patterns = ["examples", "README.md"]
 nitpicky = True
 
-# Types of other packages, which this site does not describe; and types of ours that no page names.
-nitpick_ignore_regex = [
-    (r"py:.*", r"(numpy|np|os|pathlib|datetime|collections|typing|contextlib|onnxruntime)\..*"),
-    (r"py:.*", r"(ArrayLike|NDArray|PathLike|datetime|AbstractContextManager|SessionOptions)"),
-    (r"py:.*", r"(Provider|Remark|TextCallback|eegvlm_rt\.decoding\.grammar_tokens\.SlotTokens)"),
-]
-
 # What a folder's `__all__` names is public. A class lists its fields in its docstring.
 autodoc_default_options = {"members": True}
 autodoc_member_order = "groupwise"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+toc_object_entries_show_parents = "hide"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
 autodoc_preserve_defaults = True
 # Training and export need torch, 200 MB and more, which no page needs.
 autodoc_mock_imports = [
@@ -72,10 +67,12 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "remove_config_comments": True,
-    "min_reported_time": 600,
     "abort_on_example_error": True,
+    "min_reported_time": 0,
+    "write_computation_times": False,
     "show_memory": False,
     "image_scrapers": ("matplotlib",),
+    "capture_repr": ("_repr_html_",),
     "ignore_pattern": "README",
 }
 
@@ -116,7 +113,12 @@ def _docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options: obje
 def _type_by_its_short_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: TextElement
 ) -> Element | None:
-    """A type in a signature has the name of the module that defines it; it is shown where it is public."""
+    """A type in a signature has the name of the module that defines it; it is shown where it is public.
+
+    A type that this site does not describe, of numpy for example, stays plain text.
+    """
+    if node.get("refdomain") != "py":
+        return None
     name = node["reftarget"].rpartition(".")[2]
     python = env.domains["py"]
     homes = {
@@ -124,8 +126,8 @@ def _type_by_its_short_name(
         for entry in python.objects
         if entry.rpartition(".")[2] == name and not python.objects[entry].aliased
     }
-    if len(homes) != 1 or node.get("refdomain") != "py":
-        return None
+    if len(homes) != 1:
+        return contnode if node["reftype"] in ("class", "obj") else None
     (home,) = homes
     return python.resolve_xref(env, node["refdoc"], app.builder, "obj", home, node, contnode)
 
