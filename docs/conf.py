@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import EnumType
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,8 +107,11 @@ def _links_of_a_page(app: Sphinx, docname: str, content: list[str]) -> None:
         content[0] = site_links(content[0], f"docs/{page.name}")
 
 
-def _docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+def _docstring(_app: Sphinx, what: str, _name: str, obj: object, _options: object, lines: list[str]) -> None:
     lines[:] = rst(lines, is_value=what in ("attribute", "data", "property"))
+    if isinstance(obj, EnumType):
+        members = ", ".join(f"``{member.name}`` = ``{member.value!r}``" for member in obj)
+        lines += [f"Members: {members}.", ""]
 
 
 def _type_by_its_short_name(
