@@ -83,7 +83,7 @@ def _console(stream: TextIO) -> Console:
     if reconfigure is not None:
         reconfigure(errors="replace")
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    known = console.is_terminal or "COLUMNS" in os.environ
-    width = min(console.width, _WIDEST) if known else _UNKNOWN_WIDTH
+    has_width = console.is_terminal or "COLUMNS" in os.environ
+    width = min(console.width, _WIDEST) if has_width else _UNKNOWN_WIDTH
     console.width = width if width >= NARROWEST else _UNKNOWN_WIDTH
     return console

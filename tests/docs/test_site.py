@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
+from typing import get_origin
 
 import pytest
 
@@ -112,6 +114,17 @@ def test_every_public_folder_of_the_runtime_is_in_the_reference() -> None:
         if "__all__" in file.read_text("utf-8")
     }
     assert packages - shown == {"eegvlm_rt.cli"}, "the commands have a page of their own"
+
+
+def test_every_public_constant_is_in_the_reference() -> None:
+    """Functions and classes come from their docstrings; constants are written down by hand."""
+    text = "".join(page.read_text("utf-8") for page in DOCS.glob("api/*.md"))
+    for module in re.findall(r"automodule:: (eegvlm_rt\S*)", text):
+        package = import_module(module)
+        for name in package.__all__:
+            value = getattr(package, name)
+            if not callable(value) or get_origin(value) is not None:
+                assert f"`{name}`" in text or name == "__version__", f"{module}.{name}"
 
 
 def test_the_citation_is_that_of_the_citation_file() -> None:

@@ -110,13 +110,15 @@ class OrtGraph:
         threads: int = 1,
     ) -> None:
         self._part, self._device = part, device
-        chosen = options or CudaOptions()
-        self._largest = chosen.batch
+        cuda_options = options or CudaOptions()
+        self._largest = cuda_options.batch
         own = session_options(threads)
+        # What runs where is recorded while the graph is loaded: an operator without a kernel on the GPU would
+        # run on the host, slowly and without a word.
         own.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        if chosen.half_products:
+        if cuda_options.half_products:
             own.add_session_config_entry("ep.cuda.fpa_intb_gemm", "1")
-        provider = (_PROVIDERS[device.kind], _provider_options(device, stream, chosen, record=record))
+        provider = (_PROVIDERS[device.kind], _provider_options(device, stream, cuda_options, record=record))
         providers = (provider,) if device.kind == "cpu" else (provider, "CPUExecutionProvider")
         self.session = make_session(
             graph, name=part, threads=threads, data=data, ort_options=OrtOptions(providers, own)
@@ -131,7 +133,7 @@ class OrtGraph:
                 raise BackendError(f"{part}.{entry.name}", entry.type, f"tensors are {', '.join(_DTYPES)}")
             self.dtypes[entry.name] = np.dtype(_DTYPES[entry.type])
             self.shapes[entry.name] = tuple(n if isinstance(n, int) else -1 for n in entry.shape)
-        if chosen.keep_on_device:
+        if cuda_options.keep_on_device:
             self._check_places()
         self._plain = self._run_options("-1")
         self._recorded: dict[int, ort.RunOptions] = {}
@@ -229,7 +231,9 @@ def _installed(package: str) -> bool:
     return True
 
 
-def _provider_options(device: Device, stream: Stream, chosen: CudaOptions, *, record: bool) -> dict[str, str]:
+def _provider_options(
+    device: Device, stream: Stream, cuda_options: CudaOptions, *, record: bool
+) -> dict[str, str]:
     """Options of the CUDA provider: one stream for everything, and convolutions chosen without trials, which
     would make two starts differ.
     """
@@ -241,9 +245,9 @@ def _provider_options(device: Device, stream: Stream, chosen: CudaOptions, *, re
         "do_copy_in_default_stream": "1",
         "cudnn_conv_algo_search": "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
-        "use_tf32": str(int(chosen.tf32)),
+        "use_tf32": str(int(cuda_options.tf32)),
         "enable_cuda_graph": str(int(record)),
     }
-    if chosen.memory_bytes is not None:
-        options["gpu_mem_limit"] = str(chosen.memory_bytes)
+    if cuda_options.memory_bytes is not None:
+        options["gpu_mem_limit"] = str(cuda_options.memory_bytes)
     return options
