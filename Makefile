@@ -10,7 +10,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Test processes side by side; the tests of a file stay together.
 TEST_PROCESSES ?= 2
 
-.PHONY: browser docs docs-links fhir-check tensorrt-check demo test test-rt style lint types unit wheel clean
+.PHONY: browser docs docs-links fhir-check tensorrt-check demo test test-rt style lint types unit wheel wheels \
+	wheel-check release clean
 
 demo: $(VENV)/.demo
 	$(BIN)/eegvlm-rt demo --out demo-night
@@ -29,7 +30,7 @@ style: $(VENV)/.lint
 
 # Every package, the runtime too: what trains and exports is read against torch and transformers.
 types: $(VENV)/.test
-	MYPYPATH=.:training:export $(BIN)/mypy --strict -p eegvlm_rt -p benchmarks -p eegvlm_export -p eegvlm_train
+	MYPYPATH=.:training:export $(BIN)/mypy --strict -p eegvlm_rt -p benchmarks -p eegvlm_export -p eegvlm_train -p release
 
 test-rt: $(VENV)/.rt
 	$(BIN)/python -m pytest tests/rt tests/docs/test_pages.py
@@ -76,11 +77,28 @@ wheel: $(VENV)/bin/python
 	$(PIP) install --quiet build
 	$(BIN)/python -m build --wheel
 
+# Wheels of every Python for x86-64 and aarch64, from the last commit. WHEELS: "--python 3.12 --arch x86_64", say.
+wheels: $(VENV)/.release
+	$(BIN)/python -m release.wheels $(WHEELS)
+
+# Installs the wheels in dist/ in fresh Debian systems without a compiler, and uses them. As root; Debian's packages
+# debootstrap and, for aarch64, qemu-user-static.
+wheel-check: $(VENV)/.release
+	$(BIN)/python -m release.wheels.check $(wildcard dist/*.whl) $(CHECK)
+
+# A release, from a clean tree to its tag. RELEASE: "--dry-run", say.
+release: $(VENV)/.release
+	$(BIN)/python -m release $(RELEASE)
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python $(SOURCE)
 	$(PIP) install --quiet --editable '.[bench]'
+	touch $@
+
+$(VENV)/.release: $(VENV)/bin/python release/requirements.txt
+	$(PIP) install --quiet -r release/requirements.txt
 	touch $@
 
 $(VENV)/.lint: $(VENV)/bin/python $(SOURCE)

@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "simd/loops.hpp"
+#include "simd/processor.hpp"
 
 namespace eegvlm {
 
@@ -25,20 +26,10 @@ namespace {
 std::vector<const Loops*> available() {
     std::vector<const Loops*> found;
 #if defined(EEGVLM_LEVELS)
-    // All that a compiler may use for a level: a virtual machine can hide any of it.
-    const bool v2 = __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") &&
-                    __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2") &&
-                    __builtin_cpu_supports("popcnt");
-    const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") &&
-                    __builtin_cpu_supports("fma") && __builtin_cpu_supports("lzcnt") &&
-                    __builtin_cpu_supports("movbe");
-    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("avx512vl");
-    if (v4) found.push_back(&x86_64_v4::kLoops);
-    if (v3) found.push_back(&x86_64_v3::kLoops);
-    if (v2) found.push_back(&x86_64_v2::kLoops);
+    const int level = processor_level();
+    if (level >= 4) found.push_back(&x86_64_v4::kLoops);
+    if (level >= 3) found.push_back(&x86_64_v3::kLoops);
+    if (level >= 2) found.push_back(&x86_64_v2::kLoops);
 #endif
     found.push_back(&plain::kLoops);
     return found;

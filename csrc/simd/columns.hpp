@@ -126,7 +126,8 @@ void convert(const Ints& gray, Triples& triples) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(triples.of + 32), _mm_shuffle_epi8(g, c));
 #elif defined(__aarch64__)
     const uint8x16_t g = vld1q_u8(bytes.of);
-    vst3q_u8(triples.of, uint8x16x3_t{{g, g, g}});
+    const uint8x16x3_t thrice{{g, g, g}};  // clang's intrinsic is a macro: no braces in its arguments
+    vst3q_u8(triples.of, thrice);
 #else
     // A pixel is written as four bytes; the next one overwrites the last.
     for (int32_t i = 0; i < kTileWidth - 1; ++i) {

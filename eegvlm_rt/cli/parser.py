@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _doctor(commands)
     _journal(commands)
     _info(commands)
+    _completion(commands)
     return parser
 
 
@@ -353,6 +354,16 @@ def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands,
+        "completion",
+        "completion",
+        "Print the script that completes commands and options in a shell.",
+    )
+    command.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell that will run it")
 
 
 def _few(text: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
@@ -137,6 +139,10 @@ class OrtGraph:
             self._check_places()
         self._plain = self._run_options("-1")
         self._recorded: dict[int, ort.RunOptions] = {}
+        # Behind a run, ONNX Runtime gives back pinned memory in a callback of the stream. If the session is
+        # gone by then, the callback frees the arena itself, which CUDA forbids in a callback (error 800), and
+        # the process ends. So the stream is empty before the session goes.
+        weakref.finalize(self, _wait, stream)
 
     def largest(self, name: str, axis: int) -> int:
         """Pictures of one run where `name` is pictures; texts may be of any length."""
@@ -203,6 +209,12 @@ class OrtGraph:
                 f'precision={{"{self._part}": "int4"}}, or CudaOptions(keep_on_device=False)'
             )
             raise BackendError(f"{self._part}.graph", ", ".join(on_host), cure)
+
+
+def _wait(stream: Stream) -> None:
+    """All that was put into the stream has happened."""
+    with suppress(BackendError), stream.settled():
+        pass
 
 
 def check_cuda_provider() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eegvlm_rt.rendering import build_config
 from tests.cpp.compare_builds import CROSS, LEVELS, ROOT, aarch64_builds, digests, levels_here, native_builds
 
 
@@ -41,6 +42,12 @@ def test_code_for_wider_instructions_is_shared_with_nobody(tmp_path: Path) -> No
     kinds = [line.split(maxsplit=2)[-2:] for line in symbols.splitlines()]
     assert ["R", "eegvlm::x86_64_v4::kLoops"] in kinds or ["D", "eegvlm::x86_64_v4::kLoops"] in kinds
     assert [name for kind, name in kinds if kind in "WVu"] == []
+
+
+@pytest.mark.skipif(not levels_here(), reason="instruction sets are chosen at run time on x86-64 alone")
+def test_every_level_of_this_processor_can_be_chosen() -> None:
+    names = [level.replace("-", "_") for level in levels_here()[1:]]
+    assert str(build_config()["instruction_sets"]).split() == [*reversed(names), "plain"]
 
 
 def test_native_builds_are_every_level_of_the_machine_at_every_optimization() -> None:

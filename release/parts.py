@@ -1,0 +1,130 @@
+"""The files of a release, in one folder with their digests."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from .materials import audit, environment_with, write_bill
+from .provenance import TOOLS, digest_of, statement, sums
+from .run import ROOT, ReleaseError, output_of, run
+from .source import commit_time
+from .wheels.__main__ import build_all
+from .wheels.targets import Target
+
+__all__ = ["Parts", "build_parts", "is_whole"]
+
+SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What belongs to a release, and where."""
+
+    version: str
+    commit: str
+    folder: Path
+    targets: list[Target]
+
+    @property
+    def provenance(self) -> Path:
+        return self.folder / f"eegvlm_rt-{self.version}.intoto.json"
+
+    @property
+    def bill(self) -> Path:
+        return self.folder / f"eegvlm_rt-{self.version}.cdx.json"
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / f"nano-{self.version}.tar"
+
+
+def is_whole(parts: Parts) -> bool:
+    """Whether the folder holds a release of this commit for these targets, with every digest right."""
+    if not (parts.folder / SUMS).is_file() or not parts.provenance.is_file():
+        return False
+    predicate = json.loads(parts.provenance.read_text(encoding="utf-8"))["predicate"]["buildDefinition"]
+    if predicate["resolvedDependencies"][0]["digest"]["gitCommit"] != parts.commit:
+        return False
+    if predicate["externalParameters"]["targets"] != [target.tag for target in parts.targets]:
+        return False
+    lines = (parts.folder / SUMS).read_text(encoding="utf-8").splitlines()
+    for digest, name in (line.split("  ") for line in lines):
+        file = parts.folder / name
+        if not file.is_file() or digest_of(file) != digest:
+            return False
+    return True
+
+
+def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
+    """Builds every file of a release anew.
+
+    Raises:
+        ReleaseError: a step failed; a known weakness; or no advisories, without `unaudited`.
+    """
+    begin = datetime.now(UTC)
+    shutil.rmtree(parts.folder, ignore_errors=True)
+    work = ROOT / "build" / "release"
+    shutil.rmtree(work, ignore_errors=True)
+    origins = build_all(parts.targets, parts.folder, work, commit=parts.commit)
+    python = environment_with(_native(parts), work / "installed")
+    print(run(python, ROOT / "release" / "wheels" / "smoke.py", folder=work).rstrip(), flush=True)
+    run(python, "-m", "eegvlm_rt.cli", "bundle", "pack", "nano", parts.bundle, folder=work)
+    tools = {name: version(name) for name in TOOLS}
+    write_bill(python, parts.bill, commit_time(parts.commit), tools)
+    _audit(parts, python, unaudited=unaudited)
+    (parts.folder / "NOTES.md").write_text(notes, encoding="utf-8")
+    subjects = sorted(
+        file for file in parts.folder.iterdir() if file.suffix in (".whl", ".gz", ".tar", ".json")
+    )
+    stated = statement(
+        subjects,
+        version_number=parts.version,
+        commit=parts.commit,
+        repository=_address(),
+        targets=[target.tag for target in parts.targets],
+        materials={name: f"headers: {origin}" for name, origin in origins.items() if name.endswith(".whl")},
+        begin=begin,
+    )
+    parts.provenance.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
+    (parts.folder / SUMS).write_text(sums(sorted(parts.folder.iterdir())), encoding="utf-8")
+    print(f"{parts.folder}: {len(list(parts.folder.iterdir()))} files")
+
+
+def _native(parts: Parts) -> Path:
+    """The wheel that this interpreter can install."""
+    here = Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
+    wheel = next(parts.folder.glob(f"*-{here.tag}.whl"), None)
+    if wheel is None:
+        raise ReleaseError(
+            f"{here.tag}: not among the targets; a release is tried on the machine that makes it"
+        )
+    return wheel
+
+
+def _audit(parts: Parts, python: Path, *, unaudited: bool) -> None:
+    """Writes what the advisories say into the release."""
+    found = audit(python)
+    if found.weaknesses:
+        raise ReleaseError("known weaknesses:\n" + "\n".join(found.weaknesses))
+    told = "no known weakness"
+    if found.skipped:
+        told = f"not audited, no advisories could be reached: {', '.join(found.skipped)}"
+        if not unaudited:
+            raise ReleaseError(f"{told}; try again, or --unaudited, which the release then says")
+    (parts.folder / "AUDIT.txt").write_text(
+        f"pip-audit, {datetime.now(UTC).date()}: {told}\n", encoding="utf-8"
+    )
+    print(f"audit: {told}")
+
+
+def _address() -> str:
+    try:
+        return output_of("git", "remote", "get-url", "origin")
+    except ReleaseError:
+        return ""

@@ -1,0 +1,47 @@
+"""The version of this checkout, and whether every file that states one agrees."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+from .run import ROOT, ReleaseError
+
+__all__ = ["cite", "disagreements", "version_of"]
+
+
+def version_of(root: Path = ROOT) -> str:
+    """The version in `eegvlm_rt/__init__.py`, where the build reads it too.
+
+    Raises:
+        ReleaseError: none is there, or it is no version that can be released.
+    """
+    found = re.search(
+        r'^__version__ = "(.*)"$', (root / "eegvlm_rt" / "__init__.py").read_text("utf-8"), re.M
+    )
+    version = found[1] if found else ""
+    if not re.fullmatch(r"\d+\.\d+\.\d+(rc\d+)?", version):
+        raise ReleaseError(f"eegvlm_rt/__init__.py: __version__ {version!r} is not like 0.2.0 or 0.2.0rc1")
+    return version
+
+
+def disagreements(root: Path = ROOT) -> list[str]:
+    """What contradicts the version, one line each; empty where all is well."""
+    version = version_of(root)
+    wrong = []
+    cited = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text("utf-8"), re.M)
+    if cited is None or cited[1] != version:
+        wrong.append(f"CITATION.cff: version {cited[1] if cited else 'missing'}, expected {version}")
+    if re.search(r'^version = "', (root / "pyproject.toml").read_text("utf-8"), re.M):
+        wrong.append("pyproject.toml: has a version of its own; it is dynamic, from eegvlm_rt/__init__.py")
+    supported = (root / "docs" / "upgrading.md").read_text("utf-8").splitlines()[0]
+    minor = version.rpartition(".")[0]
+    if f" to {minor}." not in supported:
+        wrong.append(f"docs/upgrading.md: its title does not lead to {minor}")
+    return wrong
+
+
+def cite(citation: str, day: date) -> str:
+    """CITATION.cff with the day of the release."""
+    return re.sub(r"^date-released: .*$", f"date-released: {day.isoformat()}", citation, flags=re.M)
