@@ -77,6 +77,16 @@ def test_every_link_inside_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken == []
 
 
+def test_every_page_outside_that_is_linked_to_is_copied() -> None:
+    """Sphinx takes a link to Markdown for a link to a page, so the page has to be on the site."""
+    copied = {(ROOT / page).resolve() for page in (*COPIED, "README.md", "docs/examples/README.md")}
+    for page in LINKED:
+        for goal in _LINK.findall(_CODE.sub("", page.read_text("utf-8"))):
+            path = (page.parent / goal.partition("#")[0]).resolve()
+            if path.suffix == ".md" and DOCS not in path.parents:
+                assert path in copied, f"{page.name}: add {goal} to docs/site_pages.py"
+
+
 def test_a_link_out_of_the_pages_leads_to_its_copy_on_the_site() -> None:
     text = (
         "[a](../SECURITY.md) [b](../models/nano/README.md#limits) [c](../benchmarks/x.json) [d](cli.md#stage)"
