@@ -76,7 +76,7 @@ class Ours:
             inputs=inputs,
             outputs=language_outputs(shape),
             data={data.name: data.read_bytes()},
-            options=CudaOptions(graphs=graphs, half_products=half_products),
+            options=CudaOptions(graphs=graphs, half_products=half_products, free_sessions=True),
             record=fused and graphs and device.kind == "cuda",
         )
         self.load_s = time.perf_counter() - begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,6 +78,9 @@ class CudaOptions:
         half_products: products of 4-bit weights by the kernels for half-precision activations that ONNX
             Runtime took over from TensorRT-LLM, tuned when the graph is loaded.
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
+        free_sessions: a model's memory on the device is given back with the model. ONNX Runtime 1.31.1 ended
+            the process twice where the sessions of nano were freed (`cudaFreeHost`, error 800), so by default
+            they stay until the process ends. Sessions of one large language model were freed without harm.
     """
 
     graphs: bool = True
@@ -85,6 +89,7 @@ class CudaOptions:
     batch: int = 64
     half_products: bool = False
     keep_on_device: bool = True
+    free_sessions: bool = False
 
 
 class OrtGraph:
@@ -139,10 +144,9 @@ class OrtGraph:
             self._check_places()
         self._plain = self._run_options("-1")
         self._recorded: dict[int, ort.RunOptions] = {}
-        # Behind a run, ONNX Runtime gives back pinned memory in a callback of the stream. If the session is
-        # gone by then, the callback frees the arena itself, which CUDA forbids in a callback (error 800), and
-        # the process ends. So the stream is empty before the session goes.
         weakref.finalize(self, _wait, stream)
+        if device.kind == "cuda" and not cuda_options.free_sessions:
+            _keep(self.session)
 
     def largest(self, name: str, axis: int) -> int:
         """Pictures of one run where `name` is pictures; texts may be of any length."""
@@ -211,8 +215,13 @@ class OrtGraph:
             raise BackendError(f"{self._part}.graph", ", ".join(on_host), cure)
 
 
+def _keep(session: object) -> None:
+    """Never free the session, also not where Python ends: one reference to it is never given back."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
 def _wait(stream: Stream) -> None:
-    """All that was put into the stream has happened."""
+    """All that was put into the stream has happened, before the session goes whose memory it uses."""
     with suppress(BackendError), stream.settled():
         pass
 

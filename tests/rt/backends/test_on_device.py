@@ -15,7 +15,7 @@ import pytest
 import eegvlm_rt as rt
 from eegvlm_rt.backends.cuda import CudaBackend, precision_for
 from eegvlm_rt.backends.on_device import CudaOptions, FusedDeviceLanguageModel, OrtGraph
-from eegvlm_rt.backends.on_device.ort_graph import check_cuda_provider
+from eegvlm_rt.backends.on_device.ort_graph import _keep, check_cuda_provider
 from eegvlm_rt.bundle import Bundle, find_bundle
 from eegvlm_rt.devices import DeviceArray, DeviceBuffer, Stream
 from eegvlm_rt.devices.host import HostDevice
@@ -212,6 +212,17 @@ class _Waiting(HostDevice):
 
 
 class TestGraph:
+    def test_a_session_that_is_kept_is_never_freed(self) -> None:
+        class Session:
+            pass
+
+        session = Session()
+        last = weakref.ref(session)
+        _keep(session)
+        del session
+        gc.collect()
+        assert last() is not None
+
     def test_the_stream_is_empty_before_the_session_goes(self) -> None:
         """ONNX Runtime frees memory in callbacks of the stream, which outlive a session that is dropped at
         once."""
