@@ -106,15 +106,15 @@ def _check_names(path: Path, tables: Tables, commands: Mapping[str, argparse.Arg
     every = {option for command in commands.values() for option in _options(command)}
     for name, table in tables.items():
         if name != SHARED and name not in commands:
-            known = ", ".join(sorted(commands))
-            raise InputError(f"{path}: table", name, f"use [{SHARED}] or a command: {known}")
+            names = ", ".join(sorted(commands))
+            raise InputError(f"{path}: table", name, f"use [{SHARED}] or a command: {names}")
         options = every if name == SHARED else set(_options(commands[name]))
         for key in table:
             if key.replace("_", "-") in _NEVER:
                 raise InputError(f"{path}: [{name}]", key, "has no default; give it on the command line")
             if _dashed(key) not in options:
-                known = ", ".join(sorted(option.removeprefix("--") for option in options))
-                raise InputError(f"{path}: [{name}]", key, f"no such option; use one of {known}")
+                names = ", ".join(sorted(option.removeprefix("--") for option in options))
+                raise InputError(f"{path}: [{name}]", key, f"no such option; use one of {names}")
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
