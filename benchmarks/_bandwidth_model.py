@@ -136,9 +136,9 @@ def predict(device: str, shape: Decoder, tokens: int, context: int) -> Predictio
 
     Raises ValueError for a device without published figures of both kinds.
     """
-    found = [figure for figure in PUBLISHED if figure.device == device]
-    shares = [bandwidth_share(figure) for figure in found]
-    rates = [value for figure in found if (value := rate(figure)) is not None]
+    figures = [figure for figure in PUBLISHED if figure.device == device]
+    shares = [bandwidth_share(figure) for figure in figures]
+    rates = [value for figure in figures if (value := rate(figure)) is not None]
     if not shares or not rates:
         raise ValueError(f"device: {device!r} has no published token rate and prefill")
     floor = shape.bytes_per_token(INT4_BITS, context) / (DEVICES[device].gb_per_s * 1e6)

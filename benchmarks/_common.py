@@ -57,8 +57,8 @@ def command_line(benchmark: str, arguments: Sequence[str] | None) -> str:
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
     """50th, 95th and 99th percentile (linear interpolation) and the number of values they come from."""
-    found = np.quantile(np.asarray(values, dtype=np.float64), np.asarray(PERCENTILES) / 100)
-    return {**{f"p{p}": float(x) for p, x in zip(PERCENTILES, found, strict=True)}, "n": len(values)}
+    values_at = np.quantile(np.asarray(values, dtype=np.float64), np.asarray(PERCENTILES) / 100)
+    return {**{f"p{p}": float(x) for p, x in zip(PERCENTILES, values_at, strict=True)}, "n": len(values)}
 
 
 def fresh(
@@ -73,7 +73,7 @@ def fresh(
     """
     root = Path(__file__).resolve().parents[1]
     places = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         stderr=None if progress else subprocess.PIPE,
@@ -81,9 +81,9 @@ def fresh(
         check=False,
         env={**os.environ, **(environment or {}), "PYTHONPATH": places},
     )
-    if found.returncode != 0:
-        raise RuntimeError(f"{module}: {(found.stderr or 'see above').strip()}")
-    facts: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
+    if done.returncode != 0:
+        raise RuntimeError(f"{module}: {(done.stderr or 'see above').strip()}")
+    facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return facts
 
 

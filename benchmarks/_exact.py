@@ -97,12 +97,12 @@ def _intervals(
     bottoms = [np.where(under, y + tall, -np.inf)]
     along_x, along_y = np.diff(x, axis=0), np.diff(y, axis=0)
     length = np.hypot(along_x, along_y)
-    for sign, found, none in ((-1.0, tops, np.inf), (1.0, bottoms, -np.inf)):
+    for sign, edges, none in ((-1.0, tops, np.inf), (1.0, bottoms, -np.inf)):
         # The line parallel to the segment on this side, from one end's disc to the other's.
         from_x = x[:-1] - sign * reach * along_y / length
         from_y = y[:-1] + sign * reach * along_x / length
         share = (cuts[None] - from_x) / along_x
-        found.append(np.where((share >= 0) & (share <= 1), from_y + share * along_y, none))
+        edges.append(np.where((share >= 0) & (share <= 1), from_y + share * along_y, none))
     top = np.concatenate(tops).min(axis=0)
     bottom = np.concatenate(bottoms).max(axis=0)
     drawn = np.isfinite(top) & np.isfinite(bottom)

@@ -15,18 +15,18 @@ PERCENTS: Final = ("p50", "p95", "p99")
 PREFILL_TOKENS: Final = 1152 + 64
 
 
-def gpu_backend(name: str, found: dict[str, Any]) -> str:
+def gpu_backend(name: str, figures: dict[str, Any]) -> str:
     """A bundle on a GPU beside the CPU."""
-    gpu = found.get("gpu", {})
-    runtime = found["onnxruntime"]
+    gpu = figures.get("gpu", {})
+    runtime = figures["onnxruntime"]
     parts = [
         f"""## `--backend cuda`: {gpu.get("name", "host memory, no GPU")}
 
-{found["bundle"]["model_id"]}, driver {gpu.get("driver_version", "none")}, {runtime["package"]}
-{runtime["version"]}, {found["environment"]["cpu"]}. "int4" is the graph of standard operators,
+{figures["bundle"]["model_id"]}, driver {gpu.get("driver_version", "none")}, {runtime["package"]}
+{runtime["version"]}, {figures["environment"]["cpu"]}. "int4" is the graph of standard operators,
 "int4_half_fused" the same integers with fused attention in half precision and short steps replayed from CUDA
 graphs; "cpu int4_fused" is the default backend with two threads. Epochs are simulated.
-All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
+All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
 """
     ]
     rows = [
@@ -39,14 +39,14 @@ All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
             f"{row['texts']:.1%}" if "texts" in row else "-",
             "yes" if row["same_again"] else "no",
         ]
-        for mode, place in found.get("equality", {}).items()
+        for mode, place in figures.get("equality", {}).items()
         for subject, row in place.items()
         if isinstance(row, dict)
     ]
     if rows:
         head = ["answer", "graph", "epochs", "equal stages", "largest shift", "equal texts", "same again"]
         parts.append("### Equal to the CPU, same graph in single precision\n\n" + _table(head, rows))
-    subjects = found.get("subjects", {})
+    subjects = figures.get("subjects", {})
     differences = [
         [subject, *(f"{value:.1e}" for value in row["by_layer"].values())]
         for subject, row in subjects.items()
@@ -86,7 +86,7 @@ All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
             f"{row['nights_per_hour']:.0f}",
             f"{row['gpu_busy']:.0%}" if "gpu_busy" in row else "-",
         ]
-        for mode, row in found.get("many_nights", {}).items()
+        for mode, row in figures.get("many_nights", {}).items()
         if isinstance(row, dict)
     ]
     if rows:
@@ -99,29 +99,29 @@ All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
     ]
     if starts:
         parts.append("### Start\n\n" + _table(["", "load s", "first answer s"], starts))
-    return "\n".join([*parts, *_gaps(found)])
+    return "\n".join([*parts, *_gaps(figures)])
 
 
-def gpu_language(name: str, found: dict[str, Any]) -> str:
+def gpu_language(name: str, figures: dict[str, Any]) -> str:
     """The 4-bit language model of the paper's size."""
-    device = found.get("device", {})
-    graphs = found.get("graphs", {})
+    device = figures.get("device", {})
+    graphs = figures.get("graphs", {})
     size = next((facts["size"] for facts in graphs.values()), "")
     first: dict[str, Any] = next(iter(graphs.values()), {})
-    runtime, block = found["onnxruntime"], first.get("block", "-")
+    runtime, block = figures["onnxruntime"], first.get("block", "-")
     rows = []
-    for model in found["models"].values():
+    for model in figures["models"].values():
         memory = model.get("memory", {})
-        taken = memory.get("gpu_bytes") or memory.get("allocated_bytes")
+        memory_bytes = memory.get("gpu_bytes") or memory.get("allocated_bytes")
         prefill = model.get("prefill", {})
         prefill = prefill.get("ms") or prefill.get("merge_1", {}).get("ms")
         # Where the loop over tokens failed, single runs of one token tell the time as well.
         decode = model.get("decode", {}).get("ms") or model.get("runs", {}).get("1")
-        share = _share(model, decode, found)
+        share = _share(model, decode, figures)
         rows.append(
             [
                 model["name"],
-                f"{taken / 1e9:.2f}" if taken else "-",
+                f"{memory_bytes / 1e9:.2f}" if memory_bytes else "-",
                 f"{prefill['p50']:.1f}" if prefill else "-",
                 " / ".join(f"{decode[p]:.2f}" for p in PERCENTS) if decode else "-",
                 f"{share:.0%}" if share else "-",
@@ -129,11 +129,11 @@ def gpu_language(name: str, found: dict[str, Any]) -> str:
             ]
         )
     head = ["", "GB", "prefill ms", "token ms", "of the floor", "direct ms", "cot ms", "300 tokens ms"]
-    speed = found.get("ceilings", {}).get("gb_per_s")
+    speed = figures.get("ceilings", {}).get("gb_per_s")
     rate = f"A copy reaches {speed:,.0f} GB/s, bytes read and written." if speed else ""
     head_ms = [
         f"{model['name']} {model['answers']['head_ms']['p50']:.1f} ms"
-        for model in found["models"].values()
+        for model in figures["models"].values()
         if "head_ms" in model.get("answers", {})
     ]
     tower = f" The tower alone (`head`), in PyTorch: {', '.join(head_ms)}." if head_ms else ""
@@ -145,33 +145,33 @@ number stands. "fused" and "Q/DQ" are our exporter's graphs in {runtime["package
 tokens from CUDA graphs. PyTorch {device.get("torch", "")} records its steps too, and its answers begin at the
 picture. The floor of a token is every weight and every key and value read once. {rate}{tower} "cot" reads 73
 tokens in 12 runs.
-All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
+All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
 
 {_table(head, rows)}"""
-    return "\n".join([text, *_gaps(found)])
+    return "\n".join([text, *_gaps(figures)])
 
 
-def _share(model: dict[str, Any], decode: dict[str, float] | None, found: dict[str, Any]) -> float | None:
+def _share(model: dict[str, Any], decode: dict[str, float] | None, figures: dict[str, Any]) -> float | None:
     """The time of a token by bandwidth alone, as a share of what it took behind a picture and a prompt."""
     if "floor" in model:
         return float(model["floor"]["share"])
-    speed = found.get("ceilings", {}).get("gb_per_s")
+    speed = figures.get("ceilings", {}).get("gb_per_s")
     if decode is None or speed is None:
         return None
     memory = model["memory"]
     if "bytes_per_token" in memory:
         weights = memory["bytes_per_token"]
     else:
-        weights = found["graphs"][model["precision"]]["weight_bytes"]
-    memories = [other["memory"] for other in found["models"].values()]
+        weights = figures["graphs"][model["precision"]]["weight_bytes"]
+    memories = [other["memory"] for other in figures["models"].values()]
     keys_values = next((m["kv_bytes_per_token"] for m in memories if "kv_bytes_per_token" in m), 0)
     return float((weights + keys_values * PREFILL_TOKENS) / speed / 1e6 / decode["p50"])
 
 
-def beside_peers(name: str, found: dict[str, Any]) -> str:
+def beside_peers(name: str, figures: dict[str, Any]) -> str:
     """Decoding on the CPU beside llama.cpp and onnxruntime-genai."""
     rows, missing = [], []
-    for model, place in found["models"].items():
+    for model, place in figures["models"].items():
         for runtime, row in place["runtimes"].items():
             rows.append(
                 [
@@ -186,18 +186,18 @@ def beside_peers(name: str, found: dict[str, Any]) -> str:
             )
         missing += [f"- {model}, {peer}: `{reason}`" for peer, reason in place["missing"].items()]
     head = ["model", "runtime", "prefill tokens/s", "tokens/s", "best process", "ours over it", "peak MiB"]
-    text = found["rationale"]
-    peers = ", ".join(f"{peer} {version}" for peer, version in sorted(found["peers"].items()))
-    load = found["environment"]["load_average"]
+    text = figures["rationale"]
+    peers = ", ".join(f"{peer} {version}" for peer, version in sorted(figures["peers"].items()))
+    load = figures["environment"]["load_average"]
     busy = f"load average {load[0]:.0f} at the start, so trust ratios; " if load and load[0] > 2 else ""
     lines = [
         f"""## Decoding on a CPU beside its peers
 
-{found["environment"]["cpu"]}, {busy}the same weights in 4 bits,
-blocks of 32, the last product in 8; {found["prompt"]} tokens read, {found["tokens"]} written one by one;
+{figures["environment"]["cpu"]}, {busy}the same weights in 4 bits,
+blocks of 32, the last product in 8; {figures["prompt"]} tokens read, {figures["tokens"]} written one by one;
 every runtime in processes of its own, in turns. llama.cpp is Q4_0 through xllamacpp ({peers}).
 "smollm2" has SmolLM2-135M's shape and random weights.
-All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
+All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
 
 {_table(head, rows)}""",
         *missing,
@@ -222,12 +222,12 @@ def _percents(model: dict[str, Any], key: str) -> str:
     return " / ".join(f"{ms[p]:.1f}" for p in PERCENTS) if ms else "-"
 
 
-def _gaps(found: dict[str, Any]) -> list[str]:
+def _gaps(figures: dict[str, Any]) -> list[str]:
     """What was not measured, and why."""
     lines = []
     for kind, title in (("failed", "Failed"), ("left_out", "Left out for want of time")):
-        if found.get(kind):
-            shown = [f"- `{line.splitlines()[0][:120]}`" for line in found[kind]]
+        if figures.get(kind):
+            shown = [f"- `{line.splitlines()[0][:120]}`" for line in figures[kind]]
             lines += [f"{title}:\n\n" + "\n".join(shown) + "\n"]
     return lines
 

@@ -48,7 +48,7 @@ def times_us(
             begin = time.perf_counter()
             function()
             calls[name] = max(1, int(TURN_S / (time.perf_counter() - begin)))
-    taken = {name: Times() for name in functions}
+    times = {name: Times() for name in functions}
     order = list(functions)
     lot = random.Random(1)
     until = time.perf_counter() + seconds
@@ -64,25 +64,25 @@ def times_us(
                 function()
                 wall.append((time.perf_counter_ns() - wall_ns) / 1e3)
                 thread.append((time.thread_time_ns() - thread_ns) / 1e3)
-            taken[name].wall.append(wall)
-            taken[name].thread.append(thread)
-    return taken
+            times[name].wall.append(wall)
+            times[name].thread.append(thread)
+    return times
 
 
 def ratios(
-    taken: Mapping[str, Times], above: str, below: str, clock: Literal["thread", "wall"] = "thread"
+    times: Mapping[str, Times], above: str, below: str, clock: Literal["thread", "wall"] = "thread"
 ) -> dict[str, Any]:
     """How many times longer a call of `above` takes than one of `below`: the ratio of the two medians of each
     round; of these the median, and the quarters between which half of them lie. Beside it the percentiles
     of both by the wall clock."""
-    rounds = zip(getattr(taken[above], clock), getattr(taken[below], clock), strict=True)
-    found = [statistics.median(a) / statistics.median(b) for a, b in rounds]
-    low, middle, high = statistics.quantiles(found, n=4)
+    rounds = zip(getattr(times[above], clock), getattr(times[below], clock), strict=True)
+    quotients = [statistics.median(a) / statistics.median(b) for a, b in rounds]
+    low, middle, high = statistics.quantiles(quotients, n=4)
     return {
         "ratio": middle,
         "clock": clock,
         "half_between": [low, high],
-        "rounds": len(found),
-        f"{above}_us": percentiles([t for turn in taken[above].wall for t in turn]),
-        f"{below}_us": percentiles([t for turn in taken[below].wall for t in turn]),
+        "rounds": len(quotients),
+        f"{above}_us": percentiles([t for turn in times[above].wall for t in turn]),
+        f"{below}_us": percentiles([t for turn in times[below].wall for t in turn]),
     }

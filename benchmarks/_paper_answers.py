@@ -88,7 +88,7 @@ class Subject:
                 [self.llm.get_input_embeddings(), self.llm.get_output_embeddings()]
             ),
         }
-        found: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "weight_bytes": {name: weight_bytes(part) for name, part in parts.items()},
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "kv_bytes_per_token": self.decoder.cache_bytes // self.decoder.max_length,
@@ -97,21 +97,21 @@ class Subject:
         }
         # What one generated token reads: every weight of the decoder but the embedding table.
         head = weight_bytes(self.llm.get_input_embeddings())
-        found["bytes_per_token"] = found["weight_bytes"]["language_model"] - head
+        figures["bytes_per_token"] = figures["weight_bytes"]["language_model"] - head
         if self.on_gpu:
             torch.cuda.empty_cache()
-            found["allocated_bytes"] = torch.cuda.memory_allocated()
-        return found
+            figures["allocated_bytes"] = torch.cuda.memory_allocated()
+        return figures
 
     def agreement(self) -> dict[str, Any]:
         """The decoder of fixed buffers beside the library's own forward, on the last token."""
         embeds = torch.cat([self._look(1)()[1], self.prompt], dim=1)
         expected = self.llm(inputs_embeds=embeds, use_cache=False, logits_to_keep=1).logits[0, -1].float()
-        found = self.decoder.prefill(embeds).float()
+        logits = self.decoder.prefill(embeds).float()
         return {
-            "cosine": float(F.cosine_similarity(found, expected, dim=0)),
-            "largest_difference": float((found - expected).abs().max()),
-            "finite": bool(found.isfinite().all()),
+            "cosine": float(F.cosine_similarity(logits, expected, dim=0)),
+            "largest_difference": float((logits - expected).abs().max()),
+            "finite": bool(logits.isfinite().all()),
         }
 
     def tower(self) -> dict[str, Any]:
@@ -122,16 +122,16 @@ class Subject:
             "once": lambda: merged(self.model, self.pixels, 1),
             "twice": lambda: clip_twice(self.model, self.pixels),
         }
-        found: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         for name, step in steps.items():
-            found[f"{name}_eager_ms"] = timed(self.device, step, self.effort.repeats)
+            figures[f"{name}_eager_ms"] = timed(self.device, step, self.effort.repeats)
             if self.on_gpu:
-                found[f"{name}_ms"] = timed(self.device, captured(step), 3 * self.effort.repeats)
-        return found
+                figures[f"{name}_ms"] = timed(self.device, captured(step), 3 * self.effort.repeats)
+        return figures
 
     def prefill(self) -> dict[str, Any]:
         """Visual tokens and prompt through the decoder, with visual tokens merged 1, 2 and 4 to one."""
-        found = {}
+        figures = {}
         for merge in MERGES:
             embeds = torch.cat([self._look(merge)()[1].clone(), self.prompt], dim=1)
 
@@ -139,8 +139,8 @@ class Subject:
                 return self.decoder.prefill(embeds)
 
             times = timed(self.device, read, self.effort.repeats)
-            found[f"merge_{merge}"] = {"tokens": embeds.shape[1], "ms": times}
-        return found
+            figures[f"merge_{merge}"] = {"tokens": embeds.shape[1], "ms": times}
+        return figures
 
     def decode(self, how: str, tokens: int) -> dict[str, Any]:
         """Milliseconds of one token after another behind picture and prompt, each read by the host.
@@ -175,7 +175,7 @@ class Subject:
 
     def runs(self) -> dict[str, Any]:
         """Milliseconds of one run of the decoder that reads several tokens at once, by their number."""
-        found = {}
+        figures = {}
         for steps in sorted({1, *self.effort.chunks()}):
             self.decoder.length = self.visual_count + self.effort.prompt_tokens
             feed = self._feed(steps)
@@ -184,22 +184,22 @@ class Subject:
                 self.decoder.length = self.visual_count + self.effort.prompt_tokens
                 feed([9] * steps)
 
-            found[str(steps)] = timed(self.device, step, self.effort.repeats)
-        return found
+            figures[str(steps)] = timed(self.device, step, self.effort.repeats)
+        return figures
 
     def answers(self) -> dict[str, Any]:
         """From the picture on the device to the answer on the host: head, direct, cot, plain rationale."""
-        found: dict[str, Any] = {"head_ms": timed(self.device, self._head, 3 * self.effort.repeats)}
+        figures: dict[str, Any] = {"head_ms": timed(self.device, self._head, 3 * self.effort.repeats)}
         for merge in MERGES:
             name = "direct_ms" if merge == 1 else f"direct_merge_{merge}_ms"
             self._reset_peak()
-            found[name] = timed(self.device, partial(self._direct, merge), self.effort.repeats)
+            figures[name] = timed(self.device, partial(self._direct, merge), self.effort.repeats)
             if merge == 1:
-                found |= self._peak("direct")
+                figures |= self._peak("direct")
         self._reset_peak()
-        found["cot_ms"] = timed(self.device, self._cot, self.effort.repeats, warm_up=1)
-        found["rationale_ms"] = timed(self.device, self._rationale, self.effort.rationales, warm_up=1)
-        return found | self._peak("cot") | {"launched_from_python": self.unrecorded}
+        figures["cot_ms"] = timed(self.device, self._cot, self.effort.repeats, warm_up=1)
+        figures["rationale_ms"] = timed(self.device, self._rationale, self.effort.rationales, warm_up=1)
+        return figures | self._peak("cot") | {"launched_from_python": self.unrecorded}
 
     def _head(self) -> list[float]:
         return self._look(1)()[0].softmax(-1)[0].tolist()
@@ -233,8 +233,8 @@ class Subject:
 
     def _feed(self, steps: int) -> Callable[[Sequence[int]], Tensor]:
         if steps not in self.feeds:
-            found = self._recorded(f"{steps} tokens", lambda: self._replay(steps).feed)
-            self.feeds[steps] = found or self.decoder.feed
+            figure = self._recorded(f"{steps} tokens", lambda: self._replay(steps).feed)
+            self.feeds[steps] = figure or self.decoder.feed
         return self.feeds[steps]
 
     def _recorded(self, name: str, record: Callable[[], Recorded]) -> Recorded | None:

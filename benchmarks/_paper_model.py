@@ -82,13 +82,13 @@ def quantize(network: nn.Module, compute: torch.dtype) -> int:
     """
     from bitsandbytes.nn.modules import Linear4bit, Params4bit
 
-    found = [
+    layers = [
         (parent, name, child)
         for parent in network.modules()
         for name, child in parent.named_children()
         if isinstance(child, nn.Linear) and name != "lm_head"
     ]
-    for parent, name, child in found:
+    for parent, name, child in layers:
         device = child.weight.device
         packed = Linear4bit(
             child.in_features,
@@ -105,7 +105,7 @@ def quantize(network: nn.Module, compute: torch.dtype) -> int:
         packed.weight = weight.to(device)  # type: ignore[misc]
         packed.bias = child.bias
         setattr(parent, name, packed.eval())
-    del found
+    del layers
     gc.collect()
     return sum(isinstance(module, Linear4bit) for module in network.modules())
 
@@ -130,22 +130,22 @@ def merged(model: EegVlmForConditionalGeneration, pixels: Tensor, merge: int) ->
     The mean of `MERGES[merge]` neighbouring patch vectors of the CLIP tower goes through the projector in
     their place: 2 joins a patch and the one below it, which show the same time, 4 also those beside them.
     """
-    seen = model.enhancement(pixels)
+    look = model.enhancement(pixels)
     low = model.low_level(pixels)
     if merge > 1:
         side = round(low.shape[1] ** 0.5)
         grid = low.transpose(1, 2).reshape(1, -1, side, side)
         low = F.avg_pool2d(grid, MERGES[merge]).flatten(2).transpose(1, 2)
     patches = model.projector(low)
-    return seen.stage_logits, torch.cat([patches, patches + model.projector(seen.high)], dim=1)
+    return look.stage_logits, torch.cat([patches, patches + model.projector(look.high)], dim=1)
 
 
 def clip_twice(model: EegVlmForConditionalGeneration, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """The same tokens with the tower run again for the second half, as the paper's own code does."""
-    seen = model.enhancement(pixels)
+    look = model.enhancement(pixels)
     first = model.projector(model.low_level(pixels))
-    second = model.projector(model.low_level(pixels)) + model.projector(seen.high)
-    return seen.stage_logits, torch.cat([first, second], dim=1)
+    second = model.projector(model.low_level(pixels)) + model.projector(look.high)
+    return look.stage_logits, torch.cat([first, second], dim=1)
 
 
 def captured(step: Callable[[], Any]) -> Callable[[], Any]:

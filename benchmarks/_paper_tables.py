@@ -23,30 +23,30 @@ TOWER: Final = {
 }
 
 
-def paper_size(name: str, found: dict[str, Any]) -> str:
+def paper_size(name: str, figures: dict[str, Any]) -> str:
     """One section: device, memory, phases and answers of every model in the file `name`."""
-    device, effort = found.get("device", {}), found["effort"]
-    models = list(found.get("models", {}).values())
-    parts = [_head(name, found, device, effort)]
+    device, effort = figures.get("device", {}), figures["effort"]
+    models = list(figures.get("models", {}).values())
+    parts = [_head(name, figures, device, effort)]
     for title, lines in (
         ("Memory", _memory(models)),
         ("Tower, ms", _tower(models)),
-        ("Decoder, ms", _decoder(models, found.get("ceilings"))),
+        ("Decoder, ms", _decoder(models, figures.get("ceilings"))),
         ("One epoch from picture to answer, ms", _answers(models)),
     ):
         if len(lines) > 2:
             parts.append(f"### {title}\n\n" + "\n".join(lines) + "\n")
     for title in ("failed", "left_out"):
-        if found[title]:
+        if figures[title]:
             label = "Parts that failed" if title == "failed" else "Parts left out for want of time"
-            parts.append(f"{label}: " + "; ".join(f"`{line}`" for line in found[title]) + ".\n")
+            parts.append(f"{label}: " + "; ".join(f"`{line}`" for line in figures[title]) + ".\n")
     return "\n".join(parts)
 
 
-def _head(name: str, found: dict[str, Any], device: dict[str, Any], effort: dict[str, Any]) -> str:
+def _head(name: str, figures: dict[str, Any], device: dict[str, Any], effort: dict[str, Any]) -> str:
     limits = ""
-    if "ceilings" in found:
-        reached = found["ceilings"]
+    if "ceilings" in figures:
+        reached = figures["ceilings"]
         limits = (
             f" Reached there: {reached['gb_per_s']:,.0f} GB/s by a copy (read and written), "
             f"{reached['tflop_per_s']:.0f} TFLOP/s by a product of 8192 x 8192 matrices in half precision."
@@ -63,7 +63,7 @@ is said, and the host reads each result. NF4 is that of bitsandbytes, for the de
 takes the mean of patch vectors before the projector: 2 one above the other, which show the same time, or 4 in
 a square; what that costs in accuracy was not measured.{limits}
 
-All figures: `benchmarks/results/{name}`. Repeat: `{found["command"]}`.
+All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
 """
 
 
@@ -115,18 +115,18 @@ def _tower(models: list[dict[str, Any]]) -> list[str]:
 def _decoder(models: list[dict[str, Any]], ceilings: dict[str, Any] | None) -> list[str]:
     rows = []
     for model in models:
-        for merge, found in model.get("prefill", {}).items():
+        for merge, figures in model.get("prefill", {}).items():
             number = merge.removeprefix("merge_")
-            title = f"prefill of {found['tokens']:,} tokens" + (
+            title = f"prefill of {figures['tokens']:,} tokens" + (
                 "" if number == "1" else f", merged {number}:1"
             )
-            rows.append([model["name"], title, *_three(found["ms"]), "-"])
+            rows.append([model["name"], title, *_three(figures["ms"]), "-"])
         for how in ("eager", "graph", "compiled"):
-            found = model.get(f"decode_{how}")
-            if found is not None:
+            figures = model.get(f"decode_{how}")
+            if figures is not None:
                 floor = _floor(model, ceilings)
-                over = f"{found['ms']['p50'] / floor:.2f}x" if floor else "-"
-                rows.append([model["name"], f"one token, {how}", *_three(found["ms"], 2), over])
+                over = f"{figures['ms']['p50'] / floor:.2f}x" if floor else "-"
+                rows.append([model["name"], f"one token, {how}", *_three(figures["ms"], 2), over])
         for tokens, times in model.get("runs", {}).items():
             if tokens != "1":
                 rows.append([model["name"], f"{tokens} tokens in one run", *_three(times, 2), "-"])

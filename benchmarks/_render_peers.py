@@ -121,8 +121,8 @@ def best_normalizer(
         "numpy.take of a table": looked_up,
         "cv2.LUT": looked_up_by_opencv,
     }
-    taken = times_us(ways, 0.5, least_rounds=25)
-    best = min(ways, key=lambda way: statistics.median(itertools.chain(*taken[way].thread)))
+    times = times_us(ways, 0.5, least_rounds=25)
+    best = min(ways, key=lambda way: statistics.median(itertools.chain(*times[way].thread)))
     return best, ways[best]
 
 

@@ -111,7 +111,7 @@ def run(data: Path, out: Path, args: argparse.Namespace, workers: int, ray: bool
     # Receipts have whole seconds: good enough over a run of a minute and more.
     seconds = max(1.0, finished[-1] - finished[0])
     busy = sum(receipt.elapsed_s for receipt in receipts_in(out))
-    found = {
+    figures = {
         "workers": workers,
         "ray": ray,
         "wall_s": first["wall_s"],
@@ -126,15 +126,16 @@ def run(data: Path, out: Path, args: argparse.Namespace, workers: int, ray: bool
         "resume_s": watched(command)["wall_s"],
     }
     lines = (
-        f"{'Ray' if ray else 'here'}, {workers} workers: {found['wall_s']:.1f} s, processor time of the "
-        f"workers {found['workers_cpu_s']:.1f} s, of the driver {found['driver_cpu_s']:.1f} s;",
-        f"{found['nights_per_min']:.1f} nights a minute, from the first receipt on "
-        f"{found['nights_per_min_from_first_receipt']:.1f}; peak MB: driver {found['driver_peak_mb']:.0f},",
-        f"worker {found['worker_peak_mb']:.0f} (first and last tenth "
-        f"{found['worker_mb_first_and_last_tenth']}); resume {found['resume_s']:.1f} s",
+        f"{'Ray' if ray else 'here'}, {workers} workers: {figures['wall_s']:.1f} s, processor time of the "
+        f"workers {figures['workers_cpu_s']:.1f} s, of the driver {figures['driver_cpu_s']:.1f} s;",
+        f"{figures['nights_per_min']:.1f} nights a minute, from the first receipt on "
+        f"{figures['nights_per_min_from_first_receipt']:.1f};",
+        f"peak MB: driver {figures['driver_peak_mb']:.0f},",
+        f"worker {figures['worker_peak_mb']:.0f} (first and last tenth "
+        f"{figures['worker_mb_first_and_last_tenth']}); resume {figures['resume_s']:.1f} s",
     )
     print("\n  ".join(lines), flush=True)
-    return found
+    return figures
 
 
 def resume(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -150,9 +151,9 @@ def resume(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     planned = plan(tasks[:1], cohort, options)
     for task in tasks:
         facts = task.path.stat()
-        made = cohort / "nights" / task.name
-        made.mkdir()
-        (made / "hypnogram.csv").write_bytes(b"")
+        night_folder = cohort / "nights" / task.name
+        night_folder.mkdir()
+        (night_folder / "hypnogram.csv").write_bytes(b"")
         receipt = replace(
             example,
             night=task.name,
@@ -164,13 +165,13 @@ def resume(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
             files={f"nights/{task.name}/hypnogram.csv": 0},
         )
         write_receipt(cohort, receipt)
-    found = watched([*score_command(data, cohort, args), "--overwrite"])
+    rerun = watched([*score_command(data, cohort, args), "--overwrite"])
     table = (cohort / "nights.csv").stat().st_size
-    facts_of = {"receipts": args.receipts, "table_bytes": table, **found}
+    facts_of = {"receipts": args.receipts, "table_bytes": table, **rerun}
     print(
-        f"{args.receipts} receipts: {found['wall_s']:.1f} s, processor time {found['driver_cpu_s']:.1f} s, "
-        f"driver {found['driver_peak_mb']:.0f} MB, "
-        f"table {table / 1e6:.1f} MB; {found['last_line']}",
+        f"{args.receipts} receipts: {rerun['wall_s']:.1f} s, processor time {rerun['driver_cpu_s']:.1f} s, "
+        f"driver {rerun['driver_peak_mb']:.0f} MB, "
+        f"table {table / 1e6:.1f} MB; {rerun['last_line']}",
         flush=True,
     )
     return facts_of

@@ -27,7 +27,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["figures", "import_depth", "main", "package_cycles"]
+__all__ = ["figures", "import_depth", "main", "package_cycles", "participles"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = {
@@ -35,6 +35,27 @@ PACKAGES: Final = {
     "eegvlm_train": "training/eegvlm_train",
     "eegvlm_export": "export/eegvlm_export",
 }
+
+PARTICIPLES: Final = frozenset(
+    {
+        "asked",
+        "begun",
+        "found",
+        "given",
+        "gone",
+        "heard",
+        "held",
+        "kept",
+        "known",
+        "made",
+        "said",
+        "seen",
+        "taken",
+        "told",
+        "wanted",
+    }
+)
+"""Words of no meaning of their own, which name no variable: what was found, given, made?"""
 
 WALK: Final = """
 import json, sys
@@ -92,6 +113,7 @@ def figures(root: Path, *, kernel_from: Path | None = None) -> dict[str, Any]:
             result[package] = _sizes(root / folder) | {
                 "import_depth": import_depth(imports(root / folder, package)),
                 "package_cycles": package_cycles(imports(root / folder, package), package),
+                "participles": participles(root / folder),
                 "root_names": len([path for path in (root / folder).iterdir() if path.suffix == ".py"]),
             }
     result["walks"] = _walks(root, kernel_from)
@@ -120,6 +142,19 @@ def _sizes(folder: Path) -> dict[str, Any]:
         "largest_file": max(lengths),
         "comment_share": round(100 * comments / total, 2),
     }
+
+
+def participles(folder: Path) -> list[str]:
+    """Variables and parameters that are named by one of `PARTICIPLES`, with their places."""
+    names = []
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.arg if isinstance(node, ast.arg) else ""
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            if name.strip("_") in PARTICIPLES:
+                names.append(f"{path.name}:{node.lineno} {name}")  # type: ignore[attr-defined]
+    return names
 
 
 def imports(folder: Path, package: str) -> dict[str, set[str]]:
@@ -250,6 +285,7 @@ def _rows(result: dict[str, Any]) -> dict[str, str]:
             f"{package}: import depth": str(part["import_depth"]),
             f"{package}: package cycles": "; ".join(map(", ".join, part["package_cycles"])) or "none",
             f"{package}: modules in the root": str(part["root_names"]),
+            f"{package}: variables named by a participle": str(len(part["participles"])),
         }
     return rows
 

@@ -69,19 +69,19 @@ def summarize(predictions: Sequence[StagePrediction]) -> dict[str, Any]:
     `stage` is the time from the conditioned signal to the stage probabilities, `first_token` to the first
     text, `per_token` that of decoding divided by the tokens of the text, most of which the grammar gives.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for phase in PHASES:
         values = [getattr(p.timing, f"{phase}_ms") for p in predictions]
         if any(values):
-            found[f"{phase}_ms"] = percentiles(values)
+            figures[f"{phase}_ms"] = percentiles(values)
     tokens = sum(p.timing.tokens for p in predictions)
     if tokens:
         decode_ms = sum(p.timing.decode_ms for p in predictions)
-        found["per_token_ms"] = percentiles([p.timing.decode_ms / p.timing.tokens for p in predictions])
-        found["tokens_per_s"] = 1e3 * tokens / decode_ms
-        found["tokens_per_epoch"] = tokens / len(predictions)
-        found["steps_per_epoch"] = sum(p.timing.steps for p in predictions) / len(predictions)
-    return found
+        figures["per_token_ms"] = percentiles([p.timing.decode_ms / p.timing.tokens for p in predictions])
+        figures["tokens_per_s"] = 1e3 * tokens / decode_ms
+        figures["tokens_per_epoch"] = tokens / len(predictions)
+        figures["steps_per_epoch"] = sum(p.timing.steps for p in predictions) / len(predictions)
+    return figures
 
 
 def _signal(epochs: int) -> NDArray[np.float32]:
@@ -121,9 +121,9 @@ def _print(results: dict[str, Any], console: Console) -> None:
     for column in table.columns[2:]:
         column.justify = "right"
     for mode, phases in results["modes"].items():
-        for name, found in phases.items():
-            if isinstance(found, dict):
-                numbers = (f"{found[key]:.2f}" for key in ("p50", "p95", "p99"))
+        for name, figures in phases.items():
+            if isinstance(figures, dict):
+                numbers = (f"{figures[key]:.2f}" for key in ("p50", "p95", "p99"))
                 table.add_row(mode, name.removesuffix("_ms").replace("_", " "), *numbers)
         table.add_section()
     console.print(table)
@@ -136,14 +136,14 @@ def _print(results: dict[str, Any], console: Console) -> None:
     table = Table("fresh process", "import s", "load s", "recording ms/epoch", "loaded MiB", "peak MiB")
     for column in table.columns[1:]:
         column.justify = "right"
-    for mode, found in results["fresh"].items():
+    for mode, figures in results["fresh"].items():
         table.add_row(
             mode,
-            f"{found['import_s']:.2f}",
-            f"{found['load_s']:.2f}",
-            f"{found['recording_ms_per_epoch']:.1f}",
-            f"{found['loaded_mib']:.0f}",
-            f"{found['peak_mib']:.0f}",
+            f"{figures['import_s']:.2f}",
+            f"{figures['load_s']:.2f}",
+            f"{figures['recording_ms_per_epoch']:.1f}",
+            f"{figures['loaded_mib']:.0f}",
+            f"{figures['peak_mib']:.0f}",
         )
     console.print(table)
 

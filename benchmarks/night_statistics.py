@@ -70,27 +70,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     stager = Stager.load(args.bundle, mode="head")
     smoother = Scoring.from_dict(stager.bundle.manifest.scoring).smoother
-    found: dict[str, list[Pair]] = {}
+    pairs_of: dict[str, list[Pair]] = {}
     pool: Pool = {}
     for seed in range(args.first_seed, args.first_seed + args.nights):
         simulated = simulate_night(seed, hours=args.hours)
         night = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq).run()
         meant: list[Stage | None] = [Stage(int(s)) for s in simulated.stages[: len(night)]]
         table = np.where((night.table()["stage"] >= 0)[:, None], night.table()["raw_proba"], np.nan)
-        add(found, meant, table, smoother)
+        add(pairs_of, meant, table, smoother)
         # With the memory the head's own opinion of each epoch is there as well.
         alone = [
-            None if p.head is None or not known else p.head.stage
-            for p, known in zip(night.predictions, np.atleast_1d(np.isfinite(table).all(axis=1)), strict=True)
+            None if p.head is None or not certain else p.head.stage
+            for p, certain in zip(
+                night.predictions, np.atleast_1d(np.isfinite(table).all(axis=1)), strict=True
+            )
         ]
-        found.setdefault("alone", []).append((meant, alone))
+        pairs_of.setdefault("alone", []).append((meant, alone))
         for kind, row in zip(kinds_of(meant), table, strict=True):
             if kind is not None and np.isfinite(row).all():
                 pool.setdefault(kind, []).append(row)
     results: dict[str, Any] = {
         "environment": environment(stager.threads),
         "bundle": bundle_facts(stager.bundle),
-        "simulated": {name: summary(pairs) for name, pairs in found.items()},
+        "simulated": {name: summary(pairs) for name, pairs in pairs_of.items()},
     }
     report(f"{args.nights} simulated nights of {args.hours:g} h", results["simulated"])
     if args.hypnograms is not None:
@@ -112,26 +114,28 @@ def kinds_of(stages: Sequence[Stage | None]) -> list[Kind | None]:
 
 
 def add(
-    found: dict[str, list[Pair]],
+    pairs_of: dict[str, list[Pair]],
     meant: list[Stage | None],
     table: np.ndarray,
     smoother: Smoother | None,
 ) -> None:
     """Decide one night from its probabilities (n, 5), NaN where unscored, in each way."""
-    known = np.isfinite(table).all(axis=1)
-    found.setdefault("memory", []).append((meant, most_probable(table, known)))
-    found.setdefault("cycles", []).append((meant, most_probable(cycle_model().probabilities(table), known)))
+    certain = np.isfinite(table).all(axis=1)
+    pairs_of.setdefault("memory", []).append((meant, most_probable(table, certain)))
+    pairs_of.setdefault("cycles", []).append(
+        (meant, most_probable(cycle_model().probabilities(table), certain))
+    )
     if smoother is not None:
-        found.setdefault("viterbi", []).append((meant, offline(smoother, table)))
+        pairs_of.setdefault("viterbi", []).append((meant, offline(smoother, table)))
 
 
-def most_probable(table: np.ndarray, known: np.ndarray) -> list[Stage | None]:
-    return [Stage(int(row.argmax())) if there else None for row, there in zip(table, known, strict=True)]
+def most_probable(table: np.ndarray, certain: np.ndarray) -> list[Stage | None]:
+    return [Stage(int(row.argmax())) if there else None for row, there in zip(table, certain, strict=True)]
 
 
 def from_hypnograms(path: Path, pool: Pool, smoother: Smoother | None) -> dict[str, list[Pair]]:
     """Real courses of a night with the model's own mistakes laid over them."""
-    found: dict[str, list[Pair]] = {}
+    pairs_of: dict[str, list[Pair]] = {}
     rng = np.random.default_rng(0)
     drawn = {kind: np.array(rows) for kind, rows in pool.items()}
     with np.load(path, allow_pickle=False) as archive:
@@ -154,8 +158,8 @@ def from_hypnograms(path: Path, pool: Pool, smoother: Smoother | None) -> dict[s
                 goes_on = i % STRETCH and kinds[i - 1] == kind
                 place = (place + 1) % len(rows) if goes_on else int(rng.integers(len(rows)))
                 table[i] = rows[place]
-            add(found, meant, table, smoother)
-    return found
+            add(pairs_of, meant, table, smoother)
+    return pairs_of
 
 
 def offline(smoother: Smoother, table: np.ndarray) -> list[Stage | None]:
@@ -174,11 +178,11 @@ def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
     absent = dict.fromkeys(FIGURES, 0)
     early = dict.fromkeys(("rem_latency_min", "rem_latency_period_min"), 0)
     confusion = sum(
-        np.array(agreement(Hypnogram(tuple(meant)), Hypnogram(tuple(given))).confusion)
-        for meant, given in pairs
+        np.array(agreement(Hypnogram(tuple(meant)), Hypnogram(tuple(answer))).confusion)
+        for meant, answer in pairs
     )
-    for meant, given in pairs:
-        true, ours = sleep_statistics(Hypnogram(tuple(meant))), sleep_statistics(Hypnogram(tuple(given)))
+    for meant, answer in pairs:
+        true, ours = sleep_statistics(Hypnogram(tuple(meant))), sleep_statistics(Hypnogram(tuple(answer)))
         for name in FIGURES:
             a, b = getattr(true, name), getattr(ours, name)
             if (a is None) != (b is None):
@@ -208,12 +212,13 @@ def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
 
 def report(title: str, results: dict[str, Any]) -> None:
     print(title)
-    for name, found in results.items():
+    for name, figures in results.items():
         print(
-            f"  {name}: kappa {found['kappa'] or 0.0:.3f}, "
-            f"early R in {found['early_r']} of {found['nights']}, by period in {found['early_r_by_period']}"
+            f"  {name}: kappa {figures['kappa'] or 0.0:.3f}, "
+            f"early R in {figures['early_r']} of {figures['nights']}, "
+            f"by period in {figures['early_r_by_period']}"
         )
-        for figure, e in found["errors"].items():
+        for figure, e in figures["errors"].items():
             if e["median"] is not None:
                 print(
                     f"    {figure:<28} median {e['median']:6.1f}  mean {e['mean']:6.1f}  "

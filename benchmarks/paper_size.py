@@ -60,17 +60,17 @@ def device_facts() -> dict[str, Any]:
             return "not installed"
 
     packages = {name: known(name) for name in ("transformers", "bitsandbytes", "triton")}
-    found: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda, **packages}
+    facts: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda, **packages}
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
-        found |= {
+        facts |= {
             "name": properties.name,
             "processors": properties.multi_processor_count,
             "memory_gib": round(properties.total_memory / 2**30, 1),
             "driver": _driver(),
             "free_bytes": torch.cuda.mem_get_info()[0],
         }
-    return found
+    return facts
 
 
 def _driver() -> str:

@@ -62,11 +62,11 @@ def page(results: Path) -> str:
     return "\n".join([*parts, jetson()])
 
 
-def renderer(found: dict[str, Any]) -> str:
+def renderer(figures: dict[str, Any]) -> str:
     """The CUDA renderer beside the CPU's."""
-    device, same = found["device"], found["bytes"]
+    device, same = figures["device"], figures["bytes"]
     rows = []
-    for name, case in found.items():
+    for name, case in figures.items():
         if not isinstance(case, dict) or "cuda_ms" not in case:
             continue
         beside = f"{case['cpu_over_cuda']:.0f}x" if "cpu_over_cuda" in case else "-"
@@ -84,7 +84,7 @@ def renderer(found: dict[str, Any]) -> str:
             ]
         )
     identical = "identical to" if same["identical"] else "not all identical to"
-    cores = found["environment"]["cpus_usable"]
+    cores = figures["environment"]["cpus_usable"]
     head = ["output", "pictures", "p50 µs", "p95 µs", "p99 µs", "write floor µs", "over floor", "beside CPU"]
     return f"""## The CUDA renderer
 
@@ -119,17 +119,17 @@ def jetson() -> str:
     for device in ("agx-orin", "thor"):
         for size, shape in SHAPES.items():
             context = PREFILL_TOKENS + RATIONALE_TOKENS // 2
-            found = predict(device, shape, PREFILL_TOKENS, context)
+            figures = predict(device, shape, PREFILL_TOKENS, context)
             weights = (shape.layer_weights * INT4_BITS / 8 + 4 * shape.head_weights) / 1e9
             modelled.append(
                 [
                     DEVICES[device].name,
                     size,
                     f"{weights:.1f}",
-                    _span(found.token_ms, 1, 0),
-                    _span(found.prefill_ms, 1e3, 2),
-                    _span(found.text_ms(COT_RUNS), 1e3, 1),
-                    _span(found.text_ms(RATIONALE_TOKENS), 1e3, 1),
+                    _span(figures.token_ms, 1, 0),
+                    _span(figures.prefill_ms, 1e3, 2),
+                    _span(figures.text_ms(COT_RUNS), 1e3, 1),
+                    _span(figures.text_ms(RATIONALE_TOKENS), 1e3, 1),
                 ]
             )
     first = ["device", "model, 4 bits", "ms/token", "prefill", "share of bandwidth", "TFLOP/s", "source"]
@@ -183,8 +183,8 @@ def _remarks(path: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

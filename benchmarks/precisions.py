@@ -90,17 +90,17 @@ def _rows(exported: Exported, times: dict[str, dict[str, Any]]) -> list[dict[str
     for part, names in (("tower", TOWERS), ("llm", MODELS)):
         sizes = {name: components[part].at(name).bytes for name in names}
         for name in names:
-            found = figures[part][name]
+            figure = figures[part][name]
             row: dict[str, Any] = {
                 "part": part,
                 "precision": name,
                 "bytes": sizes[name],
                 "size_ratio": sizes[name] / sizes[REFERENCE[part]],
-                "direct": found["direct"]["agreement"],
+                "direct": figure["direct"]["agreement"],
             }
             if part == "tower":
-                row["head"] = found["head"]["agreement"]
-                row["cosine"] = found["visual_tokens"]["cosine"]
+                row["head"] = figure["head"]["agreement"]
+                row["cosine"] = figure["visual_tokens"]["cosine"]
             elif name == components["llm"].precision:
                 row["cot"] = figures["agreement"].get("cot")
             for kind, by_name in times.items():
@@ -122,7 +122,7 @@ def _times(bundle: Bundle, rounds: int, threads: int) -> dict[str, dict[str, Any
     pictures = render_batch(sample, spec, output="f32")
     towers = {name: load_tower(bundle, threads=threads, precision=name) for name in TOWERS}
     models = {name: load_language_model(bundle, threads=threads, precision=name) for name in MODELS}
-    taken: dict[str, dict[str, list[float]]] = {
+    times: dict[str, dict[str, list[float]]] = {
         "tower": {name: [] for name in TOWERS},
         "llm_picture": {name: [] for name in MODELS},
         "llm_token": {name: [] for name in MODELS},
@@ -131,14 +131,14 @@ def _times(bundle: Bundle, rounds: int, threads: int) -> dict[str, dict[str, Any
     for picture in pictures:
         looks = np.asarray(towers["fp32"](picture[None]).visual_tokens)
         for name, tower in towers.items():
-            taken["tower"][name].append(_ms(partial(tower, picture[None])))
+            times["tower"][name].append(_ms(partial(tower, picture[None])))
         for name, lm in models.items():
             cache = lm.extend(looks)
-            taken["llm_picture"][name].append(_ms(partial(lm.extend, looks)))
-            taken["llm_token"][name].append(_ms(partial(lm.step, token, cache)))
+            times["llm_picture"][name].append(_ms(partial(lm.extend, looks)))
+            times["llm_token"][name].append(_ms(partial(lm.step, token, cache)))
     return {
         kind: {name: percentiles(values[WARM_UP:]) for name, values in by_name.items()}
-        for kind, by_name in taken.items()
+        for kind, by_name in times.items()
     }
 
 

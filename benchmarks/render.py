@@ -104,7 +104,7 @@ def _against_peers(spec: RenderSpec, seconds: float) -> dict[str, Any]:
         opencv.draw()
         normalize()
 
-    taken = times_us(
+    times = times_us(
         {
             "u8": u8,
             "f32": f32,
@@ -116,10 +116,10 @@ def _against_peers(spec: RenderSpec, seconds: float) -> dict[str, Any]:
         seconds,
     )
     return {
-        "matplotlib": ratios(taken, "matplotlib", "u8"),
-        "opencv": ratios(taken, "opencv", "u8"),
-        "normalized": {**ratios(taken, "opencv_normalized", "f32"), "normalization": way},
-        "memset": ratios(taken, "f32", "memset"),
+        "matplotlib": ratios(times, "matplotlib", "u8"),
+        "opencv": ratios(times, "opencv", "u8"),
+        "normalized": {**ratios(times, "opencv_normalized", "f32"), "normalization": way},
+        "memset": ratios(times, "f32", "memset"),
     }
 
 
@@ -142,8 +142,8 @@ def _night(seconds: float) -> dict[str, Any]:
 
         return draw
 
-    taken = times_us({"one": on(1), "two": on(2)}, seconds)
-    return {**ratios(taken, "one", "two", clock="wall"), "epochs": NIGHT, "pictures_a_buffer": RING}
+    times = times_us({"one": on(1), "two": on(2)}, seconds)
+    return {**ratios(times, "one", "two", clock="wall"), "epochs": NIGHT, "pictures_a_buffer": RING}
 
 
 def _sweep(seconds: float) -> dict[str, Any]:
@@ -153,33 +153,31 @@ def _sweep(seconds: float) -> dict[str, Any]:
     sweep.push(x)
     chunks = itertools.cycle(np.split(x, len(x) // RATE_HZ))
     whole, _ = _drawer(x, SPEC, "f32")
-    taken = times_us({"second": lambda: sweep.push(next(chunks)), "whole": whole}, seconds)
-    return ratios(taken, "second", "whole")
+    times = times_us({"second": lambda: sweep.push(next(chunks)), "whole": whole}, seconds)
+    return ratios(times, "second", "whole")
 
 
 def exactness(
     sizes: Sequence[tuple[int, int]], rates_hz: Sequence[int], rows: Sequence[int]
 ) -> list[dict[str, Any]]:
     """PSNR against exact coverage of 24 pixel columns for every size, sampling rate and number of rows."""
-    found = []
+    results = []
     for (width, height), rate, folded in itertools.product(sizes, rates_hz, rows):
         spec = RenderSpec(width=width, height=height, rows=folded)
         x = signal_uv(rate)
         columns = np.sort(np.random.default_rng(width + rate).choice(width, COLUMNS, replace=False))
         picture = render(x, spec, output="gray")[:, columns]
         psnr = psnr_db(picture, exact_columns(x, spec, columns))
-        found.append({"width": width, "height": height, "rate_hz": rate, "rows": folded, "psnr_db": psnr})
-    return found
+        results.append({"width": width, "height": height, "rate_hz": rate, "rows": folded, "psnr_db": psnr})
+    return results
 
 
 def frontier(
-    seconds: float,
-    sizes: Sequence[tuple[int, int]] = SIZES,
-    rates_hz: Sequence[int] = RATES_HZ,
+    seconds: float, sizes: Sequence[tuple[int, int]], rates_hz: Sequence[int]
 ) -> list[dict[str, Any]]:
     """For every line width, number of rows and of cuts: least and median PSNR over sizes and rates, and the
     processor time of one picture at 336x336 and 100 Hz, all numbers of cuts in turn."""
-    found = []
+    results = []
     for line_width, rows in itertools.product(LINE_WIDTHS, ROWS_TIMED):
         look = RenderSpec(rows=rows, line_width=line_width)
         psnr: dict[int, list[float]] = {cuts: [] for cuts in CUTS_DRAWN}
@@ -193,20 +191,20 @@ def frontier(
                 values.append(psnr_db(picture, exact))
         x = signal_uv(RATE_HZ).astype(np.float32)
         outputs = ("u8", "f32")
-        taken = times_us(
+        times_of = times_us(
             {f"{o}_{c}": _drawer(x, replace(look, cuts=c), o)[0] for c in CUTS_DRAWN for o in outputs},
             seconds,
         )
         for cuts, values in psnr.items():
             times = {
-                f"{o}_us": float(np.median([t for turn in taken[f"{o}_{cuts}"].thread for t in turn]))
+                f"{o}_us": float(np.median([t for turn in times_of[f"{o}_{cuts}"].thread for t in turn]))
                 for o in outputs
             }
             row = {"line_width": line_width, "rows": rows, "cuts": cuts, "pictures": len(values)}
-            found.append(
+            results.append(
                 {**row, "least_db": min(values), "median_db": float(np.median(values)), **times},
             )
-    return found
+    return results
 
 
 def _exactness_of_peers(spec: RenderSpec) -> dict[str, float]:
@@ -227,19 +225,19 @@ def measure(seconds: float) -> dict[str, Any]:
     grid = exactness(SIZES, RATES_HZ, ROWS)
     compared: dict[str, Any] = {
         **{
-            f"{name}_{spec.rows}" + (f"_cuts_{spec.cuts}" if spec.cuts != SPEC.cuts else ""): found
+            f"{name}_{spec.rows}" + (f"_cuts_{spec.cuts}" if spec.cuts != SPEC.cuts else ""): pair
             for spec in (ONE_ROW, SPEC, replace(ONE_ROW, cuts=FEWER), replace(SPEC, cuts=FEWER))
-            for name, found in _against_peers(spec, 2 * seconds).items()
+            for name, pair in _against_peers(spec, 2 * seconds).items()
         },
         "threads": _night(seconds),
         "wide": _wide(seconds),
         "sweep": _sweep(seconds),
         "psnr": {"ratio": min(case["psnr_db"] for case in grid), "pictures": len(grid)},
     }
-    for name, found in compared.items():
+    for name, pair in compared.items():
         goal = GOALS[name.partition("_")[0]]
-        found["goal"] = asdict(goal)
-        found["verdict"] = goal.verdict(found["ratio"])
+        pair["goal"] = asdict(goal)
+        pair["verdict"] = goal.verdict(pair["ratio"])
     facts = environment(1)
     facts["packages"] |= {name: version(name) for name in ("matplotlib", "opencv-python-headless")}
     return {
@@ -248,7 +246,7 @@ def measure(seconds: float) -> dict[str, Any]:
         "kernel": build_config(),
         "renderer_version": RENDERER_VERSION,
         "compared": compared,
-        "frontier": frontier(seconds / 2),
+        "frontier": frontier(seconds / 2, SIZES, RATES_HZ),
         "exactness": {
             "cuts_a_pixel": CUTS,
             "columns": COLUMNS,
@@ -270,13 +268,13 @@ def _print(results: dict[str, Any], console: Console) -> None:
     times = Table("time in µs", "rows", "p50", "p95", "p99", "n")
     for column in (*table.columns[1:6], *times.columns[1:]):
         column.justify = "right"
-    for name, found in results["compared"].items():
-        goal, rows = found["goal"], name.partition("_")[2].replace("_", " ")
+    for name, pair in results["compared"].items():
+        goal, rows = pair["goal"], name.partition("_")[2].replace("_", " ")
         sign = "≥" if goal["at_least"] else "≤"
-        between = "-".join(f"{x:.3g}" for x in found.get("half_between", ()))
+        between = "-".join(f"{x:.3g}" for x in pair.get("half_between", ()))
         bounds = (f"{sign} {goal['must']:g}", f"{sign} {goal['aim']:g}")
-        table.add_row(goal["name"], rows, f"{found['ratio']:.3g}", between, *bounds, found["verdict"])
-        for what, t in found.items():
+        table.add_row(goal["name"], rows, f"{pair['ratio']:.3g}", between, *bounds, pair["verdict"])
+        for what, t in pair.items():
             if what.endswith("_us"):
                 numbers = (f"{t[key]:.0f}" for key in ("p50", "p95", "p99"))
                 times.add_row(f"{name.partition('_')[0]}: {what[:-3]}", rows, *numbers, str(t["n"]))
@@ -294,8 +292,8 @@ def _print(results: dict[str, Any], console: Console) -> None:
         f"({least['width']}x{least['height']}, {least['rate_hz']} Hz, rows {least['rows']})"
     )
     for rows, psnr in results["exactness"]["peers_db"].items():
-        told = ", ".join(f"{name} {value:.1f} dB" for name, value in psnr.items())
-        console.print(f"rows {rows} at 336x336 and {RATE_HZ} Hz: {told}")
+        decibels = ", ".join(f"{name} {value:.1f} dB" for name, value in psnr.items())
+        console.print(f"rows {rows} at 336x336 and {RATE_HZ} Hz: {decibels}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

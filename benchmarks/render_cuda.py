@@ -128,7 +128,7 @@ def measure(torch: Any, batch: int, dtype: str) -> dict[str, Any]:
     def draw() -> None:
         render_batch_cuda(device_x, spec, out=out, stream=stream)
 
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "batch": batch,
         "output": dtype,
         "bytes": out.numel() * out.element_size(),
@@ -137,9 +137,9 @@ def measure(torch: Any, batch: int, dtype: str) -> dict[str, Any]:
         "memset_ms": percentiles(on_device(torch, out.zero_)),
         "store_ms": percentiles(on_device(torch, lambda: out.fill_(1))),
     }
-    floor = min(found["memset_ms"]["p50"], found["store_ms"]["p50"])
-    found["cuda_over_floor"] = found["cuda_ms"]["p50"] / floor
-    found["gb_per_s"] = found["bytes"] / found["cuda_ms"]["p50"] / 1e6
+    floor = min(figures["memset_ms"]["p50"], figures["store_ms"]["p50"])
+    figures["cuda_over_floor"] = figures["cuda_ms"]["p50"] / floor
+    figures["gb_per_s"] = figures["bytes"] / figures["cuda_ms"]["p50"] / 1e6
     if dtype == "f32":
         pinned = torch.empty(shape, dtype=kind, pin_memory=True)
         host = pinned.numpy()
@@ -149,10 +149,10 @@ def measure(torch: Any, batch: int, dtype: str) -> dict[str, Any]:
             render_batch(x, spec, out=host, output="f32", threads=threads)
             out.copy_(pinned, non_blocking=True)
 
-        found["cpu_threads"] = threads
-        found["cpu_and_copy_ms"] = percentiles(by_the_clock(torch, cpu, most=20))
-        found["cpu_over_cuda"] = found["cpu_and_copy_ms"]["p50"] / found["cuda_with_launch_ms"]["p50"]
-    return found
+        figures["cpu_threads"] = threads
+        figures["cpu_and_copy_ms"] = percentiles(by_the_clock(torch, cpu, most=20))
+        figures["cpu_over_cuda"] = figures["cpu_and_copy_ms"]["p50"] / figures["cuda_with_launch_ms"]["p50"]
+    return figures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

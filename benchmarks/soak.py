@@ -89,8 +89,8 @@ def _night(stager: Stager, signal: Path, journal_path: Path, size: int) -> dict[
         stager.stream(SFREQ_HZ, channel="Fpz", journal=journal) as stream,
     ):
         while len(x := np.fromfile(file, "<f4", size)):
-            found = stream.push(x, 1000.0 + np.arange(sent, sent + len(x)) / SFREQ_HZ)
-            lags.extend(1e3 * (row.lag_s or 0.0) for row in found)
+            predictions = stream.push(x, 1000.0 + np.arange(sent, sent + len(x)) / SFREQ_HZ)
+            lags.extend(1e3 * (row.lag_s or 0.0) for row in predictions)
             sent += len(x)
         lags.extend(1e3 * (row.lag_s or 0.0) for row in stream.close())
     elapsed_s = time.perf_counter() - started
@@ -145,8 +145,8 @@ def _print(results: dict[str, Any], console: Console) -> None:
         f"{results['loaded_mib']:.0f} MiB with the model loaded, peak {results['peak_mib']:.0f} MiB, "
         f"growth after the first night {results['growth_after_first_mib']:+.2f} MiB"
     )
-    for goal, kept in results["goals"].items():
-        console.print(f"{goal}: {'kept' if kept else 'missed'}")
+    for goal, success in results["goals"].items():
+        console.print(f"{goal}: {'kept' if success else 'missed'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

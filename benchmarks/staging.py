@@ -73,25 +73,25 @@ def measure(
     names = [name for name in (*OURS, *PEERS) if not only or name in only]
     if band_power is None:
         names = [name for name in names if not name.startswith("band powers")]
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    figures: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     missing: dict[str, str] = {}
     pools = {f"{pool}_NUM_THREADS" if "_" not in pool else pool: str(threads) for pool in POOLS}
     with tempfile.TemporaryDirectory() as folder:
         night = Path(folder) / "night.npy"
         hours = max(0.5, (epochs + 1) / 120)
         np.save(night, simulate_night(1, hours=hours).samples_uv[: epochs * EPOCH_SAMPLES])
-        given = (str(night), str(threads), str(warm), bundle, str(batch), str(band_power or ""))
+        parameters = (str(night), str(threads), str(warm), bundle, str(batch), str(band_power or ""))
         for number in range(rounds):
             for name in names:
                 if name in missing:
                     continue
                 if console is not None:
                     console.print(f"round {number + 1} of {rounds}: {name}", highlight=False)
-                one = fresh("benchmarks._staging_one", name, *given, environment=pools)
+                one = fresh("benchmarks._staging_one", name, *parameters, environment=pools)
                 if "missing" in one:
                     missing[name] = one["missing"]
                 else:
-                    found[name].append(one)
+                    figures[name].append(one)
     machine = environment(threads)
     machine["packages"] |= {name: _version(name) for name in ("yasa", "gssc", "lightgbm", "torch")}
     return {
@@ -102,7 +102,7 @@ def measure(
         "rounds": rounds,
         "batch": batch or None,
         "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
-        "stagers": {name: summarize(runs) for name, runs in found.items() if runs},
+        "stagers": {name: summarize(runs) for name, runs in figures.items() if runs},
         "missing": missing,
     }
 

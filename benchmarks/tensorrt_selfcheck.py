@@ -70,16 +70,18 @@ def check(bundle: Bundle, accelerator: Accelerator, epochs: int, report: dict[st
     windows = signal.reshape(-1, EPOCH_SAMPLES)
     report["modes"] = {}
     for mode in MODES:
-        found, ms = _staged(ours, windows, mode)
+        answers, ms = _staged(ours, windows, mode)
         expected, cpu_ms = _staged(theirs, windows, mode)
-        pairs = list(zip(found, expected, strict=True))
+        pairs = list(zip(answers, expected, strict=True))
         again, _ = _staged(ours, windows[: WARM_UP + 10], mode)
         report["modes"][mode] = {
-            "epochs": len(found),
+            "epochs": len(answers),
             "stages": _share([a.stage is b.stage for a, b in pairs]),
             "texts": _share([a.rationale_text == b.rationale_text for a, b in pairs]),
-            "largest_shift": max(map(_shift, found, expected)),
-            "same_again": all(a.probabilities == b.probabilities for a, b in zip(again, found, strict=False)),
+            "largest_shift": max(map(_shift, answers, expected)),
+            "same_again": all(
+                a.probabilities == b.probabilities for a, b in zip(again, answers, strict=False)
+            ),
             "tensorrt_ms": ms,
             "onnxruntime_ms": cpu_ms,
         }
@@ -90,12 +92,12 @@ def check(bundle: Bundle, accelerator: Accelerator, epochs: int, report: dict[st
 
 def _staged(stager: Stager, windows: np.ndarray, mode: str) -> tuple[list[StagePrediction], dict[str, float]]:
     """Predictions of epochs, each alone, and milliseconds; the first ones warm up and are left out."""
-    found, times = [], []
+    predictions, times = [], []
     for x in windows:
         begin = time.perf_counter()
-        found.append(stager.predict_epoch(x, 100.0, mode=mode))
+        predictions.append(stager.predict_epoch(x, 100.0, mode=mode))
         times.append(1e3 * (time.perf_counter() - begin))
-    return found[WARM_UP:], percentiles(times[WARM_UP:])
+    return predictions[WARM_UP:], percentiles(times[WARM_UP:])
 
 
 def _share(equal: list[bool]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import EnumType
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,11 +84,17 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"eegvlm-rt {release}"
 html_static_path = ["_static"]
+html_favicon = "_static/mark.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "logo": {"text": "eegvlm-rt"},
+    "logo": {
+        "text": f"eegvlm-rt {release}",
+        "image_light": "_static/mark.svg",
+        "image_dark": "_static/mark.svg",
+        "alt_text": "",
+    },
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "show_toc_level": 2,
@@ -106,8 +113,11 @@ def _links_of_a_page(app: Sphinx, docname: str, content: list[str]) -> None:
         content[0] = site_links(content[0], f"docs/{page.name}")
 
 
-def _docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+def _docstring(_app: Sphinx, what: str, _name: str, obj: object, _options: object, lines: list[str]) -> None:
     lines[:] = rst(lines, is_value=what in ("attribute", "data", "property"))
+    if isinstance(obj, EnumType):
+        members = ", ".join(f"``{member.name}`` = ``{member.value!r}``" for member in obj)
+        lines += [f"Members: {members}.", ""]
 
 
 def _type_by_its_short_name(

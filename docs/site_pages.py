@@ -19,6 +19,7 @@ COPIED = {
     "CONTRIBUTING.md": "project/contributing.md",
     "ROADMAP.md": "project/roadmap.md",
     "SECURITY.md": "project/security.md",
+    "licences/README.md": "project/licences.md",
     "models/nano-checkpoint/TRAINING.md": "project/training-of-nano.md",
     "models/nano/README.md": "project/nano.md",
 }

@@ -117,8 +117,8 @@ class PromptSpec:
     ) -> list[str]:
         """Every segment of a sample: prefix, image placeholders, question, and the answer if given."""
         image = [self.image] * visual_tokens
-        asked = [*self.prefix_segments(), *image, *self.night_segments(), self.question(mode)]
-        return asked if answer is None else asked + self.answer_segments(mode, answer)
+        question_segments = [*self.prefix_segments(), *image, *self.night_segments(), self.question(mode)]
+        return question_segments if answer is None else question_segments + self.answer_segments(mode, answer)
 
     def encode(self, tokenizer: TextTokenizer, segments: Sequence[str]) -> list[int]:
         """Joined token ids of `segments`; a segment that is a special token is that one id."""

@@ -110,7 +110,7 @@ class Stager:
             fit, no GPU, no plan for it, or a provider that did not start. InputError: an unknown mode,
             backend or provider.
         """
-        chosen = Mode.parse(mode)
+        own_mode = Mode.parse(mode)
         accelerator = accelerator_of(backend, device)
         own_options = providers is not None or session_options is not None
         if accelerator is not None and own_options:
@@ -124,9 +124,9 @@ class Stager:
             accelerator=accelerator,
             ort_options=ort_options(providers, session_options) if own_options else None,
         )
-        if chosen is not Mode.HEAD:
+        if own_mode is not Mode.HEAD:
             pipeline.load_decoder()
-        return cls(bundle, pipeline, mode=chosen, constrained=constrained)
+        return cls(bundle, pipeline, mode=own_mode, constrained=constrained)
 
     @property
     def threads(self) -> int:
@@ -171,11 +171,11 @@ class Stager:
             amplitude no EEG has in that unit. SamplingRateError: rate not supported. BackendError: the model
             failed.
         """
-        chosen = self._mode(mode)
+        own_mode = self._mode(mode)
         row = epoch_of_samples(
             x, sfreq, unit, self._pipeline.preprocessing, channel=channel, index=index, start_s=start_s
         )
-        return self._one(row, chosen, on_text, cancelled, deadline_s, memory)
+        return self._one(row, own_mode, on_text, cancelled, deadline_s, memory)
 
     def new_memory(self) -> MemoryState:
         """The night memory before the first epoch of a night.
@@ -257,12 +257,12 @@ class Stager:
             InputError and its subclasses for a source that cannot be used, BackendError where the model
             fails.
         """
-        chosen = self._mode(mode)
+        own_mode = self._mode(mode)
         if not isinstance(batch, int) or not 1 <= batch <= 64:
             raise InputError("batch", batch, "give an integer from 1 to 64")
         rows = rows_of(source, self._pipeline.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
         predictions = predictions_of_rows(
-            self._pipeline, rows, chosen, batch, cancelled, constrained=self.constrained, remembering=memory
+            self._pipeline, rows, own_mode, batch, cancelled, constrained=self.constrained, remembering=memory
         )
         return predictions if smooth is None else smoothed(predictions, self._pipeline.scoring, smooth)
 
@@ -286,9 +286,9 @@ class Stager:
         epochs.
         """
         recording = recording_of(source, channel=channel, sfreq=sfreq, unit=unit)
-        chosen = self._mode(mode)
+        own_mode = self._mode(mode)
         predictions = self.predict_recording(
-            recording, mode=chosen, cancelled=cancelled, batch=batch, smooth=smooth, memory=memory
+            recording, mode=own_mode, cancelled=cancelled, batch=batch, smooth=smooth, memory=memory
         )
         lights_off_s, lights_on_s = lights_of(recording)
         info = NightInfo(
@@ -299,7 +299,7 @@ class Stager:
             duration_s=recording.duration_s,
             model_id=self.bundle.manifest.model_id,
             model_digest=self.bundle.digest,
-            mode=str(chosen),
+            mode=str(own_mode),
             options={} if smooth is None else {"smooth": smooth},
             lights_off_s=lights_off_s,
             lights_on_s=lights_on_s,
@@ -343,12 +343,12 @@ class Stager:
         """
         from .streaming.stager import StreamingStager
 
-        chosen = self._mode(mode)
-        if chosen is not Mode.HEAD:
+        own_mode = self._mode(mode)
+        if own_mode is not Mode.HEAD:
             self._pipeline.load_decoder()
         return StreamingStager(
             self._pipeline,
-            chosen,
+            own_mode,
             constrained=self.constrained,
             sfreq=sfreq,
             unit=unit,
@@ -375,15 +375,15 @@ class Stager:
         deadline = None if deadline_s is None else perf_counter() + deadline_s
         if memory is not None and self._pipeline.memory is not None:
             memory = self._pipeline.memory.check(memory)
-        seen = self._pipeline.see([row], mode)[0]
+        look = self._pipeline.see([row], mode)[0]
         return self._pipeline.answer(
-            seen,
+            look,
             mode,
             constrained=self.constrained,
             on_text=None if listener is None else partial(listener, row.index),
             stop=stop_when(cancelled, deadline),
             stage_first=deadline is not None,
-            remembered=None if memory is None else self._pipeline.remember(seen, memory),
+            remembered=None if memory is None else self._pipeline.remember(look, memory),
         )
 
     def _mode(self, mode: str | None) -> Mode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,9 @@ settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:
-    """Under nohup, or behind a shell, signals are ignored, and what a test starts would ignore them too."""
+    """Under nohup, or behind a shell, signals are ignored, and what a test starts would ignore them too. Who
+    runs the tests may also have defaults of their own."""
+    os.environ["EEGVLM_RT_CONFIG"] = ""
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)

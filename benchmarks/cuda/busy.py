@@ -57,13 +57,13 @@ def many_nights(folder: Path, subject: Subject, mode: str, processes: int, secon
         counts = [
             json.loads(worker.communicate(timeout=seconds + 60)[0].splitlines()[-1]) for worker in workers
         ]
-        taken = time.perf_counter() - begin
+        elapsed_s = time.perf_counter() - begin
         samples = [] if monitor is None else _samples(monitor)
     finally:
         for worker in workers:
             if worker.poll() is None:
                 worker.kill()
-    epochs = sum(found["epochs"] for found in counts)
+    epochs = sum(count["epochs"] for count in counts)
     result: dict[str, Any] = {
         "mode": mode,
         "processes": processes,
@@ -71,7 +71,7 @@ def many_nights(folder: Path, subject: Subject, mode: str, processes: int, secon
         "seconds": seconds,
         "epochs_per_s": epochs / seconds,
         "nights_per_hour": 3600 * epochs / seconds / 960,
-        "elapsed_s": taken,
+        "elapsed_s": elapsed_s,
     }
     if samples:
         busy = np.array(samples[2 : max(3, int(seconds * 5) - 2)])

@@ -70,10 +70,10 @@ def latency(stager: Stager, signal: NDArray[np.float32], mode: str, epochs: int)
     for i in range(WARM_UP + epochs):
         start = (i * EPOCH_SAMPLES) % (len(signal) - EPOCH_SAMPLES)
         begin = time.perf_counter()
-        found = stager.predict_epoch(signal[start : start + EPOCH_SAMPLES], 100.0, mode=mode)
+        prediction = stager.predict_epoch(signal[start : start + EPOCH_SAMPLES], 100.0, mode=mode)
         times.append(1e3 * (time.perf_counter() - begin))
-        steps.append(found.timing.steps)
-        tokens.append(found.timing.tokens)
+        steps.append(prediction.timing.steps)
+        tokens.append(prediction.timing.tokens)
     return {
         "ms": percentiles(times[WARM_UP:]),
         "steps": float(np.mean(steps[WARM_UP:])),
@@ -103,17 +103,17 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
     cpu = Subject("cpu int4", "cpu", "int4", options.tower)
     fused = Subject("cpu int4_fused", "cpu", "int4_fused", options.tower)
     path = bundle.path
-    made: Path | None = record.part(
+    bundle_folder: Path | None = record.part(
         results,
         "half_bundle",
         lambda: str(with_half_fused(bundle, folder / "bundle", options.skeleton).path),
     )
-    subjects = [cpu, plain] if made is None else [cpu, plain, half]
+    subjects = [cpu, plain] if bundle_folder is None else [cpu, plain, half]
     stagers: dict[str, Stager] = {}
     rows = results["subjects"] = {s.name: {"name": s.name, **vars(s)} for s in (*subjects, fused)}
 
     def load(subject: Subject, threads: int) -> dict[str, float]:
-        stager, seconds = subject.load(Path(made) if made else path, threads)
+        stager, seconds = subject.load(Path(bundle_folder) if bundle_folder else path, threads)
         stagers[subject.name] = stager
         begin = time.perf_counter()
         stager.predict_epoch(signal[:EPOCH_SAMPLES], 100.0, mode="cot")
@@ -166,16 +166,25 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
     for mode in ("cot", "head"):
         place = results.setdefault("many_nights", {"name": "many nights"})
         run = partial(
-            many_nights, Path(made) if made else path, best, mode, options.processes, options.busy_s
+            many_nights,
+            Path(bundle_folder) if bundle_folder else path,
+            best,
+            mode,
+            options.processes,
+            options.busy_s,
         )
         record.part(place, mode, run)
 
 
 def _timed_into(
-    kept: dict[str, list[StagePrediction]], mode: str, stager: Stager, signal: NDArray[np.float32], batch: int
+    answers: dict[str, list[StagePrediction]],
+    mode: str,
+    stager: Stager,
+    signal: NDArray[np.float32],
+    batch: int,
 ) -> float:
     begin = time.perf_counter()
-    kept[mode] = staged(stager, signal, mode, batch)
+    answers[mode] = staged(stager, signal, mode, batch)
     return time.perf_counter() - begin
 
 
@@ -187,21 +196,21 @@ def _compare(
     expected: list[StagePrediction],
 ) -> dict[str, Any]:
     begin = time.perf_counter()
-    found = staged(stager, signal, mode, batch)
+    answers = staged(stager, signal, mode, batch)
     seconds = time.perf_counter() - begin
     # Whole batches, as before: one of another size is rounded otherwise.
-    count = min(len(found), max(1, REPEATED // batch) * batch)
-    again = same(staged(stager, signal[: count * EPOCH_SAMPLES], mode, batch), found[:count])
-    return agreement(found, expected) | {"s": seconds, "same_again": again}
+    count = min(len(answers), max(1, REPEATED // batch) * batch)
+    again = same(staged(stager, signal[: count * EPOCH_SAMPLES], mode, batch), answers[:count])
+    return agreement(answers, expected) | {"s": seconds, "same_again": again}
 
 
 def table(results: dict[str, Any]) -> list[str]:
     """The figures in short lines."""
     lines = []
     for mode, place in results.get("equality", {}).items():
-        for name, found in place.items():
-            if isinstance(found, dict):
-                shown = {k: round(v, 5) if isinstance(v, float) else v for k, v in found.items()}
+        for name, figures in place.items():
+            if isinstance(figures, dict):
+                shown = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
                 lines.append(f"{mode:6} {name}: {shown}")
     for name, row in results.get("subjects", {}).items():
         for mode in MODES:
@@ -214,9 +223,9 @@ def table(results: dict[str, Any]) -> list[str]:
             lines.append(f"{name} by layer: {row['by_layer']}")
         if "start" in row:
             lines.append(f"{name} start: {row['start']}")
-    for mode, found in results.get("many_nights", {}).items():
-        if isinstance(found, dict):
-            lines.append(f"many nights {mode}: {found}")
+    for mode, figures in results.get("many_nights", {}).items():
+        if isinstance(figures, dict):
+            lines.append(f"many nights {mode}: {figures}")
     return lines + shortfalls(results)
 
 

@@ -19,12 +19,12 @@ def main() -> int:
     bundle, path, sfreq = sys.argv[1:]
     stager = Stager.load(bundle, mode="head", threads=1)
     journal, night = Journal.open(path, {"channel": "Fpz", "sfreq": float(sfreq)})
-    given = 0
+    count = 0
     with journal, stager.stream(float(sfreq), channel="Fpz", journal=journal, resume=night) as stream:
         print("ready", 0 if night is None else night.next_epoch_index, flush=True)
         while (chunk := receive(sys.stdin.buffer)) is not None:
-            given += len(stream.push(*chunk))
-            print(given, flush=True)
+            count += len(stream.push(*chunk))
+            print(count, flush=True)
     return 0
 
 

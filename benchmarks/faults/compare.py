@@ -88,10 +88,10 @@ def expected_epochs(samples: int, sfreq: float) -> int:
 def epochs_of(intervals: Iterable[tuple[float, float]], sfreq: float) -> set[int]:
     """Numbers of the epochs that intervals of places reach into."""
     per_epoch = EPOCH_S * sfreq
-    found: set[int] = set()
+    epochs: set[int] = set()
     for first, last in intervals:
-        found |= set(range(int(first // per_epoch), int(max(first, last - 1) // per_epoch) + 1))
-    return found
+        epochs |= set(range(int(first // per_epoch), int(max(first, last - 1) // per_epoch) + 1))
+    return epochs
 
 
 def accounted(rows: Iterable[Mapping[str, Any]], expected: int) -> int:
@@ -110,13 +110,13 @@ def compare(
     flagged: set[int],
 ) -> Comparison:
     """Rows of the night with faults against those without. An epoch that has no row has changed."""
-    found = {row["index"]: row for row in rows}
+    row_of = {row["index"]: row for row in rows}
     compared = last_digits = slipped = excluded = excluded_changed = 0
     changed: list[int] = []
     for index, clean in enumerate(reference):
         # After an epoch that a fault may touch the memory is another night's; the epoch's own opinion is not.
         own = clean["night"] is not None and any(place < index for place in touched)
-        row, before = found.get(index), _essence(clean, index in flagged, own)
+        row, before = row_of.get(index), _essence(clean, index in flagged, own)
         after = None if row is None else _essence(row, index in flagged, own)
         other = not _same(before, after, exact=True)
         if index in touched:
@@ -140,11 +140,11 @@ def _opinion(row: Mapping[str, Any]) -> Any:
 def _essence(row: Mapping[str, Any], flagged: bool, own: bool) -> dict[str, Any]:
     """What has to be the same; with `own` only what the epoch says by itself."""
     dropped = {*PASSING, *(OF_THE_NIGHT if own else ())}
-    kept = {name: value for name, value in row.items() if name not in dropped}
+    essence = {name: value for name, value in row.items() if name not in dropped}
     if flagged:
         flags = set(row["quality"]["flags"]) - OF_THE_CLOCK
-        kept["quality"] = {**row["quality"], "flags": sorted(flags)}
-    return kept
+        essence["quality"] = {**row["quality"], "flags": sorted(flags)}
+    return essence
 
 
 def _same(before: Any, after: Any, *, exact: bool) -> bool:

@@ -50,16 +50,16 @@ def deadly_night(
             first = out.tell()
             packets = list(_packets(wire, rng, place))
             out.write(b"".join(packets))
-            begun = int(rng.integers(0, len(packets[-1]))) if rng.random() < 0.5 else 0
+            part = int(rng.integers(0, len(packets[-1]))) if rng.random() < 0.5 else 0
             away_s = rng.uniform(0.5, 100)
             quiet = bool(rng.random() < 0.5)
             place = wire.end
-            if begun:
+            if part:
                 wire.take(round(rng.uniform(0.05, 2) * signal.sfreq))
-                out.write(packets[-1][:begun])
+                out.write(packets[-1][:part])
             wire.take(round(away_s * signal.sfreq))
             lives.append(_Life(first, out.tell(), quiet))
-            how = f"{begun} bytes into a packet" if begun else "between two packets"
+            how = f"{part} bytes into a packet" if part else "between two packets"
             then = "after a stall" if quiet else "at once"
             wire.damage(
                 place,
@@ -83,22 +83,22 @@ def deadly_night(
     broken = troubles(report, stream.night, expected)
     if [row["index"] for row in rows] != [row["index"] for row in returned]:
         broken.append("the journal does not hold what was returned")
-    told = [str(r.body["event"]) for r in report.records if r.kind == RecordKind.SOURCE]
-    deaths, stalls = told.count("disconnected"), sum(life.quiet for life in lives)
-    if deaths != faults or told.count("stalled") < stalls:
-        broken.append(f"of {faults} deaths and {stalls} stalls the journal tells {told}")
+    events = [str(r.body["event"]) for r in report.records if r.kind == RecordKind.SOURCE]
+    deaths, stalls = events.count("disconnected"), sum(life.quiet for life in lives)
+    if deaths != faults or events.count("stalled") < stalls:
+        broken.append(f"of {faults} deaths and {stalls} stalls the journal tells {events}")
     return NightResult.of(
         "source death",
         number,
         signal,
         faults,
-        wire.told,
+        wire.notes,
         rows,
         expected,
         compare(rows, reference.rows(signal), epochs_of(wire.touched, wire.rate), set()),
         broken,
         interrupted=faults,
-        resumed=told.count("reconnected"),
+        resumed=events.count("reconnected"),
         facts={"stalls": stalls},
     )
 
@@ -146,15 +146,15 @@ class _PipeSource(LiveSource):
             self._died()
             return nothing()
         self._left += data
-        found = []
+        chunks = []
         while (chunk := unpacked(self._left)) is not None:
-            found.append(chunk[:2])
+            chunks.append(chunk[:2])
             self._left = chunk[2]
-        if not found:
+        if not chunks:
             return nothing()
-        stamps = np.concatenate([times for _, times in found])
+        stamps = np.concatenate([times for _, times in chunks])
         self._latest_s = float(stamps[-1])
-        return np.concatenate([x for x, _ in found]).astype(np.float64), stamps
+        return np.concatenate([x for x, _ in chunks]).astype(np.float64), stamps
 
     def _died(self) -> None:
         assert self._device is not None

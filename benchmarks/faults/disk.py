@@ -82,25 +82,25 @@ def full_disk_night(
         again.close()
         kind = disk.kind
     expected = expected_epochs(wire.end, wire.rate)
-    rows, kept = rows_of(predictions), journal_rows(report)
+    rows, records = rows_of(predictions), journal_rows(report)
     lost = sum(body["kinds"].get("prediction", 0) for body in losses)
     broken = troubles(report, stream.night, expected)
-    if len(kept) + lost != expected or sum(body["records"] for body in losses) != journal.losses:
-        broken.append(f"of {expected} epochs the journal holds {len(kept)} and counts {lost} as lost")
+    if len(records) + lost != expected or sum(body["records"] for body in losses) != journal.losses:
+        broken.append(f"of {expected} epochs the journal holds {len(records)} and counts {lost} as lost")
     if lost < faults:
         broken.append(f"the disk was full {faults} times and {lost} epochs were lost: it was not full")
     if len(state.missing) != lost:
         broken.append(f"a night that is resumed knows of {len(state.missing)} of {lost} epochs lost")
-    known = reference.predictions(signal)
+    right = reference.predictions(signal)
     return NightResult.of(
         "disk full",
         number,
         signal,
         faults,
-        wire.told,
+        wire.notes,
         rows,
         expected,
-        compare(rows, known, set(), set()),
+        compare(rows, right, set(), set()),
         broken,
         interrupted=faults,
         resumed=resumed - 1,

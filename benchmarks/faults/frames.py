@@ -42,5 +42,5 @@ def receive(stream: BinaryIO) -> tuple[NDArray[np.float32], NDArray[np.float64]]
     if len(head) < HEAD.size:
         return None
     body = stream.read(_SAMPLE * HEAD.unpack(head)[0])
-    found = unpacked(head + body)
-    return None if found is None else found[:2]
+    packet = unpacked(head + body)
+    return None if packet is None else packet[:2]

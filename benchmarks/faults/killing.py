@@ -81,7 +81,7 @@ def killed_night(
         number,
         signal,
         faults,
-        wire.told,
+        wire.notes,
         rows,
         expected,
         comparison,

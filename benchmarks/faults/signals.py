@@ -67,21 +67,21 @@ def real_signals(folder: Path) -> list[Signal]:
     Raises:
         FileNotFoundError: one of them is not in `folder`.
     """
-    found = []
+    signals = []
     for path in sorted((folder / "dreams").glob("excerpt*.npz")):
         with np.load(path) as file:
-            found.append(_whole(f"DREAMS {path.stem}", file["signal_uv"], float(file["sfreq"])))
+            signals.append(_whole(f"DREAMS {path.stem}", file["signal_uv"], float(file["sfreq"])))
     recording = read_channel(folder / "sleep-edf" / "SC4001E0-first5min-PSG.edf", "EEG Fpz-Cz")
-    found.append(_whole("Sleep-EDF SC4001", recording.samples_uv, recording.sfreq))
+    signals.append(_whole("Sleep-EDF SC4001", recording.samples_uv, recording.sfreq))
     with np.load(folder / "sleep-edf" / "wake_pzoz_int16.npz") as file:
         counts, sfreq = file["x"], float(file["fs"])
         scale = np.broadcast_to(np.ravel(file["uv_per_lsb"]), len(counts)).astype(np.float32)
     for row in WAKE_ROWS:
         signal = counts[row].reshape(-1).astype(np.float32) * scale[row]
-        found.append(_whole(f"Sleep-EDF awake {row}", signal, sfreq))
-    if len(found) < 8:
+        signals.append(_whole(f"Sleep-EDF awake {row}", signal, sfreq))
+    if len(signals) < 8:
         raise FileNotFoundError(f"{folder}: four DREAMS excerpts are expected in dreams/")
-    return found
+    return signals
 
 
 def _whole(name: str, samples_uv: NDArray[np.float32], sfreq: float) -> Signal:

@@ -75,26 +75,26 @@ def slow_night(
     ):
         for index in range(signal.epochs):
             brake.on_for(str(slow.get(index, "")))
-            for found in _one_epoch(stream, signal, index):
-                on_push.setdefault(found.index, found)
-                returned += [] if found.provisional else [found]
+            for prediction in _one_epoch(stream, signal, index):
+                on_push.setdefault(prediction.index, prediction)
+                returned += [] if prediction.provisional else [prediction]
             brake.released()
     report = read(path)
     rows, expected = journal_rows(report), expected_epochs(len(signal.samples_uv), signal.sfreq)
     broken = troubles(report, stream.night, expected)
-    for found in returned:
-        broken += _verdict(found, on_push[found.index], slow.get(found.index))
-    known = reference.predictions(signal, "cot")
-    told = [f"{slow[i]} in epoch {i}" for i in sorted(slow)]
+    for prediction in returned:
+        broken += _verdict(prediction, on_push[prediction.index], slow.get(prediction.index))
+    right = reference.predictions(signal, "cot")
+    notes = [f"{slow[i]} in epoch {i}" for i in sorted(slow)]
     return NightResult.of(
         "slow model",
         number,
         signal,
         faults,
-        told,
+        notes,
         rows,
         expected,
-        compare(rows_of(returned), known, set(slow), set()),
+        compare(rows_of(returned), right, set(slow), set()),
         broken,
         facts={
             "deadline_s": deadline_s,
@@ -188,30 +188,32 @@ def _one_epoch(stream: StreamingStager, signal: Signal, index: int) -> Iterator[
     ahead = round(stream.lookahead_s * signal.sfreq) + 2
     first, last = (round(i * EPOCH_S * signal.sfreq) + ahead * (i > 0) for i in (index, index + 1))
     done = False
-    for found in stream.push(signal.samples_uv[first:last]):
-        done |= not found.provisional
-        yield found
+    for prediction in stream.push(signal.samples_uv[first:last]):
+        done |= not prediction.provisional
+        yield prediction
     if last >= len(signal.samples_uv):
         yield from stream.close()
         return
     while not done:
         time.sleep(POLL_S)
-        for found in stream.poll():
-            done |= not found.provisional
-            yield found
+        for prediction in stream.poll():
+            done |= not prediction.provisional
+            yield prediction
 
 
-def _verdict(found: StagePrediction, first: StagePrediction, what: str | None) -> list[str]:
+def _verdict(answer: StagePrediction, first: StagePrediction, what: str | None) -> list[str]:
     """What is wrong with the answer to an epoch whose model was held up in the way `what` tells, or not."""
     wrong = []
     if what == TOWER:
-        if found.outcome is not Outcome.LATE:
-            wrong.append(f"epoch {found.index}: {what}, and it is {found.outcome}")
+        if answer.outcome is not Outcome.LATE:
+            wrong.append(f"epoch {answer.index}: {what}, and it is {answer.outcome}")
     elif what is not None:
-        if found.finish is not Finish.DEADLINE or found.outcome is not Outcome.SCORED:
-            wrong.append(f"epoch {found.index}: {what}, and it is {found.outcome}, its text {found.finish}")
-        if found.rationale_text and not found.rationale_text.rstrip().endswith("."):
-            wrong.append(f"epoch {found.index}: its text is cut within a sentence")
-    if what != TOWER and (first.head is None or found.head is None or first.head != found.head):
-        wrong.append(f"epoch {found.index}: no stage came at once")
+        if answer.finish is not Finish.DEADLINE or answer.outcome is not Outcome.SCORED:
+            wrong.append(
+                f"epoch {answer.index}: {what}, and it is {answer.outcome}, its text {answer.finish}"
+            )
+        if answer.rationale_text and not answer.rationale_text.rstrip().endswith("."):
+            wrong.append(f"epoch {answer.index}: its text is cut within a sentence")
+    if what != TOWER and (first.head is None or answer.head is None or first.head != answer.head):
+        wrong.append(f"epoch {answer.index}: no stage came at once")
     return wrong

@@ -85,7 +85,7 @@ def stamped_night(
         epochs_of(wire.touched, wire.rate),
         epochs_of(wire.flagged, wire.rate),
     )
-    return NightResult.of(kind, number, signal, faults, wire.told, rows, expected, comparison, broken)
+    return NightResult.of(kind, number, signal, faults, wire.notes, rows, expected, comparison, broken)
 
 
 def _packets(
@@ -148,12 +148,12 @@ def _refusals(
         wire.tell(0, f"timestamps are seconds times {factor:g}")
         stream = reference.stager.stream(signal.sfreq, channel="Fpz", mode="head")
         n = round(5 * signal.sfreq)
-        given = []
+        predictions = []
         try:
-            given += stream.push(signal.samples_uv[:n], (T0 + np.arange(n) / signal.sfreq) * factor)
+            predictions += stream.push(signal.samples_uv[:n], (T0 + np.arange(n) / signal.sfreq) * factor)
             broken.append(f"seconds times {factor:g} are taken")
         except UnitError:
-            given += stream.flush()
-        if given:
-            broken.append(f"seconds times {factor:g} gave {len(given)} epochs")
+            predictions += stream.flush()
+        if predictions:
+            broken.append(f"seconds times {factor:g} gave {len(predictions)} epochs")
     return broken

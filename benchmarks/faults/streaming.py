@@ -54,9 +54,12 @@ class Reference:
 
     def of(self, signal: Signal, mode: str = "head") -> list[dict[str, Any]]:
         """The same for a signal that is not met again."""
-        found = self.stager.predict_recording(signal.samples_uv, "Fpz", sfreq=signal.sfreq, mode=mode)
+        predictions = self.stager.predict_recording(signal.samples_uv, "Fpz", sfreq=signal.sfreq, mode=mode)
         hashes = digests(signal.samples_uv, signal.sfreq)
-        return [{**row, "samples_sha256": digest} for row, digest in zip(rows_of(found), hashes, strict=True)]
+        return [
+            {**row, "samples_sha256": digest}
+            for row, digest in zip(rows_of(predictions), hashes, strict=True)
+        ]
 
 
 def faulty_night(
@@ -88,14 +91,14 @@ def faulty_night(
         broken.append(f"a lag of {night.worst_lag_s:.0f} s is told")
     clean = wire.clean
     undamaged = len(clean) == len(signal.samples_uv) and wire.end == len(clean)
-    known = reference.rows(signal) if undamaged else reference.of(replace(signal, samples_uv=clean))
-    comparison = compare(rows, known, epochs_of(wire.touched, wire.rate), epochs_of(wire.flagged, wire.rate))
+    right = reference.rows(signal) if undamaged else reference.of(replace(signal, samples_uv=clean))
+    comparison = compare(rows, right, epochs_of(wire.touched, wire.rate), epochs_of(wire.flagged, wire.rate))
     return NightResult.of(
         kind,
         number,
         signal,
         faults,
-        wire.told,
+        wire.notes,
         rows,
         expected,
         comparison,
@@ -121,20 +124,20 @@ def journal_rows(report: JournalReport) -> list[dict[str, Any]]:
 
 def troubles(report: JournalReport, night: StreamStatus | None, expected: int) -> list[str]:
     """What is wrong with a journal and with what the night counts."""
-    found = [finding.detail for finding in report.findings]
-    if not report.ok and not found:
-        found.append(f"the journal has a torn tail of {report.torn_bytes} bytes")
+    details = [finding.detail for finding in report.findings]
+    if not report.ok and not details:
+        details.append(f"the journal has a torn tail of {report.torn_bytes} bytes")
     if report.records[-1].kind != RecordKind.SHUTDOWN:
-        found.append("the journal does not tell the end of the night")
+        details.append("the journal does not tell the end of the night")
     if night is not None and night.total != expected:
-        found.append(f"the night counts {night.total} epochs of {expected}")
-    return found
+        details.append(f"the night counts {night.total} epochs of {expected}")
+    return details
 
 
 def _streamed(
     stager: Stager, wire: Wire, rng: np.random.Generator, path: Path, deadline: float | None
 ) -> tuple[list[StagePrediction], StreamStatus]:
-    found: list[StagePrediction] = []
+    predictions: list[StagePrediction] = []
     with (
         host_clock() as ahead,
         Journal.create(path, {"channel": "Fpz"}) as journal,
@@ -145,9 +148,9 @@ def _streamed(
         for x, stamps, step_s in wire.chunks(rng):
             received_s = time.time()
             ahead[0] += step_s
-            found += stream.push(x, stamps, received_s=received_s)
-        found += stream.close()
-    return found, stream.night
+            predictions += stream.push(x, stamps, received_s=received_s)
+        predictions += stream.close()
+    return predictions, stream.night
 
 
 def _untold(wire: Wire, rows: list[dict[str, Any]]) -> list[str]:

@@ -59,7 +59,7 @@ class Wire:
         touched: intervals of the grid, in samples, within which anything may differ.
         flagged: the same, of what may have other quality flags and nothing else that is other.
         required: intervals in one of whose epochs a flag has to be.
-        told: the faults in words.
+        notes: the faults in words.
         offset_s: what the device's clock is off by.
     """
 
@@ -67,7 +67,7 @@ class Wire:
     touched: list[tuple[float, float]] = field(default_factory=list)
     flagged: list[tuple[float, float]] = field(default_factory=list)
     required: list[tuple[float, float, QualityFlag]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     offset_s: float = 0.0
     _next: int = 0
     _end: int = 0
@@ -154,7 +154,7 @@ class Wire:
 
     def tell(self, place: int, what: str) -> None:
         """A fault in words."""
-        self.told.append(f"{what} at {place / self.rate:.2f} s")
+        self.notes.append(f"{what} at {place / self.rate:.2f} s")
 
     def handed_over(
         self, rng: np.random.Generator

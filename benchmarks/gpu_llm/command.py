@@ -75,26 +75,26 @@ def measure_ours(
             continue
         place: dict[str, Any] = {"name": name, "precision": precision}
         record.results["models"][name] = place
-        made: list[Ours] = []
+        models: list[Ours] = []
 
         def load(
             precision: str = precision,
             graphs: bool = graphs,
             half: bool = half_products,
-            made: list[Ours] = made,
+            models: list[Ours] = models,
         ) -> dict[str, Any]:
             before = used_bytes() if gpu else 0
             config = config_of(options.size)
             fused = precision.endswith("fused")
-            made.append(
+            models.append(
                 Ours(paths[precision], config, device, fused=fused, graphs=graphs, half_products=half)
             )
-            made[0]._direct()
-            return {"load_s": made[0].load_s, "gpu_bytes": used_bytes() - before if gpu else 0}
+            models[0]._direct()
+            return {"load_s": models[0].load_s, "gpu_bytes": used_bytes() - before if gpu else 0}
 
         if record.part(place, "memory", load) is None:
             continue
-        ours = made[0]
+        ours = models[0]
         record.part(place, "same_again", ours.repeated)
         record.part(place, "decode", partial(ours.decode, options.tokens))
         record.part(place, "prefill", ours.prefill)
@@ -107,26 +107,28 @@ def measure_ours(
         if gpu and "decode" in place and "ceilings" in record.results:
             kv = 4 * ours.config.num_hidden_layers * kv_heads(ours.config) * head_dim(ours.config)
             tokens = VISUAL_TOKENS + ours.effort.prompt_tokens + options.tokens // 2
-            read = facts[precision]["weight_bytes"] + kv * tokens
-            place["floor"] = _floor(read, record.results["ceilings"], place["decode"])
+            bytes_read = facts[precision]["weight_bytes"] + kv * tokens
+            place["floor"] = _floor(bytes_read, record.results["ceilings"], place["decode"])
         ours.close()
-        made.clear()
+        models.clear()
         del ours
 
 
-def _off(ours: Ours, reference: np.ndarray | None, kept: list[np.ndarray]) -> list[float]:
+def _off(ours: Ours, reference: np.ndarray | None, references: list[np.ndarray]) -> list[float]:
     """How far the logits of each step are from those of the first variant, as a share of their size."""
-    found = ours.logits()
-    if not np.isfinite(found).all():
+    logits = ours.logits()
+    if not np.isfinite(logits).all():
         raise ValueError("logits: not finite")
-    kept.append(found)
-    expected = kept[0] if reference is None else reference
-    return [float(x) for x in np.linalg.norm(kept[0] - expected, axis=1) / np.linalg.norm(expected, axis=1)]
+    references.append(logits)
+    expected = references[0] if reference is None else reference
+    return [
+        float(x) for x in np.linalg.norm(references[0] - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    ]
 
 
-def _floor(read: int, ceiling: dict[str, Any], decode: dict[str, Any]) -> dict[str, float]:
-    floor_ms = read / ceiling["gb_per_s"] / 1e6
-    return {"bytes": read, "floor_ms": floor_ms, "share": floor_ms / decode["ms"]["p50"]}
+def _floor(bytes_read: int, ceiling: dict[str, Any], decode: dict[str, Any]) -> dict[str, float]:
+    floor_ms = bytes_read / ceiling["gb_per_s"] / 1e6
+    return {"bytes": bytes_read, "floor_ms": floor_ms, "share": floor_ms / decode["ms"]["p50"]}
 
 
 def measure_torch(record: Record, options: argparse.Namespace) -> None:
@@ -153,8 +155,8 @@ def measure_torch(record: Record, options: argparse.Namespace) -> None:
         if "decode" in place and "ceilings" in record.results:
             memory = place["memory"]
             tokens = VISUAL_TOKENS + effort.prompt_tokens + options.tokens // 2
-            read = memory["bytes_per_token"] + memory["kv_bytes_per_token"] * tokens
-            place["floor"] = _floor(read, record.results["ceilings"], place["decode"])
+            bytes_read = memory["bytes_per_token"] + memory["kv_bytes_per_token"] * tokens
+            place["floor"] = _floor(bytes_read, record.results["ceilings"], place["decode"])
     subjects.clear()
 
 
@@ -169,8 +171,8 @@ def exporters(options: argparse.Namespace, folder: Path) -> list[Popen[bytes]]:
 
 def asked(options: argparse.Namespace) -> list[str]:
     """Precisions of the variants that are measured."""
-    wanted = {precision for name, precision, *_ in VARIANTS if name not in options.without}
-    return [precision for precision in PRECISIONS if precision in wanted]
+    precisions = {precision for name, precision, *_ in VARIANTS if name not in options.without}
+    return [precision for precision in PRECISIONS if precision in precisions]
 
 
 def graph_facts(folder: Path, precision: str, size: str, until: float) -> dict[str, Any]:
@@ -196,8 +198,8 @@ def table(results: dict[str, Any]) -> list[str]:
             size = place["memory"].get("gpu_bytes") or place["memory"].get("allocated_bytes", 0)
             row.append(f"{size / 1e9:.2f} GB")
         for part in ("prefill", "decode"):
-            found = place.get(part, {})
-            ms = found.get("ms") or found.get("merge_1", {}).get("ms")
+            figures = place.get(part, {})
+            ms = figures.get("ms") or figures.get("merge_1", {}).get("ms")
             if ms:
                 row.append(f"{part} {ms['p50']:.2f}/{ms['p95']:.2f}/{ms['p99']:.2f}")
         for key, ms in place.get("answers", {}).items():

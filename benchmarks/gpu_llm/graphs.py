@@ -75,22 +75,22 @@ def write(size: str, precision: str, block: int, path: Path, skeleton: Path | No
         graph = onnx.load(str(skeleton))
     traced = time.perf_counter()
     rng = np.random.default_rng(0)
-    kept: dict[tuple[int, ...], BlockQuantized] = {}
+    cache: dict[tuple[int, ...], BlockQuantized] = {}
 
     def packed(slot: WeightSlot) -> BlockQuantized | NDArray[np.float32]:
         if not slot.is_matrix:
             return np.ones(slot.shape, np.float32)
         if slot.name == "head.weight":
             return rng.standard_normal(slot.shape, dtype=np.float32) * np.float32(0.02)
-        if slot.shape not in kept:
+        if slot.shape not in cache:
             rows, columns = slot.shape
             values = rng.integers(-8, 8, slot.shape, dtype=np.int8)
             # The integers' deviation is 4.6. Equal layers add up in one direction: at 0.02 the sum leaves
             # half precision in the 26th layer of the 7B model, so each adds less.
             size = np.float32(0.02 / 4.6 / np.sqrt(2 * config.num_hidden_layers))
             scales = rng.uniform(0.8, 1.2, (rows // block, columns)).astype(np.float32) * size
-            kept[slot.shape] = BlockQuantized(values, scales, 0.0)
-        return kept[slot.shape]
+            cache[slot.shape] = BlockQuantized(values, scales, 0.0)
+        return cache[slot.shape]
 
     with ExternalData(data_path(path)) as data:
         fill(graph, config, None, packed=packed, data=data, typed=True)  # type: ignore[arg-type]
@@ -109,11 +109,11 @@ def main() -> int:
     size, precision, block, folder, *skeletons = sys.argv[1:]
     place = Path(folder) / precision
     place.mkdir(parents=True)
-    known = Path(skeletons[0]) / f"{size}.{precision}.onnx" if skeletons else None
-    if known is not None and not known.is_file():
-        known = None
+    skeleton = Path(skeletons[0]) / f"{size}.{precision}.onnx" if skeletons else None
+    if skeleton is not None and not skeleton.is_file():
+        skeleton = None
     facts = {"size": size, "precision": precision, "block": int(block)}
-    facts |= write(size, precision, int(block), place / GRAPH, known)
+    facts |= write(size, precision, int(block), place / GRAPH, skeleton)
     temporary = place / f"{FACTS}.tmp"
     temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
     temporary.replace(place / FACTS)

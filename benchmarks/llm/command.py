@@ -91,8 +91,8 @@ def measured(runtime: str, folder: Path, threads: int, options: argparse.Namespa
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_places(python))
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1][:300])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def _places(python: str) -> dict[str, str]:
@@ -120,18 +120,18 @@ def compare(name: str, options: argparse.Namespace, folder: Path) -> dict[str, A
     vocabulary = words(json.loads((folder / "shape.json").read_text())["lm"]["vocab_size"])
     expected = _text(rounds["ours"][0]["ids"], vocabulary)
     rows: dict[str, Any] = {}
-    for runtime, found in rounds.items():
-        prefill = [ms for turn in found for ms in turn["prefill_ms"]]
-        each = [ms for turn in found for ms in turn["token_ms"]]
-        text = found[0].get("text") or _text(found[0]["ids"], vocabulary)
+    for runtime, figures in rounds.items():
+        prefill = [ms for turn in figures for ms in turn["prefill_ms"]]
+        each = [ms for turn in figures for ms in turn["token_ms"]]
+        text = figures[0].get("text") or _text(figures[0]["ids"], vocabulary)
         rows[runtime] = {
             "prefill_ms": percentiles(prefill),
             "token_ms": percentiles(each),
             "prefill_tokens_per_s": 1e3 * options.prompt / float(np.median(prefill)),
             "tokens_per_s": 1e3 / float(np.median(each)),
-            "best_tokens_per_s": 1e3 / min(float(np.median(turn["token_ms"])) for turn in found),
-            "load_s": min(turn["load_s"] for turn in found),
-            "peak_mib": max(turn["peak_mib"] for turn in found),
+            "best_tokens_per_s": 1e3 / min(float(np.median(turn["token_ms"])) for turn in figures),
+            "load_s": min(turn["load_s"] for turn in figures),
+            "peak_mib": max(turn["peak_mib"] for turn in figures),
             "equal_beginning": _equal(text, expected) / max(1, len(expected)),
         }
     for row in rows.values():
@@ -162,13 +162,13 @@ def rationales(epochs: int, threads: int) -> dict[str, Any]:
     jumped, plain, ratios, tokens, steps = [], [], [], [], []
     for i in range(epochs):
         rows = rows_of(signal[3000 * i : 3000 * (i + 1)], preprocessing, channel=None, sfreq=100.0, unit=None)
-        seen = stager._pipeline.see(list(rows))[0]
-        assert seen.visual_tokens is not None
-        prefix = decoder.prefix(seen.visual_tokens)
+        look = stager._pipeline.see(list(rows))[0]
+        assert look.visual_tokens is not None
+        prefix = decoder.prefix(look.visual_tokens)
         begin = perf_counter()
-        found = decoder.decode_rationale(prefix)
+        text = decoder.decode_rationale(prefix)
         jumped.append(1e3 * (perf_counter() - begin))
-        ids = tokenizer.encode(found.text, add_special_tokens=False).ids
+        ids = tokenizer.encode(text.text, add_special_tokens=False).ids
         begin = perf_counter()
         logits, cache = lm.next_logits(lm.embed(decoder._prompt.reasoning), prefix)
         for token in ids:
@@ -176,8 +176,8 @@ def rationales(epochs: int, threads: int) -> dict[str, Any]:
             logits, cache = lm.next_logits(lm.embed([token]), cache)
         plain.append(1e3 * (perf_counter() - begin))
         ratios.append(jumped[-1] / plain[-1])
-        tokens.append(found.tokens)
-        steps.append(found.steps)
+        tokens.append(text.tokens)
+        steps.append(text.steps)
     return {
         "epochs": epochs,
         "tokens": float(np.mean(tokens)),
@@ -235,8 +235,8 @@ def _peers(python: str) -> dict[str, str]:
         "if d.metadata['Name'] in ('xllamacpp', 'onnxruntime-genai', 'onnxruntime', 'gguf')}))"
     )
     answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
-    found: dict[str, str] = json.loads(answer)
-    return found
+    versions: dict[str, str] = json.loads(answer)
+    return versions
 
 
 if __name__ == "__main__":

@@ -112,13 +112,13 @@ def llama_cpp(folder: Path, threads: int, prompt: int, tokens: int) -> dict[str,
     for _ in range(REPEATS):
         answers: list[Any] = []
         server.handle_completions(request, answers.append)
-        found = answers[-1]
-        if "timings" not in found:
-            raise RuntimeError(f"llama.cpp: {str(found)[:300]}")
-        timings = found["timings"]
+        answer = answers[-1]
+        if "timings" not in answer:
+            raise RuntimeError(f"llama.cpp: {str(answer)[:300]}")
+        timings = answer["timings"]
         prefill.append(timings["prompt_ms"] * prompt / timings["prompt_n"])
         each.append(timings["predicted_per_token_ms"])
-        text = found["choices"][0]["text"]
+        text = answer["choices"][0]["text"]
     return {"load_s": loaded, "prefill_ms": prefill, "token_ms": each, "ids": [], "text": text}
 
 

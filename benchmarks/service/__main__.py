@@ -159,8 +159,8 @@ def _look(pid: int) -> dict[str, Any]:
     for process in [parent, *parent.children()]:
         try:
             words = " ".join(process.cmdline())
-            found = re.search(r"eegvlm_rt\.service\.(worker|page)", words)
-            name = {"worker": "model", "page": "page"}[found[1]] if found else "recorder"
+            match = re.search(r"eegvlm_rt\.service\.(worker|page)", words)
+            name = {"worker": "model", "page": "page"}[match[1]] if match else "recorder"
             row[name] = {
                 "cpu_s": sum(process.cpu_times()[:2]),
                 "rss_mib": round(process.memory_info().rss / (1 << 20), 1),

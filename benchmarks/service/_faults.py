@@ -63,12 +63,12 @@ def model_hung(world: World, _rng: np.random.Generator) -> Iterator[None]:
 
 def model_killed_again_and_again(world: World, _rng: np.random.Generator) -> Iterator[None]:
     """The model's process is killed until the service leaves it alone; then it may run again."""
-    known: set[int] = set()
+    pids: set[int] = set()
 
     def safe() -> bool:
         process = world.child("service.worker")
-        if process is not None and process.pid not in known:
-            known.add(process.pid)
+        if process is not None and process.pid not in pids:
+            pids.add(process.pid)
             with suppress(psutil.Error):
                 process.kill()
         state = world.state()

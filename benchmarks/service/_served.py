@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from eegvlm_rt.service import ConfigurationError, Service, load_configuration
-from eegvlm_rt.service.bed import Clock
+from eegvlm_rt.service.clock import Clock
 
 
 class SetClock(Clock):

@@ -23,7 +23,7 @@ import psutil
 
 from eegvlm_rt.journal import read
 from eegvlm_rt.service import Service, parse_configuration, read_frames
-from eegvlm_rt.service.bed import Clock
+from eegvlm_rt.service.clock import Clock
 from eegvlm_rt.simulator import simulate_night, write_edf
 from eegvlm_rt.sources import read_channel
 from tests.rt.service.chromium import Tab, browser
@@ -152,11 +152,11 @@ def tab_facts(tab: Tab) -> dict[str, Any]:
 
 def processes(service: Service) -> dict[str, psutil.Process]:
     """The three processes by name."""
-    found = {"recorder": psutil.Process()}
+    members = {"recorder": psutil.Process()}
     for name, child in (("model", service.model.process), ("page", service.page.process)):
         if child is not None:
-            found[name] = psutil.Process(child.pid)
-    return found
+            members[name] = psutil.Process(child.pid)
+    return members
 
 
 def facts(service: Service, night: int) -> dict[str, Any]:

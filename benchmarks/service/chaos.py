@@ -93,10 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        given.mkdir(parents=True)
-        yield given
+def _folder(own_folder: Path | None) -> Iterator[Path]:
+    if own_folder is not None:
+        own_folder.mkdir(parents=True)
+        yield own_folder
         return
     with tempfile.TemporaryDirectory(prefix="eegvlm-chaos-", ignore_cleanup_errors=True) as name:
         yield Path(name)
@@ -216,8 +216,8 @@ def _accounts(run: Run) -> dict[str, Any]:
         sent, lost, excused = sent + a, lost + b, excused + c
         silent += silent_minutes(marks, alarms, run.well_s, run.ended_s)
     back = [fault.back_s for fault in run.faults]
-    known = [value for value in back if value is not None]
-    kept = lost == 0 and glued == 0 and doubled == 0 and silent == 0 and len(known) == len(back)
+    delays = [value for value in back if value is not None]
+    whole = lost == 0 and glued == 0 and doubled == 0 and silent == 0 and len(delays) == len(back)
     log = (run.folder / "service.log").read_text(errors="replace")
     return {
         "benchmark": "service chaos",
@@ -235,17 +235,17 @@ def _accounts(run: Run) -> dict[str, Any]:
         "epochs": dict(epochs),
         "epochs_twice": doubled,
         "silent_minutes": silent,
-        "resumed": f"{len(known)} of {len(back)}",
+        "resumed": f"{len(delays)} of {len(back)}",
         "seconds_until_well": {
-            "median": round(float(np.median(known)), 1) if known else None,
-            "worst": round(max(known), 1) if known else None,
+            "median": round(float(np.median(delays)), 1) if delays else None,
+            "worst": round(max(delays), 1) if delays else None,
         },
         "model_restarts": log.count("model: restarting") + log.count("model: safe mode"),
         "faults": [
             [f.kind, round(f.began_s - run.began_s, 1), round(f.ended_s - run.began_s, 1), f.back_s]
             for f in run.faults
         ],
-        "kept": kept,
+        "kept": whole,
     }
 
 

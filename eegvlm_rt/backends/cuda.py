@@ -129,19 +129,19 @@ class CudaBackend:
         )
 
 
-def precision_for(manifest: Manifest, part: str, wanted: str | None = None) -> str:
-    """The precision of a part that is loaded: `wanted`, or the first of `PREFERENCE` that the bundle holds.
+def precision_for(manifest: Manifest, part: str, choice: str | None = None) -> str:
+    """The precision of a part that is loaded: `choice`, or the first of `PREFERENCE` that the bundle holds.
 
     Raises:
         BundleError: a precision that is not held, or none of those that a GPU runs.
     """
     component = manifest.components[part]
-    held = (component.precision, *component.variants)
-    if wanted is not None:
-        component.at(wanted)
-        return wanted
+    precisions = (component.precision, *component.variants)
+    if choice is not None:
+        component.at(choice)
+        return choice
     for name in PREFERENCE[part]:
-        if name in held:
+        if name in precisions:
             return name
     cure = f"export the bundle with one of {', '.join(PREFERENCE[part])}"
-    raise BundleError(f"{part}.precision", ", ".join(held), cure)
+    raise BundleError(f"{part}.precision", ", ".join(precisions), cure)

@@ -61,8 +61,8 @@ class OnnxMemory:
         usable signal. Raises BackendError where the run fails.
         """
         present = high_level is not None and stage_logits is not None
-        read = (high_level[None], stage_logits[None]) if present else self._absent  # type: ignore[index]
-        values = (*read, np.full((1, 1), present, np.float32), state[None])
+        inputs = (high_level[None], stage_logits[None]) if present else self._absent  # type: ignore[index]
+        values = (*inputs, np.full((1, 1), present, np.float32), state[None])
         try:
             outputs = self._session.run(_OUTPUTS, dict(zip(_INPUTS, values, strict=True)))
         except Exception as error:

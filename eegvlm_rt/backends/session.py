@@ -39,10 +39,10 @@ def make_session(
     Raises:
         BackendError: the graph cannot be loaded, or not by the provider that was asked for first.
     """
-    chosen = None if ort_options is None else ort_options.session_options
-    options = session_options(threads) if chosen is None else chosen
-    wanted = None if ort_options is None else ort_options.providers
-    providers = ["CPUExecutionProvider"] if wanted is None else list(wanted)
+    own_options = None if ort_options is None else ort_options.session_options
+    options = session_options(threads) if own_options is None else own_options
+    own_providers = None if ort_options is None else ort_options.providers
+    providers = ["CPUExecutionProvider"] if own_providers is None else list(own_providers)
     try:
         _only_verified_bytes(options, data or {})
         session = ort.InferenceSession(graph, options, providers=providers)
@@ -103,21 +103,21 @@ def session_options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def check_names(name: str, what: str, found: list[Any], wanted: list[str]) -> None:
-    """Refuse a graph whose inputs or outputs are not exactly `wanted`; raises BackendError."""
-    names = [entry.name for entry in found]
-    if sorted(names) != sorted(wanted):
+def check_names(name: str, what: str, entries: list[Any], right_names: list[str]) -> None:
+    """Refuse a graph whose inputs or outputs are not exactly `right_names`; raises BackendError."""
+    names = [entry.name for entry in entries]
+    if sorted(names) != sorted(right_names):
         raise BackendError(
-            f"{name}.{what}", sorted(set(names) ^ set(wanted)), f"the graph has {', '.join(wanted)}"
+            f"{name}.{what}", sorted(set(names) ^ set(right_names)), f"the graph has {', '.join(right_names)}"
         )
 
 
-def static_dimension(name: str, entry: Any, axis: int, wanted: int | None = None) -> int:
-    """A fixed dimension of an input or output; raises BackendError where it is free or not `wanted`."""
+def static_dimension(name: str, entry: Any, axis: int, right_size: int | None = None) -> int:
+    """A fixed dimension of an input or output; raises BackendError where it is free or not `right_size`."""
     size = entry.shape[axis] if axis < len(entry.shape) else None
-    if type(size) is not int or (wanted is not None and size != wanted):
+    if type(size) is not int or (right_size is not None and size != right_size):
         raise BackendError(
-            f"{name}.{entry.name}", f"shape {entry.shape}", f"axis {axis} is {wanted or 'fixed'}"
+            f"{name}.{entry.name}", f"shape {entry.shape}", f"axis {axis} is {right_size or 'fixed'}"
         )
     return size
 

@@ -41,6 +41,8 @@ def pack_bundle(bundle: Bundle, path: str | os.PathLike[str], *, overwrite: bool
         OutputError: `path` lies in the bundle, or is a file that is no archive (unless `overwrite`).
         IntegrityError: a file changed since the bundle was opened.
     """
+    # What is packed is what was verified: sizes and digests come from the manifest, and a file that changed
+    # since then ends the packing.
     if not bundle.verified:
         raise BundleError("bundle", str(bundle.path), "open it with verify=True before it is packed")
     target = Path(path)
@@ -150,6 +152,8 @@ def _extract(source: BinaryIO, staging: Path, policy: TrustPolicy) -> None:
         size = _size(block, SIGNATURE_NAME, MAX_SIGNATURE_BYTES)
         signature = _content(source, SIGNATURE_NAME, size)
         block = source.read(_BLOCK)
+    # Manifest and signature come first in an archive, so that a stranger costs a few kilobytes: nothing else
+    # is read, let alone written, before they are accepted.
     policy.check(content, signature)
     manifest = parse_manifest(content)
     if sum(entry.bytes for entry in manifest.files()) > MAX_BUNDLE_BYTES:
@@ -158,6 +162,8 @@ def _extract(source: BinaryIO, staging: Path, policy: TrustPolicy) -> None:
     if signature is not None:
         (staging / SIGNATURE_NAME).write_bytes(signature)
     for entry in manifest.files():
+        # The header must be the very one that packing this entry gives. So there is nothing to interpret: no
+        # links, no absolute names, no other sizes, no members in between.
         if block != _header(entry.file, entry.bytes):
             raise BundleError("archive", f"another member than {entry.file}", _CURE)
         place = staging / entry.file

@@ -59,8 +59,8 @@ def folder_of_the_same_name(name_or_path: object) -> Path | None:
 
 
 def _folders() -> list[Path]:
-    chosen = os.environ.get(MODELS_VARIABLE)
-    folders = [Path(chosen)] if chosen else []
+    variable = os.environ.get(MODELS_VARIABLE)
+    folders = [Path(variable)] if variable else []
     checkout = INSTALLED_MODELS.parents[1]
     folders.append(INSTALLED_MODELS)
     if (checkout / "pyproject.toml").is_file():

@@ -43,10 +43,10 @@ def migrate(fields: Mapping[str, Any]) -> dict[str, Any]:
         raise BundleError(
             "schema_version", version, f"this version reads schemas {min(FIELDS)} to {SCHEMA_VERSION}"
         )
-    known = FIELDS[version]
-    wrong = (set(fields) ^ known) - (OPTIONAL & known)
+    version_fields = FIELDS[version]
+    wrong = (set(fields) ^ version_fields) - (OPTIONAL & version_fields)
     if wrong:
-        names = ", ".join(sorted(known))
+        names = ", ".join(sorted(version_fields))
         raise BundleError("manifest", sorted(wrong), f"schema {version} has exactly the fields {names}")
     current = dict(fields)
     for step in range(version, SCHEMA_VERSION):

@@ -49,6 +49,8 @@ def staging_folder(target: Path) -> Iterator[Path]:
 
 def publish_folder(staging: Path, target: Path) -> None:
     """Put `staging` at `target` and make that durable; an older folder there is removed afterwards."""
+    # Content first, name last: after a power cut there is the old folder or the new one, and never a name
+    # without its files.
     synchronise(staging)
     staging.chmod(0o755)
     if not os.path.lexists(target):
@@ -60,6 +62,8 @@ def publish_folder(staging: Path, target: Path) -> None:
 
 def exchange(first: Path, second: Path) -> bool:
     """Swap two names in one step; False where this system or file system cannot. Raises OSError."""
+    # Linux can swap two names in one step, so there is no moment without a bundle. Elsewhere two renames
+    # leave a short one.
     call = _renameat2()
     if call is None:
         return False
@@ -90,6 +94,7 @@ def _renameat2() -> ctypes._NamedFuncPointer | None:
 
 
 def _rename_twice(staging: Path, target: Path) -> None:
+    # The old one steps aside and comes back if the new one cannot take its place.
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
     old = aside / target.name
     target.rename(old)

@@ -108,11 +108,11 @@ class TrustPolicy:
         fields = read_signature(signature)
         key = next((key for key in self.keys if key.key_id == fields["key_id"]), None)
         if key is None:
-            known = ", ".join(key.key_id for key in self.keys) or "none"
+            key_names = ", ".join(key.key_id for key in self.keys) or "none"
             raise SignatureError(
                 f"{SIGNATURE_NAME}.key_id",
                 fields["key_id"],
-                f"not a key this device trusts; it trusts {known}",
+                f"not a key this device trusts; it trusts {key_names}",
             )
         digest = hashlib.sha256(manifest).hexdigest()
         if fields["manifest_sha256"] != digest:

@@ -82,6 +82,8 @@ class CycleModel:
         0.8 kB an epoch.
         """
         own = np.asarray(answers, dtype=np.float64)
+        # The model knows wake, NREM and R only: that is what has cycles. N1, N2 and N3 share what NREM gets
+        # as the epoch itself says.
         groups = self._groups(self._likelihood(own))
         nrem = np.maximum(np.nan_to_num(own[:, _NREM_STAGES], nan=1.0), _LEAST)
         parts = nrem / nrem.sum(axis=1, keepdims=True)
@@ -115,6 +117,8 @@ class CycleModel:
         shares = np.empty((n, 3))
         coming = np.ones(len(groups))
         for epoch in range(n - 1, -1, -1):
+            # Both directions meet here. Each is rescaled as it goes, since the product over a night is beyond
+            # floating point, and only the shares count.
             weights = np.bincount(groups, forward[epoch] * coming, 3)
             shares[epoch] = weights / weights.sum()
             if epoch:

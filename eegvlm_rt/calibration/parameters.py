@@ -38,7 +38,7 @@ class Scoring:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Scoring:
         """Inverse of `to_dict`; raises BundleError for unknown fields and numbers that make no sense."""
-        _known(fields, _FIELDS, "scoring")
+        _check_names(fields, _FIELDS, "scoring")
         return cls(
             _temperatures(fields, "temperature"),
             _smoother(_object(fields["smoother"], "scoring.smoother")) if fields.get("smoother") else None,
@@ -65,14 +65,14 @@ class Scoring:
 
 def _temperatures(fields: Mapping[str, Any], name: str) -> dict[Mode, float]:
     values = _object(fields.get(name, {}), f"scoring.{name}")
-    _known(values, tuple(mode.value for mode in Mode), f"scoring.{name}")
+    _check_names(values, tuple(mode.value for mode in Mode), f"scoring.{name}")
     return {
         Mode(mode): _number(value, f"scoring.{name}.{mode}", 0.05, 20.0) for mode, value in values.items()
     }
 
 
 def _smoother(fields: Mapping[str, Any]) -> Smoother:
-    _known(fields, ("transitions", "prior", "initial", "evidence"), "scoring.smoother")
+    _check_names(fields, ("transitions", "prior", "initial", "evidence"), "scoring.smoother")
     rows = fields.get("transitions")
     if not isinstance(rows, list) or len(rows) != len(STAGES):
         raise BundleError("scoring.smoother.transitions", rows, "give five rows of five probabilities")
@@ -99,7 +99,7 @@ def _outliers(fields: Mapping[str, Any]) -> OutlierModel:
     return OutlierModel(ranges)
 
 
-def _known(fields: Mapping[str, Any], names: tuple[str, ...], where: str) -> None:
+def _check_names(fields: Mapping[str, Any], names: tuple[str, ...], where: str) -> None:
     unknown = set(_object(fields, where)) - set(names)
     if unknown:
         raise BundleError(where, sorted(unknown), f"the fields are {', '.join(names)}")

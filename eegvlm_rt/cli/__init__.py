@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle.find import find_bundle, folder_of_the_same_name
 from ..errors import DraftWarning, EegVlmError, RecordingWarning
-from .console import report_error, report_warning
+from .console import report_error, report_note, report_warning
+from .defaults import configuration_path, with_defaults
 from .memory import keep_one_heap
 from .parser import build_parser
 
@@ -41,8 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
     try:
+        path = configuration_path()
+        arguments, defaults = with_defaults(parser, sys.argv[1:] if argv is None else argv, path)
+        if defaults:
+            report_note(f"defaults of {path}: {' '.join(defaults)}")
+        args = parser.parse_args(arguments)
         if here := folder_of_the_same_name(getattr(args, "bundle", None)):
             report_warning(f"bundle: {here}; this is {find_bundle(str(here))}, the folder here is ./{here}")
         status: int = args.run(args)

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
         return run_slots(args)
     if args.action not in ("verify", "inspect"):
-        console.print(plain(_made(args)), soft_wrap=True)
+        console.print(plain(_do(args)), soft_wrap=True)
         return 0
     verify = args.action == "verify"
     bundle = Bundle.open(find_bundle(args.bundle), verify=verify, trust=trust_policy(args.trusted_keys))
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _made(args: argparse.Namespace) -> str:
+def _do(args: argparse.Namespace) -> str:
     """Make a key, a signature, an archive or a folder; what was made, in a line."""
     if args.action == "keygen":
         key = make_key(args.key, args.label)

@@ -17,13 +17,13 @@ def add_bundle_actions(command: argparse.ArgumentParser) -> None:
         ("verify", "Check place, size and SHA-256 of every file."),
         ("inspect", "Print what the manifest says; nothing else is read."),
     ):
-        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
-        chosen.add_argument(
+        subcommand = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        subcommand.add_argument(
             "bundle", nargs="?", default="nano", metavar="BUNDLE", help="name or folder (default: nano)"
         )
         if action == "inspect":
-            chosen.add_argument("--json", action="store_true", help="print the manifest as JSON")
-        trust_option(chosen)
+            subcommand.add_argument("--json", action="store_true", help="print the manifest as JSON")
+        trust_option(subcommand)
     _bundle_makers(actions)
     _bundle_slots(actions)
     _bundle_engines(actions)
@@ -36,22 +36,22 @@ def _bundle_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser])
         ("pack", "Write a bundle to one file, the same bytes each time.", ("bundle", "archive")),
         ("unpack", "Check such a file and make the bundle folder from it.", ("archive", "folder")),
     ):
-        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        command = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
         for name in arguments:
-            chosen.add_argument(name, metavar=name.upper())
+            command.add_argument(name, metavar=name.upper())
         if action == "unpack":
-            chosen.add_argument("--overwrite", action="store_true", help="replace an older bundle")
-            trust_option(chosen)
+            command.add_argument("--overwrite", action="store_true", help="replace an older bundle")
+            trust_option(command)
         if action == "sign":
-            chosen.add_argument(
+            command.add_argument(
                 "--overwrite", action="store_true", help="replace the signature of another key"
             )
         if action == "pack":
-            chosen.add_argument(
+            command.add_argument(
                 "--overwrite", action="store_true", help="replace a file that is no packed bundle"
             )
         if action == "keygen":
-            chosen.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
+            command.add_argument("--label", default="", metavar="TEXT", help="what the key is called")
 
 
 def _bundle_slots(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,30 +63,32 @@ def _bundle_slots(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("rollback", "Go back to the previous bundle."),
         ("slots", "Print which bundles a device holds."),
     ):
-        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        command = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
         if action == "install":
-            chosen.add_argument("archive", metavar="FILE", help="packed bundle, or the folder of one")
-            chosen.add_argument(
+            command.add_argument("archive", metavar="FILE", help="packed bundle, or the folder of one")
+            command.add_argument(
                 "--epochs", metavar="DIR", help="folder of the service's nights to rehearse on"
             )
-            chosen.add_argument(
+            command.add_argument(
                 "--mode", choices=MODES, default="cot", help="mode to rehearse (default: cot)"
             )
-            chosen.add_argument("--threads", type=count, metavar="N", help="threads of the model")
-            chosen.add_argument(
+            command.add_argument("--threads", type=count, metavar="N", help="threads of the model")
+            command.add_argument(
                 "--agreement",
                 type=float,
                 default=0.6,
                 metavar="SHARE",
                 help="of stages as before (default: 0.6)",
             )
-            chosen.add_argument(
+            command.add_argument(
                 "--answer", type=seconds, default=20.0, metavar="S", help="for one answer (default: 20)"
             )
-            chosen.add_argument("--minimum", type=seed, metavar="N", help="take no lower release from now on")
-            trust_option(chosen)
-        chosen.add_argument("--slots", required=True, metavar="DIR", help="folder of the two bundles")
-        chosen.add_argument("--json", action="store_true", help="print JSON")
+            command.add_argument(
+                "--minimum", type=seed, metavar="N", help="take no lower release from now on"
+            )
+            trust_option(command)
+        command.add_argument("--slots", required=True, metavar="DIR", help="folder of the two bundles")
+        command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _bundle_engines(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

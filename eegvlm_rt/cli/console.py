@@ -11,7 +11,16 @@ from rich.text import Text
 
 from ..notice import NOTICE
 
-__all__ = ["NOTICE", "note", "out", "plain", "progress_console", "report_error", "report_warning"]
+__all__ = [
+    "NOTICE",
+    "note",
+    "out",
+    "plain",
+    "progress_console",
+    "report_error",
+    "report_note",
+    "report_warning",
+]
 
 NARROWEST = 20
 """Columns below which no table is readable: lines are then printed whole and the terminal breaks them."""
@@ -45,18 +54,23 @@ def note(console: Console) -> None:
 
 def report_error(message: str) -> None:
     """Print one message on stderr."""
-    console = _console(sys.stderr)
-    text = Text("eegvlm-rt: ", style="bold red")
-    text.append(plain(message), style="default")
-    console.print(text, soft_wrap=True)
+    _report(message, "bold red", "default")
 
 
 def report_warning(message: str) -> None:
     """Print one line on stderr that is no error."""
-    console = _console(sys.stderr)
-    text = Text("eegvlm-rt: ", style="bold yellow")
-    text.append(plain(message), style="default")
-    console.print(text, soft_wrap=True)
+    _report(message, "bold yellow", "default")
+
+
+def report_note(message: str) -> None:
+    """Print one line on stderr about what was done without being asked for on the command line."""
+    _report(message, "dim", "dim")
+
+
+def _report(message: str, name_style: str, style: str) -> None:
+    text = Text("eegvlm-rt: ", style=name_style)
+    text.append(plain(message), style=style)
+    _console(sys.stderr).print(text, soft_wrap=True)
 
 
 def plain(text: str) -> str:
@@ -69,7 +83,7 @@ def _console(stream: TextIO) -> Console:
     if reconfigure is not None:
         reconfigure(errors="replace")
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    known = console.is_terminal or "COLUMNS" in os.environ
-    width = min(console.width, _WIDEST) if known else _UNKNOWN_WIDTH
+    has_width = console.is_terminal or "COLUMNS" in os.environ
+    width = min(console.width, _WIDEST) if has_width else _UNKNOWN_WIDTH
     console.width = width if width >= NARROWEST else _UNKNOWN_WIDTH
     return console

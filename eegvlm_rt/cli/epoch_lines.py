@@ -81,13 +81,13 @@ def row(prediction: StagePrediction, start: datetime | None, width: int) -> Text
     line.append(f"{prediction.index + 1:>5}  ", style="dim")
     line.append(f"{clock(start, prediction.start_s)}  ")
     line.append(f"{'?' if stage is None else stage.name:<2}", style=f"bold {style}")
-    seen = has_signal(prediction)
+    has_eeg = has_signal(prediction)
     for column in STAGES:
         look = f"bold {style}" if column is stage else "dim"
-        line.append(f"{percent(probabilities[column]) if seen else '-':>4}", style=look)
-    head = "-" if prediction.head is None or not seen else prediction.head.stage.name
+        line.append(f"{percent(probabilities[column]) if has_eeg else '-':>4}", style=look)
+    head = "-" if prediction.head is None or not has_eeg else prediction.head.stage.name
     line.append(f"  {head:<4}", style="dim" if prediction.agrees else "yellow")
-    supported, claims = _held(prediction)
+    supported, claims = _support(prediction)
     line.append(
         f"  {f'{supported}/{claims}' if claims else '-':>5}  ",
         style="yellow" if supported < claims else "dim",
@@ -164,13 +164,13 @@ def pick_few(predictions: Sequence[StagePrediction]) -> list[StagePrediction]:
     for stage in STAGES:
         own = [(night_probabilities(p)[stage], -p.index, p) for p in predictions if night_stage(p) is stage]
         if own:
-            for _, _, chosen in (max(own, key=lambda item: item[:2]), min(own, key=lambda item: item[:2])):
-                picked[chosen.index] = chosen
+            for _, _, extreme in (max(own, key=lambda item: item[:2]), min(own, key=lambda item: item[:2])):
+                picked[extreme.index] = extreme
     return [picked[index] for index in sorted(picked)]
 
 
 def verdict(prediction: StagePrediction) -> list[Text]:
-    supported, claims = _held(prediction)
+    supported, claims = _support(prediction)
     if not claims:
         return []
     if supported == claims:
@@ -187,7 +187,7 @@ def _contradiction(check: ClaimCheck) -> str:
     return f"{name} {check.claim.value} (measured: {check.measured})"
 
 
-def _held(prediction: StagePrediction) -> tuple[int, int]:
+def _support(prediction: StagePrediction) -> tuple[int, int]:
     return sum(check.verdict == "supported" for check in prediction.checks), len(prediction.checks)
 
 

@@ -16,6 +16,7 @@ from ..bundle.opening import Bundle
 from ..errors import BundleError
 from ..rendering.renderer import RENDERER_VERSION, build_config
 from .console import note, out, plain
+from .defaults import configuration_path
 
 if TYPE_CHECKING:
     import argparse
@@ -52,6 +53,7 @@ def _facts(bundle: str) -> dict[str, Any]:
         "execution providers": ", ".join(_providers()),
         "renderer": {"version": RENDERER_VERSION, **build_config()},
         "bundle": _bundle(bundle),
+        "defaults": str(configuration_path() or "none"),
     }
 
 

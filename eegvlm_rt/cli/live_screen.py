@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..streaming.status import StreamEventKind
-from .live_view import Known, lines
+from .live_view import LiveFacts, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..prediction import StagePrediction
     from ..streaming.status import StreamEvent, StreamStatus
-    from .stream_output import Told
+    from .stream_output import NightFacts
 
 __all__ = ["Screen"]
 
@@ -45,7 +45,7 @@ class Screen:
         self, night: Callable[[], StreamStatus], position_s: Callable[[], float], lag_warning_s: float
     ) -> None:
         self._night, self._position_s, self._lag_warning_s = night, position_s, lag_warning_s
-        self._known: Known | None = None
+        self._facts: LiveFacts | None = None
         self._early: list[StreamEvent] = []
         self._live: Live | None = None
         self._console = Console(highlight=False, markup=False, emoji=False)
@@ -55,13 +55,13 @@ class Screen:
         """Whether the terminal can be drawn on."""
         return self._console.is_terminal and not self._console.is_dumb_terminal
 
-    def begin(self, told: Told) -> None:
+    def begin(self, news: NightFacts) -> None:
         """See `Outlet`."""
-        self._known = Known(told, self._night, self._position_s, self._lag_warning_s)
+        self._facts = LiveFacts(news, self._night, self._position_s, self._lag_warning_s)
         for event in self._early:
-            self._take(self._known, event)
+            self._take(self._facts, event)
         self._live = Live(
-            _Drawn(self._known),
+            _Drawn(self._facts),
             console=self._console,
             screen=True,
             refresh_per_second=PER_S,
@@ -73,33 +73,33 @@ class Screen:
 
     def prediction(self, prediction: StagePrediction) -> None:
         """See `Outlet`."""
-        if self._known is None:
+        if self._facts is None:
             return
-        with self._known.lock:
+        with self._facts.lock:
             if prediction.provisional:
-                self._known.provisional = prediction
+                self._facts.provisional = prediction
                 return
-            self._known.last, self._known.provisional = prediction, None
+            self._facts.last, self._facts.provisional = prediction, None
 
     def text(self, index: int, text: str) -> None:
         """See `Outlet`."""
-        if self._known is None:
+        if self._facts is None:
             return
-        with self._known.lock:
-            before = self._known.writing
-            self._known.writing = (index, (before[1] if before and before[0] == index else "") + text)
+        with self._facts.lock:
+            before = self._facts.writing
+            self._facts.writing = (index, (before[1] if before and before[0] == index else "") + text)
 
     def event(self, event: StreamEvent) -> None:
         """See `Outlet`."""
-        if self._known is None:
+        if self._facts is None:
             self._early.append(event)
         else:
-            self._take(self._known, event)
+            self._take(self._facts, event)
 
     def ending(self) -> None:
         """Say that the night is being ended."""
-        if self._known is not None:
-            self._known.ending = True
+        if self._facts is not None:
+            self._facts.ending = True
 
     def close(self) -> None:
         """See `Outlet`."""
@@ -110,42 +110,42 @@ class Screen:
             self._errors.back()
 
     @staticmethod
-    def _take(known: Known, event: StreamEvent) -> None:
-        with known.lock:
-            known.events.append(event)
+    def _take(facts: LiveFacts, event: StreamEvent) -> None:
+        with facts.lock:
+            facts.events.append(event)
             if event.kind is StreamEventKind.JOURNAL:
-                known.alarms.pop("journal", None)
+                facts.alarms.pop("journal", None)
                 if event.detail.startswith("cannot"):
-                    known.alarms["journal"] = event.detail
+                    facts.alarms["journal"] = event.detail
             if event.kind is StreamEventKind.UNIT:
-                known.alarms["unit"] = event.detail
+                facts.alarms["unit"] = event.detail
             if event.kind is StreamEventKind.STALLED:
-                known.alarms["source"] = event.detail
+                facts.alarms["source"] = event.detail
             if event.kind is StreamEventKind.SOURCE:
-                known.alarms.pop("source", None)
+                facts.alarms.pop("source", None)
                 if event.detail.startswith(_SOURCE_LOST):
-                    known.alarms["source"] = event.detail
+                    facts.alarms["source"] = event.detail
 
 
 class _Aside:
     """The process's stderr in a file, to be written where it was meant to go when the terminal is free."""
 
     def __init__(self) -> None:
-        self._kept: tuple[int, IO[bytes]] | None = None
+        self._aside: tuple[int, IO[bytes]] | None = None
         try:
             if not os.isatty(2):
                 return
             file = tempfile.TemporaryFile()  # noqa: SIM115
-            self._kept = (os.dup(2), file)
+            self._aside = (os.dup(2), file)
             os.dup2(file.fileno(), 2)
         except OSError:
             return
 
     def back(self) -> None:
         """Let stderr be stderr again."""
-        if self._kept is None:
+        if self._aside is None:
             return
-        (descriptor, file), self._kept = self._kept, None
+        (descriptor, file), self._aside = self._aside, None
         with suppress(OSError), file:
             sys.stderr.flush()
             os.dup2(descriptor, 2)
@@ -155,12 +155,12 @@ class _Aside:
 
 
 class _Drawn:
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    def __init__(self, facts: LiveFacts) -> None:
+        self._facts = facts
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = console.size
-        for i, line in enumerate(lines(self._known, max(1, width), max(1, height), time.time())):
+        for i, line in enumerate(lines(self._facts, max(1, width), max(1, height), time.time())):
             if i:
                 yield Text("\n", end="")
             yield Text.assemble(line, end="")

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from ..prediction import StagePrediction
     from ..streaming.status import StreamEvent, StreamStatus
-    from .stream_output import Told
+    from .stream_output import NightFacts
 
-__all__ = ["Known", "lines"]
+__all__ = ["LiveFacts", "lines"]
 
 HOUR = 120
 """Epochs of the hypnogram that is shown."""
@@ -42,10 +42,10 @@ _ALARM = "bold white on dark_red"
 
 
 @dataclass(slots=True)
-class Known:
+class LiveFacts:
     """What the view is drawn from. `lock` guards what other threads add to."""
 
-    told: Told
+    news: NightFacts
     night: Callable[[], StreamStatus]
     position_s: Callable[[], float]
     lag_warning_s: float = 30.0
@@ -59,38 +59,38 @@ class Known:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def lines(known: Known, width: int, height: int, now: float) -> list[Text]:
+def lines(facts: LiveFacts, width: int, height: int, now: float) -> list[Text]:
     """At most `height` lines of at most `width` columns. `now` is `time.time()`."""
-    with known.lock:
-        writing, events = known.writing, list(known.events)
-        alarms = dict(known.alarms)
-    night, position_s = known.night(), known.position_s()
-    if position_s != known.moved[0]:
-        known.moved = (position_s, now)
-    quiet_s = now - known.moved[1]
+    with facts.lock:
+        writing, events = facts.writing, list(facts.events)
+        alarms = dict(facts.alarms)
+    night, position_s = facts.night(), facts.position_s()
+    if position_s != facts.moved[0]:
+        facts.moved = (position_s, now)
+    quiet_s = now - facts.moved[1]
     if quiet_s > QUIET_AFTER_S and "source" not in alarms and position_s:
         alarms["quiet"] = f"no sample for {quiet_s:.0f} s"
-    if night.lag_s > known.lag_warning_s:
+    if night.lag_s > facts.lag_warning_s:
         alarms["lag"] = f"answers stand {night.lag_s:.0f} s behind"
-    if known.ending:
+    if facts.ending:
         alarms = {"ending": "ending the night; once more to stop at once", **alarms}
 
-    last = known.last
+    last = facts.last
     blocks: list[tuple[int, list[Text]]] = [
-        (1, [_title(known, width, now)]),
-        (0, [_stage(last, known, width)]),
+        (1, [_title(facts, width, now)]),
+        (0, [_stage(last, facts, width)]),
         (
             2,
             [_filled(" " + once(name, text), width, _ALARM) for name, text in alarms.items()],
         ),
-        (3, [_progress(known, position_s, width)]),
+        (3, [_progress(facts, position_s, width)]),
         (5, _bars(last, width)),
         (4, _packed(_measures(last, night), width)),
         (4, _packed(_counts(night), width)),
     ]
-    room = height - _taken(blocks, height)
+    room = height - _length(blocks, height)
     reason = _reason(last, writing, width)
-    hour = _hour(known, width)
+    hour = _hour(facts, width)
     tail = [event_text(event) for event in events]
     if room >= 2:
         hour = hour if room >= len(hour) + min(3, len(reason)) else []
@@ -100,14 +100,14 @@ def lines(known: Known, width: int, height: int, now: float) -> list[Text]:
         blocks += [(6, reason), (7, hour), (8, tail)]
         if rest - len(tail) >= 1:
             blocks.append((9, [_cut(Text(NOTICE, style="dim"), width)]))
-    return [_cut(line, width) for line in _chosen(blocks, height)]
+    return [_cut(line, width) for line in _selection(blocks, height)]
 
 
-def _taken(blocks: Sequence[tuple[int, list[Text]]], height: int) -> int:
-    return len(_chosen(blocks, height))
+def _length(blocks: Sequence[tuple[int, list[Text]]], height: int) -> int:
+    return len(_selection(blocks, height))
 
 
-def _chosen(blocks: Sequence[tuple[int, list[Text]]], height: int) -> list[Text]:
+def _selection(blocks: Sequence[tuple[int, list[Text]]], height: int) -> list[Text]:
     """Blocks in their order, the less important ones only as far as there is room."""
     room, names = height, set()
     for place, (_, block) in sorted(enumerate(blocks), key=lambda item: item[1][0]):
@@ -117,18 +117,18 @@ def _chosen(blocks: Sequence[tuple[int, list[Text]]], height: int) -> list[Text]
     return [line for place, (_, block) in enumerate(blocks) if place in names for line in block]
 
 
-def _title(known: Known, width: int, now: float) -> Text:
+def _title(facts: LiveFacts, width: int, now: float) -> Text:
     at = f"{datetime.fromtimestamp(now):%H:%M:%S}"
-    title = _fit(plain(known.told.title), width - len(at) - 2)
+    title = _fit(plain(facts.news.title), width - len(at) - 2)
     return Text(title + " " * (width - len(title) - len(at)) + at, style="bold", no_wrap=True)
 
 
-def _stage(last: StagePrediction | None, known: Known, width: int) -> Text:
+def _stage(last: StagePrediction | None, facts: LiveFacts, width: int) -> Text:
     if last is None:
         return _cut(Text("-- waiting for the first epoch", style="dim"), width)
     stage = night_stage(last)
     style = TERMINAL_COLORS[stage]
-    at = clock(known.told.start(), last.start_s)
+    at = clock(facts.news.start(), last.start_s)
     if stage is None:
         shown = Text.assemble((" ?? ", f"bold reverse {style}"), (f" {last.outcome}", "bold yellow"))
     else:
@@ -142,11 +142,11 @@ def _stage(last: StagePrediction | None, known: Known, width: int) -> Text:
     return _cut(shown, width)
 
 
-def _progress(known: Known, position_s: float, width: int) -> Text:
+def _progress(facts: LiveFacts, position_s: float, width: int) -> Text:
     index, within = divmod(position_s, EPOCH_S)
     text = f"epoch {int(index) + 1}: {within:2.0f} of 30 s"
     line = Text(text, style="dim")
-    opinion = known.provisional
+    opinion = facts.provisional
     if opinion is not None and opinion.stage is not None and has_signal(opinion):
         style = TERMINAL_COLORS[opinion.stage]
         line.append("  now ", style="dim")
@@ -162,12 +162,12 @@ def _progress(known: Known, position_s: float, width: int) -> Text:
 def _bars(last: StagePrediction | None, width: int) -> list[Text]:
     if last is None or not has_signal(last):
         return []
-    probabilities, chosen = night_probabilities(last), night_stage(last)
+    probabilities, answer = night_probabilities(last), night_stage(last)
     room = min(50, width - 8)
     rows = []
     for stage in STAGES:
         style = (
-            TERMINAL_COLORS[stage] if stage is chosen or chosen is None else f"dim {TERMINAL_COLORS[stage]}"
+            TERMINAL_COLORS[stage] if stage is answer or answer is None else f"dim {TERMINAL_COLORS[stage]}"
         )
         bar = _BAR * round(room * probabilities[stage])
         rows.append(
@@ -214,11 +214,11 @@ def _reason(last: StagePrediction | None, writing: tuple[int, str] | None, width
     return [Text(""), *(part for line in shown for part in _wrapped(line, width))]
 
 
-def _hour(known: Known, width: int) -> list[Text]:
-    first, stages = known.told.rows.latest(HOUR)
+def _hour(facts: LiveFacts, width: int) -> list[Text]:
+    first, stages = facts.news.rows.latest(HOUR)
     if not stages or width < 20:
         return []
-    start = known.told.start()
+    start = facts.news.start()
     clock = None if start is None else start + timedelta(seconds=EPOCH_S * first)
     return [Text(""), *(_cut(line, width) for line in hypnogram_lines(Hypnogram.of(stages, clock), width))]
 

@@ -57,11 +57,11 @@ class OldName(argparse.Action):
 
 def old_names(command: argparse.ArgumentParser, **names: str) -> None:
     """Keep the names that options had: `deadline="--deadline-s"`."""
-    known = {option: action for action in command._actions for option in action.option_strings}
+    actions = {option: action for action in command._actions for option in action.option_strings}
     for old, new in names.items():
-        kind: Any = known[new].type
+        kind: Any = actions[new].type
         name = f"--{old.replace('_', '-')}"
-        command.add_argument(name, dest=known[new].dest, action=OldName, new=new, type=kind)
+        command.add_argument(name, dest=actions[new].dest, action=OldName, new=new, type=kind)
 
 
 def overwrite_option(command: argparse.ArgumentParser) -> None:

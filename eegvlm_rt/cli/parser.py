@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _doctor(commands)
     _journal(commands)
     _info(commands)
+    _completion(commands)
     return parser
 
 
@@ -324,19 +325,19 @@ def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         ("verify", "Check every record and the chain: status 0 whole, 3 torn tail, 4 damaged."),
         ("export", "Write the records as JSON lines, or the hypnogram as CSV or EDF+."),
     ):
-        chosen = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
-        chosen.add_argument("file", metavar="FILE", help="journal")
+        subcommand = actions.add_parser(action, help=summary, description=summary, epilog=NOTICE)
+        subcommand.add_argument("file", metavar="FILE", help="journal")
         if action == "verify":
-            chosen.add_argument("--head", metavar="SHA256", help="digest of a record that must be in it")
-            chosen.add_argument("--json", action="store_true", help="print JSON")
+            subcommand.add_argument("--head", metavar="SHA256", help="digest of a record that must be in it")
+            subcommand.add_argument("--json", action="store_true", help="print JSON")
         else:
-            chosen.add_argument(
+            subcommand.add_argument(
                 "-o",
                 "--out",
                 metavar="OUT",
                 help="file to write, .jsonl, .csv or .edf (default: JSON lines on stdout)",
             )
-            overwrite_option(chosen)
+            overwrite_option(subcommand)
 
 
 def _doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -353,6 +354,16 @@ def _info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     command.add_argument("--bundle", default="nano", metavar="NAME|DIR", help="trained model (default: nano)")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands,
+        "completion",
+        "completion",
+        "Print the script that completes commands and options in a shell.",
+    )
+    command.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell that will run it")
 
 
 def _few(text: str) -> int:

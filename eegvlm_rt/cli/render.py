@@ -43,16 +43,16 @@ def run(args: argparse.Namespace) -> int:
     conditioning = Preprocessing.from_dict(dict(manifest.preprocessing))
     recording = read_channel(args.file, args.channel, unit=args.unit)
     rows = rows_of(recording, conditioning, channel=None, sfreq=None, unit="uV")
-    chosen = next(islice(rows, args.epoch - 1, None), None)
-    if chosen is None:
+    epoch = next(islice(rows, args.epoch - 1, None), None)
+    if epoch is None:
         raise InputError("epoch", args.epoch, f"the recording has {recording.duration_s / EPOCH_S:g} epochs")
-    path = write_file(args.out, encode_png(draw(chosen.x, spec), SEAL), overwrite=args.overwrite)
+    path = write_file(args.out, encode_png(draw(epoch.x, spec), SEAL), overwrite=args.overwrite)
     console = out()
-    when = clock(recording.start, chosen.start_s)
+    when = clock(recording.start, epoch.start_s)
     rows_s = EPOCH_S / spec.rows
     shown = f"{spec.width} x {spec.height} px, {spec.rows} rows of {rows_s:g} s, ±{spec.uv_range:g} µV each"
     console.print(f"{path}: {recording.channel}, epoch {args.epoch} at {when}, {shown}", soft_wrap=True)
-    flags = ", ".join(sorted(chosen.quality.flags))
+    flags = ", ".join(sorted(epoch.quality.flags))
     if flags:
         console.print(f"signal quality: {flags}")
     note(console)

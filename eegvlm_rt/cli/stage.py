@@ -221,21 +221,21 @@ def _name(recording: Recording) -> str:
 
 
 def _reasons(console: Console, night: Night, option: str | None) -> None:
-    chosen: list[StagePrediction]
+    selection: list[StagePrediction]
     everything = option == "all" or (option is None and len(night.predictions) <= _ALL_REASONS_UP_TO)
     if option == "none":
         return
     if everything:
-        chosen = list(night.predictions)
+        selection = list(night.predictions)
         title = "Reasons"
     else:
-        chosen = pick_few(night.predictions)
+        selection = pick_few(night.predictions)
         title = "Reasons: the surest and the least sure epoch of each stage"
-    if not any(p.rationale_text for p in chosen):
+    if not any(p.rationale_text for p in selection):
         return
     console.print()
     console.print(title, style="bold")
-    for prediction in chosen:
+    for prediction in selection:
         console.print()
         for line in reason(prediction, night.start, console.width):
             console.print(line)

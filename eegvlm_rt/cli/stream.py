@@ -26,7 +26,7 @@ from .live_screen import Screen
 from .stage import formats_of
 from .staging import ONE_STOP_S, load_stager
 from .stream_end import Ending
-from .stream_output import JsonLines, Lines, Told, event_words, is_warning
+from .stream_output import JsonLines, Lines, NightFacts, event_words, is_warning
 from .stream_start import begin_journal, earlier_night, lights_off_s, night_start
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
         night = _StreamedNight(args, source, stager, earlier, stack)
         ended, status = night.stream_to_its_end()
     stream = night.stream
-    warnings = [*night.warnings, *_dropped(stream.night, night.told, source.sfreq)]
-    ending = Ending(night.told, stream.night, night.journal, ended, warnings, position_s=stream.position_s)
+    warnings = [*night.warnings, *_dropped(stream.night, night.news, source.sfreq)]
+    ending = Ending(night.news, stream.night, night.journal, ended, warnings, position_s=stream.position_s)
     if folder is not None:
         ending.leave_files(folder, formats, overwrite=args.overwrite)
     if status in (DONE, SOURCE_FAILED) and (ending.failed or ending.night.journal_losses):
@@ -88,12 +88,12 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _dropped(night: StreamStatus, told: Told, sfreq: float) -> Iterator[str]:
+def _dropped(night: StreamStatus, news: NightFacts, sfreq: float) -> Iterator[str]:
     """A warning where the night has lost samples whose timestamps lie where others are already. Those before
     lights-off are dropped on purpose and cannot be told apart here.
     """
     share = night.dropped_samples / max(1.0, night.total * EPOCH_S * sfreq + night.dropped_samples)
-    if share >= _DROPPED_SHARE and told.facts.get("lights_off") is None:
+    if share >= _DROPPED_SHARE and news.facts.get("lights_off") is None:
         yield (
             f"samples: {night.dropped_samples:,} ({share:.1%}) were dropped, their timestamps lie where "
             "there are samples already; see the events, and whether the device or this machine falls behind"
@@ -181,7 +181,7 @@ class _StreamedNight:
         if resumed is not None:
             title += f", goes on at epoch {resumed.next_epoch_index + 1}"
         rows = Night(keep=False) if earlier is None else Night.from_journal(earlier.records, keep=False)
-        self.told = Told(title, facts, lambda: night_start(source, self.stream.night), rows)
+        self.news = NightFacts(title, facts, lambda: night_start(source, self.stream.night), rows)
         self.outlet = self._outlet = self._chosen_outlet()
 
     def stream_to_its_end(self) -> tuple[str, int]:
@@ -189,7 +189,7 @@ class _StreamedNight:
         ended, status = "source", DONE
         try:
             with self._signals() as stopped:
-                self.outlet.begin(self.told)
+                self.outlet.begin(self.news)
                 try:
                     for prediction in self.stream.run(self._source):
                         self._take(prediction)
@@ -197,8 +197,8 @@ class _StreamedNight:
                             self.stream.abandon()
                             return "nobody reads", CLOSED_PIPE
                 except Exception as error:
-                    known = isinstance(error, EegVlmError)
-                    ended = str(error) if known else f"{type(error).__name__}: {error}"
+                    is_ours = isinstance(error, EegVlmError)
+                    ended = str(error) if is_ours else f"{type(error).__name__}: {error}"
                     status = SOURCE_FAILED
                     for prediction in self.stream.flush():
                         self._take(prediction)
@@ -213,7 +213,7 @@ class _StreamedNight:
 
     def _take(self, prediction: StagePrediction) -> None:
         if not prediction.provisional:
-            self.told.rows.add(prediction)
+            self.news.rows.add(prediction)
         self.outlet.prediction(prediction)
 
     def _text(self, index: int, text: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..journal.writer import Journal
     from ..streaming.status import StreamStatus
-    from .stream_output import Outlet, Told
+    from .stream_output import NightFacts, Outlet
 
 __all__ = ["Ending"]
 
@@ -42,7 +42,7 @@ class Ending:
 
     def __init__(
         self,
-        told: Told,
+        news: NightFacts,
         night: StreamStatus,
         journal: Journal | None,
         ended: str,
@@ -50,13 +50,13 @@ class Ending:
         *,
         position_s: float,
     ) -> None:
-        self.told, self.night, self.ended = told, night, ended
+        self.news, self.night, self.ended = news, night, ended
         self._position_s = position_s
         self.warnings = tuple(warnings)
         self._journal = journal
-        lights_off_s = 0.0 if told.facts.get("lights_off") is not None else None
-        told.rows.info = replace(told.rows.info, start=told.start(), lights_off_s=lights_off_s)
-        self._hypnogram = told.rows.hypnogram
+        lights_off_s = 0.0 if news.facts.get("lights_off") is not None else None
+        news.rows.info = replace(news.rows.info, start=news.start(), lights_off_s=lights_off_s)
+        self._hypnogram = news.rows.hypnogram
         self.files: list[Path] = []
         self.failed: list[str] = []
 
@@ -75,7 +75,7 @@ class Ending:
             with suppress(OSError):
                 folder.mkdir()
         writers = night_writers(
-            self.told.rows, folder, formats=formats, title=self.told.title, overwrite=overwrite
+            self.news.rows, folder, formats=formats, title=self.news.title, overwrite=overwrite
         )
         target = folder / _RECORD
         writers.append(lambda: write_file(target, self._night_json(), overwrite=overwrite))
@@ -91,8 +91,8 @@ class Ending:
         return {
             "ended": self.ended,
             "night": self.night.to_dict(),
-            "statistics": self.told.rows.statistics().to_dict() if len(self._hypnogram) else None,
-            "latency": self.told.rows.latencies(),
+            "statistics": self.news.rows.statistics().to_dict() if len(self._hypnogram) else None,
+            "latency": self.news.rows.latencies(),
             "journal": None
             if journal is None
             else {
@@ -132,7 +132,7 @@ class Ending:
             for line in (
                 *hypnogram_lines(self._hypnogram, console.width),
                 Text(""),
-                *statistics_lines(self.told.rows.statistics(), console.width),
+                *statistics_lines(self.news.rows.statistics(), console.width),
             ):
                 console.print(line)
         for name, text in self._facts():
@@ -145,9 +145,9 @@ class Ending:
         yield "Epochs", f"{night.total}: {counted or 'none'}"
         if night.unrecorded:
             yield "", f"{night.unrecorded} before the night went on have lost their record"
-        if self.told.rows.beyond:
-            yield "", f"{self.told.rows.beyond} after the first week are in no hypnogram"
-        latencies = self.told.rows.latencies()
+        if self.news.rows.beyond:
+            yield "", f"{self.news.rows.beyond} after the first week are in no hypnogram"
+        latencies = self.news.rows.latencies()
         if latencies["stage_ms_median"] is not None:
             text = f"stage {latencies['stage_ms_median']:.0f} ms (median), "
             text += f"{latencies['stage_ms_p99']:.0f} ms (p99)"
@@ -178,7 +178,7 @@ class Ending:
             "format": "eegvlm-rt night",
             "version": 1,
             "software": f"eegvlm-rt {__version__}",
-            "configuration": self.told.facts,
+            "configuration": self.news.facts,
             **self.summary(),
         }
         for name in ("files", "not_written"):

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from ..prediction import StagePrediction
     from ..streaming.status import StreamEvent
 
-__all__ = ["JsonLines", "Lines", "Outlet", "Told", "event_text", "event_words", "is_warning", "once"]
+__all__ = ["JsonLines", "Lines", "NightFacts", "Outlet", "event_text", "event_words", "is_warning", "once"]
 
 CALM = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
 WARNINGS = (StreamEventKind.UNIT, StreamEventKind.RATE, StreamEventKind.SIGNAL)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NightFacts:
     """What a night is told with.
 
     Attributes:
@@ -51,7 +51,7 @@ class Outlet(Protocol):
 
     broken: bool
 
-    def begin(self, told: Told) -> None:
+    def begin(self, news: NightFacts) -> None:
         """The night begins."""
 
     def prediction(self, prediction: StagePrediction) -> None:
@@ -94,9 +94,9 @@ class _Writer:
 class JsonLines(_Writer):
     """One JSON object a line: begin, epoch, text, event; the summary is the caller's."""
 
-    def begin(self, told: Told) -> None:
+    def begin(self, news: NightFacts) -> None:
         """See `Outlet`."""
-        self.line({"type": "begin", **told.facts})
+        self.line({"type": "begin", **news.facts})
 
     def prediction(self, prediction: StagePrediction) -> None:
         """See `Outlet`."""
@@ -134,19 +134,19 @@ class Lines(_Writer):
     def __init__(self) -> None:
         super().__init__()
         self._console = out()
-        self._told: Told | None = None
+        self._news: NightFacts | None = None
 
-    def begin(self, told: Told) -> None:
+    def begin(self, news: NightFacts) -> None:
         """See `Outlet`."""
-        self._told = told
-        self._print(Text(told.title, style="bold"))
+        self._news = news
+        self._print(Text(news.title, style="bold"))
         self._write(lambda: note(self._console))
         self._print(header(self._console.width))
 
     def prediction(self, prediction: StagePrediction) -> None:
         """See `Outlet`."""
-        if self._told is not None and not prediction.provisional:
-            self._print(row(prediction, self._told.start(), self._console.width))
+        if self._news is not None and not prediction.provisional:
+            self._print(row(prediction, self._news.start(), self._console.width))
 
     def text(self, index: int, text: str) -> None:
         """Reasons are not printed: their conclusion is in the row, all of them in the journal."""

@@ -124,8 +124,8 @@ def write_derivatives(
     by = _annotator(night)
     hypnogram = night.hypnogram
     for i, stage in enumerate(hypnogram.stages):
-        known = None if hypnogram.probabilities is None else hypnogram.probabilities[i]
-        shares = ["n/a"] * len(STAGES) if known is None else [f"{p:.6f}" for p in known]
+        row = None if hypnogram.probabilities is None else hypnogram.probabilities[i]
+        shares = ["n/a"] * len(STAGES) if row is None else [f"{p:.6f}" for p in row]
         name = "n/a" if stage is None else stage.name
         rows.append("\t".join((f"{EPOCH_S * i:g}", f"{EPOCH_S:g}", name, *shares, "automatic", by)))
     write_file(events, ("\n".join(rows) + "\n").encode(), overwrite=overwrite)

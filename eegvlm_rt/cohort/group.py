@@ -150,19 +150,22 @@ def group_html(gathered: Gathered) -> str:
 
 def outlier_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Modified z score of each value, NaN where it is none; all 0 where half of the values are equal."""
-    known = values[np.isfinite(values)]
-    if known.size == 0:
+    numbers = values[np.isfinite(values)]
+    if numbers.size == 0:
         return np.full_like(values, np.nan)
-    middle = float(np.median(known))
-    spread = float(np.median(np.abs(known - middle)))
+    # Median and median deviation in place of mean and standard deviation: the nights that stand out must not
+    # move the measure by which they do. 0.6745 makes it a z score for normal numbers (Iglewicz & Hoaglin
+    # 1993).
+    middle = float(np.median(numbers))
+    spread = float(np.median(np.abs(numbers - middle)))
     if spread == 0.0:
         return np.where(np.isfinite(values), 0.0, np.nan)
     return np.asarray(0.6745 * (values - middle) / spread)
 
 
 def _number(value: object) -> float:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-    return float(value) if known else float("nan")  # type: ignore[arg-type]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+    return float(value) if is_number else float("nan")  # type: ignore[arg-type]
 
 
 def _rows(
@@ -170,16 +173,16 @@ def _rows(
 ) -> list[dict[str, Any]]:
     rows = []
     for name, label, unit in figures:
-        known = numbers[name][np.isfinite(numbers[name])]
+        finite = numbers[name][np.isfinite(numbers[name])]
         meaning = DEFINITIONS.get(name) or COLUMNS[name][1]
-        row: dict[str, Any] = {"label": label, "unit": unit, "n": known.size, "meaning": meaning, "bars": []}
-        if known.size:
-            low, quarter, middle, three, high = np.quantile(known, [0, 0.25, 0.5, 0.75, 1])
+        row: dict[str, Any] = {"label": label, "unit": unit, "n": finite.size, "meaning": meaning, "bars": []}
+        if finite.size:
+            low, quarter, middle, three, high = np.quantile(finite, [0, 0.25, 0.5, 0.75, 1])
             row |= {
                 "middle": f"{middle:.4g}",
                 "quarters": f"{quarter:.4g} to {three:.4g}",
                 "ends": f"{low:.4g} to {high:.4g}",
-                "bars": _bars(known),
+                "bars": _bars(finite),
             }
         rows.append(row)
     return rows

@@ -33,15 +33,15 @@ def folder_lock(out: Path, scope: str = "") -> Iterator[None]:
     with ExitStack() as stack:
         whole = out / LOCK
         if scope:
-            stack.enter_context(_held(whole, fcntl.LOCK_SH))
-            stack.enter_context(_held(out / f"{LOCK}-{scope}", fcntl.LOCK_EX))
+            stack.enter_context(_file_lock(whole, fcntl.LOCK_SH))
+            stack.enter_context(_file_lock(out / f"{LOCK}-{scope}", fcntl.LOCK_EX))
         else:
-            stack.enter_context(_held(whole, fcntl.LOCK_EX))
+            stack.enter_context(_file_lock(whole, fcntl.LOCK_EX))
         yield
 
 
 @contextmanager
-def _held(path: Path, how: int) -> Iterator[None]:
+def _file_lock(path: Path, how: int) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:

@@ -94,9 +94,9 @@ class Receipt:
     def from_dict(cls, fields: Mapping[str, Any]) -> Receipt:
         """What `to_dict` gave. Raises InputError for anything else."""
         try:
-            known = {name: fields[name] for name in cls.__slots__}
-            known |= {"status": Status(known["status"]), "remarks": tuple(map(str, known["remarks"]))}
-            receipt = cls(**known)
+            values = {name: fields[name] for name in cls.__slots__}
+            values |= {"status": Status(values["status"]), "remarks": tuple(map(str, values["remarks"]))}
+            receipt = cls(**values)
             for name, kind in _KINDS:
                 if not isinstance(getattr(receipt, name), kind):
                     raise TypeError(f"{name} is of another kind")
@@ -124,9 +124,9 @@ def failed(task: NightTask, error: BaseException | str) -> Receipt:
     with suppress(OSError):
         facts = task.path.stat()
         size, mtime_ns = facts.st_size, facts.st_mtime_ns
-    known = isinstance(error, EegVlmError | OSError | MemoryError | str)
+    is_usual = isinstance(error, EegVlmError | OSError | MemoryError | str)
     text = str(error) or type(error).__name__
-    if not known and isinstance(error, BaseException):
+    if not is_usual and isinstance(error, BaseException):
         # A fault of this software: where it is helps whoever repairs it.
         place = traceback.extract_tb(error.__traceback__)[-1:]
         text += "".join(f" ({os.path.basename(f.filename)}, line {f.lineno})" for f in place)  # noqa: PTH119

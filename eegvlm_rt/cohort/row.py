@@ -151,7 +151,7 @@ def row_of_receipt(receipt: Receipt) -> dict[str, Any]:
         "remarks": "; ".join(receipt.remarks) or None,
         "elapsed_s": receipt.elapsed_s,
     }
-    return {name: _kept(own.get(name), kind) for name, (kind, _) in COLUMNS.items()}
+    return {name: _cell(own.get(name), kind) for name, (kind, _) in COLUMNS.items()}
 
 
 def _quality(night: Night) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _kept(value: object, kind: type) -> object:
+def _cell(value: object, kind: type) -> object:
     """A value where it is of its column's kind; a receipt of another hand may hold anything."""
     if kind is bool or isinstance(value, bool):
         return value if kind is bool and isinstance(value, bool) else None

@@ -69,8 +69,8 @@ def plan(tasks: Sequence[NightTask], out: Path, options: ScoreOptions) -> Plan:
     change, and where its files are there. The content of what looks changed is compared by the worker.
     Raises what `Bundle.open` raises.
     """
-    chosen, digest = _bundle(options)
-    fields = chosen.key_fields()
+    exact_options, digest = _bundle(options)
+    fields = exact_options.key_fields()
     todo, done = [], Counter[Status]()
     for task in tasks:
         receipt = read_receipt(receipt_path(out, task.name))
@@ -78,7 +78,7 @@ def plan(tasks: Sequence[NightTask], out: Path, options: ScoreOptions) -> Plan:
             done[receipt.status] += 1
         else:
             todo.append(task)
-    return Plan(out, chosen, digest, tuple(todo), done)
+    return Plan(out, exact_options, digest, tuple(todo), done)
 
 
 def score_nights(

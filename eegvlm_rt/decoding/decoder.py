@@ -111,6 +111,7 @@ class Decoder:
 
         `stop` is asked before every run of the model; a text it ends is cut after its last whole sentence.
         """
+        # The picture was read once, into `prefix`; every question goes on from there and leaves it as it was.
         reader = self._reasoning(prefix)
         if constrained and context is not None and self._grammar.night is not None:
             return stream_constrained(reader, self._grammar.night, stop, context_choices(context))

@@ -145,13 +145,13 @@ class CompiledGrammar:
         Raises:
             RationaleError: the text is no path of the grammar.
         """
-        chosen = parse_choices(text)
-        if "previous" in chosen and self.night is not None:
+        choices = parse_choices(text)
+        if "previous" in choices and self.night is not None:
             return self.night.tokens_before_rule(text)
         ids: list[int] = []
         for part in self.segments[: self.rule_index]:
             ids += (
-                part.ids if isinstance(part, FixedText) else part.ids[part.choices.index(chosen[part.name])]
+                part.ids if isinstance(part, FixedText) else part.ids[part.choices.index(choices[part.name])]
             )
         return ids
 

@@ -24,10 +24,10 @@ def token_probabilities(logits: NDArray[np.float32], tokens: Iterable[int]) -> N
     """Softmax of `logits` (V,) over `tokens` alone. Raises BackendError where the model gave no finite
     numbers.
     """
-    chosen = logits[list(tokens)].astype(np.float64)
-    if not np.isfinite(chosen).all():
-        raise BackendError("llm.logits", chosen.tolist(), "the model gave no finite logits")
-    weights = np.exp(chosen - chosen.max())
+    few = logits[list(tokens)].astype(np.float64)
+    if not np.isfinite(few).all():
+        raise BackendError("llm.logits", few.tolist(), "the model gave no finite logits")
+    weights = np.exp(few - few.max())
     return np.asarray(weights / weights.sum())
 
 

@@ -28,11 +28,11 @@ NOTHING_KNOWN: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def stream_constrained(
-    reader: Reader, grammar: CompiledGrammar, stop: Stop, known: Mapping[str, str] = NOTHING_KNOWN
+    reader: Reader, grammar: CompiledGrammar, stop: Stop, record: Mapping[str, str] = NOTHING_KNOWN
 ) -> Stream:
     """Pieces of the most probable path of the grammar, slot by slot; returns a `Decoded`.
 
-    `known` fills slots from the night's record; the model reads them and chooses the others.
+    `record` fills slots from the night's record; the model reads them and chooses the others.
     """
     text, tokens = "", 0
     probabilities: dict[Stage, float] | None = None
@@ -52,8 +52,8 @@ def stream_constrained(
                     probabilities = rule_probabilities(reader, grammar)
                     trie = _rules_of(max(STAGES, key=probabilities.__getitem__), grammar)
                 # What the record knows is not asked; the model reads it like its own words.
-                if part.name in known:
-                    index = part.choices.index(known[part.name])
+                if part.name in record:
+                    index = part.choices.index(record[part.name])
                     reader.feed(part.ids[index])
                 else:
                     index = _choose(reader, trie, stop)

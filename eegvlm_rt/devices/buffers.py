@@ -41,6 +41,8 @@ class DeviceBuffer:
         together, both are finalized, in any order, also where one of them was kept: only the memory may go
         on.
         """
+        # Taken and forgotten in one statement: whichever of two finalizers comes first gets the memory, and
+        # the other finds nothing to free.
         address, self.address = self.address, 0
         if not address:
             return None
@@ -114,6 +116,8 @@ class Stream:
         """The stream for what is put into it here; all of it has happened when the block ends, also where it
         ends by an error: host arrays may go then. Other threads wait for the device meanwhile.
         """
+        # Copies return before they have happened. Waiting at the end of the block is what makes it safe to
+        # let the host arrays of the block go, after an error above all.
         with self._device.lock:
             try:
                 yield self.handle
@@ -175,10 +179,10 @@ class DeviceArray:
 
     def numpy(self) -> NDArray[np.float32]:
         """A copy on the host; raises BackendError where the device fails."""
-        found = np.empty(self.shape, dtype=np.float32)
+        host = np.empty(self.shape, dtype=np.float32)
         with self._stream.settled() as stream:
-            self.buffer.download(found, stream, offset=self.offset)
-        return found
+            self.buffer.download(host, stream, offset=self.offset)
+        return host
 
 
 def aligned(size: int) -> int:

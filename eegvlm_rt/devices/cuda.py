@@ -41,9 +41,9 @@ class CudaDevice:
             raise BackendError("device", index, f"this process sees GPUs 0 to {count - 1}")
         self.index = index
         self._call("cudaSetDevice", index)
-        found = self._call("cudaGetDeviceProperties", index)
-        name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
-        self._facts = DeviceFacts(name.rstrip("\0"), f"{found.major}.{found.minor}", self._driver())
+        properties = self._call("cudaGetDeviceProperties", index)
+        name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
+        self._facts = DeviceFacts(name.rstrip("\0"), f"{properties.major}.{properties.minor}", self._driver())
 
     @property
     def facts(self) -> DeviceFacts:

@@ -79,6 +79,7 @@ def slow_wave_spans(x: ArrayLike) -> tuple[Span, ...]:
 def _measure_chunk(raw: Float32) -> list[Findings]:
     n = len(raw)
     x, present = _without_gaps(raw)
+    # One transform of the whole epoch serves all band filters, one of its windows all shares of power.
     spectrum = padded_spectrum(x)
     spectra = window_spectra(x)
     ratio = slow_ratio(spectra)
@@ -99,6 +100,9 @@ def _measure_chunk(raw: Float32) -> list[Findings]:
     powers = mean_powers(spectra)
     spindle_spans = _spans(n, *spindles.find_spindles(candidates))
     complex_spans = _spans(n, *slow_waves.find_k_complexes(waves, ratio))
+    # The candidates are looked for once and judged three times: an event near a threshold is there or not by
+    # a hair, and what is said of it must not hang on that. The strict count is what is clear, the loose one
+    # what is possible.
     sure_spindles = spindles.find_spindles(candidates, spindles.STRICT)
     sure_complexes = slow_waves.find_k_complexes(waves, ratio, slow_waves.STRICT)
     spindle_low, complex_low = _counts(n, sure_spindles[0]), _counts(n, sure_complexes[0])

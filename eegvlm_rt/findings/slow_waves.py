@@ -116,6 +116,8 @@ def find_slow_waves(
     falling = np.zeros(slow.shape, dtype=np.bool_)
     falling[:, 0] = True
     falling[:, 1:] = below[:, 1:] & ~below[:, :-1]
+    # All epochs in one line from here on: an epoch begins a wave of its own, so none reaches over the border,
+    # and the extremes of all waves are one pass.
     starts = np.flatnonzero(falling)
     flat = slow.ravel()
     peaks = np.maximum.reduceat(flat, starts)

@@ -109,6 +109,9 @@ def spindle_candidates(
     sigma = band_filter(spectrum, 11.0, 16.0, 1.0)
     alpha = band_filter(spectrum, 7.5, 10.5, 1.0)
     count = STEP * STEPS_PER_WINDOW
+    # Four questions of each window (Lacourse et al. 2019): is there sigma power, is it much of the power,
+    # does it go along with the raw signal, and does it have the shape of it? Muscle and arousal pass one or
+    # two of them, hardly all.
     sigma_power = _window_sums(sigma * sigma) / count
     broad_power = _window_sums(broad * broad) / count
     # Covariance and correlation of the raw signal with its sigma part: does the spindle show in the raw
@@ -174,6 +177,7 @@ def find_spindles(
 
 
 def _window_sums(x: Float32) -> Float32:
+    # Sums of steps first: each sample is added once, though every window holds it three times.
     blocks = x.reshape(len(x), -1, STEP).sum(axis=2)
     return np.asarray(blocks[:, :-2] + blocks[:, 1:-1] + blocks[:, 2:])
 

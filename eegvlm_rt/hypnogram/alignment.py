@@ -61,8 +61,8 @@ class Alignment:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: offset_s (None where unknown) and basis."""
-        known = self.basis is not Basis.UNKNOWN
-        return {"offset_s": self.offset_s if known else None, "basis": str(self.basis)}
+        is_certain = self.basis is not Basis.UNKNOWN
+        return {"offset_s": self.offset_s if is_certain else None, "basis": str(self.basis)}
 
 
 def align(first: datetime | None, second: datetime | None, offset_s: float | None = None) -> Alignment:

@@ -61,8 +61,8 @@ def write_bids_hypnogram(
     columns = ("onset", "duration", "stage", *(f"p_{stage.name}" for stage in STAGES))
     rows = []
     for i, stage in enumerate(hypnogram.stages):
-        known = None if hypnogram.probabilities is None else hypnogram.probabilities[i]
-        shown = ["n/a"] * len(STAGES) if known is None else [f"{p:.6f}" for p in known]
+        row = None if hypnogram.probabilities is None else hypnogram.probabilities[i]
+        shown = ["n/a"] * len(STAGES) if row is None else [f"{p:.6f}" for p in row]
         rows.append(
             (f"{EPOCH_S * i:g}", f"{EPOCH_S:g}", "n/a" if stage is None else stage.name, *shown, *mark)
         )
@@ -132,8 +132,10 @@ def read_bids_hypnogram(path: str | os.PathLike[str]) -> Hypnogram:
         if (row.number("onset"), row.number("duration")) != (EPOCH_S * i, EPOCH_S):
             raise row.error("onset", f"give the epoch of 30 s from {EPOCH_S * i:g} s on")
         stages.append(None if row.text("stage") == "n/a" else row.stage("stage"))
-        known = row.text(shares[0]) != "n/a"
-        rows.append({s: row.number(name) for s, name in zip(STAGES, shares, strict=True)} if known else None)
+        has_shares = row.text(shares[0]) != "n/a"
+        rows.append(
+            {s: row.number(name) for s, name in zip(STAGES, shares, strict=True)} if has_shares else None
+        )
     try:
         hypnogram = Hypnogram.of(stages, None, None if all(row is None for row in rows) else rows)
         marked = "draft" in table.columns and table.rows

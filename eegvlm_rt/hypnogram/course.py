@@ -86,6 +86,7 @@ def first_period(mask: NDArray[np.bool_], length: int, least: int) -> int | None
     """
     if len(mask) < length:
         return None
+    # How many are true in each stretch of that length, all stretches at once.
     inside = np.convolve(mask.astype(np.intp), np.ones(length, dtype=np.intp), "valid")
     places = np.flatnonzero(inside >= least)
     if not places.size:
@@ -126,6 +127,8 @@ def sleep_cycles(codes: NDArray[np.int8], offset: int = 0) -> tuple[SleepCycle, 
     periods = [group for group in np.split(rem, cuts) if group.size]
     periods = [group for i, group in enumerate(periods) if i == 0 or group.size >= CYCLE_REM_EPOCHS]
 
+    # A cycle is closed by its REM period; what is left after the last one is a cycle only if it is long
+    # enough for the NREM part of one.
     cycles, start = [], int(asleep[0])
     for group in periods:
         end = int(group[-1]) + 1

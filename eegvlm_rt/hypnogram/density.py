@@ -52,9 +52,9 @@ def density_of(hypnogram: Hypnogram, width_px: float) -> Density:
     padded = np.full((bins * epochs, len(STAGES)), np.nan)
     padded[:n] = table.reshape(n, len(STAGES))
     groups = padded.reshape(bins, epochs, len(STAGES))
-    known = ~np.isnan(groups).any(axis=2, keepdims=True)
-    total = np.where(known, groups, 0.0).sum(axis=1)
-    count = known.sum(axis=1)
+    present = ~np.isnan(groups).any(axis=2, keepdims=True)
+    total = np.where(present, groups, 0.0).sum(axis=1)
+    count = present.sum(axis=1)
     proba = np.full((bins, len(STAGES)), np.nan)
     np.divide(total, count, out=proba, where=count > 0)
     edges_s = np.minimum(np.arange(bins + 1) * epochs, n) * EPOCH_S

@@ -71,14 +71,16 @@ def draw_hypnograms(
     """
     codes = codes_of(hypnogram.stages)
     rows = hypnogram.probabilities
-    known = np.array(
+    certain = np.array(
         [row is not None for row in rows] if rows is not None else [False] * len(codes), dtype=bool
     )
-    known &= codes >= 0
+    certain &= codes >= 0
     drawn = np.tile(codes, (draws, 1))
-    if rows is None or not known.any():
+    if rows is None or not certain.any():
         return drawn
-    table = np.array([row if there else (1.0,) * len(STAGES) for row, there in zip(rows, known, strict=True)])
+    table = np.array(
+        [row if there else (1.0,) * len(STAGES) for row, there in zip(rows, certain, strict=True)]
+    )
     logs = np.log(np.maximum(table, _LEAST))
     # AR(1) noise of unit variance over the epochs, one path for each draw and stage.
     keep = float(np.exp(-1.0 / correlation_epochs))
@@ -87,7 +89,7 @@ def draw_hypnograms(
     noise = lfilter([1.0], [1.0, -keep], shocks, axis=1)
     # From Gaussian to uniform to Gumbel; the ends are kept off 0 and 1.
     gumbel = -np.log(-np.log(np.clip(ndtr(noise), 1e-15, 1.0 - 1e-15)))
-    drawn[:, known] = (logs + gumbel).argmax(axis=2)[:, known]
+    drawn[:, certain] = (logs + gumbel).argmax(axis=2)[:, certain]
     return drawn
 
 

@@ -196,9 +196,9 @@ def _fill(
 ) -> None:
     for name, value in (("stage", stage), ("raw_stage", own)):
         row[name] = UNSCORED if value is None else value
-    for name, known in (("proba", probabilities), ("raw_proba", own_probabilities)):
-        if known is not None:
-            row[name] = [known[s] for s in STAGES]
+    for name, shares in (("proba", probabilities), ("raw_proba", own_probabilities)):
+        if shares is not None:
+            row[name] = [shares[s] for s in STAGES]
 
 
 def _bits(flags: Any) -> int:
@@ -206,8 +206,8 @@ def _bits(flags: Any) -> int:
 
 
 def _number(value: object) -> float:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-    return float(value) if known else float("nan")  # type: ignore[arg-type]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+    return float(value) if is_number else float("nan")  # type: ignore[arg-type]
 
 
 def _distribution(value: object) -> StageProbabilities | None:

@@ -225,11 +225,11 @@ def _draw_density(axes: Axes, hypnogram: Hypnogram, width_px: float) -> str:
     """Stacked probabilities, in the order of the stages above; what was averaged, if anything was."""
     density = density_of(hypnogram, width_px)
     middles_s = (density.edges_s[:-1] + density.edges_s[1:]) / 2
-    known = ~np.isnan(density.proba[:, 0])
+    present = ~np.isnan(density.proba[:, 0])
     # Few epochs are drawn as they are, many as a course.
     steps = width_px / len(density.proba) >= STEP_PX
-    axes.set_facecolor(UNSCORED if not known.all() else "white")
-    for first, end in runs(known):
+    axes.set_facecolor(UNSCORED if not present.all() else "white")
+    for first, end in runs(present):
         # The areas reach the outer edges of the stretch they are of.
         rows = density.proba[first:end]
         if steps:

@@ -155,6 +155,8 @@ def sleep_statistics(
     sleep_min = sum(minutes[stage] for stage in SLEEP)
     recording_min = EPOCH_MIN * len(codes)
     scored_min = sleep_min + minutes[Stage.W]
+    # The sleep period is from the first epoch of sleep to the last. Most shares and counts are of it; the
+    # latencies count from lights off, or from the onset.
     onset = first_run(asleep, 1)
     end = None if onset is None else int(np.flatnonzero(asleep)[-1]) + 1
     period = codes[onset:end] if onset is not None else codes[:0]
@@ -212,6 +214,7 @@ def _shifts(period: NDArray[np.int8]) -> int:
 
 def _fragmentation(codes: NDArray[np.int8], sleep_min: float) -> dict[str, float | None]:
     """Changes to W, and changes to a lighter W or N1, per hour of sleep."""
+    # Only pairs of scored epochs are counted, so that a gap in the recording is no awakening.
     counts = transition_counts(codes)
     to_wake = int(counts[1:, Stage.W].sum())
     to_light = int(counts[Stage.N2 :, Stage.N1].sum())

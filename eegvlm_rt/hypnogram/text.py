@@ -65,8 +65,8 @@ def from_csv(path: str | os.PathLike[str]) -> Hypnogram:
         if len(row.cells) != len(columns) or row.text("epoch") != str(i):
             raise row.error("epoch", f"give epoch {i}, in {len(columns)} cells")
         stages.append(_stage_of(row))
-        known = any(row.cells[4 : len(_COLUMNS)])
-        probabilities.append(tuple(row.number(name) for name in _COLUMNS[4:]) if known else None)
+        has_shares = any(row.cells[4 : len(_COLUMNS)])
+        probabilities.append(tuple(row.number(name) for name in _COLUMNS[4:]) if has_shares else None)
     start = None
     if rows and (clock := rows[0].text("clock")):
         try:
@@ -128,10 +128,10 @@ def from_json(path: str | os.PathLike[str]) -> Hypnogram:
         raise wrong("draft", draft, "give the name of a model")
     if not isinstance(names, list):
         raise wrong("stages", names, "give a list")
-    known = {stage.name: stage for stage in STAGES} | {_UNSCORED: None}
+    stage_of = {stage.name: stage for stage in STAGES} | {_UNSCORED: None}
     for i, name in enumerate(names):
-        if not isinstance(name, str) or name not in known:
-            raise wrong(f"stages[{i}]", name, f"give one of {', '.join(known)}")
+        if not isinstance(name, str) or name not in stage_of:
+            raise wrong(f"stages[{i}]", name, f"give one of {', '.join(stage_of)}")
     try:
         began = None if start is None else datetime.fromisoformat(start)
     except (TypeError, ValueError) as error:
@@ -140,7 +140,7 @@ def from_json(path: str | os.PathLike[str]) -> Hypnogram:
         table = None if rows is None else [None if r is None else tuple(map(float, r)) for r in rows]
     except (TypeError, ValueError, OverflowError) as error:
         raise wrong("probabilities", rows, "give five numbers, or null, for each epoch") from error
-    return _build(target, [known[name] for name in names], began, table, draft)
+    return _build(target, [stage_of[name] for name in names], began, table, draft)
 
 
 def _stage_of(row: Row) -> Stage | None:

@@ -119,6 +119,8 @@ def kind_code(kind: str) -> bytes | None:
 
 def pack(sequence: int, kind: bytes, previous: bytes, body: bytes) -> tuple[bytes, bytes]:
     """The bytes of a record, and their SHA-256."""
+    # The checksum finds bytes that the disk damaged; the digest of the record before, which is in the header,
+    # finds records that somebody changed, took out or moved.
     head = HEADER.pack(MAGIC, len(body), sequence, kind, previous, 0)[:_CHECKED]
     checksum = zlib.crc32(body, zlib.crc32(head))
     frame = head + checksum.to_bytes(4, "little") + body
@@ -127,6 +129,8 @@ def pack(sequence: int, kind: bytes, previous: bytes, body: bytes) -> tuple[byte
 
 def unpack(data: bytes, offset: int) -> Frame | Fault:
     """The record that begins at `offset`, or why there is none. Never raises."""
+    # From what is cheap to what is dear: mark, header, length, checksum. A length out of a damaged header is
+    # not believed before it is known to be small.
     remainder = len(data) - offset
     if data[offset : offset + len(MAGIC)] != MAGIC[:remainder]:
         return Fault.MAGIC

@@ -158,6 +158,8 @@ class _Scanner:
         while place < len(data):
             frame = unpack(data, place)
             if isinstance(frame, Fault):
+                # No record here. If one follows somewhere, bytes in between are damaged; if none does, this
+                # is a write that did not end, as a power cut leaves it, and no damage.
                 next_frame = next(self._frames_after(place), None)
                 if next_frame is None:
                     reason = f"record {self.expected}: {frame}"
@@ -179,6 +181,10 @@ class _Scanner:
         )
 
     def _take(self, frame: Frame) -> None:
+        # Three ways in which a chain breaks: a number too high (records are missing before it), one too low
+        # (it stands elsewhere than it was written), and the right number on another chain (one of two
+        # neighbors was changed). Right after damage the chain cannot be followed, and one record more may be
+        # gone.
         after_damage = self.previous is None
         if frame.sequence > self.expected + after_damage:
             last = frame.sequence - 1
@@ -211,6 +217,7 @@ class _Scanner:
             frame = unpack(self.data, place)
             if isinstance(frame, Frame):
                 yield frame
+            # A false start whose checksum was worked out cost as much as its length.
             length = int.from_bytes(self.data[place + 4 : place + 8], "little")
             self.patience -= 64 + (length if frame is Fault.CHECKSUM else 0)
             place = self.data.find(MAGIC, place + 1)

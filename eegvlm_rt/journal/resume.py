@@ -64,8 +64,8 @@ class NightState:
             if self.grid_start_wall_s is None:
                 return None
             start = datetime.fromtimestamp(self.grid_start_wall_s, UTC).replace(tzinfo=None)
-            known = isinstance(offset_s, int | float) and abs(offset_s) <= 86_400
-            return start + timedelta(seconds=offset_s) if known and offset_s is not None else start
+            is_offset = isinstance(offset_s, int | float) and abs(offset_s) <= 86_400
+            return start + timedelta(seconds=offset_s) if is_offset and offset_s is not None else start
         except (OverflowError, OSError, ValueError):
             return None
 
@@ -87,13 +87,14 @@ def night_state(records: Iterable[Record]) -> NightState:
         count += 1
         if kind == RecordKind.START and not header:
             header = body
+        # The first clock counts: later ones tell of the drift since, and the grid does not move with it.
         for name in ("grid_start_device_s", "grid_start_wall_s"):
             if kind == RecordKind.CLOCK and (value := _real(body.get(name))) is not None:
                 clock.setdefault(name, value)
         index = body.get("index") if kind in _ANSWERS else None
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 1 << 31:
-            known = outcomes if kind == RecordKind.PREDICTION else early
-            known.setdefault(index, str(body.get("outcome", "scored")))
+            tally = outcomes if kind == RecordKind.PREDICTION else early
+            tally.setdefault(index, str(body.get("outcome", "scored")))
         if kind in _ANSWERS and (value := _real(body.get("last_timestamp_s"))) is not None:
             last = value
         if kind == RecordKind.PREDICTION:
@@ -102,6 +103,7 @@ def night_state(records: Iterable[Record]) -> NightState:
             memory = state if isinstance(state, dict) else None
         if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
             lost += max(0, int(value))
+    # An early stage stands only where no final answer came: the process ended while it was at work.
     outcomes = {**early, **outcomes}
     upto = max(outcomes, default=-1) + 1
     return NightState(
@@ -130,8 +132,8 @@ def _distribution(value: object) -> dict[str, float] | None:
     if not isinstance(value, dict) or len(value) > 32:
         return None
     shares = {str(name): _real(p) for name, p in value.items()}
-    known = {name: p for name, p in shares.items() if p is not None and 0 <= p <= 1}
-    return known if len(known) == len(value) and abs(sum(known.values()) - 1) < 1e-6 else None
+    parts = {name: p for name, p in shares.items() if p is not None and 0 <= p <= 1}
+    return parts if len(parts) == len(value) and abs(sum(parts.values()) - 1) < 1e-6 else None
 
 
 def _real(value: object) -> float | None:

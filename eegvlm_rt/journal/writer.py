@@ -151,6 +151,8 @@ class Journal:
 
     def _reached(self) -> int:
         """Descriptor of the file, made or opened now; raises OSError or JournalError."""
+        # A file that could not be made at first is begun; one that was begun must still be the one that this
+        # process wrote.
         if not self.records:
             return make(self.path)
         descriptor = open_and_lock(self.path)
@@ -230,6 +232,8 @@ class Journal:
 
     def _write(self, records: list[tuple[str, bytes]]) -> bool:
         """Write records and, before them, the start and losses that are not written yet: all or none."""
+        # A disk that was full may have room again: what is still owed goes before the new record, in one
+        # write, so that the file never tells a later thing without the loss before it.
         due = [] if self.records else [(str(RecordKind.START), self._start)]
         if self._lost:
             due.append((str(RecordKind.LOSS), encode_body(self._loss())))
@@ -239,6 +243,8 @@ class Journal:
             data, count = data + frame, count + 1
         assert self._descriptor is not None
         try:
+            # Until a write has returned it may have left a part behind it. That part is cut off, at once or
+            # before the next write, so that records stand end to end.
             if self._ragged:
                 os.ftruncate(self._descriptor, self._end)
             self._ragged = True

@@ -27,14 +27,14 @@ class Course:
         self._state = None if memory is None else memory.start()
         self._next_s: float | None = None
 
-    def remember(self, seen: SeenEpoch) -> Remembered | None:
+    def remember(self, look: SeenEpoch) -> Remembered | None:
         """The epoch with its night in mind; None without a memory. Raises what the step raises."""
         if self._memory is None or self._state is None:
             return None
-        start_s = seen.row.start_s
+        start_s = look.row.start_s
         if self._next_s is not None:
             self._state = self._memory.after_pause(self._state, start_s - self._next_s)
         self._next_s = start_s + EPOCH_S
-        remembered = self._step(seen, self._state)
+        remembered = self._step(look, self._state)
         self._state = remembered.state
         return remembered

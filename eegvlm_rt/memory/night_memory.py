@@ -84,6 +84,8 @@ class NightMemory:
         The record goes on with the stage that the memory gives. Without `findings` it knows that stage alone.
         Raises BackendError where the network fails.
         """
+        # The network sees this epoch and its own state, nothing else: what is past reaches it only through
+        # the state, and so the answer is the same wherever the night was cut.
         output = self._network(high_level, stage_logits, state.numbers)
         shares = np.exp(output.night_logits.astype(np.float64))
         shares /= shares.sum()
@@ -96,6 +98,8 @@ class NightMemory:
     def after_pause(self, state: MemoryState, pause_s: float) -> MemoryState:
         """The state after `pause_s` seconds without an epoch: whole epochs of it are passed over, and a
         time that runs backwards begins a night."""
+        # Time that nobody recorded passes for the memory as epochs without signal, as it was trained; after a
+        # long one, or a step back, what it knows is of another night.
         missing = round(pause_s / EPOCH_S)
         if missing < 0 or missing >= RESET_EPOCHS:
             return self.start()

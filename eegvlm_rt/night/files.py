@@ -169,14 +169,14 @@ def night_summary(night: Night) -> dict[str, Any]:
     """Numbers of a night, JSON-able: epochs per stage, agreement with the head, claims, times in ms."""
     predictions, stages = night.predictions, night.table()["stage"]
     total = np.array([p.timing.total_ms for p in predictions])
-    seen = [p for p in predictions if p.head is not None]
+    with_head = [p for p in predictions if p.head is not None]
     checks = [check for p in predictions for check in p.checks]
     return {
         "epochs": len(stages),
         "unscored": int((stages < 0).sum()),
         "stages": {stage.name: int((stages == stage).sum()) for stage in STAGES},
-        "head_agrees": sum(p.agrees for p in seen),
-        "head_epochs": len(seen),
+        "head_agrees": sum(p.agrees for p in with_head),
+        "head_epochs": len(with_head),
         "claims": len(checks),
         "claims_supported": sum(check.verdict == "supported" for check in checks),
         "elapsed_s": round(night.elapsed_s, 3),

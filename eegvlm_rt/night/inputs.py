@@ -88,8 +88,8 @@ def _beside(folder: Path, about: dict[str, Any]) -> Recording | None:
     if not isinstance(name, str) or Path(name).name != name or not (folder / name).is_file():
         return None
     with suppress(InputError):
-        found = read_channel(folder / name, about.get("channel"))
+        recording = read_channel(folder / name, about.get("channel"))
         # Results of a part of the file, as of a cropped Raw of MNE, have another time of each epoch.
-        if abs(found.duration_s - float(about["duration_s"])) < 1.0:
-            return found
+        if abs(recording.duration_s - float(about["duration_s"])) < 1.0:
+            return recording
     return None

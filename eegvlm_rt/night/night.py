@@ -8,7 +8,7 @@ from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from ..hypnogram.night_rows import (
     row_of_record,
 )
 from ..hypnogram.plot import DEFAULT_SIZE
-from ..hypnogram.statistics import LightsKnown, sleep_statistics
+from ..hypnogram.statistics import sleep_statistics
 from ..journal.frames import RecordKind
 from ..journal.reader import read
 from ..journal.resume import night_state
@@ -38,6 +38,7 @@ from ..sources.edf import read_channel
 from ..stages import STAGES
 from .files import make_folder, night_paths, night_writers, write_night_picture
 from .info import NightInfo, info_of_journal
+from .lights import lights_between
 from .prediction_json import prediction_from_dict
 
 if TYPE_CHECKING:
@@ -55,13 +56,6 @@ if TYPE_CHECKING:
     from ..stages import Stage
 
 __all__ = ["Night", "NightInfo", "night_probabilities", "night_stage"]
-
-
-class _Lights(TypedDict):
-    lights_off: int | None
-    lights_on: int | None
-    lights_off_known: LightsKnown
-    lights_on_known: LightsKnown
 
 
 class Night:
@@ -255,11 +249,13 @@ class Night:
         it does not say either, they are unknown, and the whole night counts. Definitions:
         `hypnogram.DEFINITIONS`. Raises InputError for an empty night, or lights outside it.
         """
-        return sleep_statistics(self.hypnogram, **self._lights(lights_off, lights_on))
+        return sleep_statistics(
+            self.hypnogram, **lights_between(len(self.run()), self.info, lights_off, lights_on)
+        )
 
     def intervals(self, *, draws: int = 200, level: float = 0.9) -> dict[str, Interval]:
         """How sure the statistics are, by drawing hypnograms; see `hypnogram.statistics_intervals`."""
-        lights = self._lights(None, None)
+        lights = lights_between(len(self.run()), self.info, None, None)
         return statistics_intervals(
             self.hypnogram,
             lights_off=lights["lights_off"],
@@ -341,10 +337,10 @@ class Night:
         p99.
         """
         rows = self._rows.view()
-        known = {name: rows[f"{name}_ms"][~np.isnan(rows[f"{name}_ms"])] for name in ("stage", "rationale")}
+        times = {name: rows[f"{name}_ms"][~np.isnan(rows[f"{name}_ms"])] for name in ("stage", "rationale")}
         return {
             f"{name}_ms_{part}": round(float(np.quantile(values, share)), 3) if values.size else None
-            for name, values in known.items()
+            for name, values in times.items()
             for part, share in (("median", 0.5), ("p99", 0.99))
         }
 
@@ -362,33 +358,6 @@ class Night:
             f"  {counts}{f', unscored {unscored}' if unscored else ''})",
         ]
         return "\n".join(lines)
-
-    def _lights(self, off: int | None, on: int | None) -> _Lights:
-        """The epochs between which statistics count, and where each of them comes from."""
-        n = len(self.run())
-        taken_off, taken_on = (
-            None if s is None else round(s / EPOCH_S) for s in (self.info.lights_off_s, self.info.lights_on_s)
-        )
-        # What the recording says counts only where it is a stretch of this night.
-        if taken_off is not None and not 0 <= taken_off < (n if on is None else on):
-            taken_off = None
-        first = off if off is not None else taken_off or 0
-        if taken_on is not None and not first < taken_on <= n:
-            taken_on = None
-        known = [
-            LightsKnown.GIVEN
-            if epoch is not None
-            else LightsKnown.UNKNOWN
-            if default is None
-            else LightsKnown.TAKEN
-            for epoch, default in ((off, taken_off), (on, taken_on))
-        ]
-        return {
-            "lights_off": off if off is not None else taken_off,
-            "lights_on": on if on is not None else taken_on,
-            "lights_off_known": known[0],
-            "lights_on_known": known[1],
-        }
 
     def _next(self) -> StagePrediction | None:
         """The next final prediction, taken; None at the end."""
@@ -410,9 +379,9 @@ class Night:
     def _hypnogram(self, stage: str, proba: str) -> Hypnogram:
         rows = self.run()._rows.view()
         stages = tuple(None if code < 0 else STAGES[code] for code in rows[stage])
-        known = ~np.isnan(rows[proba]).any(axis=1)
+        present = ~np.isnan(rows[proba]).any(axis=1)
         table = [
-            tuple(row) if there else None for row, there in zip(rows[proba].tolist(), known, strict=True)
+            tuple(row) if there else None for row, there in zip(rows[proba].tolist(), present, strict=True)
         ]
         draft = self.info.model_id if is_draft_name(self.info.model_id) else ""
         return Hypnogram(stages, self.start, tuple(table) if table else None, draft)

@@ -81,12 +81,12 @@ def _probabilities(values: Mapping[str, float]) -> dict[Stage, float]:
 
 
 def _timing(values: Mapping[str, Any]) -> Timing:
-    known: dict[str, Any] = {
+    times: dict[str, Any] = {
         field.name: values[field.name] for field in fields(Timing) if field.name in values
     }
-    if not all(isinstance(value, int | float) for value in known.values()):
+    if not all(isinstance(value, int | float) for value in times.values()):
         raise ValueError("a time is no number")
-    return Timing(**known)
+    return Timing(**times)
 
 
 def _rationale(record: Mapping[str, Any]) -> Rationale | None:
@@ -116,17 +116,17 @@ def _quality(values: Mapping[str, Any]) -> Quality:
 
 def _findings(values: Mapping[str, Any]) -> Findings:
     """Fields that a record of an older release lacks keep their defaults."""
-    known: dict[str, Any] = {}
+    whole: dict[str, Any] = {}
     for field in fields(Findings):
         if field.name not in values:
             continue
         value = values[field.name]
         if isinstance(value, list):
             value = tuple(tuple(item) if isinstance(item, list) else item for item in value)
-        known[field.name] = value
-    known["rhythm"] = Rhythm(known["rhythm"])
-    known["rhythm_alternatives"] = tuple(Rhythm(name) for name in known["rhythm_alternatives"])
-    numbers = (known["alpha_share"], known["slow_wave_share"], known["amplitude_uv"], known["measured_share"])
+        whole[field.name] = value
+    whole["rhythm"] = Rhythm(whole["rhythm"])
+    whole["rhythm_alternatives"] = tuple(Rhythm(name) for name in whole["rhythm_alternatives"])
+    numbers = (whole["alpha_share"], whole["slow_wave_share"], whole["amplitude_uv"], whole["measured_share"])
     if not all(isinstance(number, int | float) for number in numbers):
         raise ValueError("a measurement is no number")
-    return Findings(**known)
+    return Findings(**whole)

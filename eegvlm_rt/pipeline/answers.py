@@ -47,7 +47,7 @@ class Answer:
 
 
 def prediction_of(
-    seen: SeenEpoch,
+    look: SeenEpoch,
     mode: Mode,
     answer: Answer,
     total_ms: float,
@@ -56,9 +56,9 @@ def prediction_of(
     draft: str,
 ) -> StagePrediction:
     """The prediction that an answer makes of an epoch."""
-    assert seen.head is not None
+    assert look.head is not None
     stage = _most_probable(answer.probabilities)
-    head = _opinion(seen.head, scoring.temperature_of(Mode.HEAD))
+    head = _opinion(look.head, scoring.temperature_of(Mode.HEAD))
     night = context = None
     if remembered is not None and remembered.probabilities is not None:
         night = _opinion(remembered.probabilities, scoring.temperature_of(Mode.HEAD, night=True))
@@ -70,11 +70,11 @@ def prediction_of(
     rationale = decoded.rationale if decoded else None
     # Claims are held against what was measured in the same epoch, and against the night's record.
     checks: tuple[ClaimCheck, ...] = ()
-    if rationale is not None and not isinstance(seen.findings, Unmeasured):
-        checks = check(rationale, seen.findings, context)
+    if rationale is not None and not isinstance(look.findings, Unmeasured):
+        checks = check(rationale, look.findings, context)
     return StagePrediction(
-        index=seen.row.index,
-        start_s=seen.row.start_s,
+        index=look.row.index,
+        start_s=look.row.start_s,
         stage=stage,
         probabilities=tempered(answer.probabilities, temperature),
         mode=mode,
@@ -84,11 +84,11 @@ def prediction_of(
         rationale=rationale,
         rationale_text=decoded.text if decoded else "",
         finish=decoded.finish if decoded else Finish.NONE,
-        findings=seen.findings,  # type: ignore[arg-type]
+        findings=look.findings,  # type: ignore[arg-type]
         checks=checks,
         timing=Timing(
-            render_ms=seen.render_ms,
-            tower_ms=seen.tower_ms,
+            render_ms=look.render_ms,
+            tower_ms=look.tower_ms,
             prefill_ms=answer.prefill_ms,
             decode_ms=answer.decode_ms,
             total_ms=total_ms,
@@ -97,10 +97,10 @@ def prediction_of(
             first_token_ms=answer.first_token_ms,
             stage_ms=answer.stage_ms,
         ),
-        quality=seen.row.quality,
-        channel=seen.row.channel,
-        outcome=seen.outcome,
-        ood_score=seen.ood_score,
+        quality=look.row.quality,
+        channel=look.row.channel,
+        outcome=look.outcome,
+        ood_score=look.ood_score,
         night=night,
         memory=None if remembered is None else remembered.state,
         draft=draft,

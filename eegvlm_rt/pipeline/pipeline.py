@@ -11,7 +11,6 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..backends.loading import load_head, load_language_model, load_memory, load_tower
-from ..calibration.parameters import Scoring
 from ..decoding.decoder import Decoder
 from ..decoding.grammar_tokens import compile_grammar
 from ..decoding.prompt_tokens import prompt_tokens
@@ -22,15 +21,14 @@ from ..findings.measure import measure_batch
 from ..findings.model import Findings
 from ..memory.night_memory import NightMemory
 from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
-from ..prompt import Mode, PromptSpec
-from ..rationale.grammar import grammar_of
-from ..rendering.renderer import RenderSpec, render_batch
-from ..signal.conditioning import Preprocessing
+from ..prompt import Mode
+from ..rendering.renderer import render_batch
 from ..signal.quality import mostly_missing
 from ..signal.units import array_of, not_one_channel
 from ..stages import STAGES
 from .answers import Answer, prediction_of
 from .seen_epoch import SeenEpoch, stage_probabilities
+from .specs import EPOCH_SAMPLES, Specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline"]
 
-EPOCH_SAMPLES: Final = 3000
 WIDE: Final = 1024
 """Hidden size from which the products of one run are worth sharing out among threads."""
 
@@ -90,16 +87,9 @@ class Pipeline:
         self._precision = dict(precision)
         self._accelerator, self._ort_options = accelerator, ort_options
         manifest = bundle.manifest
-        try:
-            self.preprocessing = Preprocessing.from_dict(dict(manifest.preprocessing))
-            self.render_spec = RenderSpec.from_dict(manifest.render)
-            self._prompt = PromptSpec.from_dict(manifest.prompt)
-            grammar_of(self._prompt.grammar)
-            self.scoring = Scoring.from_dict(manifest.scoring)
-        except (InputError, TypeError) as error:
-            raise BundleError("manifest", str(error), "export the bundle again with this version") from error
-        if self.render_spec.channels != 1 or self.preprocessing.sfreq * 30 != EPOCH_SAMPLES:
-            raise BundleError("manifest", manifest.model_id, "this runtime reads one channel at 100 Hz")
+        specs = Specs.of(manifest)
+        self.preprocessing, self.render_spec = specs.preprocessing, specs.render
+        self.scoring, self._prompt = specs.scoring, specs.prompt
         self._draft = manifest.model_id if manifest.draft else ""
         wide = manifest.hidden_size >= WIDE
         self.workers = 1 if wide else threads
@@ -181,10 +171,10 @@ class Pipeline:
         # The batch's time is shared out evenly among its epochs.
         each, each_look = 1e3 / len(rows), 1e3 / max(1, len(present))
         tower_s = finished - measured_at - drawing_s
-        seen = []
+        results = []
         for i, row in enumerate(rows):
             look = looks.get(i)
-            seen.append(
+            results.append(
                 SeenEpoch(
                     row,
                     findings[i],
@@ -198,7 +188,7 @@ class Pipeline:
                     None if look is None else look.high_level,
                 )
             )
-        return seen
+        return results
 
     def _look(self, signals: NDArray[np.float32], mode: Mode) -> tuple[float, list[_Look]]:
         """Seconds of drawing, and what the vision networks say of each of (n, 3000) signals.
@@ -239,7 +229,7 @@ class Pipeline:
             room = rooms[output] = np.empty((n, *self.render_spec.shape(output)), dtype=np.float32)
         return room[:n]
 
-    def remember(self, seen: SeenEpoch, state: MemoryState) -> Remembered:
+    def remember(self, look: SeenEpoch, state: MemoryState) -> Remembered:
         """The epoch with its night in mind, `state` being the memory after the epoch before.
 
         An epoch without a usable signal is passed over. Raises BackendError where the network fails,
@@ -247,14 +237,14 @@ class Pipeline:
         """
         if self.memory is None:
             raise InputError("memory", "none", "this bundle has no night memory; stage without one")
-        if seen.outcome is not Outcome.SCORED or seen.stage_logits is None or seen.high_level is None:
+        if look.outcome is not Outcome.SCORED or look.stage_logits is None or look.high_level is None:
             return self.memory.pass_over(state)
-        findings = None if isinstance(seen.findings, Unmeasured) else seen.findings
-        return self.memory.read(state, seen.high_level, seen.stage_logits, findings)
+        findings = None if isinstance(look.findings, Unmeasured) else look.findings
+        return self.memory.read(state, look.high_level, look.stage_logits, findings)
 
     def answer(
         self,
-        seen: SeenEpoch,
+        look: SeenEpoch,
         mode: Mode,
         *,
         constrained: bool = True,
@@ -267,40 +257,40 @@ class Pipeline:
         reasoning. `remembered` is the epoch with its night in mind: then the language model knows the night,
         and the reasons state what the record says of the epochs before.
         """
-        if seen.head is None:
-            findings = measure_batch(seen.row.x[None])[0]
+        if look.head is None:
+            findings = measure_batch(look.row.x[None])[0]
             unanswered = StagePrediction.unanswered(
-                seen.row, mode, outcome_of(seen.row.quality), findings=findings, total_ms=seen.seen_ms
+                look.row, mode, outcome_of(look.row.quality), findings=findings, total_ms=look.seen_ms
             )
             return unanswered if remembered is None else replace(unanswered, memory=remembered.state)
         started = perf_counter()
         night = remembered if remembered is not None and remembered.probabilities is not None else None
-        if mostly_missing(seen.row.quality):
+        if mostly_missing(look.row.quality):
             # Signal that mostly did not come has an opinion of the head, and no reasons.
-            answer = self._without_language(seen, night)
+            answer = self._without_language(look, night)
         elif mode is Mode.HEAD or stop() is not None:
-            answer = self._without_language(seen, night, _unstarted(mode, stop))
+            answer = self._without_language(look, night, _unstarted(mode, stop))
         elif mode is Mode.DIRECT:
-            answer = self._direct(seen, night)
+            answer = self._direct(look, night)
         else:
-            answer = self._reason(seen, constrained, on_text, stop, stage_first, night)
-        total_ms = seen.seen_ms + _ms(started)
-        return prediction_of(seen, mode, answer, total_ms, self.scoring, remembered, self._draft)
+            answer = self._reason(look, constrained, on_text, stop, stage_first, night)
+        total_ms = look.seen_ms + _ms(started)
+        return prediction_of(look, mode, answer, total_ms, self.scoring, remembered, self._draft)
 
     def _without_language(
-        self, seen: SeenEpoch, night: Remembered | None, decoded: Decoded | None = None
+        self, look: SeenEpoch, night: Remembered | None, decoded: Decoded | None = None
     ) -> Answer:
         """The memory's answer, or the head's where there is no night."""
-        assert seen.head is not None
+        assert look.head is not None
         if night is None or night.probabilities is None:
-            return Answer(seen.head, AnsweredBy.HEAD, decoded, stage_ms=seen.seen_ms)
-        return Answer(night.probabilities, AnsweredBy.MEMORY, decoded, stage_ms=seen.seen_ms)
+            return Answer(look.head, AnsweredBy.HEAD, decoded, stage_ms=look.seen_ms)
+        return Answer(night.probabilities, AnsweredBy.MEMORY, decoded, stage_ms=look.seen_ms)
 
-    def _direct(self, seen: SeenEpoch, night: Remembered | None) -> Answer:
+    def _direct(self, look: SeenEpoch, night: Remembered | None) -> Answer:
         decoder = self.load_decoder()
-        assert seen.visual_tokens is not None
+        assert look.visual_tokens is not None
         started = perf_counter()
-        prefix = decoder.prefix(seen.visual_tokens, None if night is None else night.token)
+        prefix = decoder.prefix(look.visual_tokens, None if night is None else night.token)
         prefill_ms = _ms(started)
         probabilities = decoder.score_stages(prefix)
         total_ms = _ms(started)
@@ -309,13 +299,13 @@ class Pipeline:
             AnsweredBy.DIRECT,
             prefill_ms=prefill_ms,
             decode_ms=total_ms - prefill_ms,
-            stage_ms=seen.seen_ms + total_ms,
+            stage_ms=look.seen_ms + total_ms,
             steps=1,
         )
 
     def _reason(
         self,
-        seen: SeenEpoch,
+        look: SeenEpoch,
         constrained: bool,
         on_text: Callable[[str], None] | None,
         stop: Stop,
@@ -323,9 +313,9 @@ class Pipeline:
         night: Remembered | None,
     ) -> Answer:
         decoder = self.load_decoder()
-        assert seen.visual_tokens is not None
+        assert look.visual_tokens is not None
         started = perf_counter()
-        prefix = decoder.prefix(seen.visual_tokens, None if night is None else night.token)
+        prefix = decoder.prefix(look.visual_tokens, None if night is None else night.token)
         context = None if night is None else night.context
         prefill_ms = _ms(started)
         # With a deadline the stage is asked for before the reasons, which may then be cut off.
@@ -353,19 +343,19 @@ class Pipeline:
         # The best answer that there is: the rule's, the direct one, the memory's or the head's.
         if decoded.probabilities is not None:
             probabilities, source = dict(decoded.probabilities), AnsweredBy.RULE
-            stage_ms = seen.seen_ms + (rule_ms or _ms(started))
+            stage_ms = look.seen_ms + (rule_ms or _ms(started))
         elif direct is not None:
-            probabilities, source, stage_ms = direct, AnsweredBy.DIRECT, seen.seen_ms + direct_ms
+            probabilities, source, stage_ms = direct, AnsweredBy.DIRECT, look.seen_ms + direct_ms
         else:
-            cheap = self._without_language(seen, night)
-            probabilities, source, stage_ms = cheap.probabilities, cheap.source, seen.seen_ms
+            cheap = self._without_language(look, night)
+            probabilities, source, stage_ms = cheap.probabilities, cheap.source, look.seen_ms
         return Answer(
             probabilities,
             source,
             decoded,
             prefill_ms,
             _ms(started) - prefill_ms,
-            seen.seen_ms + first_token_ms if first_token_ms else 0.0,
+            look.seen_ms + first_token_ms if first_token_ms else 0.0,
             stage_ms,
             steps,
         )

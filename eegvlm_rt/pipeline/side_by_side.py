@@ -48,8 +48,8 @@ def predictions_of_rows(
     batches = iter(lambda: list(islice(rows, batch)), [])
     course = Course(pipeline.memory if remembering else None, pipeline.remember)
 
-    def answer(seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
-        return pipeline.answer(seen, mode, constrained=constrained, stop=stop, remembered=remembered)
+    def answer(look: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
+        return pipeline.answer(look, mode, constrained=constrained, stop=stop, remembered=remembered)
 
     # One batch more than workers is looked at, so that none waits while an epoch is remembered.
     began_in = os.getpid()
@@ -64,13 +64,13 @@ def predictions_of_rows(
                 raise BackendError("process", os.getpid(), cure)
             # The memory reads the epochs in order: this is the one place where they wait for each other.
             if looks:
-                for seen in looks.popleft().result():
-                    remembered = course.remember(seen)
+                for look in looks.popleft().result():
+                    remembered = course.remember(look)
                     # The stage head has answered already; a language model is asked in a thread.
                     answers.append(
-                        answer(seen, remembered)
+                        answer(look, remembered)
                         if mode is Mode.HEAD
-                        else pool.submit(answer, seen, remembered)
+                        else pool.submit(answer, look, remembered)
                     )
                 looks.extend(pool.submit(pipeline.see, some, mode) for some in islice(batches, 1))
             # Some answers may be on their way while the next epochs are looked at; at the end all are

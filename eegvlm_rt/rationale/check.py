@@ -198,15 +198,15 @@ def _conditions(
     context: NightContext | None,
     tolerances: Tolerances,
 ) -> list[ClaimCheck]:
-    known = [one for one in conditions if context is not None or one.kind not in ("previous", "course")]
-    if not known:
+    testable = [one for one in conditions if context is not None or one.kind not in ("previous", "course")]
+    if not testable:
         return []
     return [
         ClaimCheck(
             claim,
-            ", ".join(_shown(one.kind, findings, context) for one in known),
-            _verdict(all(_may_hold(one, findings, context, tolerances) for one in known)),
-            _verdict(all(holds(one, findings, context) for one in known)),
+            ", ".join(_shown(one.kind, findings, context) for one in testable),
+            _verdict(all(_may_hold(one, findings, context, tolerances) for one in testable)),
+            _verdict(all(holds(one, findings, context) for one in testable)),
         )
     ]
 

@@ -81,10 +81,10 @@ class NightContext:
         if not isinstance(values, Mapping) or set(values) != {"stages", "since_event", "aroused"}:
             raise InputError("context", values, cure)
         names, since, aroused = values["stages"], values["since_event"], values["aroused"]
-        known = {None, *(stage.name for stage in Stage)}
+        stage_names = {None, *(stage.name for stage in Stage)}
         if not isinstance(names, (list, tuple)) or len(names) > KEPT:
             raise InputError("context.stages", names, cure)
-        if not all(name is None or (isinstance(name, str) and name in known) for name in names):
+        if not all(name is None or (isinstance(name, str) and name in stage_names) for name in names):
             raise InputError("context.stages", names, cure)
         whole = isinstance(since, int) and not isinstance(since, bool) and 1 <= since <= LONGEST
         if since is not None and not whole:

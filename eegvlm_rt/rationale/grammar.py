@@ -178,7 +178,7 @@ def read_choices(text: str) -> tuple[Grammar, dict[str, str]]:
 def _choices_of(text: str, parts: Parts) -> dict[str, str]:
     position = len(text) - len(text.lstrip())
     end = len(text.rstrip())
-    chosen: dict[str, str] = {}
+    choices: dict[str, str] = {}
     for index, part in enumerate(parts):
         if isinstance(part, Literal):
             if not text.startswith(part.text, position):
@@ -192,11 +192,11 @@ def _choices_of(text: str, parts: Parts) -> dict[str, str]:
             raise _off_grammar(
                 part.name, text, position, f"one of {part.choices[:4]}... and then {following!r}"
             )
-        chosen[part.name] = choice
+        choices[part.name] = choice
         position += len(choice)
     if position != end:
         raise _off_grammar("rationale", text, position, "the end of the text")
-    return chosen
+    return choices
 
 
 def _off_grammar(field: str, text: str, position: int, expected: str) -> RationaleError:

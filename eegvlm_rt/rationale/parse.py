@@ -58,13 +58,15 @@ def parse(text: str) -> Rationale:
     Raises:
         RationaleError: the text is no path of the grammar; `position` is where it leaves it.
     """
-    grammar, chosen = read_choices(text)
+    grammar, choices = read_choices(text)
     first = grammar.version == "1"
-    rule = grammar.rules[chosen["rule"][1:].partition(":")[0]]
-    excluded = (grammar.reasons[chosen["excluded_1"][1:]], grammar.reasons[chosen["excluded_2"][1:]])
-    stage = Stage[chosen["stage"][1:]]
+    rule = grammar.rules[choices["rule"][1:].partition(":")[0]]
+    excluded = (grammar.reasons[choices["excluded_1"][1:]], grammar.reasons[choices["excluded_2"][1:]])
+    stage = Stage[choices["stage"][1:]]
     claims = [
-        Claim(slot, _value(slot, choice, first)) for slot, choice in chosen.items() if slot not in _NOT_CLAIMS
+        Claim(slot, _value(slot, choice, first))
+        for slot, choice in choices.items()
+        if slot not in _NOT_CLAIMS
     ]
     claims.append(Claim("rule", rule.id))
     claims += [Claim("excluded", reason.text) for reason in excluded]

@@ -56,6 +56,8 @@ class PicturePool:
         if math.prod(shape) * dtype.itemsize > _MAX_BYTES // count:
             raise InputError("batch", batch, "give fewer pictures: the pool would need more than a tebibyte")
         self._free = [aligned_pictures(shape, dtype) for _ in range(count)]
+        # Pages that were never written are given by the kernel at the first touch, in the middle of drawing;
+        # here that is paid once.
         for buffer in self._free:
             buffer.fill(0)
         self._ready = threading.Condition()

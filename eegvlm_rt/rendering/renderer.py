@@ -165,6 +165,7 @@ def _draw(
     try:
         plan_of(spec).render(samples, out, mask, output, gain, shift, threads)
     except ValueError as error:
+        # The kernel alone sees that input and output share memory; all else was checked before.
         name, _, reason = str(error).partition(": ")
         if not reason.startswith("overlaps"):
             raise

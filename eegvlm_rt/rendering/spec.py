@@ -177,10 +177,10 @@ class RenderSpec:
         """The inverse of `to_dict`. Fields left out take their default; unknown ones raise InputError."""
         if not isinstance(plain, Mapping):
             raise TypeError(f"plain: {type(plain).__name__}; give a mapping of RenderSpec fields")
-        known = {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls)}
         for name in plain:
-            if name not in known:
-                raise InputError("render", name, f"leave it out; known fields are {', '.join(sorted(known))}")
+            if name not in names:
+                raise InputError("render", name, f"leave it out; known fields are {', '.join(sorted(names))}")
         return cls(**plain)
 
     def shape(self, output: OutputName = "u8") -> tuple[int, ...]:
@@ -202,8 +202,8 @@ def dtype_of(output: OutputName) -> np.dtype[Any]:
 
 def plan_of(spec: RenderSpec) -> kernel.Plan:
     """What the kernel works out once for all pictures of one look."""
-    known, plan = _last[0]
-    if known is not spec:
+    last_spec, plan = _last[0]
+    if last_spec is not spec:
         plan = _plan(spec)
         _last[0] = (spec, plan)
     return plan

@@ -70,10 +70,10 @@ def density_panel(hypnogram: Hypnogram) -> tuple[str, str]:
     density = density_of(hypnogram, PAGE_PX)
     edges = density.edges_s / EPOCH_S
     middles = (edges[:-1] + edges[1:]) / 2
-    known = ~np.isnan(density.proba[:, 0])
+    present = ~np.isnan(density.proba[:, 0])
     n = len(hypnogram)
-    shapes = [_rect(0, 0, n, HEIGHT, UNSCORED)] if not known.all() else []
-    for first, end in runs(known):
+    shapes = [_rect(0, 0, n, HEIGHT, UNSCORED)] if not present.all() else []
+    for first, end in runs(present):
         x = np.concatenate(([edges[first]], middles[first:end], [edges[end]]))
         rows = density.proba[first:end]
         rows = np.concatenate((rows[:1], rows, rows[-1:]))

@@ -43,12 +43,12 @@ def choose_epochs(predictions: Sequence[StagePrediction], most: int = MOST) -> l
     for ranked in lists:
         for p, text in ranked:
             why.setdefault(p.index, []).append(text)
-    chosen: dict[int, StagePrediction] = {}
+    selection: dict[int, StagePrediction] = {}
     for p in _in_turns([[p for p, _ in ranked] for ranked in lists]):
-        if len(chosen) == most:
+        if len(selection) == most:
             break
-        chosen[p.index] = p
-    return [Choice(chosen[index], tuple(why[index])) for index in sorted(chosen)]
+        selection[p.index] = p
+    return [Choice(selection[index], tuple(why[index])) for index in sorted(selection)]
 
 
 def _in_turns(lists: Sequence[Sequence[StagePrediction]]) -> Iterable[StagePrediction]:

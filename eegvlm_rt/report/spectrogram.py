@@ -36,16 +36,16 @@ def spectrogram_png(conditioned: NDArray[np.float32]) -> str:
     _, power = periodogram(np.nan_to_num(blocks), SFREQ_HZ, window="hann", detrend="constant", axis=1)
     power[np.isnan(blocks).any(axis=1)] = np.nan
     power = power.reshape(columns, windows, -1)
-    known = ~np.isnan(power[:, :, 0]).all(axis=1)
+    present = ~np.isnan(power[:, :, 0]).all(axis=1)
     middle = np.full((columns, power.shape[2]), np.nan)
-    middle[known] = np.nanmedian(power[known], axis=1)
+    middle[present] = np.nanmedian(power[present], axis=1)
     # Two bins of 0.25 Hz make a row.
     shown = middle[:, 1 : 1 + int(HIGHEST_HZ * WINDOW_S)].reshape(columns, -1, 2).mean(axis=2)
     low, high = RANGE_DB
     db = 10 * np.log10(np.maximum(shown, 1e-6))
     level = np.clip(np.nan_to_num((db - low) / (high - low)), 0, 1)
     pixels = (1 + np.round(254 * level)).astype(np.uint8)
-    pixels[~known] = 0
+    pixels[~present] = 0
     return _png(pixels.T[::-1])
 
 

@@ -47,8 +47,8 @@ def trace_of(x_uv: NDArray[np.float32], marks: Mapping[str, Sequence[Span]]) -> 
     """Draw (3000,) µV at 100 Hz, NaN where samples are missing. `marks` are (onset s, duration s) by kind of
     event, the kinds of `palette.MARKS`; each kind has a lane below the trace.
     """
-    known = np.abs(x_uv[np.isfinite(x_uv)])
-    peak = float(np.quantile(known, 0.995)) if known.size else 0.0
+    sizes_uv = np.abs(x_uv[np.isfinite(x_uv)])
+    peak = float(np.quantile(sizes_uv, 0.995)) if sizes_uv.size else 0.0
     scale = next((step for step in SCALES_UV if peak <= step), SCALES_UV[-1])
     grid = {50: 25, 100: 50, 150: 50, 200: 100, 300: 100, 500: 250}.get(scale, scale // 2)
     return Trace(tuple(_part(x_uv, marks, part, scale, grid) for part in range(PARTS)), scale, grid)

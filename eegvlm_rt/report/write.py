@@ -270,11 +270,11 @@ def _offset_s(night: Night, recording: Recording) -> float:
 def _lights_marks(statistics: Any, epochs: int) -> list[dict[str, object]]:
     """Lines for lights off and on, where they are known."""
     marks = []
-    for name, epoch, known in (
+    for name, epoch, certainty in (
         ("lights off", statistics.lights_off, statistics.lights_off_known),
         ("lights on", statistics.lights_on, statistics.lights_on_known),
     ):
-        if known != "unknown":
+        if certainty != "unknown":
             percent = round(100 * epoch / epochs, 3)
             edge = "first" if percent < 12 else "last" if percent > 88 else ""
             marks.append({"name": name, "epoch": epoch, "percent": percent, "edge": edge})

@@ -19,6 +19,7 @@ from ..sources.live import LiveSource
 from ..sources.replay import ReplaySource
 from ..sources.spec import open_source, parse_source
 from ..streaming.clocks import HostClock
+from .clock import Clock
 from .night import BedNight, facts_of, unfinished_nights, window_date
 from .schedule import Schedule, Window
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ..sources.chunk import Chunk
     from .config import BedSettings, ModelSettings
 
-__all__ = ["Bed", "BedState", "Clock"]
+__all__ = ["Bed", "BedState"]
 
 FRAME_S: Final = 0.5
 LONGEST_FRAME_S: Final = 10.0
@@ -41,26 +42,6 @@ WAITING_S: Final = 1800.0
 _CHUNK_S: Final = 0.25
 
 _log = logging.getLogger("eegvlm_rt.service")
-
-
-class Clock:
-    """The host's clocks. A service that is tried in less than real time has another one."""
-
-    def wall(self) -> float:
-        """Seconds since 1970."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds of the clock that nobody can set."""
-        return time.monotonic()
-
-    def both(self) -> tuple[float, float]:
-        """Both clocks at one moment. A process that is held between two readings would see a step."""
-        for _ in range(5):
-            before, wall, after = self.monotonic(), self.wall(), self.monotonic()
-            if after - before < 0.1:
-                break
-        return wall, after
 
 
 class BedState(StrEnum):

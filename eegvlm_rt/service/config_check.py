@@ -94,9 +94,9 @@ def _of_schema(error: ValidationError, lines: Lines) -> Iterator[Problem]:
     path = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
     if error.validator == "additionalProperties":
-        known = sorted(schema["properties"])
-        for name in sorted(set(error.instance) - set(known)):
-            cure = f"no such setting; there are: {', '.join(known)}"
+        properties = sorted(schema["properties"])
+        for name in sorted(set(error.instance) - set(properties)):
+            cure = f"no such setting; there are: {', '.join(properties)}"
             yield Problem(_line(lines, (*path, name)), _name((*path, name)), "unknown", cure)
         return
     if error.validator == "required":

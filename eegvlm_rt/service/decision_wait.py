@@ -19,17 +19,17 @@ class DecisionWait:
         self._looked_at: float | None = None
         self._decided_at: float | None = None
         self._night = ""
-        self._gone = False
+        self._silent = False
 
     def look(
-        self, now: float, *, night: str | None, decided_at: float | None, quiet_s: float, gone: bool
+        self, now: float, *, night: str | None, decided_at: float | None, quiet_s: float, silent: bool
     ) -> float:
         """Count on to `now`, once a second or so; gives the count.
 
         Args:
             now, decided_at: `time.monotonic()` of this moment and of the last decision.
             night: key of the night that is recorded, None where none is.
-            quiet_s: seconds since the last sample, and whether that is an alarm (`gone`).
+            quiet_s: seconds since the last sample, and whether that is an alarm (`silent`).
         """
         passed_s = 0.0 if self._looked_at is None else now - self._looked_at
         self._looked_at = now
@@ -37,10 +37,10 @@ class DecisionWait:
             self.seconds = 0.0
         elif decided_at is not None and decided_at != self._decided_at:
             self.seconds = now - decided_at
-        elif gone and not self._gone:
+        elif silent and not self._silent:
             # It was gone already when its silence was still taken for a pause.
             self.seconds = max(0.0, self.seconds + passed_s - quiet_s)
-        elif not gone:
+        elif not silent:
             self.seconds += passed_s
-        self._night, self._decided_at, self._gone = night or "", decided_at, gone
+        self._night, self._decided_at, self._silent = night or "", decided_at, silent
         return self.seconds

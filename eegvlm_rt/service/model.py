@@ -246,7 +246,7 @@ class ModelLink:
         wire.send(answer, blob)
 
     def _news(self, message: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        opened, wanted = set(message["open"]), message["want"]
+        opened, wishes = set(message["open"]), message["want"]
         with self._lock:
             nights = dict(self._nights)
         begin, frames, parts = [], [], []
@@ -255,11 +255,11 @@ class ModelLink:
             if key not in opened and not waits:
                 begin.append(self._facts(night))
         size = 0
-        for key, first in wanted.items():
+        for key, first in wishes.items():
             wanted_night = nights.get(key)
             if wanted_night is None or size > BATCH_BYTES:
                 continue
-            for frame in wanted_night.signal.read(first, BATCH_BYTES // max(1, len(wanted))):
+            for frame in wanted_night.signal.read(first, BATCH_BYTES // max(1, len(wishes))):
                 fields = {"key": key, "sequence": frame.sequence, "received_s": frame.received_s}
                 frames.append({**fields, "n": len(frame.samples), "events": list(frame.events)})
                 parts += [frame.samples.astype("<f4").tobytes(), frame.timestamps.astype("<f8").tobytes()]
@@ -267,7 +267,7 @@ class ModelLink:
         end = {
             key: night.signal.next_sequence - 1
             for key, night in nights.items()
-            if night.ended and key in wanted
+            if night.ended and key in wishes
         }
         drop = sorted(opened - set(nights))
         return {"begin": begin, "frames": frames, "end": end, "drop": drop}, b"".join(parts)

@@ -59,6 +59,8 @@ class MqttOutlet:
         )
         self._client.max_queued_messages_set(MOST_WAITING)
         self._client.reconnect_delay_set(1, 30)
+        # The broker says "offline" in our name where this process can no longer do it: a device that died in
+        # silence is seen by whoever listens.
         self._client.will_set(f"{self._base}/status", "offline", qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -127,6 +129,7 @@ class MqttOutlet:
                 "alarms": sum(alarm["bed"] == bed["id"] for alarm in state["alarms"]),
                 "ready": state["ready"],
             }
+            # Only what changed is sent, and all of it now and then, for those who came later.
             text = json.dumps(fields)
             at, before = self._stated_at.get(bed["id"], (0.0, ""))
             now = time.monotonic()

@@ -121,8 +121,8 @@ class BedNight:
         while True:
             folder = base / (f"{window.date}" if number == 1 else f"{window.date}.{number}")
             number += 1
-            begun = (folder / JOURNAL).exists() or any(folder.glob("signal-*"))
-            if begun and not _goes_on(folder, facts):
+            goes_on = (folder / JOURNAL).exists() or any(folder.glob("signal-*"))
+            if goes_on and not _goes_on(folder, facts):
                 continue
             folder.mkdir(mode=0o750, exist_ok=True)
             try:
@@ -286,8 +286,8 @@ class BedNight:
         """Keep what a resumed night and the results need, and no more."""
         if kind not in tuple(RecordKind) or kind in (RecordKind.SOURCE, RecordKind.RESUME):
             return
-        known = RecordKind(kind)
-        if known is RecordKind.PREDICTION:
+        record_kind = RecordKind(kind)
+        if record_kind is RecordKind.PREDICTION:
             index = body.get("index")
             self.outcomes[str(body.get("outcome", "scored"))] += 1
             self.rows.append(row_of(body))
@@ -299,11 +299,11 @@ class BedNight:
                 self._records[at] = Record(at, "superseded", {}, 0, "")
                 self._latest.pop(RecordKind.STAGE)
             self._changed = True
-        elif known is RecordKind.CLOCK and known in self._latest:
+        elif record_kind is RecordKind.CLOCK and record_kind in self._latest:
             return
-        elif known is RecordKind.STAGE:
+        elif record_kind is RecordKind.STAGE:
             self._slim(RecordKind.STAGE)
-        self._latest[known] = len(self._records)
+        self._latest[record_kind] = len(self._records)
         self._records.append(Record(len(self._records), kind, body, 0, ""))
 
     def _slim(self, kind: RecordKind) -> None:
@@ -311,8 +311,8 @@ class BedNight:
         at = self._latest.get(kind)
         if at is not None:
             body = self._records[at].body
-            kept = {name: body[name] for name in _KEPT if name in body}
-            self._records[at] = Record(at, kind, kept, 0, "")
+            short = {name: body[name] for name in _KEPT if name in body}
+            self._records[at] = Record(at, kind, short, 0, "")
 
 
 def unfinished_nights(data: Path, bed: str) -> list[Path]:

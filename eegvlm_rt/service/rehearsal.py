@@ -107,8 +107,8 @@ def _of_night(folder: Path, most: int) -> list[tuple[NDArray[np.float32], float]
     size = round(EPOCH_S * rate)
     x = np.concatenate([frame.samples for frame in read_frames(folder)] or [np.empty(0, np.float32)])
     total = len(x) // size
-    chosen: Any = np.unique(np.linspace(0, total - 1, min(most, total)).astype(int)) if total else []
-    return [(x[i * size : (i + 1) * size], rate) for i in chosen]
+    places: Any = np.unique(np.linspace(0, total - 1, min(most, total)).astype(int)) if total else []
+    return [(x[i * size : (i + 1) * size], rate) for i in places]
 
 
 def _simulated() -> list[tuple[NDArray[np.float32], float]]:

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import EegVlmError, InputError
 from ..journal.frames import RecordKind
 from .alarms import Alarm, AlarmKind, Alarms
-from .bed import Bed, Clock
+from .bed import Bed
+from .clock import Clock
 from .decision_wait import DecisionWait
 from .histogram import Histogram
 from .model import ModelLink, ModelState
@@ -222,10 +223,10 @@ class Service:
 
     def acknowledge(self, kind: str, bed: str, by: str) -> bool:
         """Somebody (`by`) has seen an alarm."""
-        known = self.alarms.acknowledge(kind, bed)
-        if known:
+        is_alarm = self.alarms.acknowledge(kind, bed)
+        if is_alarm:
             self._note(bed, "alarm", f"{kind} acknowledged by {by}")
-        return known
+        return is_alarm
 
     def _claim(self) -> None:
         """One process writes to a folder of nights."""

@@ -160,9 +160,9 @@ class SignalLog:
             # What a full disk refused may wait in memory although it is not recent any more.
             reached = frames[-1].sequence + 1 if frames else first
             for data in waiting:
-                kept = _decode(data)
-                if kept is not None and kept.sequence >= reached and total < limit_bytes:
-                    frames.append(kept)
+                content = _decode(data)
+                if content is not None and content.sequence >= reached and total < limit_bytes:
+                    frames.append(content)
                     total += len(data)
             if total >= limit_bytes:
                 return frames
@@ -331,16 +331,16 @@ def _heads_of(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def _decode(data: bytes) -> Frame | None:
-    mark, size, sequence, received_s, count, told = HEAD.unpack_from(data)
+    mark, size, sequence, received_s, count, n_stamps = HEAD.unpack_from(data)
     end = HEAD.size + size
-    if mark != MARK or len(data) != end + CRC.size or 12 * count + told != size:
+    if mark != MARK or len(data) != end + CRC.size or 12 * count + n_stamps != size:
         return None
     if CRC.unpack_from(data, end)[0] != zlib.crc32(memoryview(data)[:end]):
         return None
     samples = np.frombuffer(data, "<f4", count, HEAD.size)
     stamps = np.frombuffer(data, "<f8", count, HEAD.size + 4 * count)
     events: tuple[dict[str, Any], ...] = ()
-    if told:
+    if n_stamps:
         try:
             events = tuple(json.loads(data[HEAD.size + 12 * count : end]))
         except (ValueError, TypeError):

@@ -121,6 +121,8 @@ class BundleSlots:
         with self._locked():
             state = self.state()
             try:
+                # Four hurdles before anything changes: whose it is, whether it is older than this device
+                # takes, whether it is in force already, and whether it passes its gates on this very device.
                 slot = self._unpacked(Path(archive), trust)
                 floor = max(state.minimum, minimum or 0)
                 if slot.release < floor:
@@ -181,6 +183,7 @@ class BundleSlots:
         total = sum(night.outcomes.values())
         if not state.trial or not total:
             return False
+        # The rehearsal was on signal of the past; the first whole night is the real test.
         bad = night.outcomes[str(Outcome.FAILED)] + night.outcomes[str(Outcome.LATE)]
         deaths = restarts - max(0, state.restarts)
         if bad / total <= FAILED_SHARE and deaths <= RESTARTS:
@@ -239,9 +242,9 @@ class BundleSlots:
 
     def _tidy(self, state: SlotState) -> None:
         """Remove what no slot names."""
-        kept = {s.folder for s in (state.current, state.previous, state.pending) if s is not None}
+        folders = {s.folder for s in (state.current, state.previous, state.pending) if s is not None}
         for path in self.folder.glob("bundle-*"):
-            if path.name not in kept:
+            if path.name not in folders:
                 shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(self.folder / ".incoming", ignore_errors=True)
 

@@ -69,10 +69,10 @@ class Watch:
         bed, alarms = view.bed, self._service.alarms
         name, rules = bed.settings.id, bed.settings.alarms
         quiet_s = self._quiet_s(bed, now)
-        gone = quiet_s is not None and quiet_s > rules.source_gone_s
+        silent = quiet_s is not None and quiet_s > rules.source_gone_s
         why = f"no sample for {quiet_s or 0:.0f} s" + (f": {bed.problem}" if bed.problem else "")
-        alarms.set(AlarmKind.SOURCE_GONE, name, gone, why, rules=rules)
-        self._decisions(view, now, quiet_s or 0.0, gone, rules)
+        alarms.set(AlarmKind.SOURCE_GONE, name, silent, why, rules=rules)
+        self._decisions(view, now, quiet_s or 0.0, silent, rules)
         night = bed.night
         recording = bed.folder_problem or (night.signal.error if night is not None else None) or ""
         alarms.set(AlarmKind.RECORDING, name, bool(recording), recording, rules=rules)
@@ -81,11 +81,13 @@ class Watch:
         results = night.results_error if night is not None else None
         alarms.set(AlarmKind.RESULTS, name, results is not None, results or "", rules=rules)
 
-    def _decisions(self, view: BedView, now: float, quiet_s: float, gone: bool, rules: AlarmSettings) -> None:
+    def _decisions(
+        self, view: BedView, now: float, quiet_s: float, silent: bool, rules: AlarmSettings
+    ) -> None:
         bed, alarms, name = view.bed, self._service.alarms, view.bed.settings.id
         night = bed.night.key if bed.night is not None and bed.state is BedState.RECORDING else None
-        age_s = view.wait.look(now, night=night, decided_at=view.decided_at, quiet_s=quiet_s, gone=gone)
-        if bed.state is not BedState.RECORDING or gone:
+        age_s = view.wait.look(now, night=night, decided_at=view.decided_at, quiet_s=quiet_s, silent=silent)
+        if bed.state is not BedState.RECORDING or silent:
             # Without samples there is nothing to decide; that is another alarm.
             alarms.set(AlarmKind.NO_DECISION, name, False, rules=rules)
             alarms.set(AlarmKind.LAG, name, False, rules=rules)

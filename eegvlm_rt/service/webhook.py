@@ -87,11 +87,11 @@ class Webhook:
                 key, alarm = next(iter(self._waiting.items()))
             try:
                 client = client or self._client()
-                taken = self._post(client, alarm)
+                success = self._post(client, alarm)
             except Exception as error:
-                taken, self._why = False, type(error).__name__
+                success, self._why = False, type(error).__name__
                 client = None
-            if taken:
+            if success:
                 attempt, self._failing_since = 0, None
                 with self._wake:
                     if self._waiting.get(key) is alarm:

@@ -93,7 +93,7 @@ class Running:
     open_epochs: int = 0
     stuck: int = 0
     failed: int = 0
-    known: set[int] = field(default_factory=set)
+    indices: set[int] = field(default_factory=set)
 
 
 class Worker:
@@ -106,17 +106,17 @@ class Worker:
     def run(self) -> None:
         """Ask and answer until the service is gone."""
         while True:
-            wanted = {
+            open_nights = {
                 key: night.next_frame
                 for key, night in self._nights.items()
                 if night.open_epochs < OUTSTANDING and not night.ends
             }
-            self._wire.send({"t": "pull", "want": wanted, "open": list(self._nights)})
+            self._wire.send({"t": "pull", "want": open_nights, "open": list(self._nights)})
             answer = self._wire.receive()
             assert answer is not None
             message, blob = answer
-            for told in message["begin"]:
-                self._begin(told)
+            for facts in message["begin"]:
+                self._begin(facts)
             for key in message["drop"]:
                 night = self._nights.pop(key, None)
                 if night is not None:
@@ -129,62 +129,62 @@ class Worker:
             if not busy:
                 time.sleep(0.02)
 
-    def _begin(self, told: dict[str, Any]) -> None:
-        key = told["key"]
+    def _begin(self, facts: dict[str, Any]) -> None:
+        key = facts["key"]
         journal = RemoteJournal(self._wire, key, self._settings["deadline_s"])
         options = StreamOptions(
             deadline_s=self._settings["deadline_s"], smooth="causal" if self._settings["smooth"] else None
         )
-        if told["tolerance_s"] is not None:
-            options = replace(options, tolerance_s=told["tolerance_s"])
+        if facts["tolerance_s"] is not None:
+            options = replace(options, tolerance_s=facts["tolerance_s"])
         try:
             stream = self._stager.stream(
-                told["sfreq"],
-                channel=told["channel"],
+                facts["sfreq"],
+                channel=facts["channel"],
                 options=options,
                 journal=cast("Journal", journal),
-                resume=None if told["state"] is None else NightState(**told["state"]),
+                resume=None if facts["state"] is None else NightState(**facts["state"]),
                 on_text=lambda index, text: self._text(key, index, text),
                 on_event=lambda event: self._event(key, event),
             )
         except EegVlmError as error:
             self._wire.send({"t": "refused", "key": key, "error": str(error)})
             return
-        self._nights[key] = Running(stream, journal, told["first_frame"])
+        self._nights[key] = Running(stream, journal, facts["first_frame"])
 
     def _feed(self, frames: list[dict[str, Any]], blob: bytes) -> bool:
         place = 0
-        for told in frames:
-            count = told["n"]
+        for facts in frames:
+            count = facts["n"]
             samples = np.frombuffer(blob, "<f4", count, place)
             stamps = np.frombuffer(blob, "<f8", count, place + 4 * count)
             place += 12 * count
-            night = self._nights.get(told["key"])
-            if night is not None and told["sequence"] >= night.next_frame:
-                self._take(night, told, samples.astype(np.float64), stamps)
+            night = self._nights.get(facts["key"])
+            if night is not None and facts["sequence"] >= night.next_frame:
+                self._take(night, facts, samples.astype(np.float64), stamps)
         return bool(frames)
 
-    def _take(self, night: Running, told: dict[str, Any], samples: Any, stamps: Any) -> None:
-        before, received_s = night.stream.next_index, told["received_s"]
+    def _take(self, night: Running, facts: dict[str, Any], samples: Any, stamps: Any) -> None:
+        before, received_s = night.stream.next_index, facts["received_s"]
         events = tuple(
             SourceEvent(SourceEventKind(e["kind"]), e["at_s"], e["detail"])
-            for e in told["events"]
+            for e in facts["events"]
             if e["kind"] in tuple(SourceEventKind)
         )
         # Signal that waited counts its deadline from now; the journal gets the true lag. The first piece
         # keeps its time: it says where a clock that began anew stands in the night.
         first = not night.journal.begins
         live = first or time.time() - received_s < FRESH_S
-        night.journal.begins.setdefault(before, told["sequence"])
+        night.journal.begins.setdefault(before, facts["sequence"])
         night.journal.received_s[before] = received_s
-        night.journal.current = told["sequence"]
+        night.journal.current = facts["sequence"]
         chunk = Chunk(samples, stamps, received_s if live else time.time(), events)
         for prediction in night.stream.take(chunk):
             self._follow(night, prediction)
         for index in range(before + 1, night.stream.next_index + 1):
-            night.journal.begins.setdefault(index, told["sequence"])
+            night.journal.begins.setdefault(index, facts["sequence"])
             night.journal.received_s[index - 1] = received_s
-        night.next_frame = told["sequence"] + 1
+        night.next_frame = facts["sequence"] + 1
 
     def _collect(self) -> None:
         for key, night in list(self._nights.items()):
@@ -201,11 +201,11 @@ class Worker:
         Another process may have the memory that this one lacks.
         """
         if prediction.provisional:
-            night.open_epochs += prediction.index not in night.known
-            night.known.add(prediction.index)
+            night.open_epochs += prediction.index not in night.indices
+            night.indices.add(prediction.index)
             return
-        if prediction.index in night.known:
-            night.known.discard(prediction.index)
+        if prediction.index in night.indices:
+            night.indices.discard(prediction.index)
             night.open_epochs -= 1
         night.journal.forget(prediction.index)
         cut = prediction.finish is Finish.DEADLINE and not prediction.rationale_text

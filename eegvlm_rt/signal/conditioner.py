@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, sosfilt, sosfilt_zi, upfirdn
+
+from .units import LARGEST_SAMPLE_UV
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -50,12 +52,12 @@ class Conditioner:
         self._last = 0.0
         self._edge = float("nan")
         self._run = self._hold
-        self._kept = np.zeros(0, dtype=np.float32)
-        self._gone = np.zeros(0, dtype=np.bool_)
-        self._kept_from = 0
-        self.taken = 0
+        self._window = np.zeros(0, dtype=np.float32)
+        self._holes = np.zeros(0, dtype=np.bool_)
+        self._window_start = 0
+        self.n_in = 0
         """Input samples so far."""
-        self.given = 0
+        self.n_out = 0
         """Output samples so far."""
 
     @property
@@ -63,9 +65,9 @@ class Conditioner:
         """Input samples that must follow an output's place before it is given."""
         return self._half // self._up + 1 if self._half else 0
 
-    def push(self, x: NDArray[np.floating], missing: Bools) -> Float32:
-        """Take (n,) µV and the mask of what is missing; returns what is ready, NaN where missing."""
-        pieces = [self._push(x[i : i + _BLOCK], missing[i : i + _BLOCK]) for i in range(0, len(x), _BLOCK)]
+    def push(self, x: NDArray[np.floating]) -> Float32:
+        """Take (n,) µV, some of which may be missing; returns what is ready, NaN where missing."""
+        pieces = [self._push(x[i : i + _BLOCK]) for i in range(0, len(x), _BLOCK)]
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
 
     def skip(self, n: int) -> int:
@@ -76,15 +78,15 @@ class Conditioner:
         """
         # Outputs are counted, not made: a night may be missing. Filter and window begin anew behind the gap,
         # with as many missing samples in the window as the next output still looks at.
-        ready = self._ready(self.taken + n) - self.given
-        self.taken += n
-        self.given += ready
+        ready = self._ready(self.n_in + n) - self.n_out
+        self.n_in += n
+        self.n_out += ready
         self._edge = float("nan") if ready else self._edge
         self._state, self._run = None, self._hold
-        self._kept_from = self._needed()
-        length = self.taken - self._kept_from
-        self._kept = np.zeros(length, dtype=np.float32)
-        self._gone = np.ones(length, dtype=np.bool_)
+        self._window_start = self._needed()
+        length = self.n_in - self._window_start
+        self._window = np.zeros(length, dtype=np.float32)
+        self._holes = np.ones(length, dtype=np.bool_)
         return ready
 
     @property
@@ -96,30 +98,34 @@ class Conditioner:
         """The rest of the output after the last sample, up to `length` samples in all; a sample that the
         input does not reach repeats the last one.
         """
-        end = self.taken
+        end = self.n_in
         if end == 0:
-            return np.full(length - self.given, np.nan, dtype=np.float32)
+            return np.full(length - self.n_out, np.nan, dtype=np.float32)
         # Zeros stand for the samples that never come, so that the last outputs can be made at all; they are
         # marked as what the last sample was.
         tail = self.lookahead + int(np.ceil(self._step)) + 1
-        self._kept = np.concatenate([self._kept, np.zeros(tail, dtype=np.float32)])
-        self._gone = np.concatenate([self._gone, np.full(tail, self._gone[-1])])
+        self._window = np.concatenate([self._window, np.zeros(tail, dtype=np.float32)])
+        self._holes = np.concatenate([self._holes, np.full(tail, self._holes[-1])])
         reached = min(length, -(-end * self._up // self._down))
         rest = self._resample(reached)
-        short = max(0, length - self.given)
+        short = max(0, length - self.n_out)
         return np.concatenate([rest, np.full(short, self._edge, dtype=np.float32)])
 
-    def _push(self, x: NDArray[np.floating], missing: Bools) -> Float32:
+    def _push(self, x: NDArray[np.floating]) -> Float32:
+        missing = _missing_of(x)
         # Filter first, at the input rate; then resample what has enough samples behind it; then forget what
         # no later output looks at.
         filtered = self._filter(x, missing)
-        self._kept = np.concatenate([self._kept, filtered])
-        self._gone = np.concatenate([self._gone, missing])
-        self.taken += len(x)
-        out = self._resample(self._ready(self.taken))
+        self._window = np.concatenate([self._window, filtered])
+        self._holes = np.concatenate([self._holes, missing])
+        self.n_in += len(x)
+        out = self._resample(self._ready(self.n_in))
         first = self._needed()
-        self._kept, self._gone = self._kept[first - self._kept_from :], self._gone[first - self._kept_from :]
-        self._kept_from = first
+        self._window, self._holes = (
+            self._window[first - self._window_start :],
+            self._holes[first - self._window_start :],
+        )
+        self._window_start = first
         return out
 
     def _filter(self, x: NDArray[np.floating], missing: Bools) -> Float32:
@@ -155,24 +161,24 @@ class Conditioner:
         out, self._state = sosfilt(self._sos, wide, zi=self._state)
         return np.asarray(out, dtype=np.float32)
 
-    def _ready(self, taken: int) -> int:
+    def _ready(self, inputs: int) -> int:
         if not self._half:
-            return taken
-        return max(self.given, -(-(taken * self._up - self._half) // self._down))
+            return inputs
+        return max(self.n_out, -(-(inputs * self._up - self._half) // self._down))
 
     def _needed(self) -> int:
         """First input sample that an output still to be given looks at."""
-        first = -(-(self.given * self._down - self._half) // self._up)
-        return max(0, min(first, self.taken, int(np.floor(self.given * self._step + _SNAP)) - 1))
+        first = -(-(self.n_out * self._down - self._half) // self._up)
+        return max(0, min(first, self.n_in, int(np.floor(self.n_out * self._step + _SNAP)) - 1))
 
     def _resample(self, until: int) -> Float32:
-        first, count = self.given, until - self.given
+        first, count = self.n_out, until - self.n_out
         if count <= 0:
             return np.zeros(0, dtype=np.float32)
-        start = self._kept_from
+        start = self._window_start
         # At the nominal rate already: samples are passed on as they are.
         if not self._half:
-            out = self._kept[first - start : until - start].copy()
+            out = self._window[first - start : until - start].copy()
         else:
             # The samples that were kept begin somewhere in the night: leading zeros move the filter to the
             # phase that
@@ -182,17 +188,22 @@ class Conditioner:
             if pad:
                 taps = np.concatenate([np.zeros(pad, dtype=np.float32), taps])
             skipped = first + (self._half + pad - start * self._up) // self._down
-            block = upfirdn(taps, self._kept, self._up, self._down)[skipped : skipped + count]
+            block = upfirdn(taps, self._window, self._up, self._down)[skipped : skipped + count]
             out = np.asarray(block, dtype=np.float32)
-        if self._gone.any():
+        if self._holes.any():
             # An output is missing where the input before or after its place is.
             place = np.arange(first, until) * self._step
-            last = len(self._gone) - 1
+            last = len(self._holes) - 1
             before = np.minimum(np.floor(place + _SNAP).astype(np.intp) - start, last)
             after = np.minimum(np.ceil(place - _SNAP).astype(np.intp) - start, last)
-            out[self._gone[before] | self._gone[after]] = np.nan
-        self.given, self._edge = until, float(out[-1])
+            out[self._holes[before] | self._holes[after]] = np.nan
+        self.n_out, self._edge = until, float(out[-1])
         return out
+
+
+def _missing_of(x_uv: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mask of samples that are NaN, infinite, or of 1e9 µV and more."""
+    return np.asarray(~(np.abs(x_uv) < LARGEST_SAMPLE_UV))
 
 
 def lookahead_samples(ratio: Fraction) -> int:

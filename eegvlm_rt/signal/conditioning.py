@@ -19,7 +19,7 @@ from scipy.signal import butter
 
 from ..errors import InputError, SamplingRateError
 from .conditioner import Conditioner, lookahead_samples
-from .units import EPOCH_S, LARGEST_SAMPLE_UV, not_one_channel
+from .units import EPOCH_S, not_one_channel
 
 __all__ = [
     "MAX_SFREQ_HZ",
@@ -33,7 +33,6 @@ __all__ = [
     "conditioner",
     "filter_sos",
     "lookahead_s",
-    "missing_of",
     "resampling_ratio",
 ]
 
@@ -183,11 +182,6 @@ def lookahead_s(sfreq: float, spec: Preprocessing = Preprocessing()) -> float:
     return lookahead_samples(_ratio(rate, spec)) / rate
 
 
-def missing_of(x_uv: NDArray[Any]) -> NDArray[np.bool_]:
-    """Mask of samples that are NaN, infinite, or of 1e9 µV and more."""
-    return np.asarray(~(np.abs(x_uv) < LARGEST_SAMPLE_UV))
-
-
 def condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: int) -> Float32:
     """(n,) samples in µV as `length` conditioned ones, at a rate that `check_sfreq` gave. Raises InputError
     for what is no numbers.
@@ -197,5 +191,5 @@ def condition(samples: NDArray[Any], rate: float, spec: Preprocessing, length: i
     if samples.dtype.kind not in "fiub":
         raise InputError("x_uv", samples.dtype, "give real numbers in microvolts")
     state = conditioner(rate, spec)
-    out = state.push(samples, missing_of(samples))[:length]
+    out = state.push(samples)[:length]
     return np.concatenate([out, state.finish(length)])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .conditioning import Preprocessing, check_sfreq, condition, conditioner, missing_of
+from .conditioning import Preprocessing, check_sfreq, condition, conditioner
 from .quality import Quality, assess, quality_of
 from .tail import Tail
 from .units import EPOCH_S, check_amplitude, is_real, one_channel
@@ -140,7 +140,7 @@ class EpochCutter:
         if self._begin:
             self._state.skip(self._begin)
         self.raw = Tail(self._begin)
-        self._y = Tail(self._state.given)
+        self._y = Tail(self._state.n_out)
         self._origin = first_index * self._width
         self._boundary = self._origin + min(self._hop, self._width)
         self._flags: dict[int, set[QualityFlag]] = {}
@@ -204,16 +204,16 @@ class EpochCutter:
 
     def _advance(self) -> Iterator[GridEpoch]:
         # Samples are conditioned by the second, or when a cut asks for them: single ones cost as much.
-        if self.raw.end < self._needed() and self.raw.end - self._state.taken < self._rate:
+        if self.raw.end < self._needed() and self.raw.end - self._state.n_in < self._rate:
             return
         self._condition()
         while self._y.end >= self._boundary and self.raw.end >= self._needed():
             yield from self._cut()
 
     def _condition(self) -> None:
-        x = self.raw.read(self._state.taken, self.raw.end)
+        x = self.raw.read(self._state.n_in, self.raw.end)
         if len(x):
-            self._y.append(self._state.push(x, missing_of(x)))
+            self._y.append(self._state.push(x))
 
     def _cut(self) -> Iterator[GridEpoch]:
         # A boundary is the end of an epoch of the grid or of a hop, whose 30 s are no epoch of it.
@@ -228,7 +228,7 @@ class EpochCutter:
         self._y.forget(self._boundary - width)
         self.raw.forget(
             min(
-                self._state.taken,
+                self._state.n_in,
                 self._place(self._boundary - width),
                 self.raw.end - round(MEMORY_S * self._rate),
             )

@@ -72,11 +72,11 @@ class Quality:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able fields; flags sorted, an amplitude that could not be measured is None."""
-        known = np.isfinite(self.amplitude_uv)
+        finite = np.isfinite(self.amplitude_uv)
         return {
             "flags": sorted(self.flags),
             "missing_share": self.missing_share,
-            "amplitude_uv": self.amplitude_uv if known else None,
+            "amplitude_uv": self.amplitude_uv if finite else None,
             "scorable": self.scorable,
         }
 
@@ -111,11 +111,14 @@ def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
     if missing.any():
         x = bridge_gaps(x[None], ~missing[None])[0]
     width = max(4, round(rate))
+    # Everything is judged by the second, as a scorer looks at an epoch: a disturbance counts by how much of
+    # the 30 s it spoils.
     seconds = _windows(x, width)
     ptp = np.ptp(seconds, axis=1)
     gap = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
     flat = (ptp < FLAT_UV) & ~gap
     high = (ptp > HIGH_UV) & ~gap
+    # A flat second lies at its own extremes too: it is no clipping.
     clipped = _clipped(seconds, x) & ~gap & ~flat
     amplitude_uv = float(np.median(np.ptp(_windows(x, max(4, round(2 * rate))), axis=1)))
 
@@ -136,6 +139,7 @@ def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
         flags.add(QualityFlag.LOW_AMPLITUDE)
     if np.mean(_fast_rms(seconds, rate) > MUSCLE_UV) >= 0.5:
         flags.add(QualityFlag.MUSCLE)
+    # One second may show several of them and is obscured once.
     obscured = float((gap | flat | high | clipped).mean())
     scorable = obscured <= UNSCORABLE_SHARE and QualityFlag.LOSS not in flags
     return Quality(frozenset(flags), float(missing.mean()), amplitude_uv, scorable)

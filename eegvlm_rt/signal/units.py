@@ -106,6 +106,8 @@ def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
     Raises:
         UnitError: robust peak below 0.05 µV or above 20 000 µV.
     """
+    # A unit that is wrong is wrong by 1,000 or 1,000,000: a rough measure is enough, if no artefact moves it.
+    # So not the largest sample but a high quantile, around the median because of the offset of DC amplifiers.
     every = np.ravel(x_uv)
     samples = every[:: -(-len(every) // _MOST_SAMPLES) or 1].astype(np.float64)
     samples = samples[np.isfinite(samples)]

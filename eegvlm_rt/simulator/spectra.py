@@ -90,8 +90,8 @@ def stage_medians(log_power: NDArray[np.floating], stages: NDArray[np.integer]) 
         if len(rows) >= _FEWEST_EPOCHS:
             medians[int(stage)] = np.median(rows, axis=0)
     # A night has a gain of its own; only what is left beyond it is compared.
-    known = [int(stage) for stage in SCALE_STAGES if np.isfinite(medians[int(stage)]).all()]
-    scale = float(medians[known].mean()) if known else 0.0
+    whole = [int(stage) for stage in SCALE_STAGES if np.isfinite(medians[int(stage)]).all()]
+    scale = float(medians[whole].mean()) if whole else 0.0
     return np.asarray(medians - scale)
 
 

@@ -139,11 +139,11 @@ class BrainFlowSource(LiveSource):
         boards = {kind.name.removesuffix("_BOARD").lower(): int(kind.value) for kind in self._shim.BoardIds}
         text = str(board).strip().lower().replace("-", "_")
         numbers = {str(number): number for number in boards.values()}
-        found = boards.get(text.removesuffix("_board"), numbers.get(text))
-        if found is None:
+        board_id = boards.get(text.removesuffix("_board"), numbers.get(text))
+        if board_id is None:
             listed = ", ".join(sorted(name for name in boards if name != "no"))
             raise SourceError("brainflow board", board, f"use one of: {listed}")
-        return found
+        return board_id
 
     def _parameters(self, options: Mapping[str, str]) -> Any:
         parameters = self._shim.BrainFlowInputParams()
@@ -158,8 +158,8 @@ class BrainFlowSource(LiveSource):
                 except ValueError:
                     raise InputError(f"brainflow {name}", value, "give a whole number") from None
             else:
-                known = ", ".join((*_TEXTS, *_NUMBERS, "master_board"))
-                raise SourceError("brainflow option", name, f"use one of: {known}")
+                names = ", ".join((*_TEXTS, *_NUMBERS, "master_board"))
+                raise SourceError("brainflow option", name, f"use one of: {names}")
         return parameters
 
     def _refusal(self, board: str | int, error: Exception) -> SourceAbsentError:
@@ -189,9 +189,9 @@ def _pick(rows: list[int], labels: list[str], channel: str | None) -> tuple[int,
         raise channel_error((), channel, "the board has no EEG channel")
     if channel is None:
         return rows[0], labels[0]
-    known = {label.casefold(): i for i, label in enumerate(labels)}
-    known |= {str(i + 1): i for i in range(len(rows))}
-    if channel.casefold() not in known:
+    place_of = {label.casefold(): i for i, label in enumerate(labels)}
+    place_of |= {str(i + 1): i for i in range(len(rows))}
+    if channel.casefold() not in place_of:
         raise channel_error(labels, channel, "the board has no such channel")
-    place = known[channel.casefold()]
+    place = place_of[channel.casefold()]
     return rows[place], labels[place]

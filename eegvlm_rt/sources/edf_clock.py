@@ -60,15 +60,15 @@ def record_clock(handle: BinaryIO, header: EdfHeader) -> RecordClock:
     # The shift of a record is how much later it begins than in a file that begins at 0 s and never stops. It
     # is the same for every record of a file without interruptions.
     shifts_s = onsets_s - header.record_s * np.arange(n_records)
-    known = np.flatnonzero(np.isfinite(shifts_s))
-    if not len(known):
+    timed = np.flatnonzero(np.isfinite(shifts_s))
+    if not len(timed):
         return _without_times(header, n_records)
     # Neighbours whose clocks agree form a run. A record that agrees with no neighbour is damage, as long as
     # such records are few; two runs are an interruption.
-    runs = np.split(known, np.flatnonzero(np.abs(np.diff(shifts_s[known])) > _STEP_S) + 1)
+    runs = np.split(timed, np.flatnonzero(np.abs(np.diff(shifts_s[timed])) > _STEP_S) + 1)
     sure = [run for run in runs if len(run) > 1] if len(runs) > 1 else runs
     places = np.concatenate(sure) if sure else np.empty(0, dtype=np.int64)
-    if len(places) < (1.0 - _ODD_SHARE) * len(known):
+    if len(places) < (1.0 - _ODD_SHARE) * len(timed):
         _refuse_step(header, onsets_s, runs[0], runs[1])
     for before, after in pairwise(sure):
         if abs(shifts_s[after[0]] - shifts_s[before[-1]]) > _STEP_S:
@@ -80,7 +80,7 @@ def record_clock(handle: BinaryIO, header: EdfHeader) -> RecordClock:
         _refuse_step(header, onsets_s, runs[0], sure[0])
     remarks: list[Remark] = []
     last = n_records - 1
-    if known[-1] == last != places[-1] and shifts_s[last] > shifts_s[places[-1]]:
+    if timed[-1] == last != places[-1] and shifts_s[last] > shifts_s[places[-1]]:
         text = (
             f"the last data record begins at {onsets_s[last]:g} s, "
             f"{shifts_s[last] - shifts_s[places[-1]]:g} s after the one before it ends: it is left out"
@@ -98,8 +98,8 @@ def start_shift(handle: BinaryIO, header: EdfHeader) -> float:
     try:
         return record_clock(handle, header).first_s
     except RecordingError:
-        known = [onset for onset in _onsets(handle, header)[:1] if np.isfinite(onset)]
-        return float(known[0]) if known else 0.0
+        onsets = [onset for onset in _onsets(handle, header)[:1] if np.isfinite(onset)]
+        return float(onsets[0]) if onsets else 0.0
 
 
 def _onsets(handle: BinaryIO, header: EdfHeader) -> NDArray[np.float64]:
@@ -127,10 +127,10 @@ def _without_junk(header: EdfHeader, onsets_s: NDArray[np.float64]) -> int:
     """Data records of the recording: those beyond what the header promises must have a time."""
     if header.timekeeper is None or header.promised is None:
         return header.n_records
-    known = np.flatnonzero(np.isfinite(onsets_s))
-    if not len(known):
+    timed = np.flatnonzero(np.isfinite(onsets_s))
+    if not len(timed):
         return header.n_records
-    return max(min(header.promised, header.n_records), int(known[-1]) + 1)
+    return max(min(header.promised, header.n_records), int(timed[-1]) + 1)
 
 
 def _without_times(header: EdfHeader, n_records: int) -> RecordClock:

@@ -45,7 +45,7 @@ def lights_among(marks: Iterable[tuple[float, str]]) -> tuple[float | None, floa
 
     Of several, the first "off" and the last "on" count: what lies between is the night.
     """
-    known = [(onset_s, text.strip()) for onset_s, text in marks]
-    off = [onset_s for onset_s, text in known if _OFF.fullmatch(text)]
-    on = [onset_s for onset_s, text in known if _ON.fullmatch(text)]
+    plain_marks = [(onset_s, text.strip()) for onset_s, text in marks]
+    off = [onset_s for onset_s, text in plain_marks if _OFF.fullmatch(text)]
+    on = [onset_s for onset_s, text in plain_marks if _ON.fullmatch(text)]
     return min(off, default=None), max(on, default=None)

@@ -62,13 +62,13 @@ class LiveSource(ABC):
         """
         if self._closed:
             raise SourceError("source", self.name, "it is closed; open it again")
-        told = time.monotonic()
+        notice_s = time.monotonic()
         while not (self._closed or self._stopped):
             samples_uv, times_s = self._poll()
             if len(samples_uv) or self._events:
                 events, self._events = tuple(self._events), []
                 yield Chunk(samples_uv, times_s, time.time(), events)
-                told = time.monotonic()
+                notice_s = time.monotonic()
                 if len(samples_uv):
                     self._quiet_since, self._patience_s = None, self.timeout_s
                     continue
@@ -83,9 +83,9 @@ class LiveSource(ABC):
                     f"nothing came for {quiet_s:.1f} s; check the device, the stream goes on when it is back",
                     seconds=quiet_s,
                 )
-            if time.monotonic() - told >= QUIET_S:
+            if time.monotonic() - notice_s >= QUIET_S:
                 yield Chunk(*nothing(), time.time())
-                told = time.monotonic()
+                notice_s = time.monotonic()
             time.sleep(POLL_S)
 
     def _quiet_s(self) -> float:

@@ -69,21 +69,21 @@ class LslSource(LiveSource):
         self._successor: LslConnection | None = None
         self._successor_at = 0.0
         self._look_at_s, self._unseen, self._away = LOOK_S, 0, False
-        found = self._search(self.timeout_s)
-        if found and self._source_id is None:
-            found = self._search(_OTHERS_S, least=2)
-        if not found:
+        streams = self._search(self.timeout_s)
+        if streams and self._source_id is None:
+            streams = self._search(_OTHERS_S, least=2)
+        if not streams:
             others = sorted({info.name for info in self._lsl.resolve_streams(timeout=1.0)})
             listed = ", ".join(repr(name) for name in others) or "none"
             raise SourceAbsentError(
                 "lsl stream", stream, f"not found in {self.timeout_s:g} s; streams that are there: {listed}"
             )
-        if len(found) > 1:
-            ids = ", ".join(repr(info.source_id) for info in found)
+        if len(streams) > 1:
+            ids = ", ".join(repr(info.source_id) for info in streams)
             raise SourceError(
-                "lsl stream", stream, f"{len(found)} have this name; add ?source_id= with one of: {ids}"
+                "lsl stream", stream, f"{len(streams)} have this name; add ?source_id= with one of: {ids}"
             )
-        self._connection = self._open(found[0], channel, self.timeout_s)
+        self._connection = self._open(streams[0], channel, self.timeout_s)
         self._follow(self._connection)
         self._tell(SourceEventKind.CONNECTED)
 
@@ -136,9 +136,9 @@ class LslSource(LiveSource):
         if self._quiet_s() < self._look_at_s:
             return
         self._look_at_s = self._quiet_s() + LOOK_S
-        found = {str(info.uid) for info in self._search(_SEARCH_S)}
-        self._unseen = 0 if found else self._unseen + 1
-        if found and self._connection is not None and self._connection.uid not in found:
+        uids = {str(info.uid) for info in self._search(_SEARCH_S)}
+        self._unseen = 0 if uids else self._unseen + 1
+        if uids and self._connection is not None and self._connection.uid not in uids:
             self._open_beside("the sender began anew")
         elif self._unseen == _UNSEEN:
             self._miss("the sender is not to be found" + self._namesakes())
@@ -150,14 +150,14 @@ class LslSource(LiveSource):
     def _open_beside(self, why: str) -> None:
         """Open a second connection; the first is kept, and so is what it holds."""
         self._miss(why)
-        found = self._search(_SEARCH_S)
+        streams = self._search(_SEARCH_S)
         if self._successor is not None:
-            if len(found) != 1 or str(found[0].uid) == self._successor.uid:
+            if len(streams) != 1 or str(streams[0].uid) == self._successor.uid:
                 return
             self._drop_successor()
-        if len(found) == 1:
+        if len(streams) == 1:
             try:
-                self._successor = self._open(found[0], self.channel, OPEN_S)
+                self._successor = self._open(streams[0], self.channel, OPEN_S)
             except (RuntimeError, TimeoutError):
                 return
             self._successor_at = time.monotonic()
@@ -177,8 +177,8 @@ class LslSource(LiveSource):
 
     def _namesakes(self) -> str:
         """What is to be said of streams that bear the name and are not the one: they may be another bed's."""
-        found = self._lsl.resolve_streams(timeout=_SEARCH_S, name=self._stream, minimum=1)
-        ids = sorted({str(info.source_id) for info in found} - {self._source_id or ""})
+        streams = self._lsl.resolve_streams(timeout=_SEARCH_S, name=self._stream, minimum=1)
+        ids = sorted({str(info.source_id) for info in streams} - {self._source_id or ""})
         return f"; of this name there is {', '.join(map(repr, ids))}, for ?source_id=" if ids else ""
 
     def _leave(self, why: str) -> None:
@@ -207,11 +207,11 @@ class LslSource(LiveSource):
             self._successor = None
 
     def _reopen(self) -> bool:
-        found = self._search(_SEARCH_S)
-        if len(found) != 1:
+        streams = self._search(_SEARCH_S)
+        if len(streams) != 1:
             return False
         try:
-            self._connection = self._open(found[0], self.channel, self.timeout_s)
+            self._connection = self._open(streams[0], self.channel, self.timeout_s)
         except (RuntimeError, TimeoutError):
             return False
         self._follow(self._connection)
@@ -228,10 +228,10 @@ class LslSource(LiveSource):
             raise SourceError("sfreq", self.sfreq, f"the stream came back at another rate than {before:g} Hz")
 
     def _search(self, timeout_s: float, least: int = 1) -> list[Any]:
-        found = self._lsl.resolve_streams(
+        streams = self._lsl.resolve_streams(
             timeout=timeout_s, name=self._stream, source_id=self._source_id or None, minimum=least
         )
-        return sorted(found, key=lambda info: str(info.source_id))
+        return sorted(streams, key=lambda info: str(info.source_id))
 
     def _open(self, info: Any, channel: str | None, timeout_s: float) -> LslConnection:
         return LslConnection.open(info, channel, unit=self._unit, timeout_s=timeout_s)

@@ -110,14 +110,14 @@ class LslConnection:
 
 
 def lsl_library() -> ModuleType:
-    known = "mne_lsl.lsl" in sys.modules
+    is_loaded = "mne_lsl.lsl" in sys.modules
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from mne_lsl import lsl
     except ImportError as error:
         raise SourceError("lsl", str(error), f"mne-lsl is needed: {install_command('lsl')}") from error
-    if not known:
+    if not is_loaded:
         _silence(lsl)
     return lsl  # type: ignore[no-any-return]
 

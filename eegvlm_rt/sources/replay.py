@@ -76,6 +76,7 @@ class _FiniteSource:
         done = self._first
         events: tuple[SourceEvent, ...] = (self._event(SourceEventKind.CONNECTED),)
         for block in self._blocks(done):
+            # Times are counted from the first sample, not added up: a night of chunks makes no error.
             times = np.arange(done, done + len(block), dtype=np.float64) / self.sfreq
             yield Chunk(block.astype(np.float64), times, time.time(), events)
             done += len(block)

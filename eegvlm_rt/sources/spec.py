@@ -64,10 +64,10 @@ def parse_source(text: str) -> SourceSpec:
         options = dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
     except ValueError:
         raise SourceError("source options", query, "write ?name=value&name=value") from None
-    known = _KINDS[kind]
+    names = _KINDS[kind]
     for name in options:
-        if known is not None and name not in known:
-            raise SourceError("source option", name, f"{kind} takes {', '.join(known)}")
+        if names is not None and name not in names:
+            raise SourceError("source option", name, f"{kind} takes {', '.join(names)}")
     return SourceSpec(kind, target.strip(), 1.0, options)
 
 

@@ -25,20 +25,20 @@ class DriftMeter:
     def __init__(self) -> None:
         self._points: list[tuple[float, float]] = []
         self._stride = 1
-        self._seen = 0
+        self._count = 0
 
     def add(self, device_s: float, wall_s: float) -> None:
         """The sample of `device_s` came at `wall_s`."""
-        if self._seen % self._stride == 0:
+        if self._count % self._stride == 0:
             self._points.append((device_s, wall_s))
             if len(self._points) == _POINTS:
                 self._points = self._points[::2]
                 self._stride *= 2
-        self._seen += 1
+        self._count += 1
 
     def restart(self) -> None:
         """Forget all: the device's clock jumped."""
-        self._points, self._stride, self._seen = [], 1, 0
+        self._points, self._stride, self._count = [], 1, 0
 
     @property
     def ppm(self) -> float | None:

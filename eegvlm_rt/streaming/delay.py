@@ -61,7 +61,7 @@ class Delay:
         # What counts of the time between two packets: of a silence, next to nothing.
         self._size, self._step_s = size, max(STEP_S, 2 * size / rate)
         self._silence = max(round(SILENCE_S * rate), 1024)
-        self.seen = 0
+        self.count = 0
         """Packets that were looked at; the last of them decided."""
         self._first, self._least = 0.0, float("inf")
         self._stall = STALL_S * rate
@@ -79,23 +79,26 @@ class Delay:
         self, offs: NDArray[np.float64], stamps: NDArray[np.float64], starts: NDArray[np.intp], n: int
     ) -> Cause | None:
         """Look at packets by their distances from the line in samples (positive where late), their timestamps
-        and the places of their first samples among `n`; those before `seen` are known already.
+        and the places of their first samples among `n`; those before `count` are known already.
 
         Returns the cause, or None where packets that are to come decide.
         """
         if not len(offs):
             return None
+        # One packet off the line says nothing yet: a sender that held its samples back looks, at this moment,
+        # like one that lost them. What the next packets do tells them apart.
         late = offs[0] > 0
-        for off, stamp in zip(offs[self.seen :].tolist(), stamps[self.seen :].tolist(), strict=True):
+        for off, stamp in zip(offs[self.count :].tolist(), stamps[self.count :].tolist(), strict=True):
             # The packet before is whole now: one that held many more samples than were late was of a
             # clock that stands still.
-            if self.seen:
-                size = int(starts[self.seen] - starts[self.seen - 1])
-                if self._stands(size, offs[self.seen - 1]):
+            if self.count:
+                size = int(starts[self.count] - starts[self.count - 1])
+                if self._stands(size, offs[self.count - 1]):
                     return Cause.MISSING
                 if size > 1.5 * self._size + 1:
                     self._steady = 0
-            self.seen += 1
+            self.count += 1
+            # Late and early are the same question seen from two sides: how far is it to the line?
             distance = off if late else -off
             self._first = self._first or distance
             self._least = min(self._least, distance)
@@ -118,10 +121,14 @@ class Delay:
         return self._steady > self._packets and self._steady_s >= self._span_s
 
     def _has_waited(self, distance: float, passed_s: float) -> bool:
+        # A burst that stalls again and again is neither steady nor near the line. It must at least come
+        # closer; where it has not for a while, the samples are not coming.
         self._waited_s += min(1.0, passed_s)
         if distance < self._closest - self._near:
             self._closest, self._waited_s = distance, 0.0
         return self._waited_s >= PATIENCE_S
 
     def _stands(self, samples: int, off: float) -> bool:
+        # A clock that stands still stamps all samples alike: one endless packet, with more samples than there
+        # was time for.
         return samples - max(0.0, off) > self._silence

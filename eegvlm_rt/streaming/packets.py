@@ -42,10 +42,10 @@ _LOOK: Final = 4096
 
 
 def packet_starts(
-    stamps: NDArray[np.float64], known: NDArray[np.bool_], latest: float, rate: float
+    stamps: NDArray[np.float64], valid: NDArray[np.bool_], latest: float, rate: float
 ) -> NDArray[np.intp]:
     """Positions of the samples that begin a packet, where `latest` is the last timestamp before them."""
-    positions = np.flatnonzero(known)
+    positions = np.flatnonzero(valid)
     values = stamps[positions]
     with np.errstate(invalid="ignore", over="ignore"):
         steps = (values - np.concatenate([[latest], values[:-1]])) * rate
@@ -92,10 +92,10 @@ class PacketSpreader:
 
     @classmethod
     def through(
-        cls, stamps: NDArray[np.float64], known: NDArray[np.bool_], rate: float, tolerance: float
+        cls, stamps: NDArray[np.float64], valid: NDArray[np.bool_], rate: float, tolerance: float
     ) -> PacketSpreader:
         """A line through the packets of some first samples; those are still to be given to it."""
-        starts = packet_starts(stamps, known, -np.inf, rate)
+        starts = packet_starts(stamps, valid, -np.inf, rate)
         # The first packet may be a part of one, and then its timestamp is not where those of whole ones are.
         starts = starts[1:] if len(starts) > 3 else starts
         times = stamps[starts] - starts / rate
@@ -129,7 +129,7 @@ class PacketSpreader:
         return self._even_batches >= EXACT_BATCHES
 
     def times(
-        self, stamps: NDArray[np.float64], known: NDArray[np.bool_], *, last: bool
+        self, stamps: NDArray[np.float64], valid: NDArray[np.bool_], *, last: bool
     ) -> NDArray[np.float64]:
         """Times of the first of some samples; the others wait for those that follow, and are to be given
         again. With `last` none follow.
@@ -138,27 +138,27 @@ class PacketSpreader:
         done = 0
         while done < len(stamps) and not self.even:
             some = slice(done, done + _LOOK)
-            count, times = self._near(stamps[some], known[some])
+            count, times = self._near(stamps[some], valid[some])
             if not count:
-                count, times = self._off(stamps[done:], known[done:], last)
+                count, times = self._off(stamps[done:], valid[done:], last)
                 if not count:
                     break
             pieces.append(times)
             done += count
         return np.concatenate(pieces) if pieces else np.empty(0)
 
-    def _near(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> tuple[int, NDArray[np.float64]]:
+    def _near(self, stamps: NDArray[np.float64], valid: NDArray[np.bool_]) -> tuple[int, NDArray[np.float64]]:
         """Samples up to the first packet that is off, or up to the end of a batch."""
-        starts = packet_starts(stamps, known, self.latest, self._rate)
+        starts = packet_starts(stamps, valid, self.latest, self._rate)
         # Only the first sample of a packet is held against the line; most packets are near it.
         offs = self._offs(stamps, starts)
         outside = (offs > self._late) | (offs < -self._early)
         usual = int(np.argmax(outside)) if outside.any() else len(starts)
         count = int(starts[usual]) if usual < len(starts) else len(stamps)
-        return self._take(stamps, known, count, starts[:usual], offs[:usual])
+        return self._take(stamps, valid, count, starts[:usual], offs[:usual])
 
     def _off(
-        self, stamps: NDArray[np.float64], known: NDArray[np.bool_], last: bool
+        self, stamps: NDArray[np.float64], valid: NDArray[np.bool_], last: bool
     ) -> tuple[int, NDArray[np.float64]]:
         """Samples from a packet that is off, once the packets after it have decided what it was."""
         # Is this packet late or early on its way, or are samples missing or repeated from here on? One packet
@@ -167,12 +167,12 @@ class PacketSpreader:
         # A packet with a timestamp that was there before is that packet again.
         before = None if late else self._past.get(float(stamps[0]))
         if before is not None:
-            return self._take_moved(stamps, known, before)
+            return self._take_moved(stamps, valid, before)
 
         # The packets that come after it decide, and as few of them as it takes.
         longest = max(round(LONGEST_STALL_S * self._rate), _LOOK)
         n = min(len(stamps), longest)
-        starts = packet_starts(stamps[:n], known[:n], self.latest, self._rate)
+        starts = packet_starts(stamps[:n], valid[:n], self.latest, self._rate)
         offs = self._offs(stamps, starts)
         delay = self._delay = self._delay or self._new_delay(late)
         cause = delay.look(offs, stamps[starts], starts, n)
@@ -180,41 +180,41 @@ class PacketSpreader:
         if is_open and not last:
             return 0, np.empty(0)
         self._delay = None
-        ahead = offs[: delay.seen]
+        ahead = offs[: delay.count]
         if cause is Cause.ON_ITS_WAY:
             if ahead[0] >= STALL_S * self._rate:
                 self.stalls_s.append(float(ahead[0]) / self._rate)
             # The packets up to the one that is near the line follow each other. A stall and all that comes
             # at its end say nothing of what is usual.
-            first = delay.seen - 1
+            first = delay.count - 1
             usual = first <= MANY and np.abs(ahead[:first]).max() < 2 * STALL_S * self._rate
-            kept = starts[: first if usual else 0]
-            return self._take(stamps, known, int(starts[first]), kept, ahead[: len(kept)])
-        if is_open and self._ends_on_its_way(stamps, known, ahead):
-            return self._take(stamps, known, len(stamps), starts[:0], ahead[:0])
+            usual_starts = starts[: first if usual else 0]
+            return self._take(stamps, valid, int(starts[first]), usual_starts, ahead[: len(usual_starts)])
+        if is_open and self._ends_on_its_way(stamps, valid, ahead):
+            return self._take(stamps, valid, len(stamps), starts[:0], ahead[:0])
         # All are off. The ones nearest to the line tell by how much: the others were late on top of that.
         nearest = ahead.min() if late else ahead.max()
         apart = 2 * max(self._late, self._early)
         shift = float(np.median(ahead[np.abs(ahead - nearest) <= apart]))
-        return self._take_moved(stamps, known, float(self._expected(self._index)) + shift / self._rate)
+        return self._take_moved(stamps, valid, float(self._expected(self._index)) + shift / self._rate)
 
     def _take_moved(
-        self, stamps: NDArray[np.float64], known: NDArray[np.bool_], line_s: float
+        self, stamps: NDArray[np.float64], valid: NDArray[np.bool_], line_s: float
     ) -> tuple[int, NDArray[np.float64]]:
         """One packet, from whose first sample the line goes on at another time."""
         self._line_s, self._line_at = line_s, self._index
-        starts = packet_starts(stamps[:_LOOK], known[:_LOOK], self.latest, self._rate)
+        starts = packet_starts(stamps[:_LOOK], valid[:_LOOK], self.latest, self._rate)
         count = int(starts[1]) if len(starts) > 1 else min(len(stamps), _LOOK)
-        return self._take(stamps, known, count, starts[:1], self._offs(stamps, starts[:1]))
+        return self._take(stamps, valid, count, starts[:1], self._offs(stamps, starts[:1]))
 
     def _ends_on_its_way(
-        self, stamps: NDArray[np.float64], known: NDArray[np.bool_], ahead: NDArray[np.float64]
+        self, stamps: NDArray[np.float64], valid: NDArray[np.bool_], ahead: NDArray[np.float64]
     ) -> bool:
         """Whether the samples that a night ends with are all there, as far as they tell."""
         # The last packet of a night may be a part of one, and a night may end within the burst after a stall.
         if np.abs(ahead).max() <= self.packet_samples + max(self._late, self._early):
             return True
-        caught_up = ahead[0] - self._offs(stamps, np.flatnonzero(known)[-1:])[0]
+        caught_up = ahead[0] - self._offs(stamps, np.flatnonzero(valid)[-1:])[0]
         return bool(ahead[0] > 0 and caught_up > self.packet_samples + STALL_S * self._rate)
 
     def _new_delay(self, late: bool) -> Delay:
@@ -225,7 +225,7 @@ class PacketSpreader:
     def _take(
         self,
         stamps: NDArray[np.float64],
-        known: NDArray[np.bool_],
+        valid: NDArray[np.bool_],
         count: int,
         starts: NDArray[np.intp],
         offs: NDArray[np.float64],
@@ -233,21 +233,21 @@ class PacketSpreader:
         """The first `count` samples, up to the end of a batch."""
         # A batch of packets ends where the line is drawn anew, wherever the piece of samples ends: so the
         # result does not depend on the pieces.
-        kept = self._apart(starts)
+        apart = self._apart(starts)
         room = BATCH - self._fresh
-        if len(kept) >= room:
-            count = int(starts[kept[room - 1]]) + 1
-            starts, offs, kept = starts[starts < count], offs[: int(kept[room - 1]) + 1], kept[:room]
+        if len(apart) >= room:
+            count = int(starts[apart[room - 1]]) + 1
+            starts, offs, apart = starts[starts < count], offs[: int(apart[room - 1]) + 1], apart[:room]
         times = self._expected(self._index + np.arange(count))
-        self._window.extend((self._index + int(starts[i]), float(offs[i])) for i in kept)
+        self._window.extend((self._index + int(starts[i]), float(offs[i])) for i in apart)
         self._remember(stamps[starts].tolist(), times[starts].tolist())
         # Counted after the times were given, which belong to the line as it was.
-        values = stamps[:count][known[:count]]
+        values = stamps[:count][valid[:count]]
         if len(values):
             self.latest = float(values[-1])
         self._index += count
         self._packets += len(starts)
-        self._fresh += len(kept)
+        self._fresh += len(apart)
         if self._fresh >= BATCH:
             self._draw_line()
         return count, times
@@ -257,12 +257,12 @@ class PacketSpreader:
         apart = round(APART_S * self._rate)
         # Packets close together are one event of the sender and would count many times.
         before = self._window[-1][0] - self._index if self._window else -apart
-        kept: list[int] = []
+        places: list[int] = []
         i = int(np.searchsorted(starts, before + apart))
         while i < len(starts):
-            kept.append(i)
+            places.append(i)
             i = int(np.searchsorted(starts, int(starts[i]) + apart))
-        return kept
+        return places
 
     def _draw_line(self) -> None:
         """What is usual, and the line that brings the packets back to it."""

@@ -35,7 +35,7 @@ class NightRecorder:
         self._journal, self._tell = journal, tell
         self._lost_before = lost_before
         self._troubled = False
-        self._seen = 0
+        self._last_losses = 0
         self._written = True
 
     @property
@@ -43,10 +43,10 @@ class NightRecorder:
         """Records of this night that could not be written, as far as is known."""
         return self._lost_before + (0 if self._journal is None else self._journal.losses)
 
-    def clock(self, told: dict[str, Any]) -> None:
+    def clock(self, facts: dict[str, Any]) -> None:
         """Both clocks, and what is known of them."""
         if self._journal is not None:
-            self._journal.append(RecordKind.CLOCK, told)
+            self._journal.append(RecordKind.CLOCK, facts)
 
     def prediction(self, prediction: StagePrediction, epoch: GridEpoch, last_timestamp_s: float) -> None:
         """A prediction for an epoch of the grid, final or not yet, and the raw samples it is for."""
@@ -86,14 +86,14 @@ class NightRecorder:
         if self._journal is None:
             return
         losses, error = self._journal.losses, self._journal.error
-        why = error or (self._journal.loss if losses > self._seen else None)
+        why = error or (self._journal.loss if losses > self._last_losses else None)
         if why is not None and not self._troubled:
             self._tell(StreamEventKind.JOURNAL, f"cannot be written: {why}; scoring goes on")
             self._troubled, self._written = True, False
         elif why is None and self._troubled and self._written:
             self._tell(StreamEventKind.JOURNAL, f"is written again; {losses} records were lost")
             self._troubled = False
-        self._seen = losses
+        self._last_losses = losses
 
 
 class SourceRecorder:
@@ -101,13 +101,13 @@ class SourceRecorder:
 
     def __init__(self, recorder: NightRecorder, tell: Callable[[StreamEventKind, str], None]) -> None:
         self._recorder, self._tell = recorder, tell
-        self._told = 0
+        self._stalls = 0
         self._quiet_since: float | None = None
 
     def stalled(self, stall: SourceStalledError) -> None:
         """The source went quiet."""
         now = time.time()
-        self._told += 1
+        self._stalls += 1
         self._quiet_since = self._quiet_since or now - stall.seconds
         self._tell(StreamEventKind.STALLED, str(stall))
         self._recorder.source(str(SourceEventKind.STALLED), now, str(stall))
@@ -115,14 +115,14 @@ class SourceRecorder:
     def heard(self, chunk: Chunk) -> None:
         """The source handed over a chunk."""
         for event in chunk.events:
-            if event.kind is SourceEventKind.STALLED and self._told:
-                self._told -= 1
+            if event.kind is SourceEventKind.STALLED and self._stalls:
+                self._stalls -= 1
                 continue
             self._tell(StreamEventKind.SOURCE, f"{event.kind}: {event.detail}")
             self._recorder.source(str(event.kind), event.at_s, event.detail)
         if len(chunk) and self._quiet_since is not None:
             now = time.time()
-            told = f"samples again after {now - self._quiet_since:.0f} s"
+            detail = f"samples again after {now - self._quiet_since:.0f} s"
             self._quiet_since = None
-            self._tell(StreamEventKind.SOURCE, f"recovered: {told}")
-            self._recorder.source("recovered", now, told)
+            self._tell(StreamEventKind.SOURCE, f"recovered: {detail}")
+            self._recorder.source("recovered", now, detail)

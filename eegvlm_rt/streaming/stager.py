@@ -16,16 +16,15 @@ import numpy as np
 from ..calibration.recording import scored_probabilities
 from ..calibration.smoothing import CausalSmoother
 from ..errors import BundleError, InputError, UnitError
-from ..memory.state import MemoryState
 from ..prediction import Outcome
 from ..signal.conditioning import check_sfreq, lookahead_s
 from ..signal.epochs import EpochCutter
 from ..signal.quality import QualityFlag
 from ..signal.units import array_of, check_amplitude, is_real, one_channel, to_microvolts
 from ..sources.chunk import chunks_of, chunks_of_async
-from ..stages import STAGES, Stage
 from .clocks import DriftMeter, HostClock, age_s
 from .recorder import NightRecorder, SourceRecorder
+from .resumption import memory_of, stages_of
 from .stamps import StampReader
 from .status import StreamEvent, StreamEventKind, StreamStatus
 from .timeline import Step, Timeline
@@ -33,7 +32,7 @@ from .troubles import Troubles
 from .worker import Answer, EpochWorker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -50,7 +49,7 @@ __all__ = ["StreamingStager"]
 
 _CALM: Final = (StreamEventKind.SOURCE, StreamEventKind.CAUGHT_UP, StreamEventKind.STAMPS)
 _OF_THE_CLOCK: Final = (StreamEventKind.STAMPS, StreamEventKind.RATE, StreamEventKind.SIGNAL)
-"""Told of how the device stamps and sends: they are in the journal too, as events of the source."""
+"""NightFacts of how the device stamps and sends: they are in the journal too, as events of the source."""
 
 COARSEST_S: Final = 1.0
 """Steps between timestamps of half or single precision, in s, above which they say nothing."""
@@ -109,11 +108,11 @@ class StreamingStager:
             constrained=constrained,
             deadline_s=options.deadline_s,
             on_text=on_text,
-            memory=_memory(pipeline, options, resume),
+            memory=memory_of(pipeline, options, resume),
         )
         self._smoother = None
         if options.smooth and smoother is not None:
-            self._smoother = CausalSmoother(smoother, None if resume is None else _stages(resume.smoothed))
+            self._smoother = CausalSmoother(smoother, None if resume is None else stages_of(resume.smoothed))
         self._on_event = on_event
         self._recorder = NightRecorder(
             journal, self._tell, lost_before=0 if resume is None else resume.lost_records
@@ -150,6 +149,8 @@ class StreamingStager:
             InputError: not (n,) real numbers each, or the stream is closed.
         """
         arrived, now = perf_counter(), time.time()
+        # The lag is measured on the clock that nobody can set; a wall clock that was set in between is told
+        # of, and what came before is not older for it.
         step_s = self._host.read(now, arrived)
         if step_s:
             self._tell(StreamEventKind.CLOCK, f"the host's clock was set by {step_s:+.1f} s")
@@ -161,23 +162,24 @@ class StreamingStager:
             if self._closed:
                 raise InputError("stream", "closed", "open another one")
             predictions: list[StagePrediction] = []
+            # Where a night goes on, the host clock is the only witness of how long nobody listened.
             if self._timeline.wall_place is None and len(x) and self._grid_start_wall_s is not None:
                 self._timeline.wall_place = round((now - self._grid_start_wall_s) * self.sfreq) - len(x)
             for epochs in self._batches(self._reader.place(x, stamps)):
                 self._begin(now)
                 if epochs:
-                    predictions += self._given(self._worker.answer(epochs, arrived))
+                    predictions += self._deliver(self._worker.answer(epochs, arrived))
             if len(x):
-                end = self._cutter.raw.end + self._reader.waiting
-                self._drift.add(self._timeline.device_s(end), now - self._host.set_by_s)
+                device_s = (self._timeline.anchor_s or 0.0) + self.position_s
+                self._drift.add(device_s, now - self._host.set_by_s)
             if self._worker.pending:
-                predictions += self._given(self._worker.finished())
+                predictions += self._deliver(self._worker.finished())
             return predictions
 
     def poll(self) -> list[StagePrediction]:
         """Predictions that were completed in the background since the last call; for use with a deadline."""
         with self._lock:
-            return self._given(self._worker.finished())
+            return self._deliver(self._worker.finished())
 
     def flush(self) -> list[StagePrediction]:
         """End the night: the rest of the predictions, the last of an epoch that may be a part only. No sample
@@ -188,19 +190,19 @@ class StreamingStager:
                 return []
             self._closed = True
             arrived = perf_counter()
-            found: list[Answer] = []
+            answers: list[Answer] = []
             try:
                 for epochs in self._batches(self._reader.finish()):
                     self._begin(time.time())
-                    found += self._worker.answer(epochs, arrived)
+                    answers += self._worker.answer(epochs, arrived)
             except UnitError as error:
                 self._tell(StreamEventKind.UNIT, str(error))
             if epochs := list(self._cutter.flush()):
-                found += self._worker.answer(epochs, arrived)
-            given = self._given(found + self._worker.finished(wait=True))
+                answers += self._worker.answer(epochs, arrived)
+            predictions = self._deliver(answers + self._worker.finished(wait=True))
             self._worker.close()
             self._recorder.shutdown(self.night)
-            return given
+            return predictions
 
     def close(self) -> list[StagePrediction]:
         """`flush`; may be called twice. The journal is the caller's to close."""
@@ -291,7 +293,7 @@ class StreamingStager:
                 seconds[np.abs(np.spacing(stamps)) > COARSEST_S] = np.nan
         return x, seconds
 
-    def _batches(self, steps: Iterator[Step]) -> Iterator[list[GridEpoch]]:
+    def _batches(self, steps: Iterable[Step]) -> Iterator[list[GridEpoch]]:
         """Epochs by the piece: neither a long gap nor a long chunk becomes epochs all at once."""
         batch: list[GridEpoch] = []
         for step in steps:
@@ -340,8 +342,9 @@ class StreamingStager:
             },
         )
 
-    def _given(self, answers: list[Answer]) -> list[StagePrediction]:
+    def _deliver(self, answers: list[Answer]) -> list[StagePrediction]:
         predictions = [self._one(answer) for answer in answers]
+        # A final answer is on the disk before it is given: whoever saw a stage finds it in the journal.
         if any(not p.provisional for p in predictions):
             self._record_clock(time.time())
             self._recorder.sync()
@@ -391,25 +394,3 @@ class StreamingStager:
             self._recorder.source(str(kind), time.time(), detail)
         if self._on_event is not None:
             self._on_event(StreamEvent(kind, time.time(), self._cutter.in_progress, detail))
-
-
-def _memory(pipeline: Pipeline, options: StreamOptions, resume: NightState | None) -> MemoryState | None:
-    """The night memory at the first epoch to come: as the journal left it, or that of a new night.
-
-    A journal whose memory is of another model, or was off, begins anew.
-    """
-    memory = pipeline.memory
-    if memory is None or not options.memory:
-        return None
-    if resume is None or resume.memory is None:
-        return memory.start()
-    try:
-        return memory.check(MemoryState.from_dict(resume.memory))
-    except InputError:
-        return memory.start()
-
-
-def _stages(smoothed: Mapping[str, float] | None) -> dict[Stage, float] | None:
-    if smoothed is None or set(smoothed) != {stage.name for stage in STAGES}:
-        return None
-    return {stage: smoothed[stage.name] for stage in STAGES}

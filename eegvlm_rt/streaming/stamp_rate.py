@@ -55,16 +55,16 @@ def check_seconds(stamps: NDArray[np.float64], rate: float) -> None:
     nanoseconds or samples.
     """
     ratio, _, _ = rate_ratio(stamps, rate)
-    found = f"{1 / ratio:.4g} for a second of signal" if ratio > 0 else ""
+    step = f"{1 / ratio:.4g} for a second of signal" if ratio > 0 else ""
     for unit, factor in _UNITS:
         if 2 / 3 < ratio * float(factor) < 3 / 2:
             cure = f"they count {unit}: give seconds, timestamps / {factor}"
-            raise UnitError("timestamps", found, cure)
+            raise UnitError("timestamps", step, cure)
     # A counter of samples goes up by one each time.
     steps = np.diff(stamps[np.isfinite(stamps)])
     if abs(ratio * rate - 1) < OFF and len(steps) and np.median(np.abs(steps - 1)) < OFF:
         cure = "they count samples: give seconds, timestamps / sfreq, or none at all"
-        raise UnitError("timestamps", found, cure)
+        raise UnitError("timestamps", step, cure)
 
 
 class RateMeter:
@@ -80,7 +80,7 @@ class RateMeter:
         self._every = round(EVERY_S * rate)
         self._next = 2 * self._every
         self._before = 1.0
-        self._said = 1.0
+        self._last_news = 1.0
 
     def add(self, stamps: NDArray[np.float64]) -> float | None:
         """Take timestamps. Returns the device's rate in Hz where it has come to be off the nominal one, or
@@ -99,15 +99,17 @@ class RateMeter:
         return changed
 
     def _measure(self) -> float | None:
+        # Off the nominal rate beyond doubt, and for at least half of it between neighbors too: lost packets
+        # change the far pairs alone.
         ratio, error, near = rate_ratio(self._stamps.read(self._stamps.start, self._stamps.end), self._rate)
         off = abs(ratio - 1) - 2 * error > OFF and (near - 1) / (ratio - 1) > 0.5
         now = ratio if off else 1.0
         # Twice in a row, so that a clock that is set is not taken for another rate.
         twice = abs(now - self._before) <= OFF
         self._before = now
-        if not twice or abs(now - self._said) <= OFF:
+        if not twice or abs(now - self._last_news) <= OFF:
             return None
-        self._said = now
+        self._last_news = now
         return now * self._rate
 
 

@@ -16,7 +16,7 @@ from .status import StreamEventKind
 from .timeline import LOOK, Step, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -69,31 +69,33 @@ class StampReader:
         self._stalls_s: list[float] = []
         self._stall_said_s = -np.inf
         self._wrong: UnitError | None = None
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = 0
         """Samples that wait for those that follow to be placed."""
-        return len(self._x)
 
-    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
+    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterable[Step]:
         """Steps for (n,) samples. Each must be carried out before the next is asked for.
 
         Raises UnitError where the timestamps are not seconds.
         """
         if self._wrong is not None:
             raise self._wrong
-        if not len(x):
-            return
-        if stamps is None:
-            yield from self.finish()
-            yield from self._timeline.place(x, None)
-            return
+        # A device that stamps nothing leaves nothing to decide: the samples follow each other.
+        if not len(x) or (stamps is None and not self.waiting):
+            return self._timeline.place(x, None)
+        return self._after_others(x) if stamps is None else self._by_stamps(x, stamps)
+
+    def _after_others(self, x: NDArray[np.float32]) -> Iterator[Step]:
+        yield from self.finish()
+        yield from self._timeline.place(x, None)
+
+    def _by_stamps(self, x: NDArray[np.float32], stamps: NDArray[np.float64]) -> Iterator[Step]:
         # Where one sample of a packet has a timestamp, the others often have the zeros of a new array.
         zeros = stamps == 0.0
         zeros[0] &= self._began
         self._began = True
         stamps = np.where(zeros, np.nan, stamps)
         self._x, self._stamps = np.concatenate([self._x, x]), np.concatenate([self._stamps, stamps])
+        self.waiting = len(self._x)
         self._watch_rate(stamps)
         yield from self._work(last=False)
 
@@ -116,36 +118,36 @@ class StampReader:
     def _begin(self, last: bool) -> None:
         """See how the device stamps, if there is enough to see it from."""
         stamps, n = self._stamps, self.waiting
-        known = self._timeline.known(stamps)
+        valid = self._timeline.valid(stamps)
         finite = np.isfinite(stamps)
-        if (n >= EVEN or last) and (not finite[:EVEN].any() or self._follow_exactly(stamps, known)):
+        if (n >= EVEN or last) and (not finite[:EVEN].any() or self._follow_exactly(stamps, valid)):
             self._how = _How.EXACT
             return
         # As many samples as decide, whatever more are there.
         starts = packet_starts(stamps, finite, -np.inf, self._rate)
         longest = max(round(BEGIN_LONGEST_S * self._rate), 1024)
         fourth = int(starts[PACKETS - 1]) + 1 if len(starts) >= PACKETS else longest
-        wanted = min(longest, max(round(BEGIN_S * self._rate), fourth))
-        if n < wanted and not last:
+        enough = min(longest, max(round(BEGIN_S * self._rate), fourth))
+        if n < enough and not last:
             return
         # Where a stall is among them, more of them tell how the device stamps without one; another unit looks
         # like a stall, and is not waited for.
-        early = starts[starts < wanted]
-        if n >= wanted and _range_s(stamps[early] - early / self._rate) > STALL_S:
-            self._check_unit(stamps[:wanted])
-            wanted = longest
-            if n < wanted and not last:
+        early = starts[starts < enough]
+        if n >= enough and _range_s(stamps[early] - early / self._rate) > STALL_S:
+            self._check_unit(stamps[:enough])
+            enough = longest
+            if n < enough and not last:
                 return
-        stamps, known, finite, starts = (
-            stamps[:wanted],
-            known[:wanted],
-            finite[:wanted],
-            starts[starts < wanted],
+        stamps, valid, finite, starts = (
+            stamps[:enough],
+            valid[:enough],
+            finite[:enough],
+            starts[starts < enough],
         )
         self._check_unit(stamps)
-        if known.any() and 1 - len(starts) / finite.sum() >= SHARED:
+        if valid.any() and 1 - len(starts) / finite.sum() >= SHARED:
             self._how = _How.PACKETS
-            self._spreader = PacketSpreader.through(stamps, known, self._rate, self._timeline.tolerance)
+            self._spreader = PacketSpreader.through(stamps, valid, self._rate, self._timeline.tolerance)
         else:
             self._how = _How.EXACT
 
@@ -158,9 +160,9 @@ class StampReader:
             self._drop(self.waiting)
             raise
 
-    def _follow_exactly(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> bool:
+    def _follow_exactly(self, stamps: NDArray[np.float64], valid: NDArray[np.bool_]) -> bool:
         """Whether the first samples follow each other, each a sample later than the one before."""
-        places = np.flatnonzero(known[:EVEN])
+        places = np.flatnonzero(valid[:EVEN])
         # One timestamp, as of a packet whose others are missing, says nothing of unit or rate.
         if len(places) < 2:
             return False
@@ -170,38 +172,38 @@ class StampReader:
 
     def _exact(self, last: bool) -> Iterator[Step]:
         timeline = self._timeline
-        known = timeline.known(self._stamps)
-        timeline.begin(self._stamps, known)
+        valid = timeline.valid(self._stamps)
+        timeline.begin(self._stamps, valid)
         while self.waiting:
             x, stamps = self._x, self._stamps
-            if count := timeline.regular(stamps[:LOOK], known[:LOOK]):
+            if count := timeline.regular(stamps[:LOOK], valid[:LOOK]):
                 self._decided = False
                 self._drop(count)
-                yield timeline.follow(x[:count], known[:count])
-                known = known[count:]
+                yield timeline.follow(x[:count], valid[:count])
+                valid = valid[count:]
                 continue
             if not self._decided and timeline.in_doubt(x[0], float(stamps[0])):
-                comes_back = self._comes_back(stamps, known, last)
+                comes_back = self._comes_back(stamps, valid, last)
                 if comes_back is None:
                     return
                 if comes_back:
                     self._spread()
                     return
                 self._decided = True
-            taken, step = timeline.irregular(x, stamps, known)
-            self._drop(taken)
-            known = known[taken:]
+            count_over, step = timeline.irregular(x, stamps, valid)
+            self._drop(count_over)
+            valid = valid[count_over:]
             if step is not None:
                 yield step
 
-    def _comes_back(self, stamps: NDArray[np.float64], known: NDArray[np.bool_], last: bool) -> bool | None:
+    def _comes_back(self, stamps: NDArray[np.float64], valid: NDArray[np.bool_], last: bool) -> bool | None:
         """Whether the timestamps after one that does not follow come back to where they are expected as if
         every sample were there, or at least closer; None where that is not known yet.
         """
         timeline, late = self._timeline, stamps[0] > self._timeline.next_s
         longest = max(round((LONGEST_STALL_S if late else DOUBT_S) * self._rate), 512)
         n = min(len(stamps), longest)
-        starts = packet_starts(stamps[:n], known[:n], timeline.latest, self._rate)
+        starts = packet_starts(stamps[:n], valid[:n], timeline.latest, self._rate)
         later = starts[stamps[starts] > timeline.latest]
         off = timeline.off(stamps[later], later)
         near = max(0.75, timeline.tolerance / 2)
@@ -229,10 +231,10 @@ class StampReader:
 
     def _packets(self, last: bool) -> Iterator[Step]:
         assert self._spreader is not None
-        known = self._timeline.known(self._stamps)
-        times = self._spreader.times(self._stamps, known, last=last)
+        valid = self._timeline.valid(self._stamps)
+        times = self._spreader.times(self._stamps, valid, last=last)
         n = len(times)
-        times[~known[:n]] = np.nan
+        times[~valid[:n]] = np.nan
         x = self._x[:n]
         self._drop(n)
         yield from self._timeline.place(x, times)
@@ -291,6 +293,7 @@ class StampReader:
 
     def _drop(self, n: int) -> None:
         self._x, self._stamps = self._x[n:], self._stamps[n:]
+        self.waiting = len(self._x)
 
 
 def _range_s(times: NDArray[np.float64]) -> float:

@@ -12,7 +12,7 @@ from ..signal.quality import QualityFlag
 from .delay import LONGEST_STALL_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -115,41 +115,43 @@ class Timeline:
         """Distance in samples that timestamps may be off."""
         return self._tolerance
 
-    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterator[Step]:
+    def place(self, x: NDArray[np.float32], stamps: NDArray[np.float64] | None) -> Iterable[Step]:
         """Steps for (n,) samples. Each must be carried out before the next is asked for."""
         if not len(x):
-            return
+            return ()
         if stamps is None:
             stamps = self._without_stamps(len(x))
             if stamps is None:
-                yield Step(x)
-                return
-        known = self.known(stamps)
-        self.begin(stamps, known)
+                return (Step(x),)
+        return self._by_stamps(x, stamps)
+
+    def _by_stamps(self, x: NDArray[np.float32], stamps: NDArray[np.float64]) -> Iterator[Step]:
+        valid = self.valid(stamps)
+        self.begin(stamps, valid)
         # Nearly all samples simply follow: they are taken in long runs. After one that does not, runs are
         # short.
         i, look = 0, LOOK
         while i < len(x):
-            count = self.regular(stamps[i : i + look], known[i : i + look])
+            count = self.regular(stamps[i : i + look], valid[i : i + look])
             look = min(LOOK, 4 * look) if count else _LOOK_AFTER
             if count:
-                yield self.follow(x[i : i + count], known[i : i + count])
+                yield self.follow(x[i : i + count], valid[i : i + count])
                 i += count
             else:
-                taken, step = self.irregular(x[i:], stamps[i:], known[i:])
-                i += taken
+                n_over, step = self.irregular(x[i:], stamps[i:], valid[i:])
+                i += n_over
                 if step is not None:
                     yield step
 
-    def known(self, stamps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def valid(self, stamps: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which timestamps are numbers that tell one sample from the next."""
         with np.errstate(invalid="ignore", over="ignore"):
             return np.asarray(np.abs(stamps) < self._largest_s)
 
-    def begin(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> None:
+    def begin(self, stamps: NDArray[np.float64], valid: NDArray[np.bool_]) -> None:
         """Take the device time of place 0 from the first timestamp that is known, if it is not known yet."""
-        if self.anchor_s is None and known.any():
-            at = int(np.argmax(known))
+        if self.anchor_s is None and valid.any():
+            at = int(np.argmax(valid))
             self.anchor_s = float(stamps[at]) - at / self._rate - self._raw.end / self._rate
 
     def device_s(self, place: int) -> float:
@@ -178,34 +180,34 @@ class Timeline:
         self.latest = self.device_s(self._raw.end + n - 1)
         return None
 
-    def regular(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> int:
+    def regular(self, stamps: NDArray[np.float64], valid: NDArray[np.bool_]) -> int:
         """How many of the next samples simply follow."""
         if self.anchor_s is None:
             return len(stamps)
         with np.errstate(invalid="ignore", over="ignore"):
             off = self.off(stamps, np.arange(len(stamps)))
             # With exact clocks, a timestamp that is not later than all before it is a repetition.
-            reached = np.maximum.accumulate(np.where(known, stamps, -np.inf))
+            reached = np.maximum.accumulate(np.where(valid, stamps, -np.inf))
             before = np.maximum(self.latest, np.concatenate([[-np.inf], reached[:-1]]))
             early = WAITING if self._waiting else -self._tolerance
-            bad = known & ((off > self._tolerance) | (off < early) | (self._exact & (stamps <= before)))
+            bad = valid & ((off > self._tolerance) | (off < early) | (self._exact & (stamps <= before)))
         count = int(np.argmax(bad)) if bad.any() else len(bad)
         if count:
             self.latest = max(self.latest, float(reached[count - 1]))
-            some = np.flatnonzero(known[:count])
+            some = np.flatnonzero(valid[:count])
             self.standing = float(off[some[-1]]) if len(some) else self.standing
         return count
 
-    def follow(self, x: NDArray[np.float32], known: NDArray[np.bool_]) -> Step:
+    def follow(self, x: NDArray[np.float32], valid: NDArray[np.bool_]) -> Step:
         """Samples in their place, marked where their timestamps are not known."""
         self._waiting = False
-        if known.all():
+        if valid.all():
             return Step(x)
-        places = self._raw.end + np.flatnonzero(~known)
+        places = self._raw.end + np.flatnonzero(~valid)
         return Step(x, flag=QualityFlag.CLOCK, places=places)
 
     def irregular(
-        self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
+        self, x: NDArray[np.float32], stamps: NDArray[np.float64], valid: NDArray[np.bool_]
     ) -> tuple[int, Step | None]:
         """Samples to pass over, and what to do, where the first one does not follow."""
         assert self.anchor_s is not None
@@ -236,15 +238,15 @@ class Timeline:
             if self._resumed and off < -RESUME_OVERLAP_S * self._rate:
                 gap = max(0, (self.wall_place or 0) - expected)
                 gap = gap if gap <= self._max_gap else 0
-                taken, step = self._anchor(stamp - (expected + gap) / self._rate)
-                return taken, Step(gap=gap, flag=QualityFlag.CLOCK) if gap else step
-            return self._before_lights_off(stamps[:LOOK], known[:LOOK])
+                n_over, step = self._anchor(stamp - (expected + gap) / self._rate)
+                return n_over, Step(gap=gap, flag=QualityFlag.CLOCK) if gap else step
+            return self._before_lights_off(stamps[:LOOK], valid[:LOOK])
         if creep:
             self.dropped += 1
             self.drifted += 1
             self.latest = stamp
             return 1, Step(flag=QualityFlag.DRIFT)
-        return self._early(x[:LOOK], stamps[:LOOK], known[:LOOK])
+        return self._early(x[:LOOK], stamps[:LOOK], valid[:LOOK])
 
     def _one_more(self, expected: int) -> Step:
         """A place for which a slow device has no sample: the last sample again. Where that is needed so often
@@ -279,11 +281,11 @@ class Timeline:
         return stamp > self.latest and abs((stamp - self.latest) * self._rate - 1) < self._tolerance / 2
 
     def _before_lights_off(
-        self, stamps: NDArray[np.float64], known: NDArray[np.bool_]
+        self, stamps: NDArray[np.float64], valid: NDArray[np.bool_]
     ) -> tuple[int, Step | None]:
         with np.errstate(invalid="ignore", over="ignore"):
             off = (stamps - (self.anchor_s or 0.0)) * self._rate - self._raw.end
-        before = known & (off < WAITING)
+        before = valid & (off < WAITING)
         if self._resumed:
             before &= off >= -RESUME_OVERLAP_S * self._rate
         count = max(1, len(before) if before.all() else int(np.argmin(before)))
@@ -291,19 +293,19 @@ class Timeline:
         return count, None
 
     def _early(
-        self, x: NDArray[np.float32], stamps: NDArray[np.float64], known: NDArray[np.bool_]
+        self, x: NDArray[np.float32], stamps: NDArray[np.float64], valid: NDArray[np.bool_]
     ) -> tuple[int, Step | None]:
         assert self.anchor_s is not None
         expected = self._raw.end
         with np.errstate(invalid="ignore", over="ignore"):
-            ahead = np.where(known, (stamps - self.anchor_s) * self._rate, np.inf)
+            ahead = np.where(valid, (stamps - self.anchor_s) * self._rate, np.inf)
             places = np.round(np.clip(ahead, -1e15, 1e15)).astype(np.int64)
             again = self._exact & (stamps <= self.latest)
-            early = known & (ahead <= expected) & ((ahead - expected < -self._tolerance) | again)
+            early = valid & (ahead <= expected) & ((ahead - expected < -self._tolerance) | again)
         # Equal values at a place that is filled are a packet sent twice; others overlap.
         equal = self._raw.at(places) == x
         keep = early & (equal | (expected - places <= OVERLAP_S * self._rate))
-        keep[1:] &= ~self._otherwise(stamps[1:], known[1:])
+        keep[1:] &= ~self._otherwise(stamps[1:], valid[1:])
         count = int(np.argmin(keep)) if not keep.all() else len(keep)
         if count == 0:
             return self._anchor(float(stamps[0]) - expected / self._rate)
@@ -313,14 +315,14 @@ class Timeline:
             count, self.dropped = int(np.argmax(other)), self.dropped - count + int(np.argmax(other))
         return count, Step(flag=QualityFlag.DUPLICATE if same else QualityFlag.OVERLAP)
 
-    def _otherwise(self, stamps: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _otherwise(self, stamps: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which samples would be read by a former clock, or as creeping, were they asked about alone."""
         with np.errstate(invalid="ignore", over="ignore"):
             creep = np.abs((stamps - self.latest) * self._rate - 1) < self._tolerance / 2
-            found = creep & (stamps > self.latest)
+            others = creep & (stamps > self.latest)
             for old in self._former():
-                found |= np.abs((stamps - old) * self._rate - self._raw.end) <= self._tolerance
-        return np.asarray(found & known)
+                others |= np.abs((stamps - old) * self._rate - self._raw.end) <= self._tolerance
+        return np.asarray(others & valid)
 
     def _former(self) -> list[float]:
         """The first reading of the clock and the last ones, but for those that are the one in force."""

@@ -43,7 +43,7 @@ class _Pending:
     arrived: float
     due: float
     work: Future[StagePrediction] | None
-    seen: SeenEpoch | None
+    look: SeenEpoch | None
     remembered: Remembered | None
     answer: StagePrediction | None
 
@@ -81,19 +81,21 @@ class EpochWorker:
         if self._deadline_s is None:
             predictions = self._at_once(epochs)
             return [Answer(p, epoch, arrived) for p, epoch in zip(predictions, epochs, strict=True)]
-        found: list[Answer] = []
+        answers: list[Answer] = []
         for epoch in epochs:
             early = self._in_time(epoch, arrived)
-            found += [Answer(early, epoch, arrived)] if early is not None else []
-            found += self.finished()
-        return found
+            answers += [Answer(early, epoch, arrived)] if early is not None else []
+            answers += self.finished()
+        return answers
 
     def finished(self, *, wait: bool = False) -> list[Answer]:
         """Final answers that are ready, in order; with `wait` those too that are not, once they are due."""
-        found: list[Answer] = []
+        answers: list[Answer] = []
         while self.pending:
             first = self.pending[0]
             if first.answer is None and first.work is not None:
+                # Answers leave in the order of their epochs: one that is ready waits for the ones before it,
+                # which have at most until they are due.
                 late = perf_counter() >= first.due
                 if not first.work.done() and not late:
                     if not wait:
@@ -101,9 +103,9 @@ class EpochWorker:
                     self._await(first)
                 first.answer = self._collected(first)
             assert first.answer is not None
-            found.append(Answer(first.answer, first.epoch, first.arrived))
+            answers.append(Answer(first.answer, first.epoch, first.arrived))
             self.pending.popleft()
-        return found
+        return answers
 
     def cancel(self) -> None:
         """End the reasoning that is going on, at its last whole sentence."""
@@ -118,22 +120,24 @@ class EpochWorker:
 
     def _at_once(self, epochs: Sequence[GridEpoch]) -> list[StagePrediction]:
         """Look at the epochs, side by side where that helps; remember them in order; then answer them."""
+        # After a gap or a long chunk many epochs come at once: the networks look at them side by side. The
+        # memory takes them one by one, since each needs the state after the one before.
         several = len(epochs) > 1 and self._pipeline.workers > 1 and self._on_text is None
-        work = list(self._threads(self._pipeline.workers).map(self._seen, epochs)) if several else None
+        work = list(self._threads(self._pipeline.workers).map(self._look, epochs)) if several else None
         answers: list[StagePrediction | Future[StagePrediction]] = []
         for place, epoch in enumerate(epochs):
-            seen = work[place] if work is not None else self._seen(epoch)
+            look = work[place] if work is not None else self._look(epoch)
             try:
-                remembered = self._remembered(epoch, None if isinstance(seen, StagePrediction) else seen)
+                remembered = self._remembered(epoch, None if isinstance(look, StagePrediction) else look)
             except Exception as error:
-                seen, remembered = self._failed(epoch, error), None
-            if isinstance(seen, StagePrediction):
+                look, remembered = self._failed(epoch, error), None
+            if isinstance(look, StagePrediction):
                 state = None if remembered is None else remembered.state
-                answers.append(seen if state is None else replace(seen, memory=state))
+                answers.append(look if state is None else replace(look, memory=state))
             elif several:
-                answers.append(self._threads(1).submit(self._whole, epoch, seen, remembered))
+                answers.append(self._threads(1).submit(self._whole, epoch, look, remembered))
             else:
-                answers.append(self._whole(epoch, seen, remembered))
+                answers.append(self._whole(epoch, look, remembered))
         return [one.result() if isinstance(one, Future) else one for one in answers]
 
     def _mode_of(self, epoch: GridEpoch) -> Mode:
@@ -143,7 +147,7 @@ class EpochWorker:
         mode = self._mode_of(epoch)
         return StagePrediction.unanswered(epoch, mode, Outcome.FAILED, error=_text(error))
 
-    def _seen(self, epoch: GridEpoch) -> SeenEpoch | StagePrediction:
+    def _look(self, epoch: GridEpoch) -> SeenEpoch | StagePrediction:
         """What the vision networks say of an epoch, or the prediction of one that cannot be looked at."""
         if not np.isfinite(epoch.x).any():
             # Samples may have come of which none has a neighbour: that is no gap.
@@ -153,32 +157,32 @@ class EpochWorker:
         except Exception as error:
             return self._failed(epoch, error)
 
-    def _remembered(self, epoch: GridEpoch, seen: SeenEpoch | None) -> Remembered | None:
+    def _remembered(self, epoch: GridEpoch, look: SeenEpoch | None) -> Remembered | None:
         """The epoch with its night in mind; only an epoch of the grid moves the night on."""
         memory = self._pipeline.memory
         if self._memory is None or memory is None:
             return None
         remembered = (
-            memory.pass_over(self._memory) if seen is None else self._pipeline.remember(seen, self._memory)
+            memory.pass_over(self._memory) if look is None else self._pipeline.remember(look, self._memory)
         )
         if epoch.final:
             self._memory = remembered.state
         return remembered
 
-    def _whole(self, epoch: GridEpoch, seen: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
+    def _whole(self, epoch: GridEpoch, look: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
         try:
-            return self._reasoned(seen, self._mode_of(epoch), None, remembered)
+            return self._reasoned(look, self._mode_of(epoch), None, remembered)
         except Exception as error:
             failed = self._failed(epoch, error)
             return failed if remembered is None else replace(failed, memory=remembered.state)
 
     def _reasoned(
-        self, seen: SeenEpoch, mode: Mode, due: float | None, remembered: Remembered | None
+        self, look: SeenEpoch, mode: Mode, due: float | None, remembered: Remembered | None
     ) -> StagePrediction:
-        index, on_text = seen.row.index, self._on_text
+        index, on_text = look.row.index, self._on_text
         self._cancelled.clear()
         return self._pipeline.answer(
-            seen,
+            look,
             mode,
             constrained=self._constrained,
             on_text=None if on_text is None else lambda text: on_text(index, text),
@@ -190,32 +194,37 @@ class EpochWorker:
     def _in_time(self, epoch: GridEpoch, arrived: float) -> StagePrediction | None:
         """The provisional answer to an epoch, if there is one; a final one is put among the pending."""
         assert self._deadline_s is not None
+        # The deadline counts from when the epoch was whole on the wire. What is late already is not looked
+        # at: it would make the next epochs late as well.
         due, mode = arrived + self._deadline_s, self._mode_of(epoch)
-        seen: SeenEpoch | StagePrediction
+        look: SeenEpoch | StagePrediction
         if perf_counter() >= due and np.isfinite(epoch.x).any():
-            seen = StagePrediction.unanswered(epoch, mode, Outcome.LATE)
+            look = StagePrediction.unanswered(epoch, mode, Outcome.LATE)
         else:
-            seen = self._seen(epoch)
+            look = self._look(epoch)
         try:
-            remembered = self._remembered(epoch, None if isinstance(seen, StagePrediction) else seen)
-            if isinstance(seen, StagePrediction):
-                made = seen if remembered is None else replace(seen, memory=remembered.state)
+            remembered = self._remembered(epoch, None if isinstance(look, StagePrediction) else look)
+            if isinstance(look, StagePrediction):
+                answer = look if remembered is None else replace(look, memory=remembered.state)
             else:
-                made = self._pipeline.answer(seen, Mode.HEAD, remembered=remembered)
+                answer = self._pipeline.answer(look, Mode.HEAD, remembered=remembered)
                 if perf_counter() >= due:
-                    made = replace(made, outcome=Outcome.LATE, mode=mode)
+                    answer = replace(answer, outcome=Outcome.LATE, mode=mode)
         except Exception as error:
-            made, remembered = self._failed(epoch, error), None
+            answer, remembered = self._failed(epoch, error), None
         if not epoch.final:
-            return made
-        unseen = isinstance(seen, StagePrediction)
-        if unseen or mode is Mode.HEAD or made.outcome in (Outcome.LATE, Outcome.FAILED):
-            self.pending.append(_Pending(epoch, arrived, due, None, None, None, made))
+            return answer
+        # The stage is known now. Where there is nothing to reason about, or no time for it, this answer is
+        # the final one; else it is given as provisional, and the reasons get a thread and the rest of the
+        # time.
+        unseen = isinstance(look, StagePrediction)
+        if unseen or mode is Mode.HEAD or answer.outcome in (Outcome.LATE, Outcome.FAILED):
+            self.pending.append(_Pending(epoch, arrived, due, None, None, None, answer))
             return None
-        assert not isinstance(seen, StagePrediction)
-        work = self._threads(1).submit(self._reasoned, seen, mode, due, remembered)
-        self.pending.append(_Pending(epoch, arrived, due, work, seen, remembered, None))
-        return replace(made, provisional=True)
+        assert not isinstance(look, StagePrediction)
+        work = self._threads(1).submit(self._reasoned, look, mode, due, remembered)
+        self.pending.append(_Pending(epoch, arrived, due, work, look, remembered, None))
+        return replace(answer, provisional=True)
 
     def _await(self, pending: _Pending) -> None:
         assert pending.work is not None
@@ -226,11 +235,11 @@ class EpochWorker:
 
     def _collected(self, pending: _Pending) -> StagePrediction:
         assert pending.work is not None
-        assert pending.seen is not None
+        assert pending.look is not None
         if not pending.work.done():
             pending.work.cancel()
             return self._pipeline.answer(
-                pending.seen, self._mode, stop=lambda: Finish.DEADLINE, remembered=pending.remembered
+                pending.look, self._mode, stop=lambda: Finish.DEADLINE, remembered=pending.remembered
             )
         try:
             return pending.work.result()

@@ -223,7 +223,7 @@ class Log:
     """What TensorRT said: warnings and errors, the latest 50. `handle` is handed to its classes."""
 
     def __init__(self, trt: TensorRT) -> None:
-        said: list[tuple[str, str]] = []
+        lines: list[tuple[str, str]] = []
         base: Any = trt.module.ILogger
 
         class Keeper(base):  # type: ignore[misc]
@@ -235,16 +235,16 @@ class Log:
             def log(self, severity: Any, message: str) -> None:
                 """Called by TensorRT, from any of its threads."""
                 if severity.name in ("INTERNAL_ERROR", "ERROR", "WARNING"):
-                    said.append((severity.name, message))
-                    del said[:-50]
+                    lines.append((severity.name, message))
+                    del lines[:-50]
 
-        self._said = said
+        self._lines = lines
         self.handle: Any = Keeper()
 
     @property
     def errors(self) -> list[str]:
         """Messages of errors, oldest first."""
-        return [message for severity, message in self._said if severity != "WARNING"]
+        return [message for severity, message in self._lines if severity != "WARNING"]
 
     def explain(self, otherwise: str) -> str:
         """The first error, or `otherwise` where none was said."""

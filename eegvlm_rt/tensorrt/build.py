@@ -50,8 +50,8 @@ class EnginePlan:
     changed: tuple[str, ...] = ()
 
 
-def precision_for(manifest: Manifest, component: str, wanted: str | None = None) -> str:
-    """The precision whose graph becomes the plan: `wanted`, or the first of `PREFERENCE` that is held.
+def precision_for(manifest: Manifest, component: str, choice: str | None = None) -> str:
+    """The precision whose graph becomes the plan: `choice`, or the first of `PREFERENCE` that is held.
 
     Raises:
         BundleError: a precision that is not held or not for TensorRT.
@@ -59,12 +59,12 @@ def precision_for(manifest: Manifest, component: str, wanted: str | None = None)
     part = manifest.components[component]
     precisions = (part.precision, *part.variants)
     usable = [name for name in PREFERENCE[component] if name in precisions]
-    if wanted is None and usable:
+    if choice is None and usable:
         return usable[0]
-    if wanted is None or wanted not in usable:
+    if choice is None or choice not in usable:
         cure = f"for TensorRT this bundle holds {', '.join(usable) or 'none: export it again with one'}"
-        raise BundleError(f"{component}.precision", wanted or ", ".join(precisions), cure)
-    return wanted
+        raise BundleError(f"{component}.precision", choice or ", ".join(precisions), cure)
+    return choice
 
 
 def shapes_of(manifest: Manifest, component: str) -> Shapes:
@@ -132,8 +132,8 @@ def build_engines(
         raise BundleError("bundle", str(bundle.path), "open it with verify=True: a plan is native code")
     if ahead and not trt.builds_ahead:
         raise BackendError("architecture", device.architecture, f"{trt.name} builds for the GPU that is here")
-    chosen, how = precision or {}, options or BuildOptions()
-    names = {part: precision_for(bundle.manifest, part, chosen.get(part)) for part in components}
+    choices, how = precision or {}, options or BuildOptions()
+    names = {part: precision_for(bundle.manifest, part, choices.get(part)) for part in components}
     plans = []
     for component, name in names.items():
         key = engine_key(bundle, component, name, trt, device, how)

@@ -49,18 +49,20 @@ class OpenPlan:
         self._runtime: Runtime = trt.module.Runtime(self._log.handle)
         engine = self._runtime.deserialize_cuda_engine(content)
         if engine is None:
-            said = self._log.explain("TensorRT does not open this plan")
+            explanation = self._log.explain("TensorRT does not open this plan")
             raise BackendError(
-                f"{part}.engine", said, "build it again: eegvlm-rt bundle build-engines --again"
+                f"{part}.engine", explanation, "build it again: eegvlm-rt bundle build-engines --again"
             )
         self._engine: CudaEngine = engine
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         mode = trt.module.TensorIOMode
-        for kind, wanted in ((mode.INPUT, list(inputs)), (mode.OUTPUT, list(outputs))):
-            found = [name for name in names if engine.get_tensor_mode(name) == kind]
-            if sorted(found) != sorted(wanted):
-                odd = sorted(set(found) ^ set(wanted))
-                raise BackendError(f"{part}.{kind.name.lower()}s", odd, f"the plan has {', '.join(wanted)}")
+        for kind, right_names in ((mode.INPUT, list(inputs)), (mode.OUTPUT, list(outputs))):
+            plan_names = [name for name in names if engine.get_tensor_mode(name) == kind]
+            if sorted(plan_names) != sorted(right_names):
+                odd = sorted(set(plan_names) ^ set(right_names))
+                raise BackendError(
+                    f"{part}.{kind.name.lower()}s", odd, f"the plan has {', '.join(right_names)}"
+                )
         on_host = [n for n in names if engine.get_tensor_location(n) != trt.module.TensorLocation.DEVICE]
         if on_host:
             raise BackendError(f"{part}.engine", on_host, "every tensor of a plan lies on the device")
@@ -72,9 +74,9 @@ class OpenPlan:
         ]
         context = engine.create_execution_context()
         if context is None:
-            said = self._log.explain("no execution context")
+            explanation = self._log.explain("no execution context")
             raise BackendError(
-                f"{part}.engine", said, "the GPU's memory is full, or the plan too large for it"
+                f"{part}.engine", explanation, "the GPU's memory is full, or the plan too large for it"
             )
         self._context: Context = context
         self._profile: int | None = None
@@ -102,8 +104,8 @@ class OpenPlan:
         missing = list(self._context.infer_shapes())
         self._need(not missing, "inputs", f"without a shape: {', '.join(missing)}")
         for name, shape in outputs.items():
-            found = tuple(self._context.get_tensor_shape(name))
-            self._need(found == shape, name, f"shape {found}, {shape} is expected")
+            own_shape = tuple(self._context.get_tensor_shape(name))
+            self._need(own_shape == shape, name, f"shape {own_shape}, {shape} is expected")
         for name, address in addresses.items():
             self._need(self._context.set_tensor_address(name, address), name, "address refused")
         self._need(self._context.execute_async_v3(stream), "run", "refused")

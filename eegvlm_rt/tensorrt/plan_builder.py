@@ -89,8 +89,8 @@ def build_plan(
             log.explain("the builder gave no plan"),
             "free GPU memory, lower --workspace, or export the part at another precision",
         )
-    kept = b"" if cache is None else bytes(memoryview(config.get_timing_cache().serialize()))
-    return Built(memoryview(memory), kept, perf_counter() - started)
+    cache_bytes = b"" if cache is None else bytes(memoryview(config.get_timing_cache().serialize()))
+    return Built(memoryview(memory), cache_bytes, perf_counter() - started)
 
 
 def _parse(trt: TensorRT, builder: Builder, graph: Path, log: Log, part: str) -> Network:
@@ -98,10 +98,10 @@ def _parse(trt: TensorRT, builder: Builder, graph: Path, log: Log, part: str) ->
     network = builder.create_network(typed)
     parser: Any = trt.module.OnnxParser(network, log.handle)
     if not parser.parse(graph.read_bytes(), str(graph)):
-        said = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+        complaints = [parser.get_error(i).desc() for i in range(parser.num_errors)]
         raise BackendError(
             f"{part}.graph",
-            said[0] if said else log.explain("refused"),
+            complaints[0] if complaints else log.explain("refused"),
             f"{trt.name} cannot read this graph: use one without operators of ONNX Runtime",
         )
     return network
@@ -111,14 +111,14 @@ def _aim(trt: TensorRT, config: Config, architecture: str, part: str) -> None:
     """Build for a GPU by its compute capability; `ComputeCapability.SM87` stands for "8.7"."""
     if not trt.builds_ahead:
         raise BackendError("architecture", architecture, f"{trt.name} builds for the GPU that is here")
-    known: Any = trt.module.ComputeCapability  # type: ignore[attr-defined]
-    chosen = getattr(known, f"SM{architecture.replace('.', '')}", None)
-    if chosen is None:
-        names = sorted(name for name in dir(known) if name.startswith("SM"))
+    levels: Any = trt.module.ComputeCapability  # type: ignore[attr-defined]
+    level = getattr(levels, f"SM{architecture.replace('.', '')}", None)
+    if level is None:
+        names = sorted(name for name in dir(levels) if name.startswith("SM"))
         raise BackendError(f"{part}.architecture", architecture, f"{trt.name} knows {', '.join(names)}")
     target: Any = config
     target.num_compute_capabilities = 1
-    target.set_compute_capability(chosen, 0)
+    target.set_compute_capability(level, 0)
 
 
 def _timings(config: Config, content: bytes) -> Any:

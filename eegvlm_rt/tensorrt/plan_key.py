@@ -68,9 +68,9 @@ class PlanKey:
             raise BundleError("engine key", sorted(values), f"give texts for {', '.join(names)}")
         return cls(**values)
 
-    def serves(self, wanted: PlanKey) -> bool:
+    def serves(self, other: PlanKey) -> bool:
         """Whether a plan of this key does what is wanted: all but the build options are the same."""
-        return replace(self, options=wanted.options) == wanted
+        return replace(self, options=other.options) == other
 
     def supersedes(self, older: PlanKey) -> bool:
         """Whether a plan of this key stands in the place of an older one: the same graph for the same GPU by

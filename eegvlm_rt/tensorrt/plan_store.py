@@ -208,9 +208,9 @@ class PlanStore:
 
 
 def _default() -> Path:
-    chosen = os.environ.get(STORE_VARIABLE)
-    if chosen:
-        return Path(chosen)
+    variable = os.environ.get(STORE_VARIABLE)
+    if variable:
+        return Path(variable)
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(cache) / "eegvlm-rt" / "engines"
 

@@ -59,12 +59,12 @@ class Recipe:
     gates: tuple[Gate, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        for name, known in (("tower", TOWER_PRECISIONS), ("llm", LANGUAGE_PRECISIONS)):
+        for name, precisions in (("tower", TOWER_PRECISIONS), ("llm", LANGUAGE_PRECISIONS)):
             chosen = (getattr(self, name), *getattr(self, f"{name}_variants"))
-            wrong = [value for value in chosen if value not in known]
+            wrong = [value for value in chosen if value not in precisions]
             if wrong or len(set(chosen)) != len(chosen):
                 raise ValueError(
-                    f"{name}: {', '.join(map(str, chosen))}; use each of {', '.join(known)} at most once"
+                    f"{name}: {', '.join(map(str, chosen))}; use each of {', '.join(precisions)} at most once"
                 )
         if self.head not in ("fp32", "fp16", "int8"):
             raise ValueError(f"head: {self.head!r}; use fp32, fp16 or int8")
@@ -130,10 +130,10 @@ def load_recipe(name: str | Path) -> Recipe:
         raise ValueError(f"recipe {name}: give a mapping of fields")
     values = dict(content)
     gates = parse_gates(values.pop("gates", {}))
-    known = {item.name for item in fields(Recipe)}
-    unknown = sorted(map(str, set(values) - known))
+    names = {item.name for item in fields(Recipe)}
+    unknown = sorted(map(str, set(values) - names))
     if unknown:
-        raise ValueError(f"recipe {name}: {', '.join(unknown)}; known fields are {', '.join(sorted(known))}")
+        raise ValueError(f"recipe {name}: {', '.join(unknown)}; known fields are {', '.join(sorted(names))}")
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Recipe(**(values | lists), gates=gates)
 

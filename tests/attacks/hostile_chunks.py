@@ -214,7 +214,7 @@ def _check_memory(stream: StreamingStager, chunk: int) -> None:
     room = 4 * (MEMORY_S * stream.sfreq + chunk) + 4096
     for tail in (cutter.raw, cutter._y):
         assert len(tail._room) <= room, f"{len(tail._room)} samples are held of {room:.0f}"
-    assert len(cutter._state._kept) <= 1 << 17
+    assert len(cutter._state._window) <= 1 << 17
     assert len(cutter._flags) <= 64
     assert len(stream._worker.pending) == 0
 

@@ -208,7 +208,7 @@ def test_no_answer_tells_a_path_of_the_machine(running: Running) -> None:
 
 
 def test_every_answer_has_the_headers_of_a_closed_page(running: Running) -> None:
-    for path in ("/", "/app.js", "/healthz", "/api/state", "/nowhere"):
+    for path in ("/", "/app.js", "/pictures.js", "/healthz", "/api/state", "/nowhere"):
         headers = running.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"

@@ -99,14 +99,14 @@ class TestABrokenPromiseIsFound:
     def test_a_signal_that_is_moved_by_one_sample(
         self, bundle: str, signals: list[Signal], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        look = EpochWorker._seen
+        look = EpochWorker._look
 
         def failing(self: EpochWorker, epoch: GridEpoch) -> Any:
             if epoch.index % 7 == 6:
                 epoch = replace(epoch, x=np.roll(epoch.x, 1))
             return look(self, epoch)
 
-        monkeypatch.setattr(EpochWorker, "_seen", failing)
+        monkeypatch.setattr(EpochWorker, "_look", failing)
         assert self.result(bundle, signals, "bursts")["changed"] > 0
 
     def test_records_that_are_lost_without_a_word(

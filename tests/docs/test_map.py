@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.house import PACKAGES, import_depth, imports, package_cycles
+from benchmarks.house import PACKAGES, import_depth, imports, package_cycles, participles
 from tests.docs.commands import ROOT
 
 MAP = re.findall(
@@ -28,3 +28,8 @@ def test_no_folders_import_one_another() -> None:
 
 def test_whoever_follows_the_imports_of_the_runtime_opens_at_most_twelve_files() -> None:
     assert import_depth(imports(ROOT / PACKAGES["eegvlm_rt"], "eegvlm_rt")) <= 12
+
+
+def test_variables_are_named_by_nouns() -> None:
+    for folder in PACKAGES.values():
+        assert participles(ROOT / folder) == []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections import Counter
@@ -77,6 +78,16 @@ def test_every_link_inside_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken == []
 
 
+def test_every_page_outside_that_is_linked_to_is_copied() -> None:
+    """Sphinx takes a link to Markdown for a link to a page, so the page has to be on the site."""
+    copied = {(ROOT / page).resolve() for page in (*COPIED, "README.md", "docs/examples/README.md")}
+    for page in LINKED:
+        for goal in _LINK.findall(_CODE.sub("", page.read_text("utf-8"))):
+            path = (page.parent / goal.partition("#")[0]).resolve()
+            if path.suffix == ".md" and DOCS not in path.parents:
+                assert path in copied, f"{page.name}: add {goal} to docs/site_pages.py"
+
+
 def test_a_link_out_of_the_pages_leads_to_its_copy_on_the_site() -> None:
     text = (
         "[a](../SECURITY.md) [b](../models/nano/README.md#limits) [c](../benchmarks/x.json) [d](cli.md#stage)"
@@ -102,6 +113,18 @@ def test_the_packages_page_says_what_each_of_the_nine_does() -> None:
     nine = ["torch", "onnx", "onnxruntime", "tensorrt", "optimum", "mne", "numpy", "pybind11", "bitsandbytes"]
     assert [name for name, _ in rows] == nine
     assert all(len(row.split(" | ")) == 4 for _, row in rows)
+
+
+def test_the_packages_page_names_extras_that_exist_and_all_that_a_device_needs() -> None:
+    page = (DOCS / "packages.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    columns = re.findall(r"^\| \*\*\S+\*\* \| [^|]+ \| ([^|]+) \|", page, re.M)
+    columns += re.findall(r"^\| [^|*]+ \| ([^|]+) \| [^|]+ \|$", page, re.M)
+    named = {extra for column in columns for extra in re.findall(r"`([a-z]+)`", column)}
+    assert len(named) > 10
+    assert named <= set(project["optional-dependencies"])
+    for dependency in project["dependencies"]:
+        assert re.split(r"[<>=]", dependency)[0] in page
 
 
 def test_every_public_folder_of_the_runtime_is_in_the_reference() -> None:
@@ -145,6 +168,15 @@ def test_the_examples_say_that_they_are_simulated_and_how_long_they_take() -> No
         assert "simulated" in head, example.name
         assert re.search(r"second|moment", head), example.name
         assert f"`{example.name}`" in listed
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_an_example_imports_names_that_exist_and_are_not_old(example: Path) -> None:
+    """`make docs` runs the examples; an old name warns, and a warning is an error here."""
+    for node in ast.walk(ast.parse(example.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("eegvlm_rt"):
+            module = import_module(str(node.module))
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def test_the_extra_of_the_site_has_a_bound_for_each_package() -> None:

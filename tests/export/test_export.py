@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,17 +14,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from eegvlm_export import Gate, GatesFailedError, Recipe, export_bundle
 from eegvlm_export.cli import EXIT_GATES, EXIT_INPUT, main
 from eegvlm_export.measure.scorer_agreement import kappa_gates, kappa_losses
-from eegvlm_export.quantize.epochs import load_epochs
 from eegvlm_export.report import write_report
 from eegvlm_export.weights.checkpoint import Checkpoint
 from eegvlm_train.data.night_files import UV_PER_LSB, night_path, save_npz
 
 from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.errors import BundleError
-from eegvlm_rt.signal.conditioning import Preprocessing
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
 
@@ -67,6 +67,12 @@ print(json.dumps(answers))
 """
 
 
+@pytest.fixture(autouse=True)
+def _short_simulated_nights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nights of an hour: eight hours are simulated in a release."""
+    monkeypatch.setattr("eegvlm_export.quantize.epochs._HOURS", 1.0)
+
+
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nights")
@@ -75,6 +81,31 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         x = rng.normal(0, 20 / UV_PER_LSB, (20, 3000)).astype(np.int16)
         save_npz(night_path(folder, seed), x=x, uv_per_lsb=UV_PER_LSB)
     return folder
+
+
+@pytest.fixture(scope="module")
+def traces() -> dict[str, bytes]:
+    """Graphs by their names, options and weights."""
+    return {}
+
+
+@pytest.fixture
+def traced_once(traces: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs of the same weights are traced once: that they come out the same has a test of its own."""
+    import eegvlm_export.bundle_files as files
+
+    def once(export: Callable[..., onnx.ModelProto]) -> Callable[..., onnx.ModelProto]:
+        def graph(model: torch.nn.Module, **options: object) -> onnx.ModelProto:
+            weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+            key = f"{export.__name__} {options} {hashlib.sha256(weights).hexdigest()}"
+            if key not in traces:
+                traces[key] = export(model, **options).SerializeToString()
+            return onnx.load_from_string(traces[key])
+
+        return graph
+
+    for function in (files.export_tower, files.export_head):
+        monkeypatch.setattr(files, function.__name__, once(function))
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +236,7 @@ def test_a_network_of_other_layers_is_exported(edge_like: Path, nights: Path, tm
     assert stager.predict_epoch(wave, 100).rationale is not None
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_a_failing_gate_publishes_nothing_and_leaves_the_older_bundle_in_place(
     export: Callable[..., Bundle], bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -222,6 +254,7 @@ def test_an_existing_bundle_is_replaced_only_on_request(bundle: Bundle, checkpoi
         export_bundle(checkpoint, bundle.path, SMALL)
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_a_figure_that_was_not_measured_ends_the_command_with_3_and_a_table(
     checkpoint: Path, nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +268,7 @@ def test_a_figure_that_was_not_measured_ends_the_command_with_3_and_a_table(
     assert [path.name for path in tmp_path.iterdir()] == ["strict.yaml"]
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_the_command_publishes_and_reports(
     checkpoint: Path, nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,23 +316,6 @@ def test_wrong_input_ends_with_2_and_names_the_cure(
     assert not (tmp_path / "out").exists()
 
 
-def test_simulated_epochs_are_the_same_every_time_and_differ_by_purpose() -> None:
-    spec = Preprocessing()
-    first = load_epochs("sim", 6, spec, "parity")
-    assert first.shape == (6, 3000)
-    np.testing.assert_array_equal(first, load_epochs("sim", 6, spec, "parity"))
-    assert not np.array_equal(first, load_epochs("sim", 6, spec, "calibration"))
-
-
-def test_stored_epochs_for_calibration_are_never_those_that_are_compared(nights: Path) -> None:
-    spec = Preprocessing()
-    parts = [{row.tobytes() for row in load_epochs(nights, 20, spec, p)} for p in ("calibration", "parity")]  # type: ignore[arg-type]
-    assert [len(part) for part in parts] == [20, 20]
-    assert not parts[0] & parts[1]
-    with pytest.raises(ValueError, match="twice as many"):
-        load_epochs(nights, 21, spec, "parity")
-
-
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder laid out like the real recordings: noise, two epochs, one of them scored."""
@@ -314,6 +331,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_agreement_with_scorers_is_published_and_may_be_a_gate(
     export: Callable[..., Bundle], scored: Path, tmp_path: Path
 ) -> None:
@@ -346,6 +364,7 @@ def test_a_lost_kappa_is_measured_and_bounded() -> None:
     assert (gate.figure, gate.at_most, gate.admits(0.05)) == ("kappa_loss.real.head", 0.01, False)
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_scoring_of_the_checkpoint_goes_to_the_manifest(
     checkpoint: Path, nights: Path, tmp_path: Path
 ) -> None:

@@ -36,21 +36,21 @@ def steps(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     yield "prepare", prepare
 
     def training(step: str) -> list[str]:
-        given = [str(nights), str(args.out / step), "--recipe", f"nano-{step}{size}", "--resume"]
+        inputs = [str(nights), str(args.out / step), "--recipe", f"nano-{step}{size}", "--resume"]
         for pair in args.set:
-            given += ["--set", pair]
+            inputs += ["--set", pair]
         if args.max_minutes is not None:
-            given += ["--max-minutes", str(args.max_minutes)]
-        return given
+            inputs += ["--max-minutes", str(args.max_minutes)]
+        return inputs
 
     yield "train-enhancement", training("enhancement")
     yield "train-tower", training("tower")
     networks = [f"--{name}={args.out / name}" for name in ("enhancement", "tower")]
     yield "train-language", [*training("language"), *networks]
-    told = ["--out", str(args.out / "figures.json"), "--plots", str(args.out / "plots"), "--overwrite"]
+    outputs = ["--out", str(args.out / "figures.json"), "--plots", str(args.out / "plots"), "--overwrite"]
     yield (
         "evaluate",
-        [str(args.out / "language"), "--data", f"prepared:{nights}", "--mode", *args.mode, *told],
+        [str(args.out / "language"), "--data", f"prepared:{nights}", "--mode", *args.mode, *outputs],
     )
 
 

@@ -28,9 +28,9 @@ TUNING = ("full", "lora", "qlora")
 VISUAL_TOKENS = ("both", "fused", "low", "high")
 
 
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}: {value!r}; use one of {', '.join(known)}")
+def _one_of(name: str, value: str, names: Sequence[str]) -> None:
+    if value not in names:
+        raise ValueError(f"{name}: {value!r}; use one of {', '.join(names)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,13 +200,13 @@ def make_settings(cls: type[Settings], values: Mapping[str, Any], start: Setting
 
     Raises ValueError for an unknown setting.
     """
-    known = {field.name: str(field.type) for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - set(known))
+    types = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - set(types))
     if unknown:
-        raise ValueError(f"{', '.join(unknown)}: no such setting; use {', '.join(known)}")
+        raise ValueError(f"{', '.join(unknown)}: no such setting; use {', '.join(types)}")
     typed: dict[str, Any] = {
         name: float(value)
-        if known[name].startswith("float") and isinstance(value, str | int) and not isinstance(value, bool)
+        if types[name].startswith("float") and isinstance(value, str | int) and not isinstance(value, bool)
         else value
         for name, value in values.items()
     }

@@ -130,6 +130,8 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         total = past + tokens
         last = np.array([total - 1], dtype=np.int32)
         with self._lock, self._stream.settled() as stream:
+            # Past and present are the same memory: the operator writes the new keys and values behind the old
+            # ones, and only who is first to go on from a text may do so in place. The others get a copy.
             following = self._following(own, past, total, stream)
             short = tokens <= REPLAYED_TOKENS
             if not short and self._long[0].size < 4 * tokens * self.hidden_size:
@@ -162,6 +164,8 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         count = total
         if self._replay and past and tokens <= REPLAYED_TOKENS < room.capacity:
             recording, count = room.content.number * (REPLAYED_TOKENS + 1) + tokens, room.capacity
+        # Bindings are made once for a buffer and kept with it: making one costs more than a step of a small
+        # model.
         binding = room.content.bindings.get(tokens if recording is not None else 0)
         if binding is None:
             binding = self._bound(room)

@@ -63,6 +63,6 @@ def cache_dtype(
     fits = all((graph.shapes[name][1], graph.shapes[name][3]) == (heads, width) for name in past)
     if len(kinds) != 1 or not fits or next(iter(kinds)).kind != "f":
         kind = f"{sorted(map(str, kinds))} {graph.shapes[past[0]]}"
-        wanted = f"float16 or float32 (1, {heads}, {length}, {width})"
-        raise BackendError("llm.past_key_values", kind, wanted)
+        layout = f"float16 or float32 (1, {heads}, {length}, {width})"
+        raise BackendError("llm.past_key_values", kind, layout)
     return next(iter(kinds))

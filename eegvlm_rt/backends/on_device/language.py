@@ -112,6 +112,8 @@ class DeviceLanguageModel(EmbeddedDecoder):
         past = 0 if own is None else own.length
         positions = np.arange(past, past + tokens, dtype=self._graph.dtypes["position_ids"])[None]
         with self._lock:
+            # The graph reads the old cache and writes a whole new one: what has the old one may go on from it
+            # another way. The buffers of caches that nobody has any more are used again.
             following = _Cache(self._take(past + tokens), past + tokens, self._pool)
             self._embeds = self._grown(self._embeds, 4 * tokens * self.hidden_size)
             self._positions = self._grown(self._positions, positions.nbytes)
@@ -130,8 +132,8 @@ class DeviceLanguageModel(EmbeddedDecoder):
             with self._stream.settled() as stream:
                 offset = 0
                 for piece in arrays:
-                    put = self._embeds.copy if isinstance(piece, DeviceArray) else self._embeds.upload
-                    put(piece, stream, offset=offset)  # type: ignore[arg-type]
+                    write = self._embeds.copy if isinstance(piece, DeviceArray) else self._embeds.upload
+                    write(piece, stream, offset=offset)  # type: ignore[arg-type]
                     offset += piece.nbytes
                 self._positions.upload(positions, stream)
                 self._graph.enqueue(
@@ -161,13 +163,13 @@ class DeviceLanguageModel(EmbeddedDecoder):
         return aligned(math.prod(self._cache_shape(length)) * self._cache_dtype.itemsize)
 
     def _take(self, tokens: int) -> DeviceBuffer:
-        wanted = len(self._past) * self._part_bytes(-(-tokens // _ROUND) * _ROUND)
+        size = len(self._past) * self._part_bytes(-(-tokens // _ROUND) * _ROUND)
         while self._pool:
             buffer = self._pool.pop()
-            if buffer.size >= wanted:
+            if buffer.size >= size:
                 return buffer
             buffer.free()
-        return DeviceBuffer(self._device, wanted)
+        return DeviceBuffer(self._device, size)
 
     def _grown(self, buffer: DeviceBuffer, size: int) -> DeviceBuffer:
         """The buffer, or a larger one in its place; nothing is in flight while it is replaced."""

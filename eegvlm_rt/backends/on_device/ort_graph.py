@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
@@ -75,6 +78,9 @@ class CudaOptions:
         half_products: products of 4-bit weights by the kernels for half-precision activations that ONNX
             Runtime took over from TensorRT-LLM, tuned when the graph is loaded.
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
+        free_sessions: a model's memory on the device is given back with the model. ONNX Runtime 1.31.1 ended
+            the process twice where the sessions of nano were freed (`cudaFreeHost`, error 800), so by default
+            they stay until the process ends. Sessions of one large language model were freed without harm.
     """
 
     graphs: bool = True
@@ -83,6 +89,7 @@ class CudaOptions:
     batch: int = 64
     half_products: bool = False
     keep_on_device: bool = True
+    free_sessions: bool = False
 
 
 class OrtGraph:
@@ -110,13 +117,15 @@ class OrtGraph:
         threads: int = 1,
     ) -> None:
         self._part, self._device = part, device
-        chosen = options or CudaOptions()
-        self._largest = chosen.batch
+        cuda_options = options or CudaOptions()
+        self._largest = cuda_options.batch
         own = session_options(threads)
+        # What runs where is recorded while the graph is loaded: an operator without a kernel on the GPU would
+        # run on the host, slowly and without a word.
         own.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        if chosen.half_products:
+        if cuda_options.half_products:
             own.add_session_config_entry("ep.cuda.fpa_intb_gemm", "1")
-        provider = (_PROVIDERS[device.kind], _provider_options(device, stream, chosen, record=record))
+        provider = (_PROVIDERS[device.kind], _provider_options(device, stream, cuda_options, record=record))
         providers = (provider,) if device.kind == "cpu" else (provider, "CPUExecutionProvider")
         self.session = make_session(
             graph, name=part, threads=threads, data=data, ort_options=OrtOptions(providers, own)
@@ -131,10 +140,13 @@ class OrtGraph:
                 raise BackendError(f"{part}.{entry.name}", entry.type, f"tensors are {', '.join(_DTYPES)}")
             self.dtypes[entry.name] = np.dtype(_DTYPES[entry.type])
             self.shapes[entry.name] = tuple(n if isinstance(n, int) else -1 for n in entry.shape)
-        if chosen.keep_on_device:
+        if cuda_options.keep_on_device:
             self._check_places()
         self._plain = self._run_options("-1")
         self._recorded: dict[int, ort.RunOptions] = {}
+        weakref.finalize(self, _wait, stream)
+        if device.kind == "cuda" and not cuda_options.free_sessions:
+            _keep(self.session)
 
     def largest(self, name: str, axis: int) -> int:
         """Pictures of one run where `name` is pictures; texts may be of any length."""
@@ -203,6 +215,17 @@ class OrtGraph:
             raise BackendError(f"{self._part}.graph", ", ".join(on_host), cure)
 
 
+def _keep(session: object) -> None:
+    """Never free the session, also not where Python ends: one reference to it is never given back."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+def _wait(stream: Stream) -> None:
+    """All that was put into the stream has happened, before the session goes whose memory it uses."""
+    with suppress(BackendError), stream.settled():
+        pass
+
+
 def check_cuda_provider() -> None:
     """Load CUDA's libraries from NVIDIA's packages, where they are installed.
 
@@ -229,7 +252,9 @@ def _installed(package: str) -> bool:
     return True
 
 
-def _provider_options(device: Device, stream: Stream, chosen: CudaOptions, *, record: bool) -> dict[str, str]:
+def _provider_options(
+    device: Device, stream: Stream, cuda_options: CudaOptions, *, record: bool
+) -> dict[str, str]:
     """Options of the CUDA provider: one stream for everything, and convolutions chosen without trials, which
     would make two starts differ.
     """
@@ -241,9 +266,9 @@ def _provider_options(device: Device, stream: Stream, chosen: CudaOptions, *, re
         "do_copy_in_default_stream": "1",
         "cudnn_conv_algo_search": "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
-        "use_tf32": str(int(chosen.tf32)),
+        "use_tf32": str(int(cuda_options.tf32)),
         "enable_cuda_graph": str(int(record)),
     }
-    if chosen.memory_bytes is not None:
-        options["gpu_mem_limit"] = str(chosen.memory_bytes)
+    if cuda_options.memory_bytes is not None:
+        options["gpu_mem_limit"] = str(cuda_options.memory_bytes)
     return options

@@ -94,8 +94,8 @@ class DeviceMemory:
             "night_token": (1, hidden_size),
             "next_state": (1, self.state_size),
         }
-        wanted = {"high_level": (1, features)} | self._outputs
-        for name, shape in wanted.items():
+        shapes = {"high_level": (1, features)} | self._outputs
+        for name, shape in shapes.items():
             if math.prod(graph.shapes[name]) != math.prod(shape):
                 raise BackendError(f"memory.{name}", graph.shapes[name], f"its shape is {shape}")
         self._absent = (np.zeros((1, features), np.float32), np.zeros((1, 5), np.float32))
@@ -105,10 +105,10 @@ class DeviceMemory:
     ) -> MemoryOutput:
         """One epoch after `state` (S,); None for both where it had no usable signal. Raises BackendError."""
         present = high_level is not None and stage_logits is not None
-        read = (high_level[None], stage_logits[None]) if present else self._absent  # type: ignore[index]
+        look = (high_level[None], stage_logits[None]) if present else self._absent  # type: ignore[index]
         inputs = {
-            "high_level": read[0],
-            "stage_logits": read[1],
+            "high_level": look[0],
+            "stage_logits": look[1],
             "present": np.full((1, 1), present, np.float32),
             "state": state[None],
         }

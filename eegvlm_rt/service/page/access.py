@@ -50,9 +50,9 @@ class Access:
             return self.check(token.strip(), address_of(connection))
         session = connection.cookies.get(COOKIE, "")
         if session:
-            known = self._sessions.get(self._digest(session))
-            if known is not None and known[1] > time.monotonic():
-                return known[0]
+            session_role = self._sessions.get(self._digest(session))
+            if session_role is not None and session_role[1] > time.monotonic():
+                return session_role[0]
         return self._open_role
 
     def check(self, token: str, address: str) -> str:
@@ -61,8 +61,8 @@ class Access:
             return ""
         digest, role = self._digest(token), ""
         # All are compared, so that the time taken tells nothing.
-        for known, its_role in self._tokens.items():
-            if hmac.compare_digest(known, digest):
+        for token_digest, its_role in self._tokens.items():
+            if hmac.compare_digest(token_digest, digest):
                 role = its_role
         if not role:
             self._failed(address)

@@ -30,6 +30,8 @@ __all__ = ["build_app"]
 TYPES: Final = {
     "index.html": "text/html; charset=utf-8",
     "app.js": "text/javascript; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "pictures.js": "text/javascript; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "manifest.json": "application/manifest+json",
@@ -99,8 +101,8 @@ def build_app(hub: Hub, access: Access, request_of: Callable[[dict[str, Any]], N
     async def pause(request: Request) -> Response:
         body = await _json(request)
         bed, seconds = body.get("bed"), body.get("seconds")
-        known = isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= 1800
-        if not known or not isinstance(bed, str) or len(bed) > 32:
+        is_time = isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= 1800
+        if not is_time or not isinstance(bed, str) or len(bed) > 32:
             return _plain(422)
         request_of({"t": "pause", "bed": bed, "seconds": seconds, "by": address_of(request)})
         return _plain(202)
@@ -116,13 +118,13 @@ def build_app(hub: Hub, access: Access, request_of: Callable[[dict[str, Any]], N
         token = (await _json(request)).get("token")
         if access.locked(address_of(request)):
             return _plain(429)
-        given = access.check(token, address_of(request)) if isinstance(token, str) else ""
-        if not given:
+        own_role = access.check(token, address_of(request)) if isinstance(token, str) else ""
+        if not own_role:
             return _plain(401)
-        answer = JSONResponse({"role": given})
+        answer = JSONResponse({"role": own_role})
         answer.set_cookie(
             COOKIE,
-            access.begin_session(given),
+            access.begin_session(own_role),
             max_age=int(SESSION_S),
             httponly=True,
             samesite="strict",
@@ -171,12 +173,12 @@ class Events:
             await refusal(scope, receive, send)
             return
         client = self._hub.join(request.query_params.get("bed", "")[:32])
-        gone = asyncio.create_task(_gone(receive))
+        end = asyncio.create_task(_gone(receive))
         try:
             headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
-            while not gone.done():
+            while not end.done():
                 data = await client.take(BEAT_S) or b": beat\n\n"
                 # One that does not read is cut, or its data would lie in memory until TCP gives up.
                 async with asyncio.timeout(SEND_S):
@@ -188,7 +190,7 @@ class Events:
             client.lost = True
             TimedProtocol.cut(scope.get("client"))
         finally:
-            gone.cancel()
+            end.cancel()
             self._hub.leave(client)
             if client.lost:
                 TimedProtocol.cut(scope.get("client"))
@@ -199,10 +201,10 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _refusal(access: Access, connection: HTTPConnection, wanted: str) -> Response | None:
+def _refusal(access: Access, connection: HTTPConnection, right: str) -> Response | None:
     """The answer to somebody who may not, None to who may."""
     role = access.role(connection)
-    if role == "operate" or role == wanted:
+    if role == "operate" or role == right:
         return None
     if role:
         return _plain(403)

@@ -220,12 +220,12 @@ async def _whole_body(receive: Receive) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    given = False
+    over = False
 
     async def receiving() -> Message:
-        nonlocal given
-        if not given:
-            given = True
+        nonlocal over
+        if not over:
+            over = True
             return {"type": "http.request", "body": body, "more_body": False}
         return await receive()
 

@@ -98,8 +98,8 @@ class Hub:
             client.put(event("state", shown(self.state)))
         if bed in self.nights:
             client.put(event("night", self.night(bed)))
-        told = [h for h in self.happenings if h["bed"] in ("", bed)]
-        client.put(event("happenings", {"list": told[-60:]}))
+        news = [h for h in self.happenings if h["bed"] in ("", bed)]
+        client.put(event("happenings", {"list": news[-60:]}))
         self.clients.add(client)
         return client
 

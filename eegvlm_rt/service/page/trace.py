@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import EegVlmError
 from ...rendering.renderer import RenderSpec
 from ...rendering.sweep import Sweep
-from ...signal.conditioning import Preprocessing, conditioner, missing_of
+from ...signal.conditioning import Preprocessing, conditioner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Trace:
         try:
             if sfreq != self._sfreq:
                 self._begin(sfreq)
-            y = np.ascontiguousarray(self._filter.push(samples, missing_of(samples)), dtype=np.float32)
+            y = np.ascontiguousarray(self._filter.push(samples), dtype=np.float32)
         except EegVlmError:
             return
         if len(y):

@@ -259,8 +259,8 @@ class LanguageGraph(nn.Module):
         self, hidden: Tensor, past: tuple[tuple[Tensor, Tensor], ...], *shared: Any
     ) -> tuple[Tensor, ...]:
         present = []
-        for layer, held in zip(self.layers, past, strict=True):
-            hidden, key, value = layer(hidden, *shared, *held)
+        for layer, cache in zip(self.layers, past, strict=True):
+            hidden, key, value = layer(hidden, *shared, *cache)
             present += [key, value]
         return (self.head(self.norm(hidden)).float(), *present)
 

@@ -115,8 +115,8 @@ def standard_only(model: onnx.ModelProto, *, allowed: frozenset[str] = frozenset
     fine = {name.rpartition(".")[0] for name in used & allowed}
     domains = [entry.domain for entry in model.opset_import if entry.domain and entry.domain not in fine]
     if foreign or nested or domains or model.functions:
-        found = foreign + nested + domains + [function.name for function in model.functions]
-        raise GraphError(f"graph: {', '.join(found)}; only standard ONNX operators may be written")
+        others = foreign + nested + domains + [function.name for function in model.functions]
+        raise GraphError(f"graph: {', '.join(others)}; only standard ONNX operators may be written")
 
 
 def save(

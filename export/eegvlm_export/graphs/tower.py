@@ -76,8 +76,8 @@ class TowerGraph(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, 3, H, W) -> stage logits (n, 5), pooled high-level features (n, F), visual tokens (n, V, D)."""
-        seen = self.enhancement(pixel_values)
-        return seen.stage_logits, seen.pooled, self.tokens(pixel_values, seen.high)
+        look = self.enhancement(pixel_values)
+        return look.stage_logits, look.pooled, self.tokens(pixel_values, look.high)
 
     def tokens(self, pixel_values: Tensor, high: Tensor) -> Tensor:
         """The visual tokens that the configuration chooses, and no others."""
@@ -101,8 +101,8 @@ class HeadGraph(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 3, H, W) -> stage logits (n, 5), pooled high-level features (n, F)."""
-        seen = self.enhancement(pixel_values)
-        return seen.stage_logits, seen.pooled
+        look = self.enhancement(pixel_values)
+        return look.stage_logits, look.pooled
 
 
 class MemoryGraph(nn.Module):

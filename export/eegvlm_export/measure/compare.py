@@ -80,9 +80,9 @@ def compare(
         for method in methods:
             lm, error, size = _quantised(checkpoint, method, block, Path(folder), threads)
             other = decoder_of(checkpoint, lm)
-            found = _stages(other, looks)
-            same = float((found.argmax(1) == stages.argmax(1)).mean())
-            shift = float(np.abs(found - stages).sum(1).mean() / 2)
+            other_stages = _stages(other, looks)
+            same = float((other_stages.argmax(1) == stages.argmax(1)).mean())
+            shift = float(np.abs(other_stages - stages).sum(1).mean() / 2)
             rows.append(Loss(method, same, shift, _likelihood(lm, other, looks, texts), error, size / 1e6))
     return rows
 

@@ -55,22 +55,22 @@ class _Difference:
     largest: float = 0.0
     square: float = 0.0
     energy: float = 0.0
-    found: float = 0.0
+    other_energy: float = 0.0
     product: float = 0.0
 
-    def add(self, reference: Float32, found: Float32) -> None:
-        delta = np.abs(found.astype(np.float64) - reference)
+    def add(self, reference: Float32, other: Float32) -> None:
+        delta = np.abs(other.astype(np.float64) - reference)
         self.count += delta.size
         self.absolute += float(delta.sum())
         self.largest = max(self.largest, float(delta.max()))
         self.square += float(np.square(delta).sum())
         self.energy += float(np.square(reference, dtype=np.float64).sum())
-        self.found += float(np.square(found, dtype=np.float64).sum())
-        self.product += float(np.sum(np.multiply(reference, found, dtype=np.float64)))
+        self.other_energy += float(np.square(other, dtype=np.float64).sum())
+        self.product += float(np.sum(np.multiply(reference, other, dtype=np.float64)))
 
     def to_dict(self) -> dict[str, float]:
         relative = (self.square / self.energy) ** 0.5 if self.energy else float(self.square > 0)
-        norms = (self.energy * self.found) ** 0.5
+        norms = (self.energy * self.other_energy) ** 0.5
         return {
             "max_abs": _short(self.largest),
             "mean_abs": _short(self.absolute / self.count),
@@ -84,15 +84,15 @@ class _Opinions:
     """Stage probabilities of a reference and of what is compared with it."""
 
     reference: list[NDArray[np.float64]] = field(default_factory=list)
-    found: list[NDArray[np.float64]] = field(default_factory=list)
+    others: list[NDArray[np.float64]] = field(default_factory=list)
 
-    def add(self, reference: Mapping[Stage, float], found: Mapping[Stage, float]) -> None:
+    def add(self, reference: Mapping[Stage, float], other: Mapping[Stage, float]) -> None:
         self.reference.append(np.array([reference[stage] for stage in STAGES]))
-        self.found.append(np.array([found[stage] for stage in STAGES]))
+        self.others.append(np.array([other[stage] for stage in STAGES]))
 
     def to_dict(self) -> dict[str, float]:
         """Share of equal stages; mean shift, half the sum of |difference| over the five probabilities."""
-        a, b = np.stack(self.reference), np.stack(self.found)
+        a, b = np.stack(self.reference), np.stack(self.others)
         return {
             "agreement": _short(float((a.argmax(1) == b.argmax(1)).mean())),
             "shift": _short(float(np.abs(a - b).sum(1).mean() / 2)),
@@ -130,11 +130,11 @@ def measure_parity(
     chosen = set(np.linspace(0, len(epochs) - 1, reasoning_epochs).round().astype(int).tolist())
     index = 0
     for batch in pictures(epochs, checkpoint.processor.render):
-        reference, found = bench.towers_on(batch)
+        reference, others = bench.towers_on(batch)
         for i in range(len(batch)):
             bench.answers_on(
                 np.asarray(reference.visual_tokens)[i],
-                {name: np.asarray(output.visual_tokens)[i] for name, output in found.items()},
+                {name: np.asarray(output.visual_tokens)[i] for name, output in others.items()},
                 compare_logits=index < _LOGIT_EPOCHS,
                 reason=index in chosen,
             )
@@ -195,10 +195,10 @@ class _Bench:
         with torch.inference_mode():
             outputs = self._checkpoint.model.visual(torch.from_numpy(batch))
         reference = TowerOutput(*(tensor.numpy() for tensor in outputs))
-        found = {}
+        others = {}
         for name, tower in self._towers.items():
             self._timed(f"tower.{name}", tower, batch[:1])
-            output = found[name] = tower(batch)
+            output = others[name] = tower(batch)
             for part in _OUTPUTS:
                 self._outputs[name][part].add(getattr(reference, part), getattr(output, part))
             for a, b in zip(reference.stage_logits, output.stage_logits, strict=True):
@@ -207,16 +207,16 @@ class _Bench:
             opinions = self._timed("head", self._head, np.ascontiguousarray(batch[:, : self._head.planes]))
             for a, b in zip(reference.stage_logits, opinions.stage_logits, strict=True):
                 self._head_answers.add(_softmax(a), _softmax(b))
-        return reference, found
+        return reference, others
 
     def answers_on(
-        self, reference: Float32, found: dict[str, Float32], *, compare_logits: bool, reason: bool
+        self, reference: Float32, others: dict[str, Float32], *, compare_logits: bool, reason: bool
     ) -> None:
         before = self._reference.prefix(reference)
         expected = self._reference.score_stages(before)
         for tower, llm in self._pairs:
             decoder = self._decoders[llm]
-            prefix = self._timed(f"llm.{llm}.prefill", decoder.prefix, found[tower])
+            prefix = self._timed(f"llm.{llm}.prefill", decoder.prefix, others[tower])
             answer = self._timed(f"llm.{llm}.direct", decoder.score_stages, prefix)
             self._direct[tower, llm].add(expected, answer)
             if reason and (tower, llm) == (self._tower, self._llm):

@@ -215,8 +215,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "tokens": args.tokens,
     }
     with tempfile.TemporaryDirectory(prefix="eegvlm-rehearse-") as temporary:
-        found = {"shape": args.shape} | options | rehearse(config, args.folder or Path(temporary), **options)
-    text = json.dumps({"benchmark": "rehearse", "environment": _surroundings()} | found, indent=2)
+        figures = (
+            {"shape": args.shape} | options | rehearse(config, args.folder or Path(temporary), **options)
+        )
+    text = json.dumps({"benchmark": "rehearse", "environment": _surroundings()} | figures, indent=2)
     print(text)
     if args.json is not None:
         write_file(args.json, f"{text}\n".encode(), overwrite=args.overwrite)

@@ -26,16 +26,16 @@ __all__ = ["checkpoint_answers", "kappa_gates", "kappa_losses", "scored_answers"
 
 def scored_answers(answerer: Answerer, data: EvaluationSet, modes: Sequence[Mode]) -> dict[str, Any]:
     """`modes`: agreement by group of recordings for every mode; `faithfulness` of the claims of `cot`."""
-    found: dict[str, Any] = {"n": len(data), "modes": {}}
+    figures: dict[str, Any] = {"n": len(data), "modes": {}}
     for mode in modes:
         if mode is Mode.COT:
             reasons = answerer.reason(data.x_uv, constrained=True)
             answers = reasons.answers
-            found["faithfulness"] = faithfulness(reasons, measure_batch(data.x_uv))
+            figures["faithfulness"] = faithfulness(reasons, measure_batch(data.x_uv))
         else:
             answers = answerer.stage(data.x_uv, mode)
-        found["modes"][mode.value] = scores(data, answers)
-    return found
+        figures["modes"][mode.value] = scores(data, answers)
+    return figures
 
 
 def checkpoint_answers(checkpoint: Checkpoint, data: EvaluationSet, modes: Sequence[Mode]) -> dict[str, Any]:
@@ -50,17 +50,17 @@ def checkpoint_answers(checkpoint: Checkpoint, data: EvaluationSet, modes: Seque
         for tokens in look.visual_tokens.numpy() if Mode.DIRECT in rows else ():
             answer = decoder.score_stages(decoder.prefix(tokens))
             rows[Mode.DIRECT].append([answer[stage] for stage in STAGES])
-    found = {}
+    answers = {}
     for mode, shares in rows.items():
         probabilities = np.array(shares)
-        found[mode.value] = scores(data, Answers(probabilities.argmax(1).astype(np.int64), probabilities))
-    return {"n": len(data), "modes": found}
+        answers[mode.value] = scores(data, Answers(probabilities.argmax(1).astype(np.int64), probabilities))
+    return {"n": len(data), "modes": answers}
 
 
 def kappa_losses(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
     """Cohen's kappa that each answer lost on the way from checkpoint to bundle."""
     old, new = (
-        {mode: rows["all"]["kappa"] for mode, rows in found["modes"].items()} for found in (before, after)
+        {mode: rows["all"]["kappa"] for mode, rows in side["modes"].items()} for side in (before, after)
     )
     return {
         mode: round(kappa - new[mode], 4)

@@ -149,8 +149,8 @@ def tensors_of(name: str, packed: BlockQuantized, *, half: bool = False) -> list
     """Integers, scales and zero points of the weight `name`, as a blocked DequantizeLinear reads them. With
     `half`, scales in half precision, and so the weight it makes.
     """
-    found = packed.scales.astype(np.float16) if half else packed.scales
-    scales = numpy_helper.from_array(found, f"{name}.scale")
+    scale_tensor = packed.scales.astype(np.float16) if half else packed.scales
+    scales = numpy_helper.from_array(scale_tensor, f"{name}.scale")
     if packed.bits == 8:
         return [numpy_helper.from_array(packed.values, f"{name}.int8"), scales]
     if packed.zeros is None:

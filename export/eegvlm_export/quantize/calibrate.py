@@ -88,17 +88,17 @@ def quantize_network(
     for slot in weight_slots(config):
         if slot.layer is not None:
             slots.setdefault(slot.layer, {})[slot.name.split(".", 2)[2]] = slot
-    found: dict[str, BlockQuantized | Float32] = {}
+    tensors: dict[str, BlockQuantized | Float32] = {}
     with torch.inference_mode():
         for i in range(config.num_hidden_layers):
             layer = _layer(config, i, weights)
             moments = _moments(layer, hidden, rotary)
             numbers = {name: slot.read(weights) for name, slot in slots[i].items()}
             packed = _quantize_layer(numbers, moments, method, block, bool(config.mlp_bias))
-            found |= {slots[i][name].name: content for name, content in packed.items()}
+            tensors |= {slots[i][name].name: content for name, content in packed.items()}
             _put_back(layer, packed, slots[i])
             hidden = [_forward(layer, text, rotary) for text in hidden]
-    return WeightsQuantized(found)
+    return WeightsQuantized(tensors)
 
 
 def _layer(config: LlamaConfig, index: int, weights: LanguageWeights) -> Any:
@@ -121,8 +121,8 @@ def _moments(layer: Any, texts: Sequence[Tensor], rotary: Any) -> dict[str, NDAr
 
     def hook(name: str) -> Callable[..., None]:
         def add(_: Any, inputs: tuple[Tensor, ...]) -> None:
-            seen = inputs[0].flatten(0, -2)
-            sums[name] = sums.get(name, 0) + seen.T @ seen
+            inputs_flat = inputs[0].flatten(0, -2)
+            sums[name] = sums.get(name, 0) + inputs_flat.T @ inputs_flat
 
         return add
 

@@ -53,11 +53,11 @@ def _simulated(seed: int, count: int, spec: Preprocessing, *, stratified: bool) 
 def _by_stage(stages: NDArray[np.integer], count: int) -> NDArray[np.intp]:
     """`count` epochs in order of time, as many of every stage as the night allows."""
     places = {int(stage): np.flatnonzero(stages == stage) for stage in np.unique(stages)}
-    wanted = dict.fromkeys(places, 0)
+    counts = dict.fromkeys(places, 0)
     for _ in range(min(count, len(stages))):
-        open_ = [stage for stage, where in places.items() if wanted[stage] < len(where)]
-        wanted[min(open_, key=wanted.__getitem__)] += 1
-    return np.sort(np.concatenate([w[_spread(len(w), wanted[s])] for s, w in places.items()]))
+        open_ = [stage for stage, where in places.items() if counts[stage] < len(where)]
+        counts[min(open_, key=counts.__getitem__)] += 1
+    return np.sort(np.concatenate([w[_spread(len(w), counts[s])] for s, w in places.items()]))
 
 
 def _stored(folder: Path, count: int, purpose: Purpose) -> NDArray[np.float32]:

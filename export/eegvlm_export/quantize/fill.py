@@ -71,7 +71,7 @@ class _Filler:
     fused: bool
     half: bool
     data: ExternalData | None
-    made: list[onnx.NodeProto]
+    first_nodes: list[onnx.NodeProto]
     users: dict[str, onnx.NodeProto]
     typed: bool
 
@@ -88,7 +88,7 @@ class _Filler:
         fits = weight.size >= HALF_ELEMENTS and np.abs(weight).max() <= np.finfo(np.float16).max
         if self.half and fits:
             self._add(numpy_helper.from_array(weight.astype(np.float16), f"{name}.fp16"))
-            self.made.append(widen(name))
+            self.first_nodes.append(widen(name))
         else:
             self._add(numpy_helper.from_array(weight, name))
 
@@ -98,7 +98,7 @@ class _Filler:
             return
         for tensor in tensors_of(name, packed, half=self.typed):
             self._add(tensor)
-        self.made.append(dequantize(name, packed))
+        self.first_nodes.append(dequantize(name, packed))
 
     def _fused_product(self, name: str, packed: BlockQuantized) -> None:
         rows, columns = packed.values.shape
@@ -161,7 +161,7 @@ def fill(
             filler.typed_numbers(slot, content)
         else:
             filler.numbers(slot.name, content)
-    nodes = [*filler.made, *graph.node]
+    nodes = [*filler.first_nodes, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
 

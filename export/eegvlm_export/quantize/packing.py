@@ -25,8 +25,8 @@ Float32 = NDArray[np.float32]
 class WeightsQuantized:
     """What a calibrated method made of a whole network: blocks, and norms that it changed."""
 
-    def __init__(self, found: Mapping[str, BlockQuantized | Float32]) -> None:
-        self.found = found
+    def __init__(self, weights: Mapping[str, BlockQuantized | Float32]) -> None:
+        self.weights = weights
 
 
 class PackedWeights:
@@ -73,8 +73,8 @@ class PackedWeights:
             bits = 8
         if slot.is_matrix and slot.shape[0] % self._block == 0 and (not is_head or self._head == "int8"):
             return self._block_of(slot, bits)
-        if bits == 4 and self._calibrate is not None and slot.name in self._network().found:
-            return cast("Float32", self._network().found[slot.name])
+        if bits == 4 and self._calibrate is not None and slot.name in self._network().weights:
+            return cast("Float32", self._network().weights[slot.name])
         return cast("Float32", slot.read(self._weights))
 
     def _block_of(self, slot: WeightSlot, bits: Bits) -> BlockQuantized:
@@ -92,9 +92,9 @@ class PackedWeights:
 
     def _make(self, slot: WeightSlot, bits: Bits) -> BlockQuantized:
         if bits == 4 and self._calibrate is not None:
-            found = self._network().found.get(slot.name)
-            if isinstance(found, BlockQuantized):
-                return found
+            entry = self._network().weights.get(slot.name)
+            if isinstance(entry, BlockQuantized):
+                return entry
         weight = slot.read(self._weights)
         return (
             quantize_blocks(weight, 8, self._block)

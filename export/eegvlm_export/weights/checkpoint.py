@@ -111,12 +111,12 @@ def _nf4() -> Any:
     """QLoRA's 4-bit NormalFloat (Dettmers et al. 2023) for the language model's layers alone."""
     from transformers import BitsAndBytesConfig
 
-    kept = ["vision_tower", "enhancement", "projector", "lm_head"]
+    full_precision = ["vision_tower", "enhancement", "projector", "lm_head"]
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_compute_dtype=torch.float32,
-        llm_int8_skip_modules=kept,
+        llm_int8_skip_modules=full_precision,
     )
 
 

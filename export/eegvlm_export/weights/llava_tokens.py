@@ -134,13 +134,13 @@ def _without(step: dict[str, Any] | None, inner: str, kind: str) -> dict[str, An
 
 def _prompt(tokenizer: Tokenizer, special: SpecialTokens, night: str) -> PromptSpec:
     """The prompt with the tokens that the configuration names where the tokenizer calls them special."""
-    known = {
+    texts = {
         place: token.content for place, token in tokenizer.get_added_tokens_decoder().items() if token.special
     }
     usual = PromptSpec()
 
     def named(ids: Iterable[int], default: str) -> str:
-        return next((known[place] for place in ids if place in known), default)
+        return next((texts[place] for place in ids if place in texts), default)
 
     bos, eos = named(special.bos, usual.bos), named(special.eos, usual.eos)
     pad = named(special.pad, usual.pad)

@@ -58,8 +58,8 @@ class ModelWeights(JoinedWeights):
         self._state: Mapping[str, Any] = model.state_dict()
 
     def tensor(self, name: str) -> torch.Tensor:
-        found: torch.Tensor = self._state[name]
-        return found
+        values: torch.Tensor = self._state[name]
+        return values
 
 
 class FileWeights(JoinedWeights):

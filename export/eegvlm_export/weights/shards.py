@@ -71,14 +71,14 @@ class TensorFiles:
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor, without reading it."""
         handle = self._handle(self._places[name])
-        found = handle[name].shape if isinstance(handle, dict) else handle.get_slice(name).get_shape()
-        return tuple(found)
+        size = handle[name].shape if isinstance(handle, dict) else handle.get_slice(name).get_shape()
+        return tuple(size)
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor as stored; raises KeyError for a name there is not."""
         handle = self._handle(self._places[name])
-        found: torch.Tensor = handle[name] if isinstance(handle, dict) else handle.get_tensor(name)
-        return found
+        values: torch.Tensor = handle[name] if isinstance(handle, dict) else handle.get_tensor(name)
+        return values
 
     def _handle(self, file: Path) -> Any:
         if file not in self._open:
@@ -148,25 +148,25 @@ def write_shards(
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     places: dict[str, str] = {}
-    held: dict[str, torch.Tensor] = {}
+    shard: dict[str, torch.Tensor] = {}
     size = total = 0
 
     def write() -> None:
         file = folder / f"model-{len(files) + 1:05d}.safetensors"
-        save_file(held, file, metadata={"format": "pt"})
-        places.update(dict.fromkeys(held, file.name))
+        save_file(shard, file, metadata={"format": "pt"})
+        places.update(dict.fromkeys(shard, file.name))
         files.append(file)
-        held.clear()
+        shard.clear()
 
     for name, tensor in tensors:
         bytes_ = tensor.numel() * tensor.element_size()
-        if held and size + bytes_ > shard_bytes:
+        if shard and size + bytes_ > shard_bytes:
             write()
             size = 0
-        held[name] = tensor.contiguous().clone()
+        shard[name] = tensor.contiguous().clone()
         size += bytes_
         total += bytes_
-    if held:
+    if shard:
         write()
     index = {"metadata": {"total_size": total}, "weight_map": places}
     text = json.dumps(index, indent=2) + "\n"

@@ -5,6 +5,7 @@ provider."""
 from __future__ import annotations
 
 import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pytest
 import eegvlm_rt as rt
 from eegvlm_rt.backends.cuda import CudaBackend, precision_for
 from eegvlm_rt.backends.on_device import CudaOptions, FusedDeviceLanguageModel, OrtGraph
-from eegvlm_rt.backends.on_device.ort_graph import check_cuda_provider
+from eegvlm_rt.backends.on_device.ort_graph import _keep, check_cuda_provider
 from eegvlm_rt.bundle import Bundle, find_bundle
 from eegvlm_rt.devices import DeviceArray, DeviceBuffer, Stream
 from eegvlm_rt.devices.host import HostDevice
@@ -200,7 +201,44 @@ def test_threads_take_turns_on_the_whole_device(monkeypatch: pytest.MonkeyPatch)
     assert device.touched > 100
 
 
+class _Waiting(HostDevice):
+    """Counts how often a stream is waited for."""
+
+    waits = 0
+
+    def wait(self, stream: int) -> None:
+        self.waits += 1
+        super().wait(stream)
+
+
 class TestGraph:
+    def test_a_session_that_is_kept_is_never_freed(self) -> None:
+        class Session:
+            pass
+
+        session = Session()
+        last = weakref.ref(session)
+        _keep(session)
+        del session
+        gc.collect()
+        assert last() is not None
+
+    def test_the_stream_is_empty_before_the_session_goes(self) -> None:
+        """ONNX Runtime frees memory in callbacks of the stream, which outlive a session that is dropped at
+        once."""
+        device = _Waiting()
+        content = tower_graph(side=24, grid=2, high=16, hidden=16).SerializeToString()
+        outputs = ["stage_logits", "high_level", "visual_tokens"]
+        graph = OrtGraph(
+            content, device, Stream(device), part="tower", inputs=["pixel_values"], outputs=outputs
+        )
+        before = device.waits
+        session = weakref.ref(graph.session)
+        del graph
+        gc.collect()
+        assert device.waits == before + 1
+        assert session() is None
+
     def test_the_operators_that_run_on_the_host_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The check of a GPU's session, held against one of the CPU, all of whose operators are on the
         host."""

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from eegvlm_rt.cli.epoch_lines import row
 from eegvlm_rt.cli.live_screen import Screen
-from eegvlm_rt.cli.live_view import Known, lines
-from eegvlm_rt.cli.stream_output import Told
+from eegvlm_rt.cli.live_view import LiveFacts, lines
+from eegvlm_rt.cli.stream_output import NightFacts
 from eegvlm_rt.night import Night as WholeNight
 from eegvlm_rt.prediction import Outcome
 from eegvlm_rt.simulator import simulate_night
@@ -51,13 +51,13 @@ def predictions(bundle: Path) -> list[StagePrediction]:
     return list(Stager.load(bundle, threads=1).predict_recording(x, sfreq=100))
 
 
-def known_of(predictions: list[StagePrediction], **more: object) -> Known:
+def known_of(predictions: list[StagePrediction], **more: object) -> LiveFacts:
     rows = WholeNight(keep=False)
     for prediction in predictions:
         rows.add(prediction)
     night = StreamStatus(epochs={**dict.fromkeys(Outcome, 0), Outcome.SCORED: len(predictions)}, lag_s=0.4)
-    known = Known(
-        Told("lsl:Amp  Fpz, 256 Hz, tiny cot", {}, lambda: None, rows), lambda: night, lambda: 100.0
+    known = LiveFacts(
+        NightFacts("lsl:Amp  Fpz, 256 Hz, tiny cot", {}, lambda: None, rows), lambda: night, lambda: 100.0
     )
     known.last = predictions[-1] if predictions else None
     for name, value in more.items():
@@ -65,7 +65,7 @@ def known_of(predictions: list[StagePrediction], **more: object) -> Known:
     return known
 
 
-def shown(known: Known, width: int = 100, height: int = 40, now: float = NOW) -> str:
+def shown(known: LiveFacts, width: int = 100, height: int = 40, now: float = NOW) -> str:
     return "\n".join(line.plain for line in lines(known, width, height, now))
 
 

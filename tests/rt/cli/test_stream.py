@@ -18,7 +18,7 @@ from edfio import Edf, EdfSignal
 
 from eegvlm_rt.cli.stream import _dropped
 from eegvlm_rt.cli.stream_end import Ending
-from eegvlm_rt.cli.stream_output import JsonLines, Lines, Told
+from eegvlm_rt.cli.stream_output import JsonLines, Lines, NightFacts
 from eegvlm_rt.hypnogram import from_csv, read_edf
 from eegvlm_rt.journal import night_state, read
 from eegvlm_rt.night import Night
@@ -186,7 +186,7 @@ class TestRefused:
 
 
 def test_the_last_words_say_how_far_the_signal_came(capsys):
-    told = Told("edf:n.edf", {}, lambda: None, Night(keep=False))
+    told = NightFacts("edf:n.edf", {}, lambda: None, Night(keep=False))
     Ending(told, Counts(), None, "SIGINT", position_s=12.0).tell(Lines(), 0, as_json=False)
     assert "by SIGINT, in order, after 12 s" in capsys.readouterr().out
 

@@ -101,8 +101,11 @@ def exact_columns(x_uv: np.ndarray, spec: RenderSpec, columns: np.ndarray) -> np
                 min(np.searchsorted(x_px, x + reach) + 1, len(x_px)),
             )
             xs, ys = held_vertices(x_px[near], y_px[near], reach, band - reach)
-            hits = points_inked(x, point_y[inside] - row * band, xs, ys, reach)
-            np.add.at(inked[:, i], inside // POINTS, hits)
+            # Points above and below all of these segments are not worth asking about.
+            y = point_y[inside] - row * band
+            beside = (y >= ys.min() - reach) & (y <= ys.max() + reach)
+            hits = points_inked(x, y[beside], xs, ys, reach)
+            np.add.at(inked[:, i], inside[beside] // POINTS, hits)
     return 255.0 * (1.0 - inked / POINTS**2)
 
 

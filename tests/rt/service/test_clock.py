@@ -9,7 +9,8 @@ import pytest
 
 from eegvlm_rt.journal import read
 from eegvlm_rt.service import parse_configuration, read_frames
-from eegvlm_rt.service.bed import Bed, BedState, Clock
+from eegvlm_rt.service.bed import Bed, BedState
+from eegvlm_rt.service.clock import Clock
 
 from .running import channel_of, night_file, until
 

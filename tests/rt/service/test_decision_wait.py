@@ -27,7 +27,7 @@ def counts(
                 night=night,
                 decided_at=decided[-1] if decided else None,
                 quiet_s=quiet_s,
-                gone=quiet_s > GONE_S,
+                silent=quiet_s > GONE_S,
             )
         )
     return found
@@ -74,7 +74,7 @@ def test_time_in_which_the_source_was_told_to_be_gone_does_not_count() -> None:
 def test_a_new_night_begins_to_count_anew() -> None:
     wait = DecisionWait()
     for now in range(50):
-        wait.look(float(now), night="a", decided_at=None, quiet_s=0.0, gone=False)
+        wait.look(float(now), night="a", decided_at=None, quiet_s=0.0, silent=False)
     assert wait.seconds == 49
-    assert wait.look(50.0, night="b", decided_at=None, quiet_s=0.0, gone=False) == 0
-    assert wait.look(51.0, night=None, decided_at=None, quiet_s=0.0, gone=False) == 0
+    assert wait.look(50.0, night="b", decided_at=None, quiet_s=0.0, silent=False) == 0
+    assert wait.look(51.0, night=None, decided_at=None, quiet_s=0.0, silent=False) == 0

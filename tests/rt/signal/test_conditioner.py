@@ -13,7 +13,6 @@ from eegvlm_rt.signal.conditioning import (
     conditioner,
     filter_sos,
     lookahead_s,
-    missing_of,
     resampling_ratio,
 )
 
@@ -46,7 +45,7 @@ def test_the_pieces_do_not_matter(sfreq: float, sizes: list[int], seed: int) -> 
     state, found, start = conditioner(sfreq), [], 0
     for size in sizes:
         piece = x[start : start + size]
-        found.append(state.push(piece, missing_of(piece)))
+        found.append(state.push(piece))
         start += size
     made = np.concatenate([*found, state.finish(len(expected))])[: len(expected)]
     assert made.tobytes() == expected.tobytes()
@@ -59,9 +58,9 @@ def test_a_long_gap_may_be_skipped_without_holding_it(sfreq: float) -> None:
     expected = condition_recording(whole, sfreq)
     state = conditioner(sfreq)
     blank = np.full(state.settled, np.nan)
-    before = [state.push(x, missing_of(x)), state.push(blank, missing_of(blank))]
+    before = [state.push(x), state.push(blank)]
     unseen = state.skip(gap - state.settled)
-    after = [state.push(x, missing_of(x)), state.finish(len(expected))]
+    after = [state.push(x), state.finish(len(expected))]
     made = np.concatenate([*before, np.full(unseen, np.nan, dtype=np.float32), *after])[: len(expected)]
     np.testing.assert_array_equal(made, expected)
 
@@ -70,7 +69,7 @@ def test_a_long_gap_may_be_skipped_without_holding_it(sfreq: float) -> None:
 def test_the_output_up_to_t_needs_the_input_up_to_t_and_the_lookahead(sfreq: float) -> None:
     x = noise(round(20 * sfreq))
     state = conditioner(sfreq)
-    ready = len(state.push(x, missing_of(x)))
+    ready = len(state.push(x))
     assert ready / 100 == pytest.approx(20 - lookahead_s(sfreq), abs=0.0101 + 1 / sfreq)
     assert lookahead_s(sfreq) == pytest.approx(0 if sfreq == 100 else 10 / min(sfreq, 100), abs=1 / sfreq)
 

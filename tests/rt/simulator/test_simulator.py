@@ -31,6 +31,12 @@ def pure_stages() -> dict[Stage, np.ndarray]:
     return signals
 
 
+@pytest.fixture(scope="module")
+def hypnograms() -> list[np.ndarray]:
+    """7.5 hours each of 60 people of 75 years and more."""
+    return [sample_hypnogram(np.random.default_rng(seed), 900, wake_epochs=1) for seed in range(60)]
+
+
 def band_power(epochs: np.ndarray, low_hz: float, high_hz: float) -> float:
     frequency, density = welch(epochs, SFREQ, nperseg=400, axis=1)
     inside = (frequency >= low_hz) & (frequency < high_hz)
@@ -68,10 +74,11 @@ def test_transitions_are_counted_between_all_stages_that_follow_one_another() ->
     assert (np.diagonal(counts) > 0.4 * counts.sum(axis=1)).all(), "every stage tends to continue"
 
 
-def test_sleep_comes_in_cycles_of_about_100_minutes_and_rem_after_an_hour() -> None:
+def test_sleep_comes_in_cycles_of_about_100_minutes_and_rem_after_an_hour(
+    hypnograms: list[np.ndarray],
+) -> None:
     latencies, periods = [], []
-    for seed in range(60):
-        stages = sample_hypnogram(np.random.default_rng(seed), 900, wake_epochs=1)
+    for stages in hypnograms:
         rem = np.flatnonzero(stages == Stage.R)
         if len(rem):
             latencies.append((rem[0] - 1) / 2)
@@ -81,11 +88,10 @@ def test_sleep_comes_in_cycles_of_about_100_minutes_and_rem_after_an_hour() -> N
     assert 3 <= np.median(periods) <= 5
 
 
-def test_bouts_are_not_those_of_a_chain_without_memory() -> None:
+def test_bouts_are_not_those_of_a_chain_without_memory(hypnograms: list[np.ndarray]) -> None:
     """In a memoryless chain the chance to stay does not depend on the length of the bout."""
     stay = {True: [0, 0], False: [0, 0]}
-    for seed in range(60):
-        stages = sample_hypnogram(np.random.default_rng(seed), 900)
+    for stages in hypnograms:
         borders = np.flatnonzero(np.diff(stages)) + 1
         for bout in np.split(stages, borders)[1:-1]:
             if bout[0] == Stage.W:
@@ -97,13 +103,16 @@ def test_bouts_are_not_those_of_a_chain_without_memory() -> None:
     assert old > young + 0.1, "who has been awake for minutes stays awake longer"
 
 
-def test_a_young_person_has_more_n3_and_less_wake() -> None:
-    shares = {}
-    for youth in (0.0, 1.0):
-        nights = [sample_hypnogram(np.random.default_rng(seed), 900, youth=youth) for seed in range(40)]
-        shares[youth] = [(np.stack(nights) == stage).mean() for stage in (Stage.N3, Stage.W)]
-    assert shares[1.0][0] > 1.5 * shares[0.0][0]
-    assert shares[1.0][1] < shares[0.0][1]
+def test_a_young_person_has_more_n3_and_less_wake(hypnograms: list[np.ndarray]) -> None:
+    young = [
+        sample_hypnogram(np.random.default_rng(seed), 900, wake_epochs=1, youth=1.0) for seed in range(40)
+    ]
+    (n3, wake), (old_n3, old_wake) = (
+        [(np.stack(nights) == stage).mean() for stage in (Stage.N3, Stage.W)]
+        for nights in (young, hypnograms)
+    )
+    assert n3 > 1.5 * old_n3
+    assert wake < old_wake
 
 
 def test_habits_are_log_odds_of_shares() -> None:
@@ -127,9 +136,8 @@ def test_the_history_knows_bout_cycle_and_recent_stages() -> None:
     assert facts["since REM beyond 0 min"] == pytest.approx(0.5 / 20)
 
 
-def test_n3_is_commonest_in_the_first_third_and_rem_in_the_last() -> None:
-    nights = np.stack([sample_hypnogram(np.random.default_rng(seed), 960) for seed in range(60)])
-    first, last = nights[:, 40:340], nights[:, 640:900]
+def test_n3_is_commonest_in_the_first_third_and_rem_in_the_last(hypnograms: list[np.ndarray]) -> None:
+    first, _, last = np.array_split(np.stack(hypnograms), 3, axis=1)
     assert (first == Stage.N3).mean() > (last == Stage.N3).mean()
     assert (last == Stage.R).mean() > (first == Stage.R).mean()
 

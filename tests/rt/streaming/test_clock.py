@@ -16,7 +16,6 @@ from eegvlm_rt.signal.quality import QualityFlag
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager, StreamOptions
 from eegvlm_rt.streaming import StreamEvent, StreamEventKind
-from eegvlm_rt.streaming.clocks import DriftMeter
 from tests.rt.streaming.streams import night_of, said
 
 if TYPE_CHECKING:
@@ -394,31 +393,3 @@ class TestGrid:
             found = night_of(stream, x, np.arange(len(x)) / RATE, [250])
         assert [p.index for p in found] == list(range(3, 11))
         assert flags(found)[0] == {QualityFlag.CLOCK}
-
-
-class TestDrift:
-    @pytest.mark.parametrize("ppm", [-120.0, 0.0, 40.0])
-    def test_it_is_estimated_in_spite_of_late_packets(self, ppm: float) -> None:
-        meter, rng = DriftMeter(), np.random.default_rng(1)
-        for wall in np.arange(0, 3600, 1.0):
-            late = rng.uniform(0, 0.01) + (rng.uniform(0, 5) if rng.uniform() < 0.1 else 0)
-            meter.add(wall * (1 + ppm * 1e-6), 1.7e9 + wall + late)
-        assert meter.ppm == pytest.approx(ppm, abs=3)
-
-    @pytest.mark.parametrize(("speed", "ppm"), [(10.0, None), (0.5, None), (1.04, 4e4)])
-    def test_a_recording_that_is_played_has_none(self, speed: float, ppm: float | None) -> None:
-        meter = DriftMeter()
-        for wall in range(120):
-            meter.add(speed * wall, 1.7e9 + wall)
-        assert meter.ppm == (None if ppm is None else pytest.approx(ppm))
-
-    def test_it_is_not_told_before_a_minute(self) -> None:
-        meter = DriftMeter()
-        for wall in range(59):
-            meter.add(wall, wall)
-        assert meter.ppm is None
-        meter.add(60, 60)
-        meter.add(61, 61)
-        assert meter.ppm == pytest.approx(0)
-        meter.restart()
-        assert meter.ppm is None

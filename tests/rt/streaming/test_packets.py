@@ -79,9 +79,13 @@ class TestTheSameNight:
     def test_as_with_exact_timestamps(
         self, stager: Stager, x: np.ndarray, clean: list[dict], size: int, last: bool
     ) -> None:
+        # A minute of small packets are thousands of them already.
+        x, expected = (
+            (x, clean) if size > 5 else (x[: 2 * N], said(stager.predict_recording(x[: 2 * N], sfreq=RATE)))
+        )
         with stager.stream(RATE) as stream:
             found = night_of(stream, x, packet_stamps(len(x), size, last=last), [size])
-        assert said(found) == clean
+        assert said(found) == expected
         assert stream.night.dropped_samples == stream.night.clock_jumps == 0
 
     @settings(max_examples=25, deadline=None)

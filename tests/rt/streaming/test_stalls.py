@@ -181,7 +181,7 @@ class TestDelay:
     def cause(self, offs: list[float], stamps_s: list[float], n: int) -> tuple[Cause | None, int]:
         delay = Delay(RATE, 2.5, 10.0, 2, 0.5, 12.0)
         starts = np.arange(len(offs)) * 12
-        return delay.look(np.array(offs), np.array(stamps_s), starts, n), delay.seen
+        return delay.look(np.array(offs), np.array(stamps_s), starts, n), delay.count
 
     def test_a_packet_near_the_line_ends_a_stall(self) -> None:
         assert self.cause([128, 116, 104, 2], [5.0, 5.0, 5.0, 5.9], 48) == (Cause.ON_ITS_WAY, 4)

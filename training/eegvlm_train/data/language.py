@@ -123,8 +123,8 @@ class LanguageBatches:
             for place, knows in zip(index, remembered, strict=True)
         ]
         answers = [
-            self.texts.stated(found, STAGES[stage], STAGES[other], slips, context)
-            for (found, slips), stage, other, context in zip(
+            self.texts.stated(findings, STAGES[stage], STAGES[other], slips, context)
+            for (findings, slips), stage, other, context in zip(
                 stated, stages, runners_up, contexts, strict=True
             )
         ]
@@ -190,8 +190,8 @@ class LanguageBatches:
         rng: np.random.Generator,
     ) -> tuple[Findings, frozenset[str]]:
         """What the text of one epoch of the batch states, and the slots in which that is wrong."""
-        found = table.row(int(index[row]))
+        findings = table.row(int(index[row]))
         if rng.random() >= self.findings_noise:
-            return found, frozenset()
+            return findings, frozenset()
         alike = np.flatnonzero(stages == stages[row])
-        return slipped(found, table.row(int(index[alike[rng.integers(len(alike))]])), rng)
+        return slipped(findings, table.row(int(index[alike[rng.integers(len(alike))]])), rng)

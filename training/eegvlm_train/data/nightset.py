@@ -94,9 +94,9 @@ def split_nights(nights: list[Path], split: Split) -> list[Path]:
     listed = nights[0].parent / "split.json" if nights else None
     if listed is not None and listed.exists():
         names = json.loads(listed.read_text(encoding="utf-8"))
-        held = {side: set(names.get(side, ())) for side in ("validation", "test")}
-        sides = {side: [night for night in nights if night.name in held[side]] for side in held}
-        train = [night for night in nights if night.name not in held["validation"] | held["test"]]
+        names_of = {side: set(names.get(side, ())) for side in ("validation", "test")}
+        sides = {side: [night for night in nights if night.name in names_of[side]] for side in names_of}
+        train = [night for night in nights if night.name not in names_of["validation"] | names_of["test"]]
         return {"train": train, "all": nights, **sides}[split]
     held_out = max(1, round(_VALIDATION_SHARE * len(nights))) if len(nights) > 1 else 0
     cut = len(nights) - held_out
@@ -117,7 +117,7 @@ def load_nights(
     Raises FileNotFoundError when no night is labelled (`eegvlm_train label`), or when findings are asked for
     and a night has none (`eegvlm_train findings`), ValueError for intended stages that a night has not.
     """
-    read = teacher_rows if labels == "teacher" else intended_rows
+    rows_of = teacher_rows if labels == "teacher" else intended_rows
     nights = [path for path in list_nights(folder) if labels != "teacher" or labels_path(path).exists()]
     chosen = split_nights(nights, split)[:max_nights]
     if not chosen:
@@ -128,7 +128,7 @@ def load_nights(
         raise FileNotFoundError(
             f"{folder}: {len(missing)} nights unmeasured; run `eegvlm_train findings {folder}`"
         )
-    teacher, context = zip(*(read(path) for path in chosen), strict=True)
+    teacher, context = zip(*(rows_of(path) for path in chosen), strict=True)
     counts = [len(rows) for rows in teacher]
     x = np.empty((sum(counts), 3000), dtype=np.int16)
     tables, scale = [], set()

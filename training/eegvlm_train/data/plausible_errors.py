@@ -34,7 +34,7 @@ _SLOW_SPREAD = 0.1
 _AMPLITUDE_LOG_SPREAD = 0.25
 
 
-def slipped(found: Findings, donor: Findings, rng: np.random.Generator) -> tuple[Findings, frozenset[str]]:
+def slipped(findings: Findings, donor: Findings, rng: np.random.Generator) -> tuple[Findings, frozenset[str]]:
     """Findings of which some are wrong, and the slots of those.
 
     Each slot slips with probability 0.4: to what was measured in `donor`, an epoch with the same drawn stage,
@@ -46,25 +46,25 @@ def slipped(found: Findings, donor: Findings, rng: np.random.Generator) -> tuple
     for slot in slips:
         field = SLIPPING[slot]
         from_donor = rng.random() < _DONOR_SHARE
-        values[field] = getattr(donor, field) if from_donor else _near(found, field, rng)
+        values[field] = getattr(donor, field) if from_donor else _near(findings, field, rng)
         # A count that is wrong is wrong by every threshold.
         if slot in _RANGES:
             count = values[field]
             values[_RANGES[slot]] = getattr(donor, _RANGES[slot]) if from_donor else (count, count)
-    return replace(found, **values), frozenset(slips)  # type: ignore[arg-type]
+    return replace(findings, **values), frozenset(slips)  # type: ignore[arg-type]
 
 
-def _near(found: Findings, field: str, rng: np.random.Generator) -> Rhythm | float | int:
+def _near(findings: Findings, field: str, rng: np.random.Generator) -> Rhythm | float | int:
     match field:
         case "rhythm":
-            others = [name for name in Rhythm if name is not found.rhythm]
+            others = [name for name in Rhythm if name is not findings.rhythm]
             return others[int(rng.integers(len(others)))]
         case "alpha_share":
-            return float(np.clip(found.alpha_share + _ALPHA_SPREAD * rng.standard_normal(), 0.0, 1.0))
+            return float(np.clip(findings.alpha_share + _ALPHA_SPREAD * rng.standard_normal(), 0.0, 1.0))
         case "slow_wave_share":
-            return float(np.clip(found.slow_wave_share + _SLOW_SPREAD * rng.standard_normal(), 0.0, 1.0))
+            return float(np.clip(findings.slow_wave_share + _SLOW_SPREAD * rng.standard_normal(), 0.0, 1.0))
         case "amplitude_uv":
-            return float(found.amplitude_uv * np.exp(_AMPLITUDE_LOG_SPREAD * rng.standard_normal()))
+            return float(findings.amplitude_uv * np.exp(_AMPLITUDE_LOG_SPREAD * rng.standard_normal()))
         case _:
-            count: int = getattr(found, field)
+            count: int = getattr(findings, field)
             return max(0, count + (1 if count == 0 or rng.random() < 0.5 else -1))

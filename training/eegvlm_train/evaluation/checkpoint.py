@@ -75,8 +75,8 @@ class TorchLanguageModel:
             past.update(keys, values, layer)
         embeds = torch.from_numpy(np.ascontiguousarray(inputs_embeds)).to(self._device)
         output = self._model(inputs_embeds=embeds, use_cache=True, **{CACHE_ARGUMENT: past})
-        held = tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
-        return np.asarray(output.logits[0].float().cpu().numpy()), TorchCache(held)
+        layers = tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
+        return np.asarray(output.logits[0].float().cpu().numpy()), TorchCache(layers)
 
     def extend(self, inputs_embeds: Float32, cache: KVCache | None = None) -> TorchCache:
         return self.step(inputs_embeds, cache)[1]
@@ -158,6 +158,6 @@ class CheckpointAnswerer:
         for look in self._looks(x_uv):
             for tokens in look.visual_tokens.float().cpu().numpy():
                 one = decoder.decode_rationale(decoder.prefix(tokens), constrained=constrained)
-                found = one.probabilities and tempered(one.probabilities, temperature)
-                decoded.append(Reasoned(one.rationale, found, one.tokens))
+                shares = one.probabilities and tempered(one.probabilities, temperature)
+                decoded.append(Reasoned(one.rationale, shares, one.tokens))
         return reason_answers(decoded)

@@ -24,12 +24,12 @@ _LOW_UV = 75
 def detection(claimed: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, Any]:
     """Precision, recall and F1 of (n,) claims that something is there; None where undefined."""
     hits = int((claimed & true).sum())
-    said, there = int(claimed.sum()), int(true.sum())
+    n_claims, there = int(claimed.sum()), int(true.sum())
     return {
-        "precision": hits / said if said else None,
+        "precision": hits / n_claims if n_claims else None,
         "recall": hits / there if there else None,
-        "f1": 2 * hits / (said + there) if said + there else None,
-        "claimed": said,
+        "f1": 2 * hits / (n_claims + there) if n_claims + there else None,
+        "claimed": n_claims,
         "true": there,
         "n": len(true),
     }
@@ -67,7 +67,7 @@ def claim_figures(reasons: Reasons, findings: Sequence[Findings]) -> dict[str, A
         "alpha": 100 * np.array([f.alpha_share for f in measured]),
         "amplitude": np.array([f.amplitude_uv for f in measured]),
     }
-    said = np.array([next(c.value for c in r.claims if c.kind == "rhythm") for r in rationales])
+    words = np.array([next(c.value for c in r.claims if c.kind == "rhythm") for r in rationales])
     rhythm = np.array([str(f.rhythm) for f in measured])
     detections = {
         "spindle": detection(spindles > 0, real["spindles"] > 0),
@@ -76,13 +76,13 @@ def claim_figures(reasons: Reasons, findings: Sequence[Findings]) -> dict[str, A
         "amplitude >= 75 µV": detection(amplitude >= _LOW_UV, real["amplitude"] >= _LOW_UV),
     }
     for name in Rhythm:
-        if (rhythm == str(name)).any() or (said == str(name)).any():
-            detections[f"rhythm {name}"] = detection(said == str(name), rhythm == str(name))
+        if (rhythm == str(name)).any() or (words == str(name)).any():
+            detections[f"rhythm {name}"] = detection(words == str(name), rhythm == str(name))
     directions: dict[str, int] = {}
-    for rationale, found in pairs:
-        for one in check(rationale, found):
+    for rationale, measured_row in pairs:
+        for one in check(rationale, measured_row):
             if one.verdict is Verdict.CONTRADICTED and one.claim.kind in ("spindles", "k_complexes"):
-                there = int(getattr(found, one.claim.kind))
+                there = int(getattr(measured_row, one.claim.kind))
                 value = one.claim.value
                 stated = value if isinstance(value, int) else _NUMBERS[value]
                 way = "count" if stated and there else "missed" if there else "invented"
@@ -149,18 +149,18 @@ def variety(reasons: Reasons, findings: Sequence[Findings], seed: int = 0) -> di
     says how many there were. `other_supported`: share of claims that hold for another epoch, half the set
     further; `slots_changed`: share of the claims that differ between the two texts.
     """
-    kept = [i for i, d in enumerate(reasons.decoded) if d.rationale is not None]
-    if len(kept) < 2:
-        return {"texts": len(kept)}
+    whole = [i for i, d in enumerate(reasons.decoded) if d.rationale is not None]
+    if len(whole) < 2:
+        return {"texts": len(whole)}
     rng = np.random.default_rng(seed)
-    drawn = rng.permutation(kept)[:1000]
+    drawn = rng.permutation(whole)[:1000]
     distinct = {reasons.decoded[i].rationale.text for i in drawn}
     own: list[bool] = []
     other: list[bool] = []
     changed: list[bool] = []
     same_text = 0
-    for place, i in enumerate(kept):
-        j = kept[(place + len(kept) // 2) % len(kept)]
+    for place, i in enumerate(whole):
+        j = whole[(place + len(whole) // 2) % len(whole)]
         first, second = reasons.decoded[i].rationale, reasons.decoded[j].rationale
         assert first is not None
         assert second is not None
@@ -169,11 +169,11 @@ def variety(reasons: Reasons, findings: Sequence[Findings], seed: int = 0) -> di
         changed.extend(a.value != b.value for a, b in zip(first.claims, second.claims, strict=True))
         same_text += first.text == second.text
     return {
-        "texts": len(kept),
+        "texts": len(whole),
         "drawn": len(drawn),
         "distinct": len(distinct),
         "own_supported": float(np.mean(own)),
         "other_supported": float(np.mean(other)),
         "slots_changed": float(np.mean(changed)),
-        "texts_changed": 1.0 - same_text / len(kept),
+        "texts_changed": 1.0 - same_text / len(whole),
     }

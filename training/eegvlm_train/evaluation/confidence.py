@@ -84,10 +84,10 @@ def coverage_curve(
     order = np.argsort(-confidence, kind="stable")
     rows = []
     for coverage in _COVERAGES:
-        kept = order[: max(1, round(coverage * len(order)))]
-        found = score(reference[kept], stages[kept])
-        kappa = 0.0 if np.isnan(found.kappa) else found.kappa
-        rows.append({"coverage": coverage, "n": found.n, "accuracy": found.accuracy, "kappa": kappa})
+        part = order[: max(1, round(coverage * len(order)))]
+        figures = score(reference[part], stages[part])
+        kappa = 0.0 if np.isnan(figures.kappa) else figures.kappa
+        rows.append({"coverage": coverage, "n": figures.n, "accuracy": figures.accuracy, "kappa": kappa})
     return rows
 
 
@@ -97,15 +97,15 @@ def bootstrap_by_subject(
     """95 % percentile intervals of accuracy, kappa and macro F1 from 1,000 draws of whole subjects."""
     rng = np.random.default_rng(seed)
     names = np.unique(subjects)
-    held = [np.flatnonzero(subjects == name) for name in names]
+    places = [np.flatnonzero(subjects == name) for name in names]
     draws: list[Score] = []
     for _ in range(_RESAMPLES if len(names) > 1 else 0):
-        rows = np.concatenate([held[i] for i in rng.integers(0, len(names), len(names))])
+        rows = np.concatenate([places[i] for i in rng.integers(0, len(names), len(names))])
         draws.append(score(reference[rows], stages[rows]))
 
     def interval(values: list[float]) -> list[float] | None:
-        kept = [value for value in values if np.isfinite(value)]
-        return [float(q) for q in np.quantile(kept, (0.025, 0.975))] if kept else None
+        finite = [value for value in values if np.isfinite(value)]
+        return [float(q) for q in np.quantile(finite, (0.025, 0.975))] if finite else None
 
     return {
         "subjects": len(names),

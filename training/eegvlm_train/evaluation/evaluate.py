@@ -76,13 +76,13 @@ def smoothing_figures(
     smoother = answerer.scoring.smoother
     if smoother is None:
         raise ValueError("--smooth: the model has no smoother; run `eegvlm_train calibrate` first")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     before = scores(data, answers)["all"]["kappa"] or 0.0
     for how in Smoothing:
         figures = answer_figures(data, smooth_answers(data, answers, smoother, how, flagged))
         figures["gain"] = (figures["rows"]["all"]["kappa"] or 0.0) - before
-        found[how.value] = figures
-    return found
+        results[how.value] = figures
+    return results
 
 
 def reason_figures(
@@ -129,23 +129,24 @@ def evaluate(
 
     `data` are epochs of `recordings`. With `smooth`, the course of the night is taken into account too.
     """
-    found: dict[Mode, Answers] = {}
+    answers_of: dict[Mode, Answers] = {}
     result: dict[str, Any] = {"n": len(data), "modes": {}, "outliers": outlier_figures(answerer, data)}
     outliers = answerer.scoring.outliers
     flagged = np.zeros(len(data), bool) if outliers is None else outliers.scores(data.x_uv) > 1.0
     for mode in modes:
         if mode is Mode.COT:
             reasons = answerer.reason(data.x_uv, constrained=True)
-            found[mode] = reasons.answers
+            answers_of[mode] = reasons.answers
             result["faithfulness"] = reason_figures(reasons, data, recordings)
         else:
-            found[mode] = answerer.stage(data.x_uv, mode)
-        figures = answer_figures(data, found[mode], answerer.scoring.temperature.get(mode))
+            answers_of[mode] = answerer.stage(data.x_uv, mode)
+        figures = answer_figures(data, answers_of[mode], answerer.scoring.temperature.get(mode))
         if smooth:
-            figures["smoothed"] = smoothing_figures(answerer, data, found[mode], flagged)
+            figures["smoothed"] = smoothing_figures(answerer, data, answers_of[mode], flagged)
         result["modes"][mode.value] = figures
     result["same_stage"] = {
-        f"{a.value} and {b.value}": agreement_between(found[a], found[b]) for a, b in combinations(modes, 2)
+        f"{a.value} and {b.value}": agreement_between(answers_of[a], answers_of[b])
+        for a, b in combinations(modes, 2)
     }
     if free and Mode.COT in modes:
         some = data.spread(free)

@@ -78,15 +78,15 @@ def features_of(x_uv: NDArray[np.float32]) -> FeatureTable:
         bands[name] = np.log10(density[:, inside].sum(axis=1) * 0.25 + 1e-6)
     windows = np.ptp(np.nan_to_num(x_uv).reshape(len(x_uv), -1, 200), axis=2).astype(np.float64)
     low, middle, high = np.quantile(windows, (0.1, 0.5, 0.9), axis=1)
-    found = measure_batch(x_uv)
+    findings = measure_batch(x_uv)
     return FeatureTable(
         **bands,
         slope=_slope(density),
         amplitude_p10_uv=low,
         amplitude_p50_uv=middle,
         amplitude_p90_uv=high,
-        spindles=np.array([one.spindles for one in found], dtype=np.float64),
-        k_complexes=np.array([one.k_complexes for one in found], dtype=np.float64),
-        alpha_share=np.array([one.alpha_share for one in found], dtype=np.float64),
-        slow_wave_share=np.array([one.slow_wave_share for one in found], dtype=np.float64),
+        spindles=np.array([one.spindles for one in findings], dtype=np.float64),
+        k_complexes=np.array([one.k_complexes for one in findings], dtype=np.float64),
+        alpha_share=np.array([one.alpha_share for one in findings], dtype=np.float64),
+        slow_wave_share=np.array([one.slow_wave_share for one in findings], dtype=np.float64),
     )

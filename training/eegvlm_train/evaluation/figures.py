@@ -74,9 +74,11 @@ def print_figures(result: dict[str, Any]) -> None:
         if title in result:
             _print_reasons(title, result[title])
     if result.get("outliers"):
-        found = result["outliers"]
-        faults = ", ".join(f"{name} {share:.2f}" for name, share in found["faults"].items())
-        print(f"\nunlike sleep EEG: {found['flagged']:.4f} of {found['n']} epochs; made faults: {faults}")
+        outliers = result["outliers"]
+        faults = ", ".join(f"{name} {share:.2f}" for name, share in outliers["faults"].items())
+        print(
+            f"\nunlike sleep EEG: {outliers['flagged']:.4f} of {outliers['n']} epochs; made faults: {faults}"
+        )
     if "robustness" in result:
         print(f"\nrobustness ({result['robustness']['mode']})")
         for row in result["robustness"]["rows"]:
@@ -97,8 +99,8 @@ def _print_confidence(figures: dict[str, Any]) -> None:
     if interval["kappa"]:
         low, high = interval["kappa"]
         print(f"  kappa 95 % interval over {interval['subjects']} subjects: {low:.3f} to {high:.3f}")
-    found = figures["calibration"]
-    line = f"  ECE {found['ece']:.3f}, against soft labels {found['soft_ece']:.3f}"
+    calibration = figures["calibration"]
+    line = f"  ECE {calibration['ece']:.3f}, against soft labels {calibration['soft_ece']:.3f}"
     if "before_temperature" in figures:
         line += f" (at temperature 1: {figures['before_temperature']['ece']:.3f})"
     print(line)

@@ -45,22 +45,22 @@ _AGREEMENT = ["", "n", "acc", "κ", "95 %", "MF1", *(f"F1 {stage.name}" for stag
 
 
 def _agreement(source: str) -> Callable[[Figures], str]:
-    def table(found: Figures) -> str:
+    def table(results: Figures) -> str:
         rows = []
-        for name, figures in found[source]["modes"].items():
+        for name, figures in results[source]["modes"].items():
             rows.append(_agreement_row(f"`{name}`", figures))
             for how, one in figures.get("smoothed", {}).items():
                 rows.append(_agreement_row(f"`{name}`, {how}", one))
         if source == "real":
-            for name, figures in found.get("peers", {}).get("peers", {}).items():
+            for name, figures in results.get("peers", {}).get("peers", {}).items():
                 rows.append(_agreement_row(name, figures))
         return _table(_AGREEMENT, rows)
 
     return table
 
 
-def _recordings(found: Figures) -> str:
-    modes = found["real"]["modes"]
+def _recordings(results: Figures) -> str:
+    modes = results["real"]["modes"]
     names = [name for name in next(iter(modes.values()))["rows"] if name != "all"]
     rows = []
     for name in names:
@@ -76,10 +76,10 @@ def _recordings(found: Figures) -> str:
     return _table(["", "n", *(f"κ `{name}`" for name in modes), *smoothed], rows)
 
 
-def _calibration(found: Figures) -> str:
+def _calibration(results: Figures) -> str:
     rows = []
     for source in ("sim", "real"):
-        for name, figures in found.get(source, {}).get("modes", {}).items():
+        for name, figures in results.get(source, {}).get("modes", {}).items():
             before, after = figures.get("before_temperature"), figures["calibration"]
             curve = {row["coverage"]: row["accuracy"] for row in figures["coverage"]}
             rows.append(
@@ -97,10 +97,10 @@ def _calibration(found: Figures) -> str:
     return _table(head, rows)
 
 
-def _claims(found: Figures) -> str:
+def _claims(figures: Figures) -> str:
     rows = []
     for source in ("real", "sim"):
-        faith = found.get(source, {}).get("faithfulness")
+        faith = figures.get(source, {}).get("faithfulness")
         if not faith:
             continue
         for name, one in faith["claims_as_detectors"]["detections"].items():
@@ -115,9 +115,9 @@ def _pr(one: Figures) -> list[str]:
     return [_n(one["precision"]), _n(one["recall"]), str(one["claimed"]), str(one["true"]), str(one["n"])]
 
 
-def _faithfulness(found: Figures) -> str:
-    names = [name for name in ("real", "sim") if "faithfulness" in found.get(name, {})]
-    faith = [found[name]["faithfulness"] for name in names]
+def _faithfulness(figures: Figures) -> str:
+    names = [name for name in ("real", "sim") if "faithfulness" in figures.get(name, {})]
+    faith = [figures[name]["faithfulness"] for name in names]
     rows = [
         [label, *(_n(one[key]) for one in faith)]
         for key, label in (
@@ -149,9 +149,9 @@ def _faithfulness(found: Figures) -> str:
     )
 
 
-def _claim_kinds(found: Figures) -> str:
-    names = [name for name in ("real", "sim") if "faithfulness" in found.get(name, {})]
-    kinds = [found[name]["faithfulness"]["by_kind"] for name in names]
+def _claim_kinds(figures: Figures) -> str:
+    names = [name for name in ("real", "sim") if "faithfulness" in figures.get(name, {})]
+    kinds = [figures[name]["faithfulness"]["by_kind"] for name in names]
     rows = [
         [kind.replace("_", " "), *(cell for one in kinds for cell in _kind_cells(one.get(kind)))]
         for kind in sorted({kind for one in kinds for kind in one})
@@ -164,8 +164,8 @@ def _kind_cells(row: list[float] | None) -> list[str]:
     return ["-", "-", "0"] if row is None else [_n(row[0]), _n(row[1]), str(row[2])]
 
 
-def _robustness(found: Figures) -> str:
-    given = found["robustness"]["robustness"]
+def _robustness(figures: Figures) -> str:
+    by_fault = figures["robustness"]["robustness"]
     rows = [
         [
             row["disturbance"],
@@ -175,26 +175,26 @@ def _robustness(found: Figures) -> str:
             _n(row["same_stage"]),
             _n(row["flagged"]),
         ]
-        for row in given["rows"]
+        for row in by_fault["rows"]
     ]
-    return _table([f"`{given['mode']}`", "n", "κ", "acc", "stage kept", "flagged"], rows)
+    return _table([f"`{by_fault['mode']}`", "n", "κ", "acc", "stage kept", "flagged"], rows)
 
 
-def _outliers(found: Figures) -> str:
+def _outliers(figures: Figures) -> str:
     rows = []
     for source in ("real", "sim", "wake"):
-        one = found.get(source, {}).get("outliers")
+        one = figures.get(source, {}).get("outliers")
         if one:
             rows.append([source, str(one["n"]), _n(one["flagged"], 4)])
     faults: Figures = next(
-        (found[s]["outliers"]["faults"] for s in ("real", "sim") if found.get(s, {}).get("outliers")), {}
+        (figures[s]["outliers"]["faults"] for s in ("real", "sim") if figures.get(s, {}).get("outliers")), {}
     )
     rows += [[f"made: {name}", "100", _n(share, 2)] for name, share in faults.items()]
     return _table(["", "n", "flagged"], rows)
 
 
-def _realism(found: Figures) -> str:
-    stages = found["realism"]["stages"]
+def _realism(figures: Figures) -> str:
+    stages = figures["realism"]["stages"]
     names = list(next(iter(stages.values()))["features"])
     rows = []
     for name in names:
@@ -212,34 +212,36 @@ def _ks(one: Figures, digits: int) -> str:
     return f"{_n(one['distance'], 2)} ({middles})"
 
 
-def _realism_course(found: Figures) -> str:
-    tables = found["realism-tables"]
+def _realism_course(figures: Figures) -> str:
+    tables = figures["realism-tables"]
     groups = tables["course"]
     names = next(iter(groups.values()))
     rows = [[name, *(_ks(one[name], 2) if name in one else "-" for one in groups.values())] for name in names]
     return _table(["", *(f"people {people}, n = {tables['n'][people]}" for people in groups)], rows)
 
 
-def _realism_bands(found: Figures) -> str:
+def _realism_bands(figures: Figures) -> str:
     rows = []
-    for derivation, groups in found["realism-tables"]["spectra"].items():
+    for derivation, groups in figures["realism-tables"]["spectra"].items():
         for people, stages in groups.items():
             for stage, bands in stages.items():
                 rows.append([f"{derivation}, {people}, {stage}", *(_ks(one, 1) for one in bands.values())])
-    bands = next(iter(next(iter(next(iter(found["realism-tables"]["spectra"].values())).values())).values()))
+    bands = next(
+        iter(next(iter(next(iter(figures["realism-tables"]["spectra"].values())).values())).values())
+    )
     return _table(["", *bands], rows)
 
 
-def _ablation(found: Figures) -> str:
+def _ablation(figures: Figures) -> str:
     rows = []
-    for name, row in found["ablation"]["variants"].items():
+    for name, row in figures["ablation"]["variants"].items():
         cells = [f"{(row['vision']['pictures'] + row['language']['pictures']) / 1e3:.0f} k"]
         for source in ("sim", "real"):
-            asked = row.get(source, {})
+            figures_row = row.get(source, {})
             for mode in ("head", "direct", "cot"):
-                one = asked.get(mode)
+                one = figures_row.get(mode)
                 cells.append("-" if one is None else _n(one["kappa"]))
-            cells.append(_n(asked["claims"]["supported"]) if "claims" in asked else "-")
+            cells.append(_n(figures_row["claims"]["supported"]) if "claims" in figures_row else "-")
         rows.append([f"`{name}`", *cells])
     columns = [
         f"{what}, {source}" for source in ("sim", "real") for what in ("head", "direct", "cot", "claims")
@@ -347,7 +349,7 @@ TABLES: dict[str, Callable[[Figures], str]] = {
 """Each table by the name of its mark."""
 
 
-def fill(text: str, found: Figures) -> str:
+def fill(text: str, figures: Figures) -> str:
     """The document with the tables between its marks made anew; a table whose figures are missing stays.
 
     Raises ValueError for a mark that names no table.
@@ -358,9 +360,9 @@ def fill(text: str, found: Figures) -> str:
         if name not in TABLES:
             raise ValueError(f"table mark {name!r}: there are {', '.join(TABLES)}")
         try:
-            made = TABLES[name](found)
+            table = TABLES[name](figures)
         except KeyError:
             return match.group(0)
-        return match.group(1) + made + match.group(3)
+        return match.group(1) + table + match.group(3)
 
     return _MARK.sub(one, text)

@@ -33,16 +33,16 @@ def smooth_answers(
     for name in np.unique(data.recordings):
         rows = np.flatnonzero(data.recordings == name)
         rows = rows[np.argsort(data.places[rows])]
-        said = [None if unscorable[row] else _evidence(answers, int(row)) for row in rows]
+        evidence = [None if unscorable[row] else _evidence(answers, int(row)) for row in rows]
         steps = np.diff(data.places[rows], prepend=data.places[rows[0]] - 1)
         if how is Smoothing.CAUSAL:
             running = CausalSmoother(smoother)
-            for row, one, step in zip(rows, said, steps, strict=True):
-                found = running.update(one, epochs=int(step))
-                probabilities[row] = [found[stage] for stage in STAGES]
+            for row, one, step in zip(rows, evidence, steps, strict=True):
+                shares = running.update(one, epochs=int(step))
+                probabilities[row] = [shares[stage] for stage in STAGES]
             continue
         spread: list[Mapping[Stage, float] | None] = []
-        for one, step in zip(said, steps, strict=True):
+        for one, step in zip(evidence, steps, strict=True):
             spread.extend([None] * (int(step) - 1) + [one])
         places = np.cumsum(steps) - 1
         if how is Smoothing.CYCLES:

@@ -74,8 +74,8 @@ FAULTS: dict[str, tuple[Maker, tuple[str, ...]]] = {
 def fault_epochs(name: str, n: int, seed: int = 0) -> Float32:
     """(n, 3000) conditioned epochs of one kind of `FAULTS`."""
     rng = np.random.default_rng([0xFA17, list(FAULTS).index(name), seed])
-    made = FAULTS[name][0](rng, n).astype(np.float32)
-    return np.asarray(condition_epochs(made, _SFREQ_HZ))
+    signal = FAULTS[name][0](rng, n).astype(np.float32)
+    return np.asarray(condition_epochs(signal, _SFREQ_HZ))
 
 
 def disturbed(x_uv: Float32, seed: int = 0) -> Float32:

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shared = [f"--{name}={getattr(args, name)}" for name in ("threads", "device") if getattr(args, name)]
     # The folder is claimed: what is in it is ours to make anew.
     shared += ["--overwrite"] if args.overwrite or args.force else []
-    wanted = _runs(
+    runs = _runs(
         args.model,
         args.sim,
         args.real,
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         peers=args.peers,
         band_power=args.band_power,
     )
-    for name, run in wanted.items():
+    for name, run in runs.items():
         target = args.out / f"{name}.json"
         if args.force or not target.exists():
             print(f"\n=== {name}: evaluate {' '.join(run)}", flush=True)
@@ -111,10 +111,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         realism.main(["--tables", str(args.tables), "--out", str(args.out)])
     if args.runs:
         plot_learning(args.runs, plots / "learning.png")
-    found = {path.stem: _read(path) for path in sorted(args.out.glob("*.json"))}
+    figures = {path.stem: _read(path) for path in sorted(args.out.glob("*.json"))}
     for document in args.docs:
         text = document.read_text(encoding="utf-8")
-        document.write_text(fill(text, found), encoding="utf-8")
+        document.write_text(fill(text, figures), encoding="utf-8")
         print(f"{document}: tables {', '.join(TABLES)}")
     if args.images is not None:
         args.images.mkdir(parents=True, exist_ok=True)

@@ -85,14 +85,14 @@ def peer_answers(
         cure = install_command("peers")
         raise ValueError(f"--peer {name}: {error.name} is missing; {cure}") from error
     places = {one.name: number for number, one in enumerate(recordings)}
-    found = {}
+    answers = {}
     for way in votes[0]:
         rows = np.full((len(data), INVALID), 1.0 / INVALID)
         stages = np.full(len(data), INVALID, dtype=np.int64)
         for row, (recording, place) in enumerate(zip(data.recordings, data.places, strict=True)):
-            said = votes[places[str(recording)]][way]
-            if place < len(said):
-                rows[row] = said[place]
-                stages[row] = int(said[place].argmax())
-        found[way] = Answers(stages, rows)
-    return found
+            stage_words = votes[places[str(recording)]][way]
+            if place < len(stage_words):
+                rows[row] = stage_words[place]
+                stages[row] = int(stage_words[place].argmax())
+        answers[way] = Answers(stages, rows)
+    return answers

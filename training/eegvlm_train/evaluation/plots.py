@@ -83,17 +83,17 @@ def plot_learning(runs: Sequence[Path], path: Path) -> None:
     for (left, right), run in zip(axes, runs, strict=True):
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         train = [line for line in lines if line["kind"] == "train"]
-        held = [line for line in lines if line["kind"] == "validation"]
+        validation = [line for line in lines if line["kind"] == "validation"]
         if not train:
             raise ValueError(f"{run}: log.jsonl has no line of training")
         left.plot([line["step"] for line in train], [line["loss"] for line in train], linewidth=1, color=INK)
         left.set(title=run.name, xlabel="step", ylabel="training loss (nats)")
         left.set_ylim(bottom=0)
-        for name in sorted({key for line in held for key in line if key.endswith("_kappa")}):
-            points = [(line["step"], line[name]) for line in held if name in line]
+        for name in sorted({key for line in validation for key in line if key.endswith("_kappa")}):
+            points = [(line["step"], line[name]) for line in validation if name in line]
             right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name[: -len("_kappa")])
         right.set(xlabel="step", ylabel="κ, held-out nights", ylim=(0, 1))
-        if held:
+        if validation:
             right.legend(frameon=False, fontsize=7)
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -32,7 +32,7 @@ def read_epochs(
     features, logits = [], []
     every = np.arange(len(nights))
     for raw in Loader(workers, (0,))(PictureBatches(nights, spec, gain), sweep_batches(every, _BATCH)):
-        seen = model.enhancement(normalize(moved(raw, device).grey))
-        features.append(seen.pooled.half().cpu().numpy())
-        logits.append(seen.stage_logits.float().cpu().numpy())
+        look = model.enhancement(normalize(moved(raw, device).grey))
+        features.append(look.pooled.half().cpu().numpy())
+        logits.append(look.stage_logits.float().cpu().numpy())
     return np.concatenate(features), np.concatenate(logits)

@@ -103,13 +103,13 @@ def real_recordings(folder: Path) -> list[ScoredRecording]:
 
     Raises FileNotFoundError when the folder holds neither.
     """
-    found = [_dreams(path) for path in sorted((folder / "dreams").glob("excerpt*.npz"))]
+    recordings = [_dreams(path) for path in sorted((folder / "dreams").glob("excerpt*.npz"))]
     labelled = folder / "sleep-edf" / "sc4001_fpzcz_epochs.npz"
     if labelled.exists():
-        found.append(_sleep_edf(labelled))
-    if not found:
+        recordings.append(_sleep_edf(labelled))
+    if not recordings:
         raise FileNotFoundError(f"{folder}: no dreams/excerpt*.npz and no sleep-edf epochs")
-    return found
+    return recordings
 
 
 def wake_recordings(folder: Path) -> list[ScoredRecording]:
@@ -121,10 +121,10 @@ def wake_recordings(folder: Path) -> list[ScoredRecording]:
         counts, sfreq = file["x"], float(file["fs"])
         scale = np.broadcast_to(np.ravel(file["uv_per_lsb"]), len(counts))
         people = [str(name)[:5] for name in file["rec"]] if "rec" in file.files else None
-    found = []
+    recordings = []
     for number, rows in enumerate(counts):
         stages = np.zeros(len(rows), dtype=np.int64)
-        found.append(
+        recordings.append(
             ScoredRecording(
                 f"wake/{number}",
                 f"wake/{people[number] if people else number}",
@@ -135,7 +135,7 @@ def wake_recordings(folder: Path) -> list[ScoredRecording]:
                 np.ones(len(rows), dtype=np.float32),
             )
         )
-    return found
+    return recordings
 
 
 def training_recordings(folder: Path, split: Split) -> list[ScoredRecording]:

@@ -108,14 +108,14 @@ def robustness(
 
         data = EvaluationSet.of(recordings, epochs).spread(limit)
         answers = answerer.stage(data.x_uv, mode)
-        found = score(data.stages, answers.stages)
+        figures = score(data.stages, answers.stages)
         before = answers.stages if before is None else before
         rows.append(
             {
                 "disturbance": disturbance.name,
-                "n": found.n,
-                "accuracy": found.accuracy,
-                "kappa": None if np.isnan(found.kappa) else found.kappa,
+                "n": figures.n,
+                "accuracy": figures.accuracy,
+                "kappa": None if np.isnan(figures.kappa) else figures.kappa,
                 "same_stage": float(np.mean(answers.stages == before)),
                 "flagged": None if outliers is None else float(np.mean(outliers.scores(data.x_uv) > 1.0)),
             }

@@ -58,7 +58,7 @@ def assemble(
     Raises ValueError where a part is missing or two parts were made for different pictures or shapes.
     """
     dtype = torch.bfloat16 if settings.tuning == "qlora" else torch.float32
-    seen = {
+    looks = {
         name: EegVlmForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
         for name, folder in (("enhancement", parts.enhancement), ("tower", parts.tower))
         if folder is not None
@@ -67,19 +67,19 @@ def assemble(
         model = EegVlmForConditionalGeneration.from_pretrained(parts.base, dtype=dtype)
         processor = EegVlmProcessor.from_pretrained(parts.base)
     else:
-        if len(seen) < 2:
+        if len(looks) < 2:
             raise ValueError("parts: give --vision, or --enhancement and --tower, or --base")
-        eyes, night = seen["tower"].config, seen["enhancement"].config
+        eyes, night = looks["tower"].config, looks["enhancement"].config
         model, processor = _new(eyes, night, parts.language_model, settings, dtype)
-    for name, source in seen.items():
+    for name, source in looks.items():
         _check_pictures(name, source.config, model.config, parts.base)
         attribute = "vision_tower" if name == "tower" else name
         setattr(model, attribute, getattr(source, attribute))
-    if "enhancement" in seen:
+    if "enhancement" in looks:
         others = set(untrained_parts(model.config)) - {ENHANCEMENT}
-        set_untrained(model.config, others | set(untrained_parts(seen["enhancement"].config)))
+        set_untrained(model.config, others | set(untrained_parts(looks["enhancement"].config)))
         if model.config.memory_size:
-            model.memory = seen["enhancement"].memory
+            model.memory = looks["enhancement"].memory
     parts_in_single = [model.vision_tower, model.enhancement, model.projector]
     if model.config.memory_size:
         parts_in_single += [model.memory, model.memory_token]
@@ -99,7 +99,7 @@ def _new(
 ) -> tuple[EegVlmForConditionalGeneration, EegVlmProcessor]:
     """A model with the eyes of a configuration and the night memory of another, before a given language model
     or one made anew."""
-    given = None
+    own_weights = None
     if language_model is None:
         prompt = PromptSpec(night=NIGHT_TOKEN if night.memory_size else "")
         tokenizer = build_tokenizer(prompt)
@@ -108,8 +108,8 @@ def _new(
         tokenizer = Tokenizer.from_file(str(language_model / "tokenizer.json"))
         prompt = PromptSpec.from_dict(json.loads((language_model / PROMPT_FILE).read_text(encoding="utf-8")))
         prompt = _prompt_for(prompt, bool(night.memory_size), language_model)
-        given = LlamaForCausalLM.from_pretrained(language_model, dtype=dtype)
-        text = given.config
+        own_weights = LlamaForCausalLM.from_pretrained(language_model, dtype=dtype)
+        text = own_weights.config
     config = EegVlmConfig(
         vision_config=eyes.vision_config,
         enhancement_config=eyes.enhancement_config,
@@ -126,8 +126,8 @@ def _new(
         preset_name=settings.preset,
     )
     model = EegVlmForConditionalGeneration(config)
-    if given is not None:
-        model.language_model = given
+    if own_weights is not None:
+        model.language_model = own_weights
     return model, EegVlmProcessor.for_config(config, tokenizer, prompt)
 
 
@@ -180,17 +180,17 @@ def eyes_of(base: Path) -> EegVlmForConditionalGeneration:
     config = EegVlmConfig.from_pretrained(base)
     config.text_config = vision_preset("nano").text_config
     model = EegVlmForConditionalGeneration(config)
-    seen: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for file in sorted(base.glob("*.safetensors")):
         with safe_open(str(file), framework="pt") as tensors:
-            seen |= {
+            weights |= {
                 name: tensors.get_tensor(name).float()
                 for name in tensors.keys()  # noqa: SIM118  (a handle, no mapping)
                 if name.startswith(("vision_tower.", "enhancement."))
             }
-    if not seen:
+    if not weights:
         raise ValueError(f"base: {base} has no safetensors with vision networks; give a whole checkpoint")
-    model.load_state_dict(model.state_dict() | seen)
+    model.load_state_dict(model.state_dict() | weights)
     return model
 
 

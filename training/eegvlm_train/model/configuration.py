@@ -30,15 +30,15 @@ _VISUAL_TOKENS = ("both", "fused", "low", "high")
 Config = TypeVar("Config", bound=PretrainedConfig)
 
 
-def _sub_config(value: Any, name: str, known: dict[str, type[Config]]) -> Config:
+def _sub_config(value: Any, name: str, kinds: dict[str, type[Config]]) -> Config:
     if isinstance(value, PretrainedConfig):
         return cast("Config", value)
-    default = next(iter(known))
+    default = next(iter(kinds))
     fields = dict(value or {})
     kind = fields.pop("model_type", default)
-    if kind not in known:
-        raise ValueError(f"{name}.model_type: {kind!r}; use one of {', '.join(known)}")
-    return known[kind](**fields)
+    if kind not in kinds:
+        raise ValueError(f"{name}.model_type: {kind!r}; use one of {', '.join(kinds)}")
+    return kinds[kind](**fields)
 
 
 class EegVlmConfig(PretrainedConfig):

@@ -89,8 +89,8 @@ def fit_language_model(
         _TABLES, (model.get_input_embeddings(), model.get_output_embeddings()), strict=True
     ):
         state[name] = _table(table.weight.detach(), old, pieces, rows)
-    known = set(LlamaConfig().to_dict())
-    fields = {name: value for name, value in model.config.to_dict().items() if name in known}
+    names = set(LlamaConfig().to_dict())
+    fields = {name: value for name, value in model.config.to_dict().items() if name in names}
     fields |= {"vocab_size": rows, "tie_word_embeddings": False}
     for name, token in (("bos", prompt.bos), ("eos", prompt.eos), ("pad", prompt.pad)):
         fields[f"{name}_token_id"] = prompt.token_id(small, token)

@@ -153,9 +153,9 @@ def save_adapter(
     config.save_pretrained(str(folder))
     pairs, whole = {}, {}
     for name, value in model.state_dict().items():
-        found = _PAIR.fullmatch(name)
-        if found:
-            key = f"{_PREFIX}{found['layer']}.lora_{found['part']}.weight"
+        match = _PAIR.fullmatch(name)
+        if match:
+            key = f"{_PREFIX}{match['layer']}.lora_{match['part']}.weight"
             pairs[key] = value.detach().half().cpu().contiguous()
         elif not name.startswith("language_model.model.layers."):
             whole[name] = value.detach().half().cpu().clone()

@@ -53,10 +53,10 @@ class NightMemory(nn.Module):
         weights = [torch.stack([getattr(unit, name) for unit in self.units]) for name in _NAMES]
         input_weight, recurrent_weight, input_bias, recurrent_bias = weights
         hidden = state.view(-1, self.members, self.size).transpose(0, 1)
-        read = self.inputs(features, stage_logits, present) @ input_weight.mT + input_bias[:, None]
+        sums = self.inputs(features, stage_logits, present) @ input_weight.mT + input_bias[:, None]
         recalled = hidden @ recurrent_weight.mT + recurrent_bias[:, None]
         # The gates of Cho et al. in PyTorch's order: reset, update, new.
-        reset_read, update_read, new_read = read.chunk(3, dim=-1)
+        reset_read, update_read, new_read = sums.chunk(3, dim=-1)
         reset_recalled, update_recalled, new_recalled = recalled.chunk(3, dim=-1)
         update = torch.sigmoid(update_read + update_recalled)
         new = torch.tanh(new_read + torch.sigmoid(reset_read + reset_recalled) * new_recalled)

@@ -74,10 +74,10 @@ class VisualEnhancementModule(nn.Module):
         pooled = self.to_high(output.pooler_output.flatten(1))
         return Perception(self.stage_head(pooled), pooled, pooled[:, None], output.last_hidden_state)
 
-    def high_of(self, seen: Perception) -> Tensor:
+    def high_of(self, look: Perception) -> Tensor:
         """The high-level features (n, T, Dv) of what was read, computed anew: where they are in time, no
         stage depends on them, and they may learn while the module stays as it is."""
-        return self.to_high(seen.local.transpose(1, 2)) if self.in_time else seen.high
+        return self.to_high(look.local.transpose(1, 2)) if self.in_time else look.high
 
 
 class AlignmentProjector(nn.Module):
@@ -186,8 +186,8 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
 
     def visual(self, pixel_values: Tensor) -> TowerOutputs:
         """One picture (n, 3, H, W), normalized as `config.render` says, through both networks once."""
-        seen = self.enhancement(pixel_values)
-        return TowerOutputs(seen.stage_logits, seen.pooled, self.tokens(pixel_values, seen.high))
+        look = self.enhancement(pixel_values)
+        return TowerOutputs(look.stage_logits, look.pooled, self.tokens(pixel_values, look.high))
 
     def remember(
         self, features: Tensor, stage_logits: Tensor, present: Tensor, state: Tensor

@@ -51,12 +51,12 @@ class EnhancementHeads(nn.Module):
         self.findings = nn.Sequential(nn.GELU(), nn.Linear(config.pooled_size, sum(_SPLIT)))
         self.local = nn.Linear(config.enhancement_config.hidden_sizes[-1], LOCAL_TARGETS)
 
-    def forward(self, seen: Perception) -> Opinion:
+    def forward(self, look: Perception) -> Opinion:
         """What the enhancement module read of n pictures."""
-        local = seen.local
+        local = look.local
         if local.ndim == 4:
             local = F.adaptive_avg_pool2d(local, (self.rows, local.shape[3])).flatten(2)
-        return Opinion(seen.stage_logits, self.findings(seen.pooled), self.local(local.transpose(1, 2)))
+        return Opinion(look.stage_logits, self.findings(look.pooled), self.local(local.transpose(1, 2)))
 
 
 class TowerHeads(nn.Module):
@@ -99,7 +99,7 @@ def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor
     (n,) says that the signal kept its gain.
     """
     rhythm, alpha, spindles, k_complexes, slow, amplitude = outputs.float().split(_SPLIT, dim=-1)
-    kept = absolute.float()
+    mask = absolute.float()
     thresholded = (
         F.cross_entropy(spindles, findings[:, 2].long().clamp(max=_SPINDLES - 1), reduction="none")
         + F.cross_entropy(k_complexes, findings[:, 3].long().clamp(max=_K_COMPLEXES - 1), reduction="none")
@@ -110,7 +110,7 @@ def findings_loss(outputs: Tensor, findings: Tensor, absolute: Tensor) -> Tensor
         + F.binary_cross_entropy_with_logits(alpha[:, 0], findings[:, 1])
         + 4.0 * F.smooth_l1_loss(amplitude[:, 0] + 1.7, findings[:, 5])
     )
-    return relative + (thresholded * kept).sum() / kept.sum().clamp(min=1.0)
+    return relative + (thresholded * mask).sum() / mask.sum().clamp(min=1.0)
 
 
 def local_loss(outputs: Tensor, signal_uv: Tensor, events: Tensor, absolute: Tensor) -> Tensor:

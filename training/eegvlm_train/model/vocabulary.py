@@ -35,16 +35,16 @@ def pruned(tokenizer: Tokenizer, texts: Iterable[str], special: Sequence[str]) -
         reached.update(tokenizer.encode(text, add_special_tokens=False).tokens)
     reached -= set(special)
     merges = [_pair(merge) for merge in model["merges"]]
-    kept = []
+    survivors = []
     for left, right in reversed(merges):
         if left + right in reached:
             reached |= {left, right}
-            kept.append([left, right])
+            survivors.append([left, right])
     words = sorted(reached, key=model["vocab"].__getitem__)
     places = tokenizer.get_vocab()
     old = [places[token] for token in (*special, *words)]
     model["vocab"] = {token: place for place, token in enumerate((*special, *words))}
-    model["merges"] = kept[::-1]
+    model["merges"] = survivors[::-1]
     by_name = {token["content"]: token for token in fields["added_tokens"]}
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     fields["added_tokens"] = [
@@ -62,12 +62,12 @@ def _pair(merge: str | Sequence[str]) -> tuple[str, str]:
 
 def add_words(tokenizer: Tokenizer, words: Iterable[str]) -> list[str]:
     """Make each of `words` one token of its own, in place; returns those that were not."""
-    known: set[int] = set()
+    old_ids: set[int] = set()
     new = []
     for word in words:
         ids = tokenizer.encode(word, add_special_tokens=False).ids
-        if len(ids) != 1 or ids[0] in known:
+        if len(ids) != 1 or ids[0] in old_ids:
             new.append(word)
-        known.update(ids[:1] if len(ids) == 1 else ())
+        old_ids.update(ids[:1] if len(ids) == 1 else ())
     tokenizer.add_tokens([AddedToken(word, normalized=False) for word in new])
     return new

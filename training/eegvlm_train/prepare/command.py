@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sides = split_subjects(
         subjects, validation=args.validation_share, test=args.test_share, seed=args.seed, fold=args.fold
     )
-    about = {"alignment": alignments, "remarks": {name: said for name, said in remarks.items() if said}}
+    about = {"alignment": alignments, "remarks": {name: texts for name, texts in remarks.items() if texts}}
     (args.out / "split.json").write_text(json.dumps(sides | about, indent=1) + "\n", encoding="utf-8")
     unknown = sum(one["basis"] == Basis.UNKNOWN for one in alignments.values())
     if unknown:

@@ -34,8 +34,8 @@ def split_subjects(
     else:
         tested = set(people[: max(1, round(test * len(people)))] if test else ())
     rest = [name for name in people if name not in tested]
-    held = max(1, round(validation * len(people))) if validation and len(rest) > 1 else 0
-    checked = set(rest[:held])
+    n_validation = max(1, round(validation * len(people))) if validation and len(rest) > 1 else 0
+    checked = set(rest[:n_validation])
     return {
         "validation": sorted(night for night, name in subjects.items() if name in checked),
         "test": sorted(night for night, name in subjects.items() if name in tested),

@@ -67,21 +67,21 @@ def _courses(nights: Sequence[TableNight], youth: tuple[float, float]) -> dict[s
     simulated = course_figures(_simulated_courses(real, youth))
     measured = course_figures(real)
     # Nights without R have no latency, for example.
-    known = [name for name in COURSE_FIGURES if len(simulated[name]) and len(measured[name])]
-    return {name: _both(simulated[name], measured[name]) for name in known}
+    names = [name for name in COURSE_FIGURES if len(simulated[name]) and len(measured[name])]
+    return {name: _both(simulated[name], measured[name]) for name in names}
 
 
 def _spectra(simulated: Float64, real: Float64) -> dict[str, Any]:
     """By stage and band, of (n_nights, 5, 5) natural logarithms: dB from the night's scale."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for stage in STAGES:
-        found[stage.name] = {}
+        figures[stage.name] = {}
         for number, band in enumerate(BANDS):
             sides = [_DB * one[:, int(stage), number] for one in (simulated, real)]
-            known = [side[np.isfinite(side)] for side in sides]
-            if all(len(side) for side in known):
-                found[stage.name][band] = _both(*known)
-    return found
+            finite = [side[np.isfinite(side)] for side in sides]
+            if all(len(side) for side in finite):
+                figures[stage.name][band] = _both(*finite)
+    return figures
 
 
 def compare_with_tables(folder: Path, n_nights: int, hours: float = 7.5) -> dict[str, Any]:

@@ -30,12 +30,12 @@ def _examples(stages: NDArray[np.int8]) -> tuple[list[list[float]], list[int], l
     history = History(Stage(int(stages[0])))
     for stage in stages[1:]:
         # An unscored epoch resumes the stage before it and teaches nothing.
-        known = int(stage) if stage >= 0 else history.stage
+        stage_now = int(stage) if stage >= 0 else history.stage
         if stage >= 0:
             features.append(history.features())
             now.append(history.stage)
-            following.append(known)
-        history.advance(known)
+            following.append(stage_now)
+        history.advance(stage_now)
     return features, now, following
 
 
@@ -55,14 +55,14 @@ def fit_course(nights: Sequence[TableNight]) -> dict[str, Any]:
 
     sleeps = [night.stages[main_sleep(night.stages)] for night in nights]
     habits = np.stack([habits_of(stages) for stages in sleeps])
-    rows, seen, following = [], [], []
+    rows, examples, following = [], [], []
     for stages, habit in zip(sleeps, habits, strict=True):
         features, now, then = _examples(stages)
         rows.append(np.hstack([np.asarray(features), np.broadcast_to(habit, (len(now), len(habit)))]))
-        seen.append(now)
+        examples.append(now)
         following.append(then)
     x = np.concatenate(rows)
-    stage, target = np.concatenate(seen), np.concatenate(following)
+    stage, target = np.concatenate(examples), np.concatenate(following)
     scale = np.maximum(x.std(axis=0), _SMALLEST_SPREAD)
     weights = np.zeros((len(STAGES), len(STAGES), x.shape[1]))
     # Where no night ever went from one stage to another, the simulator does not either.

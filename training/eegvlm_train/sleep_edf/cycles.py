@@ -114,42 +114,42 @@ def choose(
     nights with an R within 15 min of sleep onset that was not meant. Settings that lower kappa are left out
     unless all do.
     """
-    without = _figures([(meant, _most_probable(given)) for meant, given in pairs])
+    without = _figures([(meant, _most_probable(table)) for meant, table in pairs])
     best: tuple[float, dict[str, float], dict[str, float]] | None = None
     for values in product(*grid.values()):
         setting = {"begins": BEGINS, **dict(zip(grid, values, strict=True))}
         model = CycleModel.from_dict(transitions | setting)
-        found = _figures([(meant, _most_probable(model.probabilities(given))) for meant, given in pairs])
-        ratios = [found[name] / max(without[name], 0.5) for name in FIGURES]
-        loss = float(np.mean(ratios)) + found["early_share"] + 10.0 * (found["kappa"] < without["kappa"])
+        figures = _figures([(meant, _most_probable(model.probabilities(table))) for meant, table in pairs])
+        ratios = [figures[name] / max(without[name], 0.5) for name in FIGURES]
+        loss = float(np.mean(ratios)) + figures["early_share"] + 10.0 * (figures["kappa"] < without["kappa"])
         if best is None or loss < best[0]:
-            best = loss, setting, found
+            best = loss, setting, figures
     assert best is not None
     return best[1], {"without": without, "with": best[2]}
 
 
 def _most_probable(table: NDArray[np.float64]) -> NDArray[np.int8]:
-    known = ~np.isnan(table).any(axis=1)
-    return np.where(known, np.nan_to_num(table).argmax(axis=1), -1).astype(np.int8)
+    finite = ~np.isnan(table).any(axis=1)
+    return np.where(finite, np.nan_to_num(table).argmax(axis=1), -1).astype(np.int8)
 
 
 def _figures(pairs: Sequence[tuple[NDArray[np.int8], NDArray[np.int8]]]) -> dict[str, float]:
     """Kappa over all epochs, mean errors of `FIGURES` in minutes, and the share of nights with early R."""
     errors: dict[str, list[float]] = {name: [] for name in FIGURES}
     early = 0
-    for meant, given in pairs:
-        true, ours = _statistics(meant), _statistics(given)
+    for meant, answer in pairs:
+        true, ours = _statistics(meant), _statistics(answer)
         for name in FIGURES:
             a, b = getattr(true, name), getattr(ours, name)
             if a is not None or b is not None:
                 errors[name].append(ABSENT_MIN if a is None or b is None else min(abs(a - b), ABSENT_MIN))
         early += _is_early(ours) and not _is_early(true)
     confusion = np.zeros((len(Stage), len(Stage)))
-    for meant, given in pairs:
-        known = (meant >= 0) & (given >= 0)
-        np.add.at(confusion, (meant[known], given[known]), 1)
-    found = {name: float(np.mean(values)) if values else 0.0 for name, values in errors.items()}
-    return found | {"kappa": cohen_kappa(confusion) or 0.0, "early_share": early / len(pairs)}
+    for meant, answer in pairs:
+        both = (meant >= 0) & (answer >= 0)
+        np.add.at(confusion, (meant[both], answer[both]), 1)
+    figures = {name: float(np.mean(values)) if values else 0.0 for name, values in errors.items()}
+    return figures | {"kappa": cohen_kappa(confusion) or 0.0, "early_share": early / len(pairs)}
 
 
 def _statistics(codes: NDArray[np.int8]) -> SleepStatistics:
@@ -170,8 +170,8 @@ def _staged(nights: Sequence[TableNight], bundle: str, count: int) -> Iterator[P
         signal = simulate_night(_FIRST_SEED + place, stages=np.maximum(meant[latest], 0))
         rows = stager.predict_night(signal.samples_uv, sfreq=signal.sfreq).table()
         # What cannot be scored says nothing, as in the runtime.
-        given = np.where((rows["stage"] >= 0)[:, None], rows["raw_proba"], np.nan)
-        yield meant[: len(given)], given
+        table = np.where((rows["stage"] >= 0)[:, None], rows["raw_proba"], np.nan)
+        yield meant[: len(table)], table
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -57,22 +57,22 @@ def course_of(stages: NDArray[np.integer]) -> dict[str, float]:
     half = len(scored) // 2
     periods = _rem_periods(stages)
     ends = [last for _, last in periods]
-    found = {f"{stage.name} share": float((scored == int(stage)).mean()) for stage in STAGES}
-    found["REM latency, min"] = periods[0][0] / 2.0 if periods else float("nan")
-    found["REM periods"] = float(len(periods))
-    found["REM period, min"] = _mean([(last - first + 1) / 2.0 for first, last in periods])
-    found["cycle, min"] = _mean(list(np.diff(ends) / 2.0))
+    figures = {f"{stage.name} share": float((scored == int(stage)).mean()) for stage in STAGES}
+    figures["REM latency, min"] = periods[0][0] / 2.0 if periods else float("nan")
+    figures["REM periods"] = float(len(periods))
+    figures["REM period, min"] = _mean([(last - first + 1) / 2.0 for first, last in periods])
+    figures["cycle, min"] = _mean(list(np.diff(ends) / 2.0))
     for stage in (Stage.N3, Stage.R):
         all_of_it = scored == int(stage)
         share = all_of_it[:half].sum() / all_of_it.sum() if all_of_it.any() else float("nan")
-        found[f"{stage.name} in the first half, share"] = float(share)
+        figures[f"{stage.name} in the first half, share"] = float(share)
     for stage in STAGES:
         own = lengths[kinds == int(stage)] / 2.0
-        found[f"{stage.name} bouts per hour"] = len(own) / hours
-        found[f"{stage.name} bout, mean min"] = _mean(list(own))
-        found[f"{stage.name} bout, longest min"] = float(own.max()) if len(own) else float("nan")
-    found["changes per hour"] = (len(kinds) - 1) / hours
-    return {name: found[name] for name in COURSE_FIGURES}
+        figures[f"{stage.name} bouts per hour"] = len(own) / hours
+        figures[f"{stage.name} bout, mean min"] = _mean(list(own))
+        figures[f"{stage.name} bout, longest min"] = float(own.max()) if len(own) else float("nan")
+    figures["changes per hour"] = (len(kinds) - 1) / hours
+    return {name: figures[name] for name in COURSE_FIGURES}
 
 
 def _mean(values: list[float]) -> float:

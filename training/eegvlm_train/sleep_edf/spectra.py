@@ -36,20 +36,20 @@ def night_medians(nights: Sequence[TableNight], channel: int) -> Float64:
 
 def normal_with_gaps(rows: Float64) -> tuple[Float64, Float64]:
     """Mean (d,) and covariance (d, d) of rows (n, d) some of whose entries are nan."""
-    known = np.isfinite(rows)
+    finite = np.isfinite(rows)
     mean = np.nanmean(rows, axis=0)
-    filled = np.where(known, rows, mean)
+    filled = np.where(finite, rows, mean)
     covariance = np.cov(filled.T) + _RIDGE * np.eye(rows.shape[1])
     for _ in range(_ROUNDS):
         added = np.zeros_like(covariance)
-        for row, seen in zip(filled, known, strict=True):
-            gap = ~seen
+        for row, present in zip(filled, finite, strict=True):
+            gap = ~present
             if not gap.any():
                 continue
             # What a night lacks is expected from what it has; the doubt that stays is part of the spread.
-            slope = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[np.ix_(seen, gap)]).T
-            row[gap] = mean[gap] + slope @ (row[seen] - mean[seen])
-            added[np.ix_(gap, gap)] += covariance[np.ix_(gap, gap)] - slope @ covariance[np.ix_(seen, gap)]
+            slope = np.linalg.solve(covariance[np.ix_(present, present)], covariance[np.ix_(present, gap)]).T
+            row[gap] = mean[gap] + slope @ (row[present] - mean[present])
+            added[np.ix_(gap, gap)] += covariance[np.ix_(gap, gap)] - slope @ covariance[np.ix_(present, gap)]
         mean = filled.mean(axis=0)
         centred = filled - mean
         covariance = (centred.T @ centred + added) / len(rows) + _RIDGE * np.eye(rows.shape[1])

@@ -43,9 +43,9 @@ def read_nights(folder: Path, people: str) -> list[TableNight]:
     with np.load(folder / "bandpower.npz") as file:
         person, recording, names = file["subject"], file["rec"], file["psg"]
         features, stages = file["features"], file["y"]
-    wanted = (person >= _FIRST_FOR_FITTING) == (people == "fit")
+    in_use = (person >= _FIRST_FOR_FITTING) == (people == "fit")
     nights = []
-    for number in np.unique(recording[wanted]):
+    for number in np.unique(recording[in_use]):
         rows = np.flatnonzero(recording == number)
         nights.append(
             TableNight(

@@ -86,16 +86,16 @@ def read_plan(recipe: str, overrides: Mapping[str, Any] | None = None) -> Plan:
     more = dict(overrides or {})
     variants = []
     for name, own in fields["variants"].items():
-        given = own or {}
-        unknown = set(given) - {"vision", "language", "modes"}
+        own_fields = own or {}
+        unknown = set(own_fields) - {"vision", "language", "modes"}
         if unknown or name.startswith("vision-"):
             raise ValueError(f"variants.{name}: {sorted(unknown)}; give vision, language or modes")
         variants.append(
             Variant(
                 name,
-                make_settings(VisionSettings, fields["vision"] | given.get("vision", {}) | more),
-                make_settings(LanguageSettings, fields["language"] | given.get("language", {}) | more),
-                tuple(given.get("modes", ("head", "direct", "cot"))),
+                make_settings(VisionSettings, fields["vision"] | own_fields.get("vision", {}) | more),
+                make_settings(LanguageSettings, fields["language"] | own_fields.get("language", {}) | more),
+                tuple(own_fields.get("modes", ("head", "direct", "cot"))),
             )
         )
     return Plan(tuple(variants), int(fields.get("limit", 300)))
@@ -122,8 +122,8 @@ def run_plan(
     """
     out.mkdir(parents=True, exist_ok=True)
     train = load_nights(data, "train", max_nights=max_nights)
-    wanted = {one.vision.labels for one in plan.variants} | {one.language.labels for one in plan.variants}
-    by_label = {"teacher": train} | ({"intended": with_intended(train, data)} if "intended" in wanted else {})
+    labels = {one.vision.labels for one in plan.variants} | {one.language.labels for one in plan.variants}
+    by_label = {"teacher": train} | ({"intended": with_intended(train, data)} if "intended" in labels else {})
     nights = Nights(by_label, load_nights(data, "validation", max_nights=max_nights))
     eyes = {plan.eyes[one.name]: one for one in reversed(plan.variants)}
     share = {
@@ -152,13 +152,13 @@ def run_plan(
     _side_by_side([job for job in vision if not (out / job[0] / _DONE).exists()], at_once, out)
     _side_by_side([job for job in language if not (out / job[0] / _DONE).exists()], at_once, out)
     sources = {"sim": f"sim:{data}"} | ({"real": f"real:{real}"} if real is not None else {})
-    asked: list[Job] = [
+    jobs: list[Job] = [
         (f"{one.name}-{name}", partial(_ask, one, out, name, source, plan.limit, threads))
         for one in plan.variants
         for name, source in sources.items()
         if not _figures_path(out, one, name).exists()
     ]
-    _side_by_side(asked, at_once, out)
+    _side_by_side(jobs, at_once, out)
     result = {"minutes": minutes, "at_once": at_once, "variants": _collect(plan, out, list(sources))}
     (out / "ablation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
@@ -246,7 +246,7 @@ def _ask(one: Variant, out: Path, name: str, source: str, limit: int, threads: i
 
 
 def _collect(plan: Plan, out: Path, sources: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for one in plan.variants:
         row: dict[str, Any] = {}
         for kind, folder in (("vision", f"vision-{plan.eyes[one.name]}"), ("language", one.name)):
@@ -266,8 +266,8 @@ def _collect(plan: Plan, out: Path, sources: Sequence[str]) -> dict[str, Any]:
                 row[name]["claims"] = {
                     key: figures["faithfulness"][key] for key in ("claims", "supported", "strict")
                 }
-        found[one.name] = row
-    return found
+        results[one.name] = row
+    return results
 
 
 def table(result: Mapping[str, Any]) -> str:

@@ -87,8 +87,8 @@ class LanguageStep(nn.Module):
         """Logits (n, T, V): at place t those of the token after text token t."""
         pixels = self.normalize(batch.grey)
         with torch.set_grad_enabled(self.settings.train_enhancement and torch.is_grad_enabled()):
-            seen = self.model.enhancement(pixels)
-        high = self.model.enhancement.high_of(seen)
+            look = self.model.enhancement(pixels)
+        high = self.model.enhancement.high_of(look)
         tokens = self.model.tokens(pixels, high)
         embed = self.model.get_input_embeddings()
         before = embed(self.prefix_ids).expand(len(tokens), -1, -1)

@@ -134,14 +134,14 @@ class Task:
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
     """Turns the first SIGINT or SIGTERM into a wish to end the run well."""
-    asked: list[int] = []
+    requests: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+        requests.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(requests)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

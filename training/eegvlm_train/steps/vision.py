@@ -70,21 +70,21 @@ class VisionStep(nn.Module):
     def opinions(self, grey: Tensor) -> dict[str, Opinion]:
         """What is read off each network, named "head" (the enhancement module's) and "tower"."""
         pixels = self.normalize(grey)
-        found = {}
+        looks = {}
         if "enhancement" in self.heads:
-            found["head"] = self.heads["enhancement"](self.enhancement(pixels))
+            looks["head"] = self.heads["enhancement"](self.enhancement(pixels))
         if "tower" in self.heads:
             low = low_level_features(self.vision_tower, pixels, self.layers_used)
-            found["tower"] = self.heads["tower"](low)
-        return found
+            looks["tower"] = self.heads["tower"](low)
+        return looks
 
     def losses(self, opinions: dict[str, Opinion], batch: VisionBatch) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         total = torch.zeros((), device=batch.teacher.device)
-        for name, seen in opinions.items():
-            stage = soft_cross_entropy(seen.stage_logits, batch.teacher)
-            findings = findings_loss(seen.findings, batch.findings, batch.absolute)
-            local = local_loss(seen.local, batch.signal_uv, batch.events, batch.absolute)
+        for name, look in opinions.items():
+            stage = soft_cross_entropy(look.stage_logits, batch.teacher)
+            findings = findings_loss(look.findings, batch.findings, batch.absolute)
+            local = local_loss(look.local, batch.signal_uv, batch.events, batch.absolute)
             losses |= {name: stage, f"{name}_findings": findings, f"{name}_local": local}
             weight = self.settings.tower_weight if name == "tower" else 1.0
             tower = name == "tower"
@@ -113,8 +113,8 @@ def validate_vision(
         opinions = module.opinions(batch.grey)
         for name, value in module.losses(opinions, batch).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(raw.grey)
-        for name, seen in opinions.items():
-            stages.setdefault(name, []).append(seen.stage_logits.float().softmax(-1).cpu().numpy())
+        for name, look in opinions.items():
+            stages.setdefault(name, []).append(look.stage_logits.float().softmax(-1).cpu().numpy())
     figures = {name: value / len(index) for name, value in sums.items()}
     truth = nights.teacher[index].argmax(1)
     for name, parts in stages.items():

@@ -62,17 +62,17 @@ def agreement(
     """Accuracy and kappa with the experts, by channel, and the number of epochs."""
     from sklearn.metrics import cohen_kappa_score
 
-    found = {}
+    figures = {}
     for number, channel in enumerate(CHANNELS):
         answers = [stager.of_powers(night.log_power[:, number], view).argmax(axis=1) for night in nights]
-        given, right = np.concatenate(answers), np.concatenate([night.stages for night in nights])
+        answer, right = np.concatenate(answers), np.concatenate([night.stages for night in nights])
         scored = right >= 0
-        found[channel] = {
+        figures[channel] = {
             "n": int(scored.sum()),
-            "accuracy": float((right[scored] == given[scored]).mean()),
-            "kappa": float(cohen_kappa_score(right[scored], given[scored])),
+            "accuracy": float((right[scored] == answer[scored]).mean()),
+            "kappa": float(cohen_kappa_score(right[scored], answer[scored])),
         }
-    return found
+    return figures
 
 
 def main(argv: Sequence[str] | None = None) -> int:
