@@ -84,11 +84,17 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"eegvlm-rt {release}"
 html_static_path = ["_static"]
+html_favicon = "_static/mark.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "logo": {"text": "eegvlm-rt"},
+    "logo": {
+        "text": f"eegvlm-rt {release}",
+        "image_light": "_static/mark.svg",
+        "image_dark": "_static/mark.svg",
+        "alt_text": "",
+    },
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "show_toc_level": 2,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections import Counter
@@ -114,6 +115,18 @@ def test_the_packages_page_says_what_each_of_the_nine_does() -> None:
     assert all(len(row.split(" | ")) == 4 for _, row in rows)
 
 
+def test_the_packages_page_names_extras_that_exist_and_all_that_a_device_needs() -> None:
+    page = (DOCS / "packages.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    columns = re.findall(r"^\| \*\*\S+\*\* \| [^|]+ \| ([^|]+) \|", page, re.M)
+    columns += re.findall(r"^\| [^|*]+ \| ([^|]+) \| [^|]+ \|$", page, re.M)
+    named = {extra for column in columns for extra in re.findall(r"`([a-z]+)`", column)}
+    assert len(named) > 10
+    assert named <= set(project["optional-dependencies"])
+    for dependency in project["dependencies"]:
+        assert re.split(r"[<>=]", dependency)[0] in page
+
+
 def test_every_public_folder_of_the_runtime_is_in_the_reference() -> None:
     shown = {
         name for page in DOCS.glob("api/*.md") for name in re.findall(r"automodule:: (\S+)", page.read_text())
@@ -155,6 +168,15 @@ def test_the_examples_say_that_they_are_simulated_and_how_long_they_take() -> No
         assert "simulated" in head, example.name
         assert re.search(r"second|moment", head), example.name
         assert f"`{example.name}`" in listed
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_an_example_imports_names_that_exist_and_are_not_old(example: Path) -> None:
+    """`make docs` runs the examples; an old name warns, and a warning is an error here."""
+    for node in ast.walk(ast.parse(example.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("eegvlm_rt"):
+            module = import_module(str(node.module))
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def test_the_extra_of_the_site_has_a_bound_for_each_package() -> None:
