@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from eegvlm_rt.heap import keep_one_heap
 from eegvlm_rt.journal import read
 from eegvlm_rt.service import Service, parse_configuration, read_frames
 from eegvlm_rt.service.clock import Clock
@@ -84,6 +85,8 @@ def main() -> int:
         return 0
     folder, beds, speed, nights = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
     limit_s = float(sys.argv[5])
+    # As `eegvlm-rt serve` does before anything else.
+    keep_one_heap()
     file = folder / "night.edf"
     # In a process of its own: what a simulation needs of memory is not the service's.
     subprocess.run([sys.executable, "-m", "benchmarks.service._week", "night", str(file)], check=True)

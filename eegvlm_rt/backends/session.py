@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from typing import TYPE_CHECKING, Any, Final
 
 import onnxruntime as ort
 
 from ..errors import BackendError
+from ..heap import return_freed_memory
 from .forking import keep_in_children
 
 if TYPE_CHECKING:
@@ -55,15 +55,9 @@ def make_session(
         cure = "it did not start; see what ONNX Runtime logs, or name another provider"
         raise BackendError(name, ort_options.names[0], cure)
     keep_in_children(session)
-    _return_freed_memory()
+    # Reading a graph takes more than its weights.
+    return_freed_memory()
     return session
-
-
-def _return_freed_memory() -> None:
-    """Give the system back what reading a graph took beside its weights; glibc would keep it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _only_verified_bytes(options: ort.SessionOptions, data: Mapping[str, bytes]) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle.find import find_bundle, folder_of_the_same_name
 from ..errors import DraftWarning, EegVlmError, RecordingWarning
+from ..heap import keep_one_heap
 from .console import report_error, report_note, report_warning
 from .defaults import configuration_path, with_defaults
-from .memory import keep_one_heap
 from .parser import build_parser
 
 if TYPE_CHECKING:

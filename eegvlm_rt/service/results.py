@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EegVlmError
 from ..files.outputs import write_file
+from ..heap import return_freed_memory
 from .signal_log import segments
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class ResultWriter:
                 _log.warning("%s: fhir.json: %s", night.key, error)
             if self.storage.keep_signal_nights is not None:
                 drop_signal(night.folder.parent, self.storage.keep_signal_nights)
+            del night
+            return_freed_memory()
 
 
 def drop_signal(bed: Path, keep: int) -> list[Path]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..decoding.result import Finish
 from ..errors import EegVlmError
+from ..heap import keep_one_heap, return_freed_memory
 from ..journal.frames import RecordKind, encode_body
 from ..journal.resume import NightState
 from ..prediction import Outcome
@@ -121,6 +122,8 @@ class Worker:
                 night = self._nights.pop(key, None)
                 if night is not None:
                     night.stream.abandon()
+                    del night
+                    return_freed_memory()
             busy = self._feed(message["frames"], blob)
             for key, last in message["end"].items():
                 if key in self._nights:
@@ -244,6 +247,7 @@ def main() -> int:
     args = parser.parse_args()
     die_with_parent(args.parent)
     yield_memory(800)
+    keep_one_heap()
     wire = Wire(args.fd)
     try:
         answer = wire.receive(30.0)
