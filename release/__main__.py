@@ -46,9 +46,9 @@ def release(options: argparse.Namespace) -> None:
     version = version_of()
     if not is_clean():
         raise ReleaseError("the work tree is not clean: commit or remove what `git status` shows")
-    wrong = disagreements()
-    if wrong:
-        raise ReleaseError("\n".join(wrong))
+    contradictions = disagreements()
+    if contradictions:
+        raise ReleaseError("\n".join(contradictions))
     print(f"version {version}: every file agrees")
     notes = prepare(version, dry=options.dry_run)
     targets = [Target(python, name) for name in options.arch for python in options.python]

@@ -21,8 +21,8 @@ def sections_of(text: str) -> dict[str, str]:
 
 
 def _section(text: str, version: str) -> str | None:
-    found = [body for heading, body in sections_of(text).items() if heading.split(" ")[0] == version]
-    return found[0] if found else None
+    bodies = [body for heading, body in sections_of(text).items() if heading.split(" ")[0] == version]
+    return bodies[0] if bodies else None
 
 
 def cut_version(text: str, version: str, day: date) -> str:
@@ -33,14 +33,14 @@ def cut_version(text: str, version: str, day: date) -> str:
     Raises:
         ReleaseError: nothing is there to be released; or the version is there, and something unreleased too.
     """
-    waiting = sections_of(text).get(UNRELEASED, "")
+    news = sections_of(text).get(UNRELEASED, "")
     if _section(text, version) is not None:
-        if waiting:
+        if news:
             raise ReleaseError(
                 f"CHANGELOG.md: {version} is there, and {UNRELEASED} is not empty; raise the version"
             )
         return text
-    if not waiting:
+    if not news:
         raise ReleaseError(f"CHANGELOG.md: nothing under {UNRELEASED}; write what {version} brings")
     heading = f"## {version} - {day.isoformat()}\n\n"
     return text.replace(_NOTHING_YET, _NOTHING_YET + heading, 1)
@@ -56,7 +56,7 @@ def notes_of(text: str, version: str) -> str:
     if section is None:
         raise ReleaseError(f"CHANGELOG.md: no section {version}")
     # Links lead from the root of the repository, where the changelog is; the notes stand elsewhere.
-    section = re.sub(r"\]\((?!https?:)([^)#]+)(#[^)]*)?\)", r"] (`\1`)", section)
+    section = re.sub(r"\[([^\]]+)\]\((?!https?:)([^)#]+)(#[^)]*)?\)", r"\1 (`\2`)", section)
     verify = (
         "### Verify\n\n"
         "    sha256sum --check --ignore-missing SHA256SUMS\n\n"

@@ -30,11 +30,11 @@ class Audit:
 
     Attributes:
         weaknesses: package, version and advisory of each that is known.
-        skipped: packages that were not looked up, the wheel's own left out; with any, the answer is open.
+        gaps: packages that were not looked up, the wheel's own left out; with any, the answer is open.
     """
 
     weaknesses: tuple[str, ...]
-    skipped: tuple[str, ...]
+    gaps: tuple[str, ...]
 
 
 def environment_with(wheel: Path, folder: Path) -> Path:
@@ -56,8 +56,8 @@ def write_bill(python: Path, out: Path, epoch: int, tools: dict[str, str]) -> No
     bill = json.loads(out.read_text(encoding="utf-8"))
     installer = ("pip", "setuptools")
     bill["components"] = [part for part in bill["components"] if part["name"] not in installer]
-    kept = {part["bom-ref"] for part in bill["components"]}
-    bill["dependencies"] = [entry for entry in bill.get("dependencies", []) if entry["ref"] in kept]
+    references = {part["bom-ref"] for part in bill["components"]}
+    bill["dependencies"] = [entry for entry in bill.get("dependencies", []) if entry["ref"] in references]
     bill["components"] += [_compiled_in(*part, tools) for part in COMPILED_IN]
     out.write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -97,5 +97,5 @@ def read_audit(text: str) -> Audit:
         for package in packages
         for advisory in package.get("vulns", [])
     ]
-    skipped = [p["name"] for p in packages if "skip_reason" in p and p["name"] != "eegvlm-rt"]
-    return Audit(tuple(weaknesses), tuple(skipped))
+    gaps = [p["name"] for p in packages if "skip_reason" in p and p["name"] != "eegvlm-rt"]
+    return Audit(tuple(weaknesses), tuple(gaps))

@@ -82,7 +82,7 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
     subjects = sorted(
         file for file in parts.folder.iterdir() if file.suffix in (".whl", ".gz", ".tar", ".json")
     )
-    stated = statement(
+    provenance_statement = statement(
         subjects,
         version_number=parts.version,
         commit=parts.commit,
@@ -91,7 +91,7 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
         materials={name: f"headers: {origin}" for name, origin in origins.items() if name.endswith(".whl")},
         begin=begin,
     )
-    parts.provenance.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
+    parts.provenance.write_text(json.dumps(provenance_statement, indent=1) + "\n", encoding="utf-8")
     (parts.folder / SUMS).write_text(sums(sorted(parts.folder.iterdir())), encoding="utf-8")
     print(f"{parts.folder}: {len(list(parts.folder.iterdir()))} files")
 
@@ -109,18 +109,18 @@ def _native(parts: Parts) -> Path:
 
 def _audit(parts: Parts, python: Path, *, unaudited: bool) -> None:
     """Writes what the advisories say into the release."""
-    found = audit(python)
-    if found.weaknesses:
-        raise ReleaseError("known weaknesses:\n" + "\n".join(found.weaknesses))
-    told = "no known weakness"
-    if found.skipped:
-        told = f"not audited, no advisories could be reached: {', '.join(found.skipped)}"
+    answer = audit(python)
+    if answer.weaknesses:
+        raise ReleaseError("known weaknesses:\n" + "\n".join(answer.weaknesses))
+    verdict = "no known weakness"
+    if answer.gaps:
+        verdict = f"not audited, no advisories could be reached: {', '.join(answer.gaps)}"
         if not unaudited:
-            raise ReleaseError(f"{told}; try again, or --unaudited, which the release then says")
+            raise ReleaseError(f"{verdict}; try again, or --unaudited, which the release then says")
     (parts.folder / "AUDIT.txt").write_text(
-        f"pip-audit, {datetime.now(UTC).date()}: {told}\n", encoding="utf-8"
+        f"pip-audit, {datetime.now(UTC).date()}: {verdict}\n", encoding="utf-8"
     )
-    print(f"audit: {told}")
+    print(f"audit: {verdict}")
 
 
 def _address() -> str:

@@ -17,10 +17,10 @@ def version_of(root: Path = ROOT) -> str:
     Raises:
         ReleaseError: none is there, or it is no version that can be released.
     """
-    found = re.search(
+    match = re.search(
         r'^__version__ = "(.*)"$', (root / "eegvlm_rt" / "__init__.py").read_text("utf-8"), re.M
     )
-    version = found[1] if found else ""
+    version = match[1] if match else ""
     if not re.fullmatch(r"\d+\.\d+\.\d+(rc\d+)?", version):
         raise ReleaseError(f"eegvlm_rt/__init__.py: __version__ {version!r} is not like 0.2.0 or 0.2.0rc1")
     return version
@@ -29,17 +29,21 @@ def version_of(root: Path = ROOT) -> str:
 def disagreements(root: Path = ROOT) -> list[str]:
     """What contradicts the version, one line each; empty where all is well."""
     version = version_of(root)
-    wrong = []
-    cited = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text("utf-8"), re.M)
-    if cited is None or cited[1] != version:
-        wrong.append(f"CITATION.cff: version {cited[1] if cited else 'missing'}, expected {version}")
+    contradictions = []
+    citation = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text("utf-8"), re.M)
+    if citation is None or citation[1] != version:
+        contradictions.append(
+            f"CITATION.cff: version {citation[1] if citation else 'missing'}, expected {version}"
+        )
     if re.search(r'^version = "', (root / "pyproject.toml").read_text("utf-8"), re.M):
-        wrong.append("pyproject.toml: has a version of its own; it is dynamic, from eegvlm_rt/__init__.py")
+        contradictions.append(
+            "pyproject.toml: has a version of its own; it is dynamic, from eegvlm_rt/__init__.py"
+        )
     supported = (root / "docs" / "upgrading.md").read_text("utf-8").splitlines()[0]
     minor = version.rpartition(".")[0]
     if f" to {minor}." not in supported:
-        wrong.append(f"docs/upgrading.md: its title does not lead to {minor}")
-    return wrong
+        contradictions.append(f"docs/upgrading.md: its title does not lead to {minor}")
+    return contradictions
 
 
 def cite(citation: str, day: date) -> str:

@@ -22,7 +22,7 @@ def build_all(
     work: Path,
     *,
     commit: str = "HEAD",
-    given: dict[str, Path] | None = None,
+    header_folders: dict[str, Path] | None = None,
 ) -> dict[str, str]:
     """Builds the source distribution of a commit, and from it one wheel a target; name -> its headers.
 
@@ -38,15 +38,15 @@ def build_all(
     shutil.copy2(sdist, out)
     shutil.unpack_archive(sdist, unpacked, filter="data")
     source = unpacked / sdist.name.removesuffix(".tar.gz")
-    made = {sdist.name: f"commit {commit}"}
+    origins = {sdist.name: f"commit {commit}"}
     print(f"{sdist.name}  {sdist.stat().st_size:,} bytes", flush=True)
     for target in targets:
-        headers = find_headers(target, given or {}, work / "headers")
+        headers = find_headers(target, header_folders or {}, work / "headers")
         wheel = build_wheel(source, target, headers, work / target.tag, out, epoch)
         check_platform(wheel, target)
-        made[wheel.name] = headers.origin
+        origins[wheel.name] = headers.origin
         print(f"{wheel.name}  {wheel.stat().st_size:,} bytes, headers: {headers.origin}", flush=True)
-    return made
+    return origins
 
 
 def _pair(text: str) -> tuple[str, Path]:
@@ -67,8 +67,14 @@ def main() -> int:
     options = parser.parse_args()
     targets = [Target(python, name) for name in options.arch for python in options.python]
     try:
-        given = dict(options.headers)
-        build_all(targets, options.out.resolve(), options.work.resolve(), commit=options.commit, given=given)
+        header_folders = dict(options.headers)
+        build_all(
+            targets,
+            options.out.resolve(),
+            options.work.resolve(),
+            commit=options.commit,
+            header_folders=header_folders,
+        )
     except ReleaseError as error:
         print(error, file=sys.stderr)
         return 1

@@ -66,8 +66,8 @@ def build_wheel(source: Path, target: Target, headers: Headers, work: Path, out:
         source,
     )
     run(*command, environment=environment, log=work / "build.log")
-    (made,) = work.glob("*.whl")
-    return retag(made, target.tag, out, epoch)
+    (wheel,) = work.glob("*.whl")
+    return retag(wheel, target.tag, out, epoch)
 
 
 def _toolchain(source: Path, target: Target, headers: Headers, work: Path) -> str:
@@ -92,8 +92,8 @@ def check_platform(wheel: Path, target: Target) -> None:
     Raises:
         ReleaseError: it asks for a newer C library, or for a library that is not part of the platform.
     """
-    told = run(sys.executable, "-m", "auditwheel", "show", wheel)
-    found = re.search(r'platform\s+tag:\s+"manylinux_2_(\d+)_(\w+)"', told)
+    verdict = run(sys.executable, "-m", "auditwheel", "show", wheel)
+    match = re.search(r'platform\s+tag:\s+"manylinux_2_(\d+)_(\w+)"', verdict)
     newest = int(target.platform.split("_")[2])
-    if found is None or int(found[1]) > newest or found[2] != target.architecture:
-        raise ReleaseError(f"{wheel.name}: auditwheel does not find {target.platform!r} right\n{told}")
+    if match is None or int(match[1]) > newest or match[2] != target.architecture:
+        raise ReleaseError(f"{wheel.name}: auditwheel does not find {target.platform!r} right\n{verdict}")

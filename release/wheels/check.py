@@ -31,10 +31,10 @@ def target_of(wheel: Path) -> Target:
     Raises:
         ReleaseError: another kind of wheel.
     """
-    found = re.search(r"-cp3(\d+)-cp3\d+-manylinux_2_\d+_(x86_64|aarch64)\.whl$", wheel.name)
-    if found is None:
+    match = re.search(r"-cp3(\d+)-cp3\d+-manylinux_2_\d+_(x86_64|aarch64)\.whl$", wheel.name)
+    if match is None:
         raise ReleaseError(f"{wheel.name}: no wheel of CPython for manylinux")
-    return Target(f"3.{found[1]}", found[2])
+    return Target(f"3.{match[1]}", match[2])
 
 
 def readme_program() -> str:

@@ -36,16 +36,16 @@ def mirror() -> str:
     return os.environ.get("EEGVLM_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 
 
-def find_headers(target: Target, given: dict[str, Path], work: Path) -> Headers:
+def find_headers(target: Target, folders: dict[str, Path], work: Path) -> Headers:
     """The headers of a target: those that were given, Debian's, or those of an interpreter.
 
-    given: version -> folder with Python.h.
+    folders: version -> folder with Python.h.
 
     Raises:
         ReleaseError: none of them is there.
     """
-    if target.python in given:
-        folder = given[target.python]
+    if target.python in folders:
+        folder = folders[target.python]
         if not (folder / "Python.h").is_file():
             raise ReleaseError(f"--headers: no Python.h in {folder}")
         return Headers((folder,), str(folder))

@@ -42,10 +42,10 @@ def make_root(target: Target, folder: Path) -> Path:
     if suite is None:
         raise ReleaseError(f"Debian has no Python {target.python}")
     root = folder / f"{suite}-{ARCHITECTURES[target.architecture]}"
-    made = root / "made"
-    if not made.is_file():
+    mark = root / "made"
+    if not mark.is_file():
         _debootstrap(target, suite, root)
-        made.touch()
+        mark.touch()
     for name in _COMPILERS:
         if (root / "usr" / "bin" / name).exists():
             raise ReleaseError(f"{root}: holds {name}; the wheels are to be tried without a compiler")

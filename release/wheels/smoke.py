@@ -12,7 +12,7 @@ import argparse
 import hashlib
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
@@ -33,7 +33,7 @@ PICTURES = {
 """SHA-256 of pictures by the renderer 3, the first 16 digits."""
 
 _EXPECTED = {0: ("W", 0.9941), 1: ("W", 0.9754), 25: ("N2", 0.9269)}
-"""Epoch of the simulated quarter -> a stage and its probability by the stage head of nano."""
+"""Epoch of the simulated quarter -> stage and its probability by nano's stage head; change with the model."""
 
 _TOLERANCE = 0.02
 """Processors and versions of ONNX Runtime differ in the last bits, which the memory of the night adds up."""
@@ -93,17 +93,17 @@ def check_pictures() -> str:
 def check_package() -> str:
     import eegvlm_rt
 
-    found = distribution("eegvlm-rt")
-    if found.version != eegvlm_rt.__version__:
-        raise SystemExit(f"metadata say {found.version}, the package {eegvlm_rt.__version__}")
-    names = {str(file) for file in found.files or ()}
+    package = distribution("eegvlm-rt")
+    if package.version != eegvlm_rt.__version__:
+        raise SystemExit(f"metadata say {package.version}, the package {eegvlm_rt.__version__}")
+    names = {str(file) for file in package.files or ()}
     for name in ("eegvlm_rt/models/nano/manifest.json", "eegvlm_rt/py.typed"):
         if name not in names:
             raise SystemExit(f"{name}: not installed")
     licences = [name for name in names if "/licenses/" in name]
     if len(licences) < 5:
         raise SystemExit(f"licences: only {sorted(licences)}")
-    return f"eegvlm-rt {found.version}: {len(names)} files, {len(licences)} licences"
+    return f"eegvlm-rt {package.version}: {len(names)} files, {len(licences)} licences"
 
 
 def check_bundle() -> str:
@@ -113,7 +113,7 @@ def check_bundle() -> str:
     return f"bundle {bundle.manifest.model_id}: every digest right, manifest {bundle.digest[:16]}"
 
 
-def check_inference(epochs: int) -> str:
+def check_inference(epochs: int, modes: Sequence[str] = ("head", "direct", "cot")) -> str:
     import onnxruntime
 
     from eegvlm_rt import Stager
@@ -122,7 +122,7 @@ def check_inference(epochs: int) -> str:
 
     x = simulate_night(7, hours=0.25).samples_uv[: epochs * 3000]
     stager = Stager.load("nano")
-    for mode in ("head", "direct", "cot"):
+    for mode in modes:
         night = stager.predict_night(x, sfreq=100, unit="uV", mode=mode).run()
         if len(night.predictions) != epochs:
             raise SystemExit(f"{mode}: {len(night.predictions)} predictions, expected {epochs}")
@@ -137,7 +137,7 @@ def check_inference(epochs: int) -> str:
             raise SystemExit("cot: no reason was given")
     if "torch" in sys.modules:
         raise SystemExit("torch was imported")
-    return f"{epochs} epochs by head, direct and cot, ONNX Runtime {onnxruntime.__version__}"
+    return f"{epochs} epochs by {', '.join(modes)}, ONNX Runtime {onnxruntime.__version__}"
 
 
 def main() -> int:

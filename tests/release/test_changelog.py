@@ -52,7 +52,7 @@ def test_nothing_to_release_and_a_version_used_twice_are_refused(text: str, why:
 def test_notes_are_the_section_and_how_to_verify() -> None:
     notes = notes_of(cut_version(TEXT, "0.2.0", DAY), "0.2.0")
     assert notes.startswith(
-        "# eegvlm-rt 0.2.0\n\n- A [page] (`docs/page.md`) and a [place](https://example.org)."
+        "# eegvlm-rt 0.2.0\n\n- A page (`docs/page.md`) and a [place](https://example.org)."
     )
     assert "sha256sum --check" in notes
     assert "First." not in notes

@@ -17,8 +17,8 @@ def test_weaknesses_and_packages_that_were_not_looked_up_are_told() -> None:
         {"name": "scipy", "skip_reason": "not found"},
         {"name": "eegvlm-rt", "skip_reason": "not found"},
     ]
-    found = read_audit(json.dumps({"dependencies": packages, "fixes": []}))
-    assert found == Audit(("rich 1.0: PYSEC-1", "rich 1.0: PYSEC-2"), ("scipy",))
+    answer = read_audit(json.dumps({"dependencies": packages, "fixes": []}))
+    assert answer == Audit(("rich 1.0: PYSEC-1", "rich 1.0: PYSEC-2"), ("scipy",))
 
 
 @pytest.mark.parametrize("text", ["", "no network", "[]", "{}"])

@@ -24,7 +24,7 @@ def test_the_statement_names_files_commit_tools_and_builder(
 ) -> None:
     monkeypatch.setattr(provenance, "version", lambda name: {"ziglang": "0.17.1"}.get(name, "1.0"))
     begin = datetime(2026, 12, 1, 9, tzinfo=UTC)
-    stated = statement(
+    result = statement(
         files,
         version_number="0.2.0",
         commit="c" * 40,
@@ -33,11 +33,11 @@ def test_the_statement_names_files_commit_tools_and_builder(
         materials={"b.whl": "headers: CPython 3.12.1"},
         begin=begin,
     )
-    assert stated["_type"] == "https://in-toto.io/Statement/v1"
-    assert stated["predicateType"] == "https://slsa.dev/provenance/v1"
+    assert result["_type"] == "https://in-toto.io/Statement/v1"
+    assert result["predicateType"] == "https://slsa.dev/provenance/v1"
     digest = hashlib.sha256(b"b.whl").hexdigest()
-    assert stated["subject"][1] == {"name": "b.whl", "digest": {"sha256": digest}}
-    definition, details = stated["predicate"]["buildDefinition"], stated["predicate"]["runDetails"]
+    assert result["subject"][1] == {"name": "b.whl", "digest": {"sha256": digest}}
+    definition, details = result["predicate"]["buildDefinition"], result["predicate"]["runDetails"]
     assert set(definition) == {
         "buildType",
         "externalParameters",

@@ -42,8 +42,8 @@ def test_this_checkout_agrees_with_itself() -> None:
 )
 def test_a_file_of_another_version_is_named(checkout: Path, name: str, old: str, new: str) -> None:
     replace(checkout / name, old, new)
-    (told,) = disagreements(checkout)
-    assert told.startswith(name)
+    (line,) = disagreements(checkout)
+    assert line.startswith(name)
 
 
 def test_a_version_that_cannot_be_released_is_refused(checkout: Path) -> None:

@@ -30,7 +30,7 @@ def test_one_action_has_one_commit_everywhere() -> None:
     commits: dict[str, set[str]] = {}
     for action, commit in re.findall(r"uses: (\S+)@(.*)$", texts, re.M):
         commits.setdefault(action, set()).add(commit)
-    assert {action for action, found in commits.items() if len(found) > 1} == set()
+    assert {action for action, pins in commits.items() if len(pins) > 1} == set()
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)

@@ -30,9 +30,9 @@ def test_the_target_is_read_from_the_name_of_a_wheel() -> None:
 
 def test_cibuildwheel_and_the_package_name_the_same_versions_of_python() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    built = re.search(r"^\[tool\.cibuildwheel\]\nbuild = \[(.*?)\]", project, re.M)
-    assert built is not None
-    assert re.findall(r'"cp3(\d+)-\*"', built[1]) == [version.removeprefix("3.") for version in PYTHONS]
+    versions = re.search(r"^\[tool\.cibuildwheel\]\nbuild = \[(.*?)\]", project, re.M)
+    assert versions is not None
+    assert re.findall(r'"cp3(\d+)-\*"', versions[1]) == [version.removeprefix("3.") for version in PYTHONS]
     assert re.findall(r"Python :: (3\.\d+)", project) == list(PYTHONS)
 
 
