@@ -147,7 +147,7 @@ def tab_facts(tab: Tab) -> dict[str, Any]:
     return {
         "heap_mib": round(tab.call("Runtime.getHeapUsage")["usedSize"] / (1 << 20), 2),
         "nodes": tab.call("Memory.getDOMCounters")["nodes"],
-        "epochs_shown": tab.run("page.rows.filter(Boolean).length"),
+        "epochs_shown": tab.run("import('/page.js').then(({ page }) => page.rows.filter(Boolean).length)"),
         "link": tab.run("document.getElementById('link').textContent"),
         "problems": len(tab.problems),
     }

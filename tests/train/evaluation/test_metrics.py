@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eegvlm_train.evaluation.metrics import INVALID, calibration_error, score
+from eegvlm_train.evaluation.metrics import INVALID, calibration_error, chance_calibration_error, score
 
 
 def test_perfect_answers() -> None:
@@ -54,3 +54,20 @@ def test_nothing_to_compare_is_refused() -> None:
         score(np.zeros(3, dtype=int), np.zeros(2, dtype=int))
     with pytest.raises(ValueError, match="predicted: 0 for 0"):
         score(np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+
+
+def test_probabilities_that_are_right_show_an_error_by_chance_that_falls_with_the_epochs() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.dirichlet(np.ones(5), 100), rng.dirichlet(np.ones(5), 10_000)
+    (few_mean, few_p95), (many_mean, _) = chance_calibration_error(few), chance_calibration_error(many)
+    assert 0.04 < few_mean < few_p95 < 0.2
+    assert many_mean < few_mean / 5
+    # What they show where the epochs are drawn from them is within.
+    stages = np.array([rng.choice(5, p=row) for row in many])
+    result = score(stages, many.argmax(axis=1), many)
+    assert result.ece is not None
+    assert result.ece < 3 * many_mean
+
+
+def test_certainty_that_is_right_shows_no_error_by_chance() -> None:
+    assert chance_calibration_error(np.eye(5)) == (0.0, 0.0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eegvlm_rt.hypnogram import cohen_kappa
 from eegvlm_rt.stages import STAGES
 
-__all__ = ["INVALID", "Score", "score"]
+__all__ = ["INVALID", "Score", "chance_calibration_error", "score"]
 
 INVALID = len(STAGES)
 _ECE_BINS = 10
@@ -83,8 +83,26 @@ def score(
 
 def calibration_error(reference: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
     """Expected calibration error of the most probable stage, 10 equal bins of confidence."""
-    confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == np.asarray(reference)
+    return _calibration_error(probabilities.max(axis=1).astype(np.float64), correct)
+
+
+def chance_calibration_error(
+    probabilities: NDArray[np.floating], *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """The calibration error that (n, 5) probabilities show by chance although they are right: mean and 95th
+    percentile over `draws` of what happened.
+
+    The error in bins is above 0 for the best model too, the more so the fewer the epochs: one below this mean
+    says nothing, and one below this percentile does not say that the probabilities are wrong.
+    """
+    rng = np.random.default_rng(seed)
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    errors = [_calibration_error(confidence, rng.random(len(confidence)) < confidence) for _ in range(draws)]
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))
+
+
+def _calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     bins = np.minimum((confidence * _ECE_BINS).astype(int), _ECE_BINS - 1)
     gaps = [
         (bins == b).mean() * abs(correct[bins == b].mean() - confidence[bins == b].mean())

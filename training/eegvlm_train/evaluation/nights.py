@@ -25,7 +25,7 @@ from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
 
 from ..outputs import add_overwrite, write_text
-from .metrics import INVALID, score
+from .metrics import INVALID, chance_calibration_error, score
 from .recordings import ScoredRecording, load_recordings
 
 __all__ = ["main", "night_figures"]
@@ -82,6 +82,8 @@ def night_figures(
                 kinds.setdefault(check.claim.kind, Counter())[str(check.verdict)] += 1
     whole = score(np.concatenate(reference), np.concatenate(answers), np.concatenate(shares))
     figures: dict[str, Any] = {"all": whole.to_dict(), "recordings": rows}
+    by_chance = chance_calibration_error(np.concatenate(shares))
+    figures["ece_by_chance"] = dict(zip(("mean", "p95"), by_chance, strict=True))
     if verdicts:
         figures["claims"] = dict(verdicts)
         figures["supported"] = verdicts["supported"] / sum(verdicts.values())
@@ -133,7 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     print(
                         f"{row['data']:<6}{name:<7}gain {gain:<4g} memory {memory!s:<6} {smooth or '-':<8} "
                         f"n {one['n']:<5} accuracy {one['accuracy']:.3f}  kappa {kappa}  "
-                        f"ECE {one['ece']:.3f}{claims}",
+                        f"ECE {one['ece']:.3f} (right probabilities by chance: "
+                        f"{figures['ece_by_chance']['mean']:.3f}, 95 % below "
+                        f"{figures['ece_by_chance']['p95']:.3f}){claims}",
                         flush=True,
                     )
     if args.out is not None:
