@@ -19,6 +19,11 @@ _EVALUATED: Final = (
     "Agreement with reference stages (`real`: human scorers; `sim`: the teachers of simulated nights), on "
     "epochs that no part of the model was trained on:"
 )
+_WITH_MEMORY: Final = (
+    "It sees one channel. Its memory knows the epochs before this one, never those after; without the memory "
+    "every epoch is staged by itself."
+)
+_ALONE: Final = "It sees one channel and one epoch at a time, nothing of the minutes before or after."
 _ANSWERS: Final = ("head", "direct", "cot")
 
 
@@ -48,6 +53,7 @@ def write_card(
         reasoned=parity["reasoning_epochs"],
         agreement="\n".join(_agreement(parity)),
         accuracy=_accuracy(accuracy),
+        sight=_WITH_MEMORY if "memory" in manifest.components else _ALONE,
         training=training.strip() or "The checkpoint says nothing about its training.",
         provenance="\n".join(_provenance(manifest.provenance, gates)),
     )
@@ -72,7 +78,7 @@ def _agreement(parity: Mapping[str, Any]) -> Iterator[str]:
 
 def _accuracy(accuracy: Mapping[str, Any]) -> str:
     if not accuracy:
-        return "No agreement with human scorers was measured for this bundle.\n"
+        return "The export measured no agreement with human scorers.\n"
     lines = [_EVALUATED, "", "| epochs of | answer | n | accuracy | Cohen's kappa | macro F1 |"]
     lines.append("|---|---|---:|---:|---:|---:|")
     for name, result in accuracy.items():
