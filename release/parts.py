@@ -69,8 +69,8 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
     """
     begin = datetime.now(UTC)
     shutil.rmtree(parts.folder, ignore_errors=True)
+    # What was compiled of the same source stays: a release whose audit failed is soon tried again.
     work = ROOT / "build" / "release"
-    shutil.rmtree(work, ignore_errors=True)
     origins = build_all(parts.targets, parts.folder, work, commit=parts.commit)
     python = environment_with(_native(parts), work / "installed")
     print(run(python, ROOT / "release" / "wheels" / "smoke.py", folder=work).rstrip(), flush=True)

@@ -87,17 +87,10 @@ def check(wheel: Path, folder: Path, *, epochs: int, pins: list[str]) -> None:
         return in_root(root, target, "/opt/check/bin/python", *words)
 
     in_root(root, target, f"/usr/bin/python{target.python}", "-m", "venv", "--without-pip", "/opt/check")
-    install = [
-        "install",
-        "--quiet",
-        "--no-index",
-        "--find-links=/opt/wheelhouse",
-        *pins,
-        f"/opt/wheelhouse/{wheel.name}",
-    ]
-    python(f"/opt/wheelhouse/{pip.name}/pip", *install)
-    print(f"{wheel.name}: installed in {root.name}", flush=True)
     emulated = target.architecture == "aarch64"
+    options = ["--quiet", "--no-index", "--find-links=/opt/wheelhouse", *["--no-compile"] * emulated, *pins]
+    python(f"/opt/wheelhouse/{pip.name}/pip", "install", *options, f"/opt/wheelhouse/{wheel.name}")
+    print(f"{wheel.name}: installed in {root.name}", flush=True)
     print(python("/opt/smoke.py", *[f"--epochs={epochs}"] * emulated).rstrip(), flush=True)
     if not emulated:
         in_root(
