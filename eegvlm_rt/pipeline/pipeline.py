@@ -63,8 +63,9 @@ class Pipeline:
     first needed; the tower at once too where a bundle has no head of its own.
 
     A small model works on `workers` epochs at a time with one thread each, which wastes nothing on waiting; a
-    large one on a single epoch with all threads. On an `accelerator` the models take turns, and what stays on
-    the processor (drawing, measuring, checking) goes on beside them.
+    large one on a single epoch with all threads. Where one thread is asked for, it is the caller's. On an
+    `accelerator` the models take turns, and what stays on the processor (drawing, measuring, checking) goes
+    on beside them.
 
     Raises BundleError for specs in the manifest that the runtime does not know, BackendError for graphs that
     do not fit.
@@ -94,6 +95,7 @@ class Pipeline:
         wide = manifest.hidden_size >= WIDE
         self.workers = 1 if wide else threads
         self._run_threads = threads if wide else 1
+        self.single_thread = threads == 1 and accelerator is None
         self._head = load_head(
             bundle, threads=self._run_threads, accelerator=accelerator, ort_options=ort_options
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..decoding.stopping import stop_when
 from ..errors import BackendError
@@ -26,6 +26,18 @@ __all__ = ["predictions_of_rows"]
 
 _HEAD_BATCH: Final = 4
 """Epochs that the head reads together: their pictures fit into a processor's second-level cache."""
+
+
+class _OwnThread(Executor):
+    """Does the work where it is handed over, in the thread that asks: one thread means one."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*args, **more))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def predictions_of_rows(
@@ -53,7 +65,11 @@ def predictions_of_rows(
 
     # One batch more than workers is looked at, so that none waits while an epoch is remembered.
     began_in = os.getpid()
-    pool = ThreadPoolExecutor(pipeline.workers, thread_name_prefix="eegvlm")
+    pool: Executor = (
+        _OwnThread()
+        if pipeline.single_thread
+        else ThreadPoolExecutor(pipeline.workers, thread_name_prefix="eegvlm")
+    )
     ahead = 0 if mode is Mode.HEAD else pipeline.workers
     answers: deque[StagePrediction | Future[StagePrediction]] = deque()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,31 @@ def night() -> np.ndarray:
 @pytest.fixture(scope="module")
 def epochs(night: np.ndarray) -> np.ndarray:
     return night[:36_000].reshape(-1, 3000)
+
+
+class TestThreads:
+    @pytest.mark.parametrize("mode", MODES)
+    def test_one_thread_is_the_callers_and_gives_what_two_give(
+        self,
+        stager: Stager,
+        folder: Path,
+        epochs: np.ndarray,
+        mode: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        expected = list(stager.predict_recording(epochs, sfreq=100, mode=mode))
+        alone = Stager.load(folder, threads=1)
+        monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("another thread"))
+        assert_same(list(alone.predict_recording(epochs, sfreq=100, mode=mode)), expected, 1e-5)
+
+    def test_an_error_in_one_thread_comes_where_it_came_from_two(
+        self, folder: Path, epochs: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for threads in (1, 2):
+            stager = Stager.load(folder, threads=threads)
+            monkeypatch.setattr(stager._pipeline, "see", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                next(iter(stager.predict_recording(epochs, sfreq=100, mode="head")))
 
 
 class TestRecording:
