@@ -88,7 +88,7 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
         commit=parts.commit,
         repository=_address(),
         targets=[target.tag for target in parts.targets],
-        materials={name: f"headers: {origin}" for name, origin in origins.items() if name.endswith(".whl")},
+        materials={f"headers of {name}": uri for name, uri in origins.items() if name.endswith(".whl")},
         begin=begin,
     )
     parts.provenance.write_text(json.dumps(provenance_statement, indent=1) + "\n", encoding="utf-8")
