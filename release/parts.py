@@ -46,19 +46,21 @@ class Parts:
 
 def is_whole(parts: Parts) -> bool:
     """Whether the folder holds a release of this commit for these targets, with every digest right."""
-    if not (parts.folder / SUMS).is_file() or not parts.provenance.is_file():
+    try:
+        content = json.loads(parts.provenance.read_text(encoding="utf-8"))
+        predicate = content["predicate"]["buildDefinition"]
+        commit = predicate["resolvedDependencies"][0]["digest"]["gitCommit"]
+        targets = predicate["externalParameters"]["targets"]
+        lines = (parts.folder / SUMS).read_text(encoding="utf-8").splitlines()
+        digests = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # missing, or cut by a run that was ended
+    if commit != parts.commit or targets != [target.tag for target in parts.targets]:
         return False
-    predicate = json.loads(parts.provenance.read_text(encoding="utf-8"))["predicate"]["buildDefinition"]
-    if predicate["resolvedDependencies"][0]["digest"]["gitCommit"] != parts.commit:
+    if not {subject["name"] for subject in content["subject"]} <= set(digests):
         return False
-    if predicate["externalParameters"]["targets"] != [target.tag for target in parts.targets]:
-        return False
-    lines = (parts.folder / SUMS).read_text(encoding="utf-8").splitlines()
-    for digest, name in (line.split("  ") for line in lines):
-        file = parts.folder / name
-        if not file.is_file() or digest_of(file) != digest:
-            return False
-    return True
+    files = {parts.folder / name: digest for name, digest in digests.items()}
+    return all(file.is_file() and digest_of(file) == digest for file, digest in files.items())
 
 
 def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
