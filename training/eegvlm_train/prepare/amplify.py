@@ -77,8 +77,8 @@ def _check_names(nights: Sequence[Path], copies: int, out: Path) -> None:
     itself = {night.name for night in nights}
     names = {name for night in nights for name in _names(night, copies)}
     if len(names) < len(nights) * (copies + 1):
-        taken = sorted(itself & {_copy_name(night, n) for night in nights for n in range(1, copies + 1)})
-        raise ValueError(f"nights: {taken[0]} is the name of a copy too; amplify the nights before copies")
+        clashes = sorted(itself & {_copy_name(night, n) for night in nights for n in range(1, copies + 1)})
+        raise ValueError(f"nights: {clashes[0]} is the name of a copy too; amplify the nights before copies")
     listed = (path.name for path in out.glob("night-*.npz"))
     others = sorted(name for name in listed if f"{name.partition('.')[0]}.npz" not in names)
     if others:
