@@ -69,6 +69,10 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
     Raises:
         ReleaseError: a step failed; a known weakness; or no advisories, without `unaudited`.
     """
+    if _here() not in parts.targets:
+        raise ReleaseError(
+            f"{_here().tag}: not among the targets; a release is tried on the machine that makes it"
+        )
     begin = datetime.now(UTC)
     shutil.rmtree(parts.folder, ignore_errors=True)
     # What was compiled of the same source stays: a release whose audit failed is soon tried again.
@@ -100,13 +104,11 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
 
 def _native(parts: Parts) -> Path:
     """The wheel that this interpreter can install."""
-    here = Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
-    wheel = next(parts.folder.glob(f"*-{here.tag}.whl"), None)
-    if wheel is None:
-        raise ReleaseError(
-            f"{here.tag}: not among the targets; a release is tried on the machine that makes it"
-        )
-    return wheel
+    return next(parts.folder.glob(f"*-{_here().tag}.whl"))
+
+
+def _here() -> Target:
+    return Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
 
 
 def _audit(parts: Parts, python: Path, *, unaudited: bool) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from release.parts import SUMS, Parts, is_whole
+from release.parts import SUMS, Parts, build_parts, is_whole
 from release.provenance import sums
+from release.run import ReleaseError
 from release.wheels.targets import Target
 
 
@@ -56,3 +57,10 @@ def test_another_commit_and_other_targets_are_another_release(parts: Parts) -> N
     targets = [*parts.targets, Target("3.12", "x86_64")]
     assert not is_whole(Parts(parts.version, "0ther", parts.folder, parts.targets))
     assert not is_whole(Parts(parts.version, parts.commit, parts.folder, targets))
+
+
+def test_without_a_wheel_for_this_python_nothing_is_built(parts: Parts) -> None:
+    targets = [Target("3.9", "s390x")]
+    with pytest.raises(ReleaseError, match="not among the targets"):
+        build_parts(Parts(parts.version, parts.commit, parts.folder, targets), "Notes", unaudited=False)
+    assert is_whole(parts)
