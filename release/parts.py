@@ -125,6 +125,8 @@ def _audit(parts: Parts, python: Path, *, unaudited: bool) -> None:
 
 def _address() -> str:
     try:
-        return output_of("git", "remote", "get-url", "origin")
+        address = output_of("git", "remote", "get-url", "origin")
     except ReleaseError:
         return ""
+    # A folder of this machine is no address.
+    return address if "://" in address else ""
