@@ -25,6 +25,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from eegvlm_rt.bundle.find import find_bundle
 from eegvlm_rt.errors import EegVlmError
 from eegvlm_rt.journal import Journal
 from eegvlm_rt.stager import Stager
@@ -50,6 +51,7 @@ def measure(
     Raises:
         EegVlmError: the bundle cannot be used.
     """
+    find_bundle(bundle)
     with tempfile.TemporaryDirectory(prefix="eegvlm-soak-") as folder:
         signal = Path(folder) / "night.f32"
         fresh("benchmarks._simulated_night", str(signal), "1", str(hours), str(SFREQ_HZ))

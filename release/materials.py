@@ -10,7 +10,7 @@ from typing import Any
 
 from .run import ReleaseError, run
 
-__all__ = ["COMPILED_IN", "Audit", "audit", "environment_with", "read_audit", "write_bill"]
+__all__ = ["COMPILED_IN", "Audit", "audit", "complete_bill", "environment_with", "read_audit", "write_bill"]
 
 COMPILED_IN = (
     ("pybind11", "pkg:pypi/pybind11@{pybind11}", "BSD-3-Clause"),
@@ -22,6 +22,8 @@ COMPILED_IN = (
     ("compiler-rt of Zig", "pkg:pypi/ziglang@{ziglang}", "MIT"),
 )
 """Name, package that it is taken from, licence: of what is compiled into the kernel."""
+
+_INSTALLERS = ("pip", "setuptools")
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,27 @@ def write_bill(python: Path, out: Path, epoch: int, tools: dict[str, str]) -> No
     command = (sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--short-PURLs")
     environment = {"SOURCE_DATE_EPOCH": str(epoch)}
     run(*command, "--of", "JSON", "-o", out, python, environment=environment)
-    bill = json.loads(out.read_text(encoding="utf-8"))
-    installer = ("pip", "setuptools")
-    bill["components"] = [part for part in bill["components"] if part["name"] not in installer]
-    references = {part["bom-ref"] for part in bill["components"]}
-    bill["dependencies"] = [entry for entry in bill.get("dependencies", []) if entry["ref"] in references]
-    bill["components"] += [_compiled_in(*part, tools) for part in COMPILED_IN]
+    bill = complete_bill(json.loads(out.read_text(encoding="utf-8")), tools)
     out.write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def complete_bill(bill: dict[str, Any], tools: dict[str, str]) -> dict[str, Any]:
+    """A bill of materials about eegvlm-rt: with what is compiled in, without what installed it."""
+    (subject,) = (part for part in bill["components"] if part["name"] == "eegvlm-rt")
+    # Where its wheel lay on the machine that made the bill helps nobody.
+    subject = {key: value for key, value in subject.items() if key != "externalReferences"}
+    others = [part for part in bill["components"] if part["name"] not in ("eegvlm-rt", *_INSTALLERS)]
+    others += [_compiled_in(*part, tools) for part in COMPILED_IN]
+    references = {part["bom-ref"] for part in [subject, *others]}
+    dependencies = []
+    for entry in bill.get("dependencies", []):
+        needs = [reference for reference in entry.get("dependsOn", []) if reference in references]
+        if entry["ref"] == subject["bom-ref"]:
+            needs += [part["bom-ref"] for part in others if part["bom-ref"].startswith("compiled-in:")]
+        if entry["ref"] in references:
+            dependencies.append({"ref": entry["ref"], "dependsOn": sorted(needs)})
+    metadata = {**bill.get("metadata", {}), "component": subject}
+    return {**bill, "metadata": metadata, "components": others, "dependencies": dependencies}
 
 
 def _compiled_in(name: str, purl: str, licence: str, tools: dict[str, str]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
         commit=parts.commit,
         repository=_address(),
         targets=[target.tag for target in parts.targets],
-        materials={name: f"headers: {origin}" for name, origin in origins.items() if name.endswith(".whl")},
+        materials={f"headers of {name}": uri for name, uri in origins.items() if name.endswith(".whl")},
         begin=begin,
     )
     parts.provenance.write_text(json.dumps(provenance_statement, indent=1) + "\n", encoding="utf-8")
@@ -129,6 +129,8 @@ def _audit(parts: Parts, python: Path, *, unaudited: bool) -> None:
 
 def _address() -> str:
     try:
-        return output_of("git", "remote", "get-url", "origin")
+        address = output_of("git", "remote", "get-url", "origin")
     except ReleaseError:
         return ""
+    # A folder of this machine is no address.
+    return address if "://" in address else ""

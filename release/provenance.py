@@ -58,12 +58,12 @@ def statement(
     """The statement about files.
 
     repository: address of the clone, "" where it has none.
-    materials: what else the build read: name -> where it is from (headers of Python) or digest (a bundle).
+    materials: what else the build read, by a name: the package URLs of Python's headers.
     """
     tools = {name: version(name) for name in TOOLS}
     source = {"uri": f"git+{repository or 'file:eegvlm-rt'}", "digest": {"gitCommit": commit}}
     dependencies = [source, *({"uri": f"pkg:pypi/{name}@{number}"} for name, number in tools.items())]
-    dependencies += [{"name": name, "annotations": {"origin": origin}} for name, origin in materials.items()]
+    dependencies += [{"name": name, "uri": uri} for name, uri in materials.items()]
     system = {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
     return {
         "_type": "https://in-toto.io/Statement/v1",

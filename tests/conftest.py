@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from importlib.util import find_spec
@@ -15,6 +16,9 @@ from eegvlm_rt.stager import Stager
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx
     from eegvlm_train.model import EegVlmForConditionalGeneration
 
 # The runtime is tested without torch too.
@@ -99,3 +103,46 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.export.tiny_models import save_checkpoint
 
     return save_checkpoint("tiny", tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture
+def short_simulated_nights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export calibrates and compares on simulated nights of an hour in place of eight."""
+    monkeypatch.setattr("eegvlm_export.quantize.epochs._HOURS", 1.0)
+
+
+@pytest.fixture(scope="session")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of traced graphs, shared by the processes of this run."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return tmp_path_factory.mktemp("traces")
+    folder = tmp_path_factory.getbasetemp().parent / "traces"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def traced_once(traces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export traces towers and heads of the same weights once: that they come out the same every time has
+    tests of its own.
+    """
+    import eegvlm_export.bundle_files as files
+    import onnx
+
+    def once(export: Callable[..., onnx.ModelProto]) -> Callable[..., onnx.ModelProto]:
+        def graph(model: EegVlmForConditionalGeneration, **options: object) -> onnx.ModelProto:
+            weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+            # Neither where a checkpoint lies nor what of it was never trained is in a graph.
+            config = model.config.to_dict() | dict.fromkeys(("_name_or_path", "untrained"))
+            key = f"{export.__name__} {options} {config} {hashlib.sha256(weights).hexdigest()}"
+            path = traces / hashlib.sha256(key.encode()).hexdigest()
+            if not path.exists():
+                fresh = path.with_suffix(f".{os.getpid()}")
+                fresh.write_bytes(export(model, **options).SerializeToString())
+                fresh.rename(path)
+            return onnx.load_from_string(path.read_bytes())
+
+        return graph
+
+    for function in (files.export_tower, files.export_head):
+        monkeypatch.setattr(files, function.__name__, once(function))

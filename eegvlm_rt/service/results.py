@@ -62,6 +62,8 @@ class ResultWriter:
                 due = time.monotonic() + self.storage.results_every_s
                 for night in self._nights():
                     night.write_results(status="in progress")
+                # A night's results are made anew each time: what that took would stay a hole in the heap.
+                return_freed_memory()
         self._close_finished()
 
     def _close_finished(self) -> None:
@@ -76,8 +78,6 @@ class ResultWriter:
                 _log.warning("%s: fhir.json: %s", night.key, error)
             if self.storage.keep_signal_nights is not None:
                 drop_signal(night.folder.parent, self.storage.keep_signal_nights)
-            del night
-            return_freed_memory()
 
 
 def drop_signal(bed: Path, keep: int) -> list[Path]:

@@ -25,7 +25,7 @@ _KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 @dataclass(frozen=True)
 class Headers:
-    """Folders to look for headers in, the one with Python.h first, and where they are from."""
+    """Folders to look for headers in, the one with Python.h first, and their origin as a package URL."""
 
     folders: tuple[Path, ...]
     origin: str
@@ -48,7 +48,7 @@ def find_headers(target: Target, folders: dict[str, Path], work: Path) -> Header
         folder = folders[target.python]
         if not (folder / "Python.h").is_file():
             raise ReleaseError(f"--headers: no Python.h in {folder}")
-        return Headers((folder,), str(folder))
+        return Headers((folder,), f"pkg:generic/cpython@{target.python}")
     reason = "Debian has no such version"
     if target.python in DEBIAN_SUITES:
         if shutil.which("apt-get") and _KEYS.is_file():
@@ -67,7 +67,7 @@ def _of_an_interpreter(target: Target, reason: str) -> Headers:
         raise ReleaseError(f"headers of Python {target.python}: {reason}; {cure}") from None
     if not (Path(folder) / "Python.h").is_file():
         raise ReleaseError(f"headers of Python {target.python}: no Python.h in {folder}; {cure}")
-    return Headers((Path(folder),), f"CPython {version}")
+    return Headers((Path(folder),), f"pkg:generic/cpython@{version}")
 
 
 def _of_debian(target: Target, work: Path) -> Headers:
@@ -83,7 +83,9 @@ def _of_debian(target: Target, work: Path) -> Headers:
         run("apt-get", *options, "-qq", "download", package, folder=folder)
         (file,) = folder.glob("*.deb")
         run("dpkg-deb", "-x", file, folder / "root")
-        origin.write_text(f"Debian {file.stem}", encoding="utf-8")
+        name, version, architecture = file.stem.split("_")
+        purl = f"pkg:deb/debian/{name}@{version}?arch={architecture}&distro={suite}"
+        origin.write_text(purl, encoding="utf-8")
     include = folder / "root" / "usr" / "include"
     return Headers((include / f"python{target.python}", include), origin.read_text(encoding="utf-8"))
 

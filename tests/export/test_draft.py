@@ -19,6 +19,8 @@ from eegvlm_rt.hypnogram import from_csv
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.simulator.edf import write_edf
 
+pytestmark = pytest.mark.usefixtures("traced_once")
+
 RECIPE = """
 tower: fp32
 llm: fp32

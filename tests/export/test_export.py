@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -14,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from eegvlm_export import Gate, GatesFailedError, Recipe, export_bundle
 from eegvlm_export.cli import EXIT_GATES, EXIT_INPUT, main
 from eegvlm_export.measure.scorer_agreement import kappa_gates, kappa_losses
@@ -26,6 +24,8 @@ from eegvlm_rt.bundle import Bundle
 from eegvlm_rt.errors import BundleError
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES
+
+pytestmark = pytest.mark.usefixtures("short_simulated_nights")
 
 SMALL = Recipe(
     tower="fp16",
@@ -67,12 +67,6 @@ print(json.dumps(answers))
 """
 
 
-@pytest.fixture(autouse=True)
-def _short_simulated_nights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nights of an hour: eight hours are simulated in a release."""
-    monkeypatch.setattr("eegvlm_export.quantize.epochs._HOURS", 1.0)
-
-
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nights")
@@ -81,31 +75,6 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         x = rng.normal(0, 20 / UV_PER_LSB, (20, 3000)).astype(np.int16)
         save_npz(night_path(folder, seed), x=x, uv_per_lsb=UV_PER_LSB)
     return folder
-
-
-@pytest.fixture(scope="module")
-def traces() -> dict[str, bytes]:
-    """Graphs by their names, options and weights."""
-    return {}
-
-
-@pytest.fixture
-def traced_once(traces: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs of the same weights are traced once: that they come out the same has a test of its own."""
-    import eegvlm_export.bundle_files as files
-
-    def once(export: Callable[..., onnx.ModelProto]) -> Callable[..., onnx.ModelProto]:
-        def graph(model: torch.nn.Module, **options: object) -> onnx.ModelProto:
-            weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
-            key = f"{export.__name__} {options} {hashlib.sha256(weights).hexdigest()}"
-            if key not in traces:
-                traces[key] = export(model, **options).SerializeToString()
-            return onnx.load_from_string(traces[key])
-
-        return graph
-
-    for function in (files.export_tower, files.export_head):
-        monkeypatch.setattr(files, function.__name__, once(function))
 
 
 @pytest.fixture(scope="module")

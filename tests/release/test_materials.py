@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from release.materials import COMPILED_IN, Audit, read_audit
+from release.materials import COMPILED_IN, Audit, complete_bill, read_audit
 from release.run import ROOT, ReleaseError
 
 
@@ -37,3 +37,26 @@ def test_every_licence_of_what_is_compiled_in_is_shipped() -> None:
         "pybind11.txt",
         "zig.txt",
     }
+
+
+def test_the_bill_is_about_the_package_and_lists_what_is_compiled_in() -> None:
+    names = ("eegvlm-rt", "numpy", "pip", "setuptools")
+    parts = [
+        {"name": name, "bom-ref": name, "externalReferences": [{"url": "file:///tmp"}]} for name in names
+    ]
+    needs = [{"ref": "eegvlm-rt", "dependsOn": ["numpy", "setuptools"]}, {"ref": "pip"}, {"ref": "numpy"}]
+    bill = complete_bill(
+        {"components": parts, "dependencies": needs, "metadata": {"timestamp": "2026"}},
+        {"pybind11": "3.1.0", "ziglang": "0.17.1"},
+    )
+    assert bill["metadata"] == {
+        "timestamp": "2026",
+        "component": {"name": "eegvlm-rt", "bom-ref": "eegvlm-rt"},
+    }
+    compiled_in = [f"compiled-in:{name}" for name, _, _ in COMPILED_IN]
+    assert [part["bom-ref"] for part in bill["components"]] == ["numpy", *compiled_in]
+    assert bill["components"][1]["purl"] == "pkg:pypi/pybind11@3.1.0"
+    assert bill["dependencies"] == [
+        {"ref": "eegvlm-rt", "dependsOn": sorted(["numpy", *compiled_in])},
+        {"ref": "numpy", "dependsOn": []},
+    ]

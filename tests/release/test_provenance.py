@@ -30,7 +30,7 @@ def test_the_statement_names_files_commit_tools_and_builder(
         commit="c" * 40,
         repository="https://example.org/x",
         targets=["cp312"],
-        materials={"b.whl": "headers: CPython 3.12.1"},
+        materials={"headers of b.whl": "pkg:generic/cpython@3.12.1"},
         begin=begin,
     )
     assert result["_type"] == "https://in-toto.io/Statement/v1"
@@ -48,6 +48,10 @@ def test_the_statement_names_files_commit_tools_and_builder(
     source = {"uri": "git+https://example.org/x", "digest": {"gitCommit": "c" * 40}}
     assert definition["resolvedDependencies"][0] == source
     assert {"uri": "pkg:pypi/ziglang@0.17.1"} in definition["resolvedDependencies"]
+    assert {"name": "headers of b.whl", "uri": "pkg:generic/cpython@3.12.1"} in definition[
+        "resolvedDependencies"
+    ]
+    assert all("uri" in dependency for dependency in definition["resolvedDependencies"])
     assert details["metadata"]["startedOn"] == "2026-12-01T09:00:00Z"
     assert details["builder"]["version"]["ziglang"] == "0.17.1"
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.precisions import MODELS, TOWERS, main
 
 
+@pytest.mark.usefixtures("traced_once", "short_simulated_nights")
 def test_every_precision_is_compared_sized_and_timed(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

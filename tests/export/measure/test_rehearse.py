@@ -38,6 +38,7 @@ def test_random_weights_are_the_same_every_time() -> None:
     assert (weights.tensor(name) == RandomWeights(SHAPE).tensor(name)).all()
 
 
+@pytest.mark.usefixtures("short_simulated_nights")
 def test_methods_are_compared_with_the_checkpoint(checkpoint: Path) -> None:
     rows = compare(Checkpoint.load(checkpoint), ("rtn", "gptq", "hqq"), epochs=6, reasonings=2, threads=1)
     assert [row.method for row in rows] == ["fp32", "rtn", "gptq", "hqq"]

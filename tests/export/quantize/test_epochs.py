@@ -22,10 +22,8 @@ def nights(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_simulated_epochs_are_the_same_every_time_and_differ_by_purpose(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("eegvlm_export.quantize.epochs._HOURS", 1.0)
+@pytest.mark.usefixtures("short_simulated_nights")
+def test_simulated_epochs_are_the_same_every_time_and_differ_by_purpose() -> None:
     spec = Preprocessing()
     first = load_epochs("sim", 6, spec, "parity")
     assert first.shape == (6, 3000)
