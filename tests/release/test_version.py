@@ -48,7 +48,9 @@ def test_a_file_of_another_version_is_named(checkout: Path, name: str, old: str,
 
 def test_an_empty_page_leads_nowhere(checkout: Path) -> None:
     (checkout / "docs" / "upgrading.md").write_text("", encoding="utf-8")
-    assert disagreements(checkout) == ["docs/upgrading.md: its title does not lead to " + version_of().rpartition(".")[0]]
+    assert disagreements(checkout) == [
+        "docs/upgrading.md: its title does not lead to " + version_of().rpartition(".")[0]
+    ]
 
 
 def test_a_version_that_cannot_be_released_is_refused(checkout: Path) -> None:
