@@ -63,8 +63,8 @@ browser:
 		libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 
 # The site, into site/: pages, API, and examples that are run. Any warning is an error, a link inside that leads
-# nowhere too. It needs no torch and, once installed, no network.
-DOCS = $(BIN)/python -m sphinx -W --keep-going -d build/doctrees docs
+# nowhere too. It needs no torch and, once installed, no network. An example runs the command eegvlm-rt.
+DOCS = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m sphinx -W --keep-going -d build/doctrees docs
 docs: $(VENV)/.docs
 	rm -rf site
 	$(DOCS) -b html site

@@ -34,6 +34,13 @@ _SHORT.maxstring = _SHORT.maxother = 160
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 12
 
 
+def _short(value: object) -> str:
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no number of more than sys.get_int_max_str_digits()
+        return "a number of thousands of digits"
+
+
 class EegVlmError(Exception):
     """Root of the tree. `field` is what was wrong, `value` what it held, `cure` what would be right."""
 
@@ -52,7 +59,7 @@ class EegVlmError(Exception):
         if isinstance(value, str) and len(value) <= _WHOLE:
             shown = value if value and value.isprintable() else repr(value)
         else:
-            shown = _SHORT.repr(value)
+            shown = _short(value)
         return f"{self.field}: {shown}; {self.cure}"
 
 

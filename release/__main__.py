@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .changelog import cut_version, notes_of
 from .parts import Parts, build_parts, is_whole
-from .repository import commit_files, tag_release
+from .repository import check_tag, commit_files, tag_release
 from .run import ROOT, ReleaseError, output_of
 from .source import is_clean
 from .version import cite, disagreements, version_of
@@ -50,6 +50,8 @@ def release(options: argparse.Namespace) -> None:
     if contradictions:
         raise ReleaseError("\n".join(contradictions))
     print(f"version {version}: every file agrees")
+    # Before anything is committed or built: both would be in vain.
+    check_tag(version)
     notes = prepare(version, dry=options.dry_run)
     targets = [Target(python, name) for name in options.arch for python in options.python]
     out = options.out.resolve() / version

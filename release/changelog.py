@@ -11,7 +11,7 @@ __all__ = ["UNRELEASED", "cut_version", "notes_of", "sections_of"]
 
 UNRELEASED = "Unreleased"
 _HEADING = re.compile(r"^## (.+?)\s*$", re.M)
-_NOTHING_YET = f"## {UNRELEASED}\n\n"
+_UNRELEASED_HEADING = re.compile(rf"^## {UNRELEASED}[ \t]*\n+", re.M)
 
 
 def sections_of(text: str) -> dict[str, str]:
@@ -42,8 +42,8 @@ def cut_version(text: str, version: str, day: date) -> str:
         return text
     if not news:
         raise ReleaseError(f"CHANGELOG.md: nothing under {UNRELEASED}; write what {version} brings")
-    heading = f"## {version} - {day.isoformat()}\n\n"
-    return text.replace(_NOTHING_YET, _NOTHING_YET + heading, 1)
+    headings = f"## {UNRELEASED}\n\n## {version} - {day.isoformat()}\n\n"
+    return _UNRELEASED_HEADING.sub(headings, text, count=1)
 
 
 def notes_of(text: str, version: str) -> str:

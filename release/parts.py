@@ -46,19 +46,21 @@ class Parts:
 
 def is_whole(parts: Parts) -> bool:
     """Whether the folder holds a release of this commit for these targets, with every digest right."""
-    if not (parts.folder / SUMS).is_file() or not parts.provenance.is_file():
+    try:
+        content = json.loads(parts.provenance.read_text(encoding="utf-8"))
+        predicate = content["predicate"]["buildDefinition"]
+        commit = predicate["resolvedDependencies"][0]["digest"]["gitCommit"]
+        targets = predicate["externalParameters"]["targets"]
+        lines = (parts.folder / SUMS).read_text(encoding="utf-8").splitlines()
+        digests = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # missing, or cut by a run that was ended
+    if commit != parts.commit or targets != [target.tag for target in parts.targets]:
         return False
-    predicate = json.loads(parts.provenance.read_text(encoding="utf-8"))["predicate"]["buildDefinition"]
-    if predicate["resolvedDependencies"][0]["digest"]["gitCommit"] != parts.commit:
+    if not {subject["name"] for subject in content["subject"]} <= set(digests):
         return False
-    if predicate["externalParameters"]["targets"] != [target.tag for target in parts.targets]:
-        return False
-    lines = (parts.folder / SUMS).read_text(encoding="utf-8").splitlines()
-    for digest, name in (line.split("  ") for line in lines):
-        file = parts.folder / name
-        if not file.is_file() or digest_of(file) != digest:
-            return False
-    return True
+    files = {parts.folder / name: digest for name, digest in digests.items()}
+    return all(file.is_file() and digest_of(file) == digest for file, digest in files.items())
 
 
 def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
@@ -67,6 +69,10 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
     Raises:
         ReleaseError: a step failed; a known weakness; or no advisories, without `unaudited`.
     """
+    if _here() not in parts.targets:
+        raise ReleaseError(
+            f"{_here().tag}: not among the targets; a release is tried on the machine that makes it"
+        )
     begin = datetime.now(UTC)
     shutil.rmtree(parts.folder, ignore_errors=True)
     # What was compiled of the same source stays: a release whose audit failed is soon tried again.
@@ -98,13 +104,11 @@ def build_parts(parts: Parts, notes: str, *, unaudited: bool) -> None:
 
 def _native(parts: Parts) -> Path:
     """The wheel that this interpreter can install."""
-    here = Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
-    wheel = next(parts.folder.glob(f"*-{here.tag}.whl"), None)
-    if wheel is None:
-        raise ReleaseError(
-            f"{here.tag}: not among the targets; a release is tried on the machine that makes it"
-        )
-    return wheel
+    return next(parts.folder.glob(f"*-{_here().tag}.whl"))
+
+
+def _here() -> Target:
+    return Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
 
 
 def _audit(parts: Parts, python: Path, *, unaudited: bool) -> None:

@@ -39,7 +39,7 @@ def disagreements(root: Path = ROOT) -> list[str]:
         contradictions.append(
             "pyproject.toml: has a version of its own; it is dynamic, from eegvlm_rt/__init__.py"
         )
-    supported = (root / "docs" / "upgrading.md").read_text("utf-8").splitlines()[0]
+    supported = (root / "docs" / "upgrading.md").read_text("utf-8").partition("\n")[0]
     minor = version.rpartition(".")[0]
     if f" to {minor}." not in supported:
         contradictions.append(f"docs/upgrading.md: its title does not lead to {minor}")

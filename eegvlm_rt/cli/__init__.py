@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import warnings
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ def _run(argv: Sequence[str] | None) -> int:
         path = configuration_path()
         arguments, defaults = with_defaults(parser, sys.argv[1:] if argv is None else argv, path)
         if defaults:
-            report_note(f"defaults of {path}: {' '.join(defaults)}")
+            report_note(f"defaults of {path}: {shlex.join(defaults)}")
         args = parser.parse_args(arguments)
         if here := folder_of_the_same_name(getattr(args, "bundle", None)):
             report_warning(f"bundle: {here}; this is {find_bundle(str(here))}, the folder here is ./{here}")

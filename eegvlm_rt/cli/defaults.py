@@ -5,9 +5,9 @@
     bundle = "/srv/models/nano"
     threads = 2
 
-    [stage]                 # one command; stronger than [defaults]
-    channel = "EEG Fpz-Cz"
-    format = ["bids"]
+    [score]                 # one command; stronger than [defaults]
+    channel = ["EEG Fpz-Cz", "EEG C4-A1"]
+    report = true
 
 What stands on the command line is stronger than the file. A key that no command has, or a value that the
 option does not take, is an error: a default that is silently not used would be worse than none.
@@ -35,6 +35,9 @@ ENVIRONMENT = "EEGVLM_RT_CONFIG"
 SHARED = "defaults"
 """The table for every command that has the option."""
 
+_LARGEST = 1_000_000
+"""Bytes of a file of defaults: a longer one is something else."""
+
 _NEVER = ("overwrite", "help", "version")
 """Whether files of others are replaced is decided at each call, never once for all."""
 
@@ -45,8 +48,8 @@ def configuration_path() -> Path | None:
     """The file of defaults, or None where there is none. One that the environment names must exist.
 
     Without `EEGVLM_RT_CONFIG` it is `eegvlm-rt/config.toml` in `$XDG_CONFIG_HOME`, else in `~/.config` (XDG
-    Base Directory Specification 0.8). The working directory is never looked at: a folder of recordings sets
-    no options.
+    Base Directory Specification 0.8); what has that name and cannot be read is an error when it is read. The
+    working directory is never looked at: a folder of recordings sets no options.
     """
     named = os.environ.get(ENVIRONMENT)
     if named is not None:
@@ -57,7 +60,7 @@ def configuration_path() -> Path | None:
     except RuntimeError:
         return None
     path = base / "eegvlm-rt" / "config.toml"
-    return path if path.is_file() else None
+    return path if os.path.lexists(path) else None
 
 
 def with_defaults(
@@ -88,10 +91,17 @@ def with_defaults(
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise InputError("configuration", str(path), f"is larger than {_LARGEST:,} bytes")
+        content = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
         raise InputError("configuration", str(path), f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise InputError("configuration", str(path), "is nested too deeply") from None
+    except ValueError as error:
+        # Of TOML, of UTF-8, or of a number with thousands of digits.
         raise InputError("configuration", str(path), f"is not TOML: {error}") from None
     for name, table in content.items():
         if not isinstance(table, dict):
@@ -109,6 +119,9 @@ def _check_names(path: Path, tables: Tables, commands: Mapping[str, argparse.Arg
             names = ", ".join(sorted(commands))
             raise InputError(f"{path}: table", name, f"use [{SHARED}] or a command: {names}")
         options = every if name == SHARED else set(_options(commands[name]))
+        if len({_dashed(key) for key in table}) < len(table):
+            twice = next(key for key in table if "_" in key and key.replace("_", "-") in table)
+            raise InputError(f"{path}: [{name}]", twice, f"stands there as {twice.replace('_', '-')} too")
         for key in table:
             if key.replace("_", "-") in _NEVER:
                 raise InputError(f"{path}: [{name}]", key, "has no default; give it on the command line")
@@ -171,13 +184,22 @@ def _words(place: str, option: str, value: Any, action: argparse.Action) -> list
     values = value if several else [value]
     for one in values:
         _check_value(place, one, action)
-    return [f"{option}={one}" for one in values]
+    return [f"{option}={_at_home(str(one))}" for one in values]
+
+
+def _at_home(text: str) -> str:
+    """A path that begins with `~/`, as a shell would give it."""
+    return str(Path(text).expanduser()) if text.startswith("~/") else text
 
 
 def _check_value(place: str, value: Any, action: argparse.Action) -> None:
     """The option's own check of a value, so that the message names the file."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InputError(place, value, "give a text or a number")
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise InputError(place, value, "a number of TOML has 64 bits")
+    if "\0" in str(value):
+        raise InputError(place, value, "no option takes a NUL character")
     try:
         checked = action.type(str(value)) if callable(action.type) else str(value)
     except argparse.ArgumentTypeError as error:

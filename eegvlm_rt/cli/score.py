@@ -41,7 +41,11 @@ LEVELS = ("participant", "group")
 
 def run(args: argparse.Namespace) -> int:
     """Score. Status: 0 every night is scored, 3 some are, 4 none is, 130 interrupted."""
-    is_bids = args.out is None and len(args.inputs) == 3 and args.inputs[2] in LEVELS
+    has_level = len(args.inputs) == 3 and args.inputs[2] in LEVELS
+    if has_level and args.out is not None and not Path(args.inputs[2]).exists():
+        cure = "BIDS_DIR OUT participant|group names the folder itself; leave out -o, and a default of it"
+        raise InputError("--out", args.out, cure)
+    is_bids = args.out is None and has_level
     if args.out is None and not is_bids:
         cure = "add -o OUT, the folder of the results; or give BIDS_DIR OUT participant|group"
         raise InputError("score", " ".join(args.inputs) or "nothing", cure)

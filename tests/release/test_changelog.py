@@ -29,6 +29,14 @@ def test_what_is_unreleased_becomes_the_version_of_the_day() -> None:
     assert sections["0.2.0 - 2026-12-01"].startswith("- A [page]")
 
 
+@pytest.mark.parametrize("heading", ["## Unreleased\n", "## Unreleased  \n\n", "## Unreleased\n\n\n"])
+def test_space_about_the_heading_does_not_matter(heading: str) -> None:
+    text = TEXT.replace("## Unreleased\n\n", "### Unreleased\n\nNo such heading.\n\n" + heading)
+    new = cut_version(text, "0.2.0", DAY)
+    assert list(sections_of(new)) == ["Unreleased", "0.2.0 - 2026-12-01", "0.1.0 - 2026-11-23"]
+    assert new.startswith("# Changelog\n\n### Unreleased\n\nNo such heading.\n\n## Unreleased\n\n## 0.2.0 - ")
+
+
 def test_a_version_is_cut_once() -> None:
     once = cut_version(TEXT, "0.2.0", DAY)
     assert cut_version(once, "0.2.0", date(2027, 1, 1)) == once

@@ -46,6 +46,13 @@ def test_a_file_of_another_version_is_named(checkout: Path, name: str, old: str,
     assert line.startswith(name)
 
 
+def test_an_empty_page_leads_nowhere(checkout: Path) -> None:
+    (checkout / "docs" / "upgrading.md").write_text("", encoding="utf-8")
+    assert disagreements(checkout) == [
+        "docs/upgrading.md: its title does not lead to " + version_of().rpartition(".")[0]
+    ]
+
+
 def test_a_version_that_cannot_be_released_is_refused(checkout: Path) -> None:
     replace(checkout / FILES[0], f'"{version_of()}"', '"0.2.dev1"')
     with pytest.raises(ReleaseError, match=r"'0\.2\.dev1' is not like 0\.2\.0"):

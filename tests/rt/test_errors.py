@@ -89,3 +89,10 @@ def test_bytes_of_a_file_are_shown_as_its_text(value, shown):
     assert str(InputError("physical minimum", value, "not a number")) == (
         f"physical minimum: {shown}; not a number"
     )
+
+
+def test_a_number_that_python_does_not_write_is_said_in_words() -> None:
+    """CPython refuses to write more than 4,300 digits."""
+    message = "field: a number of thousands of digits; give fewer"
+    assert str(InputError("field", 10**5000, "give fewer")) == message
+    assert str(InputError("field", [10**5000], "give fewer")) == message

@@ -34,6 +34,21 @@ class TestWhichFile:
         path.touch()
         assert configuration_path() == path
 
+    def test_one_that_is_there_and_cannot_be_read_is_no_empty_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(ENVIRONMENT)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        path = tmp_path / "eegvlm-rt" / "config.toml"
+        path.parent.mkdir()
+        path.symlink_to("absent.toml")
+        with pytest.raises(InputError, match="cannot be read: No such file"):
+            with_defaults(build_parser(), ["info"], configuration_path())
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(InputError, match="cannot be read: Is a directory"):
+            with_defaults(build_parser(), ["info"], configuration_path())
+
     def test_a_relative_folder_of_configurations_is_ignored(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -96,6 +111,32 @@ class TestWhatCounts:
             parsed(tmp_path, '[stage]\nchannel = "--overwrite"\n', "stage", "a.edf").channel == "--overwrite"
         )
 
+    def test_a_path_at_home_is_what_a_shell_would_give(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", "/home/a b")
+        text = '[stage]\nbundle = "~/nano"\nchannel = "~x"\n'
+        args = parsed(tmp_path, text, "stage", "a.edf")
+        assert (args.bundle, args.channel) == ("/home/a b/nano", "~x")
+
+    def test_an_editors_mark_before_the_text_is_no_part_of_it(self, tmp_path: Path) -> None:
+        assert parsed(tmp_path, '\ufeff[stage]\nmode = "head"\n', "stage", "a.edf").mode == "head"
+
+    @pytest.mark.parametrize("typed", [("-ox",), ("-o", "x"), ("--out=x",), ("--ou", "x")])
+    def test_every_way_to_type_an_option_is_stronger(self, tmp_path: Path, typed: tuple[str, ...]) -> None:
+        assert parsed(tmp_path, "[score]\nout = 'y'\n", "score", "a.edf", *typed).out == "x"
+
+    def test_behind_two_dashes_stand_inputs(self, tmp_path: Path) -> None:
+        args = parsed(tmp_path, "[score]\nout = 'y'\n", "score", "--", "--out")
+        assert (args.out, args.inputs) == ("y", ["--out"])
+
+    def test_the_file_of_the_page_fits_every_command(self, tmp_path: Path) -> None:
+        page = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+        text = page.partition("```toml\n")[2].partition("```")[0]
+        assert parsed(tmp_path, text, "stage", "a.edf").threads == 2
+        score = parsed(tmp_path, text, "score", "a.edf", "-o", "x")
+        assert (len(score.channel), score.report) == (2, True)
+
     def test_what_came_from_the_file_is_said(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -127,6 +168,17 @@ class TestWhatIsRefused:
             ("[stage]\ntruth_offset = 'x'", "number"),
             ("not toml", "TOML"),
             ("[defaults]\nnothing = 1", "nothing"),
+            ("[stage]\nmode = 2026-01-01", "text or a number"),
+            ("[stage]\nmode = {a = 1}", "text or a number"),
+            ("[stage]\nformat = [['bids']]", "text or a number"),
+            ("[stage]\ntruth-offset = 1\ntruth_offset = 2", "as truth-offset too"),
+            ("[stage]\nout = 'a\\u0000b'".replace("'", '"'), "NUL"),
+            ("[stage]\nx = " + "[" * 9999, "nested too deeply"),
+            ("[stage]\nx = " + "{a = " * 9999, "nested too deeply"),
+            ("[stage]\nthreads = " + "9" * 5000, "is not TOML"),
+            ("[stage]\nthreads = 0x" + "f" * 5000, "64 bits"),
+            ("[stage]\nthreads = [0x" + "f" * 5000 + "]", "text or a number"),
+            ("#" * 1_000_001, "larger than 1,000,000 bytes"),
         ],
     )
     def test_the_message_names_file_key_and_cure(self, tmp_path: Path, text: str, said: str) -> None:

@@ -243,6 +243,7 @@ class TestCommand:
             (["{data}", "-o", "out", "--bundle", "nothing"], "no manifest.json"),
             (["{data}", "-o", "out", "--participant-label", "01"], "BIDS"),
             (["{data}", "out", "participant"], "give a BIDS dataset"),
+            (["{data}", "out", "participant", "-o", "more"], "names the folder itself; leave out -o"),
             (["{data}", "out", "group"], "run the level participant first"),
             (["{data}", "-o", "out", "--ray", "127.0.0.1:1", "--list", "none"], "cannot be read"),
         ],

@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,11 +35,10 @@ def amplify_night(night: Path, out: Path, *, copies: int, low: float, high: floa
     from `low` to `high`.
 
     The draw depends on the number of the night alone: a second run writes the same copies. The first copy of
-    `night-00007.npz` is `night-0000701.npz`.
+    `night-00007.npz` is `night-0000701.npz`. Findings of an older copy go: its gain may have been another.
     """
     for path in (night, labels_path(night), findings_path(night)):
-        if path.exists():
-            _take_over(path, out / path.name)
+        _take_over(path, out / path.name)
     rng = np.random.default_rng([0x6A17, int(night.stem.rpartition("-")[2])])
     with np.load(night) as file:
         content = dict(file)
@@ -47,10 +46,10 @@ def amplify_night(night: Path, out: Path, *, copies: int, low: float, high: floa
     for number in range(1, copies + 1):
         gain = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         scaled = {name: _scaled(content[name], gain) for name in ("x", "raw") if name in content}
-        path = out / f"{night.stem}{number:02d}.npz"
+        path = out / _copy_name(night, number)
+        findings_path(path).unlink(missing_ok=True)
         save_npz(path, **(content | scaled | {"gain": np.float64(gain)}))
-        if labels_path(night).exists():
-            shutil.copyfile(labels_path(night), labels_path(path))
+        _take_over(labels_path(night), labels_path(path))
         paths.append(path)
     return paths
 
@@ -59,18 +58,39 @@ def split_of_copies(nights: Sequence[Path], copies: int) -> dict[str, list[str]]
     """What `split.json` of the new folder says: a copy is on the side of its night."""
     listed = list(nights)
     return {
-        side: [
-            name
-            for night in split_nights(listed, side)
-            for name in (night.name, *(f"{night.stem}{number:02d}.npz" for number in range(1, copies + 1)))
-        ]
+        side: [name for night in split_nights(listed, side) for name in _names(night, copies)]
         for side in ("validation", "test")
     }
 
 
+def _copy_name(night: Path, number: int) -> str:
+    return f"{night.stem}{number:02d}.npz"
+
+
+def _names(night: Path, copies: int) -> list[str]:
+    return [night.name, *(_copy_name(night, number) for number in range(1, copies + 1))]
+
+
+def _check_names(nights: Sequence[Path], copies: int, out: Path) -> None:
+    """Raises ValueError where a copy would take the name of a night, or the new folder holds nights that
+    this run does not write: no list would say on which side those are."""
+    itself = {night.name for night in nights}
+    names = {name for night in nights for name in _names(night, copies)}
+    if len(names) < len(nights) * (copies + 1):
+        clashes = sorted(itself & {_copy_name(night, n) for night in nights for n in range(1, copies + 1)})
+        raise ValueError(f"nights: {clashes[0]} is the name of a copy too; amplify the nights before copies")
+    listed = (path.name for path in out.glob("night-*.npz"))
+    others = sorted(name for name in listed if f"{name.partition('.')[0]}.npz" not in names)
+    if others:
+        raise ValueError(f"out: {out} holds {others[0]}, which is of another run; name an empty folder")
+
+
 def _take_over(source: Path, target: Path) -> None:
-    """The same file under another folder; a second name for it where the file system has such."""
+    """The same file under another name; a second name for it where the file system has such. None where
+    there is no source."""
     target.unlink(missing_ok=True)
+    if not source.exists():
+        return
     try:
         os.link(source, target)
     except OSError:
@@ -94,16 +114,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not 1 <= args.copies <= 99:
         raise ValueError(f"--copies: {args.copies}; give 1 to 99")
-    if not 0.0 < args.low <= args.high:
+    if not 0.0 < args.low <= args.high < float("inf"):
         raise ValueError(
             f"--low, --high: {args.low:g}, {args.high:g}; give two gains above 0, the lower first"
         )
-    claim_folder(args.out, "amplify", inputs=[args.nights], overwrite=args.overwrite)
     nights = list_nights(args.nights)
+    if args.out.resolve() != args.nights.resolve():
+        _check_names(nights, args.copies, args.out)
+    claim_folder(args.out, "amplify", inputs=[args.nights], overwrite=args.overwrite)
     sides = split_of_copies(nights, args.copies)
     (args.out / "split.json").write_text(json.dumps(sides, indent=1) + "\n", encoding="utf-8")
     work = partial(amplify_night, out=args.out, copies=args.copies, low=args.low, high=args.high)
-    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        for done, paths in enumerate(pool.imap(work, nights), start=1):
-            print(f"{done}/{len(nights)} {paths[0].name}", flush=True)
+    for done, paths in enumerate(_each(work, nights, args.workers), start=1):
+        print(f"{done}/{len(nights)} {paths[0].name}", flush=True)
     return 0
+
+
+def _each(work: Callable[[Path], list[Path]], nights: Sequence[Path], workers: int) -> Iterator[list[Path]]:
+    """The work on every night, in their order; one worker is this process itself."""
+    if workers == 1:
+        yield from map(work, nights)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap(work, nights)
