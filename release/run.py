@@ -30,11 +30,13 @@ def run(
         ReleaseError: the program is missing, or ended with another status than 0; its last lines are told.
     """
     words = [str(word) for word in command]
+    # A path to other packages would let a wheel be tried by another copy of what it holds.
+    base = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     try:
         done = subprocess.run(
             words,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env={**base, **(environment or {})},
             capture_output=True,
             text=True,
             check=False,

@@ -96,6 +96,9 @@ def check_package() -> str:
     package = distribution("eegvlm-rt")
     if package.version != eegvlm_rt.__version__:
         raise SystemExit(f"metadata say {package.version}, the package {eegvlm_rt.__version__}")
+    place = Path(str(package.locate_file("eegvlm_rt"))).resolve()
+    if Path(eegvlm_rt.__file__).resolve().parent != place:
+        raise SystemExit(f"{eegvlm_rt.__file__}: imported in place of the package in {place}")
     names = {str(file) for file in package.files or ()}
     for name in ("eegvlm_rt/models/nano/manifest.json", "eegvlm_rt/py.typed"):
         if name not in names:
