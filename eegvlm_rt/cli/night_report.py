@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     # A report may lie beside the results that it is made of.
     source = target / PREDICTIONS if target.is_dir() else target
     inputs = [source, args.signal, args.review, args.trusted_keys]
-    check_output(args.output, inputs=inputs, overwrite=args.overwrite)
+    check_output(args.out, inputs=inputs, overwrite=args.overwrite)
     console = out()
     staged = not target.is_dir() and not is_journal(target)
     night = _staged(args, console) if staged else night_of(target)
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         return INTERRUPTED
     with busy("Writing the report", console):
         path = night.report(
-            args.output,
+            args.out,
             review=args.review,
             reviewer=args.reviewer,
             signal=args.signal,
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _staged(args: argparse.Namespace, console: Console) -> Night:
     bundle = find_bundle(args.bundle)
-    check_output(args.output, inputs=[bundle], overwrite=args.overwrite)
+    check_output(args.out, inputs=[bundle], overwrite=args.overwrite)
     recording = read_channel(args.input, args.channel, unit=args.unit)
     stager = load_stager(
         args.bundle, args.mode, args.threads, console, backend=args.backend, trusted_keys=args.trusted_keys

@@ -195,7 +195,9 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="INPUT",
         help="recording (EDF or BDF), journal of 'stream', or --out folder of 'stage'",
     )
-    add("-o", "--output", required=True, metavar="FILE", help="file to write, .html or .pdf")
+    out = command.add_mutually_exclusive_group(required=True)
+    out.add_argument("-o", "--out", metavar="FILE", help="file to write, .html or .pdf")
+    out.add_argument("--output", dest="out", action=OldName, new="--out")
     add("--channel", metavar="NAME", help="EEG channel of the recording (default: the only one there is)")
     add("--signal", metavar="FILE", help="recording that a journal or results were made of, for the traces")
     add("--review", metavar="FILE", help="EDF+ hypnogram of a person who went through the night")

@@ -40,6 +40,15 @@ def test_a_recording_is_staged_and_reported(capsys, bundle, recording, tmp_path)
     assert 'class="eeg"' in page
 
 
+def test_the_file_is_named_as_other_commands_name_it(capsys, bundle, recording, tmp_path):
+    command = ("report", recording, "--bundle", bundle, "--mode", "head")
+    assert cli(capsys, *command, "--out", tmp_path / "a.html")[2] == ""
+    status, _, errors = cli(capsys, *command, "--output", tmp_path / "b.html")
+    assert (status, errors) == (0, "eegvlm-rt: --output goes in the next release: use --out\n")
+    assert (tmp_path / "b.html").is_file()
+    assert cli(capsys, *command)[0] == 2
+
+
 def test_a_journal_and_results_are_reported_as_they_are(capsys, bundle, recording, tmp_path):
     journal, results = tmp_path / "night.journal", tmp_path / "results"
     common = ("--bundle", bundle, "--mode", "head")
