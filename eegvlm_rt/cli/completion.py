@@ -7,6 +7,7 @@ import sys
 
 from ..errors import EegVlmError
 from ..extras import install_command
+from .parser import build_parser
 
 __all__ = ["FILE_OPTIONS", "FOLDER_OPTIONS", "run"]
 
@@ -17,8 +18,6 @@ FOLDER_OPTIONS = ("DIR", "OUT")
 
 def run(args: argparse.Namespace) -> int:
     """Print the script; the shell runs it, nothing of it is run here."""
-    from .parser import build_parser
-
     try:
         import shtab
     except ImportError:

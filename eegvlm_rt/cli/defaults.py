@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -90,6 +89,9 @@ def with_defaults(
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
+    # Most users have no such file: a start without one does not wait for the reader of it.
+    import tomllib
+
     try:
         with path.open("rb") as file:
             text = file.read(_LARGEST + 1)
