@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from eegvlm_rt.findings import Findings, Rhythm, measure_batch
 
-from .night_files import save_npz
+from .night_files import in_order, save_npz
 
 __all__ = ["HALVES", "RHYTHMS", "FindingsTable", "findings_path", "main", "measure_night"]
 
@@ -146,9 +145,8 @@ def measure_night(night: Path, *, force: bool = False) -> Path:
 def measure_nights(nights: Iterable[Path], workers: int, *, force: bool = False) -> None:
     work = partial(measure_night, force=force)
     paths = list(nights)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for done, path in enumerate(pool.imap(work, paths), start=1):
-            print(f"{done}/{len(paths)} {path.name}", flush=True)
+    for done, path in enumerate(in_order(work, paths, workers), start=1):
+        print(f"{done}/{len(paths)} {path.name}", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

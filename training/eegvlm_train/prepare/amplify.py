@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eegvlm_rt.files import claim_folder
 
 from ..data.findings import findings_path
-from ..data.night_files import labels_path, save_npz
+from ..data.night_files import clipped_steps, in_order, labels_path, save_npz
 from ..data.nightset import list_nights, split_nights
 from ..outputs import add_overwrite
 
 __all__ = ["amplify_night", "main", "split_of_copies"]
-
-_LARGEST = 32767
 
 
 def amplify_night(night: Path, out: Path, *, copies: int, low: float, high: float) -> list[Path]:
@@ -45,7 +41,9 @@ def amplify_night(night: Path, out: Path, *, copies: int, low: float, high: floa
     paths = [out / night.name]
     for number in range(1, copies + 1):
         gain = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-        scaled = {name: _scaled(content[name], gain) for name in ("x", "raw") if name in content}
+        scaled = {
+            name: clipped_steps(content[name] * np.float32(gain)) for name in ("x", "raw") if name in content
+        }
         path = out / _copy_name(night, number)
         findings_path(path).unlink(missing_ok=True)
         save_npz(path, **(content | scaled | {"gain": np.float64(gain)}))
@@ -97,11 +95,6 @@ def _take_over(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _scaled(samples: NDArray[np.int16], gain: float) -> NDArray[np.int16]:
-    """Steps of the same size; what lies beyond int16 is cut, as an amplifier would."""
-    return np.clip(np.round(samples * np.float32(gain)), -_LARGEST, _LARGEST).astype(np.int16)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="eegvlm_train amplify", description=__doc__)
     parser.add_argument("nights", type=Path)
@@ -125,15 +118,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     sides = split_of_copies(nights, args.copies)
     (args.out / "split.json").write_text(json.dumps(sides, indent=1) + "\n", encoding="utf-8")
     work = partial(amplify_night, out=args.out, copies=args.copies, low=args.low, high=args.high)
-    for done, paths in enumerate(_each(work, nights, args.workers), start=1):
+    for done, paths in enumerate(in_order(work, nights, args.workers), start=1):
         print(f"{done}/{len(nights)} {paths[0].name}", flush=True)
     return 0
-
-
-def _each(work: Callable[[Path], list[Path]], nights: Sequence[Path], workers: int) -> Iterator[list[Path]]:
-    """The work on every night, in their order; one worker is this process itself."""
-    if workers == 1:
-        yield from map(work, nights)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(work, nights)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from eegvlm_rt.files import claim_folder
 from eegvlm_rt.signal.conditioning import condition_epochs, condition_recording
 from eegvlm_rt.simulator import simulate_night
 
-from ..data.night_files import UV_PER_LSB, night_path, save_npz
+from ..data.night_files import UV_PER_LSB, clipped_steps, in_order, night_path, save_npz
 from ..data.varying import vary_night
 from ..outputs import add_overwrite
 
@@ -29,7 +28,7 @@ _RATE_SHARES = (0.05, 0.03, 0.68, 0.06, 0.08, 0.07, 0.03)
 
 
 def to_int16(samples_uv: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.clip(np.round(samples_uv / UV_PER_LSB), -32767, 32767).astype(np.int16)
+    return clipped_steps(samples_uv / UV_PER_LSB)
 
 
 def condition_night(
@@ -83,7 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     claim_folder(args.out, "simulate", overwrite=args.overwrite)
     seeds = range(args.first_seed, args.first_seed + args.nights)
     work = partial(write_night, folder=args.out, hours=args.hours, varied_share=args.varied)
-    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        for done, path in enumerate(pool.imap(work, seeds), start=1):
-            print(f"{done}/{args.nights} {path.name}", flush=True)
+    for done, path in enumerate(in_order(work, seeds, args.workers), start=1):
+        print(f"{done}/{args.nights} {path.name}", flush=True)
     return 0
