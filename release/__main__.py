@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from .changelog import cut_version, notes_of
 from .parts import Parts, build_parts, is_whole
 from .repository import check_tag, commit_files, tag_release
-from .run import ROOT, ReleaseError, output_of
+from .run import ROOT, ReleaseError, output_of, status_of
 from .source import is_clean
 from .version import cite, disagreements, version_of
 from .wheels.targets import ARCHITECTURES, PYTHONS, Target
@@ -83,12 +84,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=ROOT / "dist", help="folder of the versions (default: dist)"
     )
-    try:
-        release(parser.parse_args())
-    except ReleaseError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return status_of(partial(release, parser.parse_args()))
 
 
 if __name__ == "__main__":

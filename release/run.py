@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["ROOT", "ReleaseError", "output_of", "run"]
+__all__ = ["ROOT", "ReleaseError", "output_of", "run", "status_of"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,3 +56,13 @@ def run(
 def output_of(*command: str | Path, folder: Path = ROOT) -> str:
     """The standard output of a program, without the line's end."""
     return run(*command, folder=folder).strip()
+
+
+def status_of(work: Callable[[], object]) -> int:
+    """The exit status of a command: 0, or 1 with the reason on stderr."""
+    try:
+        work()
+    except ReleaseError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

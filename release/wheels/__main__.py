@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
-from ..run import ROOT, ReleaseError
+from ..run import ROOT, status_of
 from ..source import build_sdist, commit_time, export_commit
 from .build import build_wheel, check_platform
 from .headers import find_headers
@@ -66,19 +67,16 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "wheels")
     options = parser.parse_args()
     targets = [Target(python, name) for name in options.arch for python in options.python]
-    try:
-        header_folders = dict(options.headers)
-        build_all(
+    return status_of(
+        partial(
+            build_all,
             targets,
             options.out.resolve(),
             options.work.resolve(),
             commit=options.commit,
-            header_folders=header_folders,
+            header_folders=dict(options.headers),
         )
-    except ReleaseError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    )
 
 
 if __name__ == "__main__":
