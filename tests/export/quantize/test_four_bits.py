@@ -59,7 +59,7 @@ def test_a_network_quantised_on_what_it_reads_loses_less_than_by_rounding(
     lm = tiny_model.language_model
     generator = torch.Generator().manual_seed(0)
     texts = [torch.randn(1, 80, lm.config.hidden_size, generator=generator) for _ in range(6)]
-    found = quantize_network(lm.config, ModelWeights(lm), texts[:5], method, 32).weights
+    fitted = quantize_network(lm.config, ModelWeights(lm), texts[:5], method, 32).weights
     rounded = {
         slot.name: quantize_with("rtn", slot.read(ModelWeights(lm)), 32)
         for slot in weight_slots(lm.config)
@@ -68,7 +68,7 @@ def test_a_network_quantised_on_what_it_reads_loses_less_than_by_rounding(
     with torch.no_grad():
         exact = lm(inputs_embeds=texts[5]).logits
         errors = [
-            float((replaced(lm, c)(inputs_embeds=texts[5]).logits - exact).norm()) for c in (found, rounded)
+            float((replaced(lm, c)(inputs_embeds=texts[5]).logits - exact).norm()) for c in (fitted, rounded)
         ]
     assert errors[0] < errors[1]
 

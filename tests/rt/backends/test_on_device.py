@@ -211,6 +211,12 @@ class _Waiting(HostDevice):
         super().wait(stream)
 
 
+def _tower_on(device: HostDevice) -> OrtGraph:
+    content = tower_graph(side=24, grid=2, high=16, hidden=16).SerializeToString()
+    outputs = ["stage_logits", "high_level", "visual_tokens"]
+    return OrtGraph(content, device, Stream(device), part="tower", inputs=["pixel_values"], outputs=outputs)
+
+
 class TestGraph:
     def test_a_session_that_is_kept_is_never_freed(self) -> None:
         class Session:
@@ -224,14 +230,9 @@ class TestGraph:
         assert last() is not None
 
     def test_the_stream_is_empty_before_the_session_goes(self) -> None:
-        """ONNX Runtime frees memory in callbacks of the stream, which outlive a session that is dropped at
-        once."""
+        """What was put into the stream uses the memory of the session."""
         device = _Waiting()
-        content = tower_graph(side=24, grid=2, high=16, hidden=16).SerializeToString()
-        outputs = ["stage_logits", "high_level", "visual_tokens"]
-        graph = OrtGraph(
-            content, device, Stream(device), part="tower", inputs=["pixel_values"], outputs=outputs
-        )
+        graph = _tower_on(device)
         before = device.waits
         session = weakref.ref(graph.session)
         del graph
@@ -242,12 +243,7 @@ class TestGraph:
     def test_the_operators_that_run_on_the_host_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The check of a GPU's session, held against one of the CPU, all of whose operators are on the
         host."""
-        device = HostDevice()
-        content = tower_graph(side=24, grid=2, high=16, hidden=16).SerializeToString()
-        outputs = ["stage_logits", "high_level", "visual_tokens"]
-        graph = OrtGraph(
-            content, device, Stream(device), part="tower", inputs=["pixel_values"], outputs=outputs
-        )
+        graph = _tower_on(HostDevice())
         monkeypatch.setattr(HostDevice, "kind", "cuda")
         with pytest.raises(BackendError, match=r"Conv, MatMul.*another precision.*keep_on_device"):
             graph._check_places()

@@ -186,8 +186,8 @@ class TestRefused:
 
 
 def test_the_last_words_say_how_far_the_signal_came(capsys):
-    told = NightFacts("edf:n.edf", {}, lambda: None, Night(keep=False))
-    Ending(told, Counts(), None, "SIGINT", position_s=12.0).tell(Lines(), 0, as_json=False)
+    night_facts = NightFacts("edf:n.edf", {}, lambda: None, Night(keep=False))
+    Ending(night_facts, Counts(), None, "SIGINT", position_s=12.0).tell(Lines(), 0, as_json=False)
     assert "by SIGINT, in order, after 12 s" in capsys.readouterr().out
 
 

@@ -22,22 +22,13 @@ from hypothesis import strategies as st
 from eegvlm_rt.errors import JournalError
 from eegvlm_rt.journal import Journal, NightState, night_state, read
 from eegvlm_rt.stages import Stage
+from tests.rt.journal.records import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 HEADER = {"model": "tiny", "sfreq": 256.0}
-
-
-def epoch(index: int, outcome: str = "scored", stage: str | None = "N2") -> dict:
-    return {
-        "index": index,
-        "outcome": outcome,
-        "stage": stage,
-        "last_timestamp_s": 100.0 + 30 * (index + 1),
-        "probabilities": {"W": 0.1, "N1": 0.1, "N2": 0.6, "N3": 0.1, "R": 0.1},
-    }
 
 
 def write_night(path: Path, epochs: int = 4) -> str:

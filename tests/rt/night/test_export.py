@@ -12,16 +12,7 @@ from eegvlm_rt.journal import Journal, read
 from eegvlm_rt.night import Night
 from eegvlm_rt.night.export import export_journal
 from eegvlm_rt.stages import Stage
-
-
-def epoch(index: int, outcome: str = "scored", stage: str | None = "N2") -> dict:
-    return {
-        "index": index,
-        "outcome": outcome,
-        "stage": stage,
-        "last_timestamp_s": 100.0 + 30 * (index + 1),
-        "probabilities": {"W": 0.1, "N1": 0.1, "N2": 0.6, "N3": 0.1, "R": 0.1},
-    }
+from tests.rt.journal.records import epoch
 
 
 def test_the_hypnogram_of_a_journal_keeps_every_epoch_in_its_place(tmp_path):

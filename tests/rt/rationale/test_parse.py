@@ -107,12 +107,12 @@ class TestParse:
         put = data.draw(st.text(alphabet="0123456789NWR .;:%\nµaehlopst", max_size=3))
         changed = text[:at] + put + text[at + cut :]
         try:
-            found = parse(changed)
+            rationale = parse(changed)
         except RationaleError as error:
             position = error.position
         else:
             position = 0
-            assert "".join(segments(parse_choices(changed))) == found.text == changed.strip()
+            assert "".join(segments(parse_choices(changed))) == rationale.text == changed.strip()
         assert 0 <= position <= len(changed)
 
     @given(st.text(max_size=300))

@@ -12,18 +12,9 @@ import numpy as np
 from PIL import Image
 
 from eegvlm_rt.rendering.renderer import RenderSpec, render
+from release.wheels.smoke import wander
 
 FOLDER = Path(__file__).parents[2] / "baselines" / "render"
-
-
-def wander(samples: int, seed: int) -> np.ndarray:
-    """Whole-number microvolts from whole-number arithmetic: the same on every machine."""
-    state, level, values = seed, 0, []
-    for _ in range(samples):
-        state = (state * 1664525 + 1013904223) % 2**32
-        level += (state >> 26) - 32 - level // 8
-        values.append(level)
-    return np.array(values, np.int16)
 
 
 def with_gaps() -> np.ndarray:
