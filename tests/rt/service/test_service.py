@@ -215,7 +215,7 @@ def test_what_is_wrong_and_what_is_not_yet_have_statuses_of_their_own(
     text = ward.text + bed(f"edf:{ward.recording}", "one")
     path.write_text(text.replace("hang_s = 5", "hang_s = 1"))
     assert main(["serve", "--config", str(path)]) == 2
-    assert "beds.toml:9: model.hang_s: 1;" in capsys.readouterr().err.replace("\n", "")
+    assert "beds.toml:10: model.hang_s: 1;" in capsys.readouterr().err.replace("\n", "")
     path.write_text(text)
     handlers = list(logging.getLogger().handlers)
     try:
