@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .frames import RecordKind
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from .frames import Record
 
-__all__ = ["NightState", "night_state"]
+__all__ = ["NightFold", "NightState", "night_state"]
 
 _ANSWERS = (RecordKind.PREDICTION, RecordKind.STAGE)
 
@@ -70,62 +72,99 @@ class NightState:
             return None
 
 
-def night_state(records: Iterable[Record]) -> NightState:
-    """Fold the records of a journal. Values of the wrong kind are passed over; of two predictions for one
-    epoch the first counts, and one that was not final only where no final one follows.
+class NightFold:
+    """The state of a night, record by record: two words an epoch and what the latest records tell.
+
+    Values of the wrong kind are passed over; of two predictions for one epoch the first counts, and one that
+    was not final only where no final one follows.
+
+    Attributes:
+        header: body of the start record, empty before it.
+        next_epoch_index: number of the first epoch after all those that have an answer.
     """
-    header: Mapping[str, Any] = {}
-    clock: dict[str, float] = {}
-    outcomes: dict[int, str] = {}
-    early: dict[int, str] = {}
-    last: float | None = None
-    count, kind, lost = 0, "", 0
-    smoothed: Mapping[str, float] | None = None
-    memory: Mapping[str, Any] | None = None
-    for record in records:
-        body, kind = record.body, record.kind
-        count += 1
-        if kind == RecordKind.START and not header:
-            header = body
-        # The first clock counts: later ones tell of the drift since, and the grid does not move with it.
-        for name in ("grid_start_device_s", "grid_start_wall_s"):
-            if kind == RecordKind.CLOCK and (value := _real(body.get(name))) is not None:
-                clock.setdefault(name, value)
-        index = body.get("index") if kind in _ANSWERS else None
-        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 1 << 31:
-            tally = outcomes if kind == RecordKind.PREDICTION else early
-            tally.setdefault(index, str(body.get("outcome", "scored")))
-        if kind in _ANSWERS and (value := _real(body.get("last_timestamp_s"))) is not None:
-            last = value
+
+    def __init__(self) -> None:
+        self.header: Mapping[str, Any] = {}
+        self.next_epoch_index = 0
+        self._clock: dict[str, float] = {}
+        self._outcomes: dict[int, str] = {}
+        self._early: dict[int, str] = {}
+        self._last: float | None = None
+        self._count, self._kind, self._lost = 0, "", 0
+        self._smoothed: Mapping[str, float] | None = None
+        self._memory: Mapping[str, Any] | None = None
+
+    def add(self, kind: str, body: Mapping[str, Any]) -> int | None:
+        """Take the next record; the number of the epoch whose answer it now is, None where it is none's."""
+        self._count += 1
+        self._kind = kind
+        if kind == RecordKind.START and not self.header:
+            self.header = body
+        elif kind == RecordKind.CLOCK:
+            # The first clock counts: later ones tell of the drift since, and the grid does not move with it.
+            for name in ("grid_start_device_s", "grid_start_wall_s"):
+                if name not in self._clock and (value := _real(body.get(name))) is not None:
+                    self._clock[name] = value
+        elif kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
+            self._lost += max(0, int(value))
+        if kind not in _ANSWERS:
+            return None
+        if (value := _real(body.get("last_timestamp_s"))) is not None:
+            self._last = value
         if kind == RecordKind.PREDICTION:
-            smoothed = _distribution(body.get("smoothed"))
+            self._smoothed = _distribution(body.get("smoothed"))
             state = body.get("memory")
-            memory = state if isinstance(state, dict) else None
-        if kind == RecordKind.LOSS and (value := _real(body.get("records"))) is not None:
-            lost += max(0, int(value))
-    # An early stage stands only where no final answer came: the process ended while it was at work.
-    outcomes = {**early, **outcomes}
-    upto = max(outcomes, default=-1) + 1
-    return NightState(
-        header=header,
-        grid_start_device_s=clock.get("grid_start_device_s"),
-        grid_start_wall_s=clock.get("grid_start_wall_s"),
-        next_epoch_index=upto,
-        last_timestamp_s=last,
-        records=count,
-        outcomes=dict(Counter(outcomes.values())),
-        missing=_missing(outcomes, upto),
-        finished=kind == RecordKind.SHUTDOWN,
-        lost_records=lost,
-        smoothed=smoothed,
-        memory=memory,
-    )
+            self._memory = state if isinstance(state, dict) else None
+        return self._answer(kind, body)
+
+    def state(self) -> NightState:
+        """The night so far."""
+        return NightState(
+            header=self.header,
+            grid_start_device_s=self._clock.get("grid_start_device_s"),
+            grid_start_wall_s=self._clock.get("grid_start_wall_s"),
+            next_epoch_index=self.next_epoch_index,
+            last_timestamp_s=self._last,
+            records=self._count,
+            outcomes=dict(Counter(chain(self._outcomes.values(), self._early.values()))),
+            missing=self._missing(),
+            finished=self._kind == RecordKind.SHUTDOWN,
+            lost_records=self._lost,
+            smoothed=self._smoothed,
+            memory=self._memory,
+        )
+
+    def _answer(self, kind: str, body: Mapping[str, Any]) -> int | None:
+        index = body.get("index")
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < 1 << 31:
+            return None
+        is_final = kind == RecordKind.PREDICTION
+        if index in self._outcomes or (not is_final and index in self._early):
+            return None
+        # One text for all epochs of an outcome, not one for each.
+        outcome = sys.intern(str(body.get("outcome", "scored")))
+        if is_final:
+            # An early stage stands only where no final answer came: the process ended while it was at work.
+            self._early.pop(index, None)
+            self._outcomes[index] = outcome
+        else:
+            self._early[index] = outcome
+        self.next_epoch_index = max(self.next_epoch_index, index + 1)
+        return index
+
+    def _missing(self) -> tuple[int, ...]:
+        count = self.next_epoch_index
+        if len(self._outcomes) + len(self._early) == count or count > 1 << 20:
+            return ()
+        return tuple(index for index in range(count) if not (index in self._outcomes or index in self._early))
 
 
-def _missing(outcomes: Mapping[int, str], upto: int) -> tuple[int, ...]:
-    if len(outcomes) == upto or upto > 1 << 20:
-        return ()
-    return tuple(index for index in range(upto) if index not in outcomes)
+def night_state(records: Iterable[Record]) -> NightState:
+    """Fold the records of a journal, as `NightFold` does."""
+    fold = NightFold()
+    for record in records:
+        fold.add(record.kind, record.body)
+    return fold.state()
 
 
 def _distribution(value: object) -> dict[str, float] | None:

@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bundle.draft import is_draft_name
 from ..errors import InputError
 from ..files.outputs import check_outputs
 from ..hypnogram.intervals import statistics_intervals
-from ..hypnogram.model import MAX_EPOCHS, Hypnogram
+from ..hypnogram.model import MAX_EPOCHS
 from ..hypnogram.night_rows import (
     RowTable,
     flag_names,
     night_probabilities,
     night_stage,
     row_of,
-    row_of_record,
 )
 from ..hypnogram.plot import DEFAULT_SIZE
 from ..hypnogram.statistics import sleep_statistics
-from ..journal.frames import RecordKind
 from ..journal.reader import read
-from ..journal.resume import night_state
 from ..report.choose import MOST
 from ..report.review import review_of
 from ..report.write import write_report
@@ -37,7 +33,8 @@ from ..signal.units import EPOCH_S
 from ..sources.edf import read_channel
 from ..stages import STAGES
 from .files import make_folder, night_paths, night_writers, write_night_picture
-from .info import NightInfo, info_of_journal
+from .info import NightInfo
+from .journal_rows import JournalRows, hypnogram_of
 from .lights import lights_between
 from .prediction_json import prediction_from_dict
 
@@ -49,6 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..hypnogram.intervals import Interval
+    from ..hypnogram.model import Hypnogram
     from ..hypnogram.statistics import SleepStatistics
     from ..journal.frames import Record
     from ..prediction import StagePrediction
@@ -113,25 +111,18 @@ class Night:
             JournalError: no journal can be read there. InputError: more than a week.
         """
         records = read(journal).records if isinstance(journal, str | PathLike) else journal
-        state = night_state(records)
-        if state.next_epoch_index > MAX_EPOCHS:
-            cure = f"a night holds at most {MAX_EPOCHS} (a week)"
-            raise InputError("epochs", state.next_epoch_index, cure)
-        night = cls(info=info_of_journal(state), keep=keep)
+        answers = JournalRows()
         bodies: dict[int, Mapping[str, Any]] = {}
-        for kind in (RecordKind.PREDICTION, RecordKind.STAGE):
-            for record in records:
-                index = record.body.get("index") if record.kind == kind else None
-                if isinstance(index, bool) or not isinstance(index, int):
-                    continue
-                if 0 <= index < state.next_epoch_index:
-                    bodies.setdefault(index, record.body)
-        for index, body in sorted(bodies.items()):
-            night._rows.put(row_of_record(index, body))
-            if keep:
-                # A record that is no whole prediction still has its row.
-                with suppress(InputError):
-                    night._predictions.append(prediction_from_dict(body))
+        for record in records:
+            index = answers.add(record.kind, record.body)
+            if keep and index is not None:
+                bodies[index] = record.body
+        night = cls(info=answers.info(), keep=keep)
+        night._rows = answers.table()
+        for _, body in sorted(bodies.items()):
+            # A record that is no whole prediction still has its row.
+            with suppress(InputError):
+                night._predictions.append(prediction_from_dict(body))
         return night
 
     def add(self, prediction: StagePrediction) -> None:
@@ -377,11 +368,4 @@ class Night:
         return None
 
     def _hypnogram(self, stage: str, proba: str) -> Hypnogram:
-        rows = self.run()._rows.view()
-        stages = tuple(None if code < 0 else STAGES[code] for code in rows[stage])
-        present = ~np.isnan(rows[proba]).any(axis=1)
-        table = [
-            tuple(row) if there else None for row, there in zip(rows[proba].tolist(), present, strict=True)
-        ]
-        draft = self.info.model_id if is_draft_name(self.info.model_id) else ""
-        return Hypnogram(stages, self.start, tuple(table) if table else None, draft)
+        return hypnogram_of(self.run()._rows.view(), self.info, stage, proba)
