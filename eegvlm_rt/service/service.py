@@ -21,8 +21,8 @@ from .clock import Clock
 from .decision_wait import DecisionWait
 from .histogram import Histogram
 from .model import ModelLink, ModelState
-from .night import row_of
 from .outlets import Outlets
+from .page_rows import row_of
 from .pagelink import PageLink
 from .results import ResultWriter
 from .sdnotify import Notifier
