@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from .. import __version__
 from ..errors import EegVlmError, JournalError
 from ..files.outputs import write_file
@@ -19,16 +21,16 @@ from ..files.seal import SEAL, file_digests
 from ..hypnogram.edf import write_edf
 from ..hypnogram.statistics import sleep_statistics
 from ..hypnogram.text import to_csv
-from ..journal.frames import Record, RecordKind
+from ..journal.frames import RecordKind
 from ..journal.reader import read
-from ..journal.resume import night_state
+from ..journal.resume import NightFold, night_state
 from ..journal.storage import holds_a_night
 from ..journal.writer import Journal
-from ..night.night import Night
+from ..night.journal_rows import JournalRows, hypnogram_of
 from ..notice import NOTICE
 from ..prediction import Outcome
 from .fhir import observations
-from .page_rows import row_of
+from .page_rows import PageRows
 from .signal_log import SignalLog, read_frames
 
 if TYPE_CHECKING:
@@ -43,16 +45,6 @@ __all__ = ["BedNight", "unfinished_nights"]
 
 JOURNAL: Final = "night.journal"
 RESULTS: Final = ("hypnogram.edf", "hypnogram.csv", "night.json")
-_KEPT: Final = (
-    "index",
-    "outcome",
-    "stage",
-    "probabilities",
-    "smoothed",
-    "last_timestamp_s",
-    "resume_frame",
-)
-MOST_ROWS: Final = 3000
 _LOOK_BACK: Final = 8
 
 
@@ -74,6 +66,8 @@ class BedNight:
         finished: the night is ended and nothing is written any more.
         outcomes: decisions by outcome.
         rows: the decisions, as the page shows them.
+        resume_frame: the frame of `signal` that the first epoch without a decision begins in.
+        begun: whether the grid of epochs is known.
         results_error: why the result files could not be written last, None while all is well.
         summary: the counts and clocks of the stream, as it told them at its end.
     """
@@ -86,12 +80,15 @@ class BedNight:
         self.ended_at = 0.0
         self._lock = threading.RLock()
         self._writing = threading.Lock()
-        self._records: list[Record] = []
-        self._latest: dict[RecordKind, int] = {}
+        # What the records tell is kept, and not they: a night has thousands, of some kilobytes each.
+        self._answers = JournalRows()
+        self._decided = NightFold()
+        self.resume_frame = 0
+        self.begun = False
         self.outcomes: Counter[str] = Counter()
         self.results_error: str | None = None
         self.summary: dict[str, Any] = {}
-        self.rows: list[dict[str, Any]] = []
+        self.rows = PageRows()
         self._changed = True
         path = folder / JOURNAL
         self.resumed = holds_a_night(path)
@@ -102,7 +99,7 @@ class BedNight:
             self.journal.append(RecordKind.CONFIG, facts)
         else:
             self.journal = Journal.create(path, facts)
-            self._take(str(RecordKind.START), facts)
+            self._take(RecordKind.START, facts)
         self.journal.sync()
         self.signal = SignalLog(folder)
 
@@ -151,32 +148,18 @@ class BedNight:
         is decided again: its signal is still there.
         """
         with self._lock:
-            return night_state(record for record in self._records if record.kind != RecordKind.STAGE)
-
-    @property
-    def resume_frame(self) -> int:
-        """The frame of `signal` that the first epoch without a decision begins in."""
-        with self._lock:
-            at = self._latest.get(RecordKind.PREDICTION)
-            value = None if at is None else self._records[at].body.get("resume_frame")
-        return value if isinstance(value, int) and value >= 0 else 0
-
-    @property
-    def begun(self) -> bool:
-        """Whether the grid of epochs is known."""
-        with self._lock:
-            return any(record.kind == RecordKind.CLOCK for record in self._records)
+            return self._decided.state()
 
     def hypnogram(self) -> Hypnogram:
-        """The night so far."""
+        """The night so far. Raises InputError for more than a week."""
         with self._lock:
-            records = list(self._records)
-        return Night.from_journal(records, keep=False).hypnogram
+            rows, info = np.array(self._answers.table().view()), self._answers.info()
+        return hypnogram_of(rows, info)
 
     def observations(self, device: str) -> dict[str, Any] | None:
         """The night's totals as FHIR Observations; `device` is the name of this one among all devices."""
         with self._lock:
-            header = dict(self._records[0].body) if self._records else {}
+            header = self._answers.header
         offset = header.get("utc_offset_s")
         return observations(
             self.hypnogram(),
@@ -196,7 +179,7 @@ class BedNight:
                 if not self._changed and status == "in progress":
                     return False
                 self._changed = False
-                header = dict(self._records[0].body) if self._records else {}
+                header = dict(self._answers.header)
             try:
                 hypnogram = self.hypnogram()
                 statistics = sleep_statistics(hypnogram).to_dict() if len(hypnogram) else None
@@ -255,6 +238,7 @@ class BedNight:
             self.finished = True
         self.write_results(status=why)
         self.journal.close()
+        self.signal.forget()
 
     def leave(self) -> None:
         """Let go of the night without ending it: the next process resumes it."""
@@ -265,10 +249,9 @@ class BedNight:
             self.journal.close()
 
     def _record_undecided(self, why: str) -> None:
-        state = night_state(self._records)
         seconds = sum(len(frame.samples) for frame in read_frames(self.folder)) / max(self.sfreq, 1.0)
         epochs = int(seconds // 30)
-        for index in range(state.next_epoch_index, min(epochs, 2880)):
+        for index in range(self._answers.next_epoch_index, min(epochs, 2880)):
             body = {
                 "index": index,
                 "start_s": 30.0 * index,
@@ -278,40 +261,22 @@ class BedNight:
                 "channel": self.channel,
             }
             self.journal.append(RecordKind.PREDICTION, body)
-            self._take(str(RecordKind.PREDICTION), body)
+            self._take(RecordKind.PREDICTION, body)
         self.journal.sync()
 
     def _take(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Keep what a resumed night and the results need, and no more."""
-        if kind not in tuple(RecordKind) or kind in (RecordKind.SOURCE, RecordKind.RESUME):
-            return
-        record_kind = RecordKind(kind)
-        if record_kind is RecordKind.PREDICTION:
-            index = body.get("index")
+        """Keep what a resumed night, the results and the page need, and no more."""
+        self._answers.add(kind, body)
+        if kind != RecordKind.STAGE:
+            self._decided.add(kind, body)
+        if kind == RecordKind.CLOCK:
+            self.begun = True
+        elif kind == RecordKind.PREDICTION:
             self.outcomes[str(body.get("outcome", "scored"))] += 1
-            self.rows.append(row_of(body))
-            del self.rows[:-MOST_ROWS]
-            self._slim(RecordKind.PREDICTION)
-            # The head's early stage does not count any more once the final answer is there.
-            at = self._latest.get(RecordKind.STAGE)
-            if at is not None and self._records[at].body.get("index") == index:
-                self._records[at] = Record(at, "superseded", {}, 0, "")
-                self._latest.pop(RecordKind.STAGE)
+            self.rows.add(body)
+            frame = body.get("resume_frame")
+            self.resume_frame = frame if isinstance(frame, int) and frame >= 0 else 0
             self._changed = True
-        elif record_kind is RecordKind.CLOCK and record_kind in self._latest:
-            return
-        elif record_kind is RecordKind.STAGE:
-            self._slim(RecordKind.STAGE)
-        self._latest[record_kind] = len(self._records)
-        self._records.append(Record(len(self._records), kind, body, 0, ""))
-
-    def _slim(self, kind: RecordKind) -> None:
-        """Of the last record of a kind, keep what counts for the night."""
-        at = self._latest.get(kind)
-        if at is not None:
-            body = self._records[at].body
-            short = {name: body[name] for name in _KEPT if name in body}
-            self._records[at] = Record(at, kind, short, 0, "")
 
 
 def unfinished_nights(data: Path, bed: str) -> list[Path]:

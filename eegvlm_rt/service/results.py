@@ -57,16 +57,23 @@ class ResultWriter:
         while not self._stop.is_set():
             self._wake.wait(max(0.1, min(5.0, due - time.monotonic())))
             self._wake.clear()
-            self._close_finished()
-            if time.monotonic() >= due or any(night.results_error for night in self._nights()):
+            is_over = self._close_finished()
+            is_due = time.monotonic() >= due or any(night.results_error for night in self._nights())
+            if is_due:
                 due = time.monotonic() + self.storage.results_every_s
-                for night in self._nights():
-                    night.write_results(status="in progress")
+                self._write()
+            if is_due or is_over:
                 # A night's results are made anew each time: what that took would stay a hole in the heap.
                 return_freed_memory()
         self._close_finished()
 
-    def _close_finished(self) -> None:
+    def _write(self) -> None:
+        for night in self._nights():
+            night.write_results(status="in progress")
+
+    def _close_finished(self) -> bool:
+        """Whether there was any night to close."""
+        is_over = bool(self._finished)
         while self._finished:
             night = self._finished.pop(0)
             try:
@@ -78,6 +85,7 @@ class ResultWriter:
                 _log.warning("%s: fhir.json: %s", night.key, error)
             if self.storage.keep_signal_nights is not None:
                 drop_signal(night.folder.parent, self.storage.keep_signal_nights)
+        return is_over
 
 
 def drop_signal(bed: Path, keep: int) -> list[Path]:

@@ -288,10 +288,10 @@ class Service:
             view = self.views.get(bed.settings.id)
             if view is not None and not night.ended:
                 view.shown, view.decided_at = night, None
-                view.last = night.rows[-1] if night.rows else None
+                view.last = night.rows.last()
         self.model.add(night)
         if not night.ended:
-            self.page.tell({"t": "night", "bed": bed.settings.id, "key": night.key, "rows": list(night.rows)})
+            self.page.tell({"t": "night", "bed": bed.settings.id, "key": night.key}, night.rows.to_json())
 
     def _record(self, night: BedNight, kind: str, body: dict[str, Any]) -> None:
         if kind not in (RecordKind.PREDICTION, RecordKind.STAGE):
@@ -383,7 +383,7 @@ class Service:
         for name, view in list(self.views.items()):
             night = view.shown
             if night is not None:
-                yield {"t": "night", "bed": name, "key": night.key, "rows": list(night.rows)}, b""
+                yield {"t": "night", "bed": name, "key": night.key}, night.rows.to_json()
             for happening in list(view.happenings):
                 yield {"t": "happening", **happening, "only": name}, b""
 

@@ -142,6 +142,12 @@ class SignalLog:
             with suppress(OSError):
                 handle.close()
 
+    def forget(self) -> None:
+        """Let go of what is in memory and on the disk; it is read from there."""
+        with self._lock:
+            self._recent.clear()
+            self._recent_bytes = 0
+
     def read(self, first: int, limit_bytes: int = 1 << 19) -> list[Frame]:
         """Frames from sequence number `first` on, about `limit_bytes` of them; from memory or the disk."""
         frames: list[Frame] = []

@@ -73,7 +73,7 @@ class Hub:
             self.state, self.heard_at = message, time.monotonic()
             self._send("state", shown(message))
         elif kind == "night":
-            rows = {row["index"]: row for row in message["rows"][-MOST_ROWS:]}
+            rows = {row["index"]: row for row in json.loads(blob)[-MOST_ROWS:]}
             self.nights[message["bed"]], self.keys[message["bed"]] = rows, message["key"]
             self._send("night", self.night(message["bed"]), bed=message["bed"])
         elif kind == "row":
