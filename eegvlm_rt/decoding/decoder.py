@@ -12,7 +12,7 @@ from ..stages import STAGES, Stage
 from .probabilities import token_probabilities
 from .reader import Reader
 from .stopping import Stop, never
-from .strategies import stream_constrained, stream_free
+from .strategies import stream_free, talk_constrained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ..rationale.context import NightContext
     from .grammar_tokens import CompiledGrammar
     from .prompt_tokens import PromptTokens
-    from .result import Decoded, Stream
+    from .reader import Intake
+    from .result import Decoded, Stream, Talk
 
 __all__ = ["Decoder"]
 
@@ -113,10 +114,8 @@ class Decoder:
         """
         # The picture was read once, into `prefix`; every question goes on from there and leaves it as it was.
         reader = self._reasoning(prefix)
-        if constrained and context is not None and self._grammar.night is not None:
-            return stream_constrained(reader, self._grammar.night, stop, context_choices(context))
         if constrained:
-            return stream_constrained(reader, self._grammar, stop)
+            return reader.stream(self._talk(reader, stop, context))
         return stream_free(
             reader,
             lambda: self._reasoning(prefix),
@@ -146,6 +145,12 @@ class Decoder:
                 return decoded
             if on_text is not None and piece.text:
                 on_text(piece.text)
+
+    def _talk(self, intake: Intake, stop: Stop, context: NightContext | None) -> Talk:
+        """The decoding of a constrained rationale."""
+        if context is not None and self._grammar.night is not None:
+            return talk_constrained(intake, self._grammar.night, stop, context_choices(context))
+        return talk_constrained(intake, self._grammar, stop)
 
     def _reasoning(self, prefix: KVCache) -> Reader:
         return Reader(self._lm, prefix, self._prompt.reasoning)

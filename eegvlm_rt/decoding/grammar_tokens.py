@@ -139,6 +139,17 @@ class CompiledGrammar:
         assert isinstance(slot, SlotTokens)
         return slot
 
+    @cached_property
+    def rules_of(self) -> dict[Stage, TrieNode]:
+        """The trie of the slot `rule` with the rules of one stage alone, by stage."""
+        stages = self.rule_stages
+        return {
+            stage: self.rule_slot.trie.narrowed(
+                frozenset(i for i, owner in enumerate(stages) if owner is stage)
+            )
+            for stage in set(stages)
+        }
+
     def tokens_before_rule(self, text: str) -> list[int]:
         """Tokens, segment by segment, of what a text of the grammar says before its rule.
 

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ..rationale.parse import Rationale
     from ..stages import Stage
 
-__all__ = ["Decoded", "Finish", "Piece", "Stream"]
+__all__ = ["Asking", "Decoded", "Finish", "Float32", "Piece", "Question", "Stream", "Talk"]
+
+T = TypeVar("T")
+
+Float32 = NDArray[np.float32]
+
+Question: TypeAlias = Sequence[int]
+"""Tokens, none as a rule, behind all that was fed to a text. The answer are the logits (V,) of the token that
+would follow them."""
+
+Asking: TypeAlias = Generator[Question, Float32, T]
+"""Asks its questions, is sent the answers, and returns what they come to. Whoever sends them reads one text
+alone, or many side by side."""
 
 
 class Finish(StrEnum):
@@ -55,4 +70,8 @@ class Decoded:
     steps: int
 
 
+Talk = Generator[Piece | Question, Float32 | None, Decoded]
+"""The decoding of a text: pieces of it as they are decided, to which nothing is sent, and questions."""
+
 Stream = Generator[Piece, None, Decoded]
+"""The decoding of a text whose questions are answered already."""

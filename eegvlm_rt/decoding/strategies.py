@@ -12,7 +12,7 @@ from ..rationale.parse import Rationale, parse
 from ..stages import STAGES, Stage
 from .grammar_tokens import CompiledGrammar, FixedText
 from .probabilities import group_probabilities
-from .result import Decoded, Finish, Piece, Stream
+from .result import Decoded, Finish, Piece
 from .stopping import Stop, StoppedError, check, cut
 
 if TYPE_CHECKING:
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
     from ..stages import Stage
     from .grammar_tokens import CompiledGrammar, TrieNode
-    from .reader import Reader
+    from .reader import Intake, Reader
+    from .result import Asking, Stream, Talk
 
-__all__ = ["rule_probabilities", "stream_constrained", "stream_free"]
+__all__ = ["rule_probabilities", "stream_free", "talk_constrained"]
 
 NOTHING_KNOWN: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def stream_constrained(
-    reader: Reader, grammar: CompiledGrammar, stop: Stop, record: Mapping[str, str] = NOTHING_KNOWN
-) -> Stream:
-    """Pieces of the most probable path of the grammar, slot by slot; returns a `Decoded`.
+def talk_constrained(
+    intake: Intake, grammar: CompiledGrammar, stop: Stop, record: Mapping[str, str] = NOTHING_KNOWN
+) -> Talk:
+    """Feeds `intake` the most probable path of the grammar, slot by slot; returns a `Decoded`.
 
     `record` fills slots from the night's record; the model reads them and chooses the others.
     """
@@ -42,21 +43,21 @@ def stream_constrained(
             if isinstance(part, FixedText):
                 piece, count = part.text, len(part.ids)
                 # Fixed text is fed without a run: it is read together with the next question.
-                reader.feed(part.ids)
+                intake.feed(part.ids)
             else:
                 trie = part.trie
                 if part.name == "rule":
                     # The stage is decided here, by the sum over its rules; then the rule among those of that
                     # stage.
                     check(stop)
-                    probabilities = rule_probabilities(reader, grammar)
-                    trie = _rules_of(max(STAGES, key=probabilities.__getitem__), grammar)
+                    probabilities = yield from rule_probabilities(grammar)
+                    trie = grammar.rules_of[max(STAGES, key=probabilities.__getitem__)]
                 # What the record knows is not asked; the model reads it like its own words.
                 if part.name in record:
                     index = part.choices.index(record[part.name])
-                    reader.feed(part.ids[index])
+                    intake.feed(part.ids[index])
                 else:
-                    index = _choose(reader, trie, stop)
+                    index = yield from _choose(intake, trie, stop)
                 piece, count = part.choices[index], len(part.ids[index])
             text += piece
             tokens += count
@@ -70,24 +71,19 @@ def stream_constrained(
         probabilities,
         finish,
         tokens,
-        reader.steps,
+        intake.steps,
     )
 
 
-def rule_probabilities(reader: Reader, grammar: CompiledGrammar) -> dict[Stage, float]:
-    """Stage probabilities at the slot `rule`, the next thing `reader` reads: the sum over the rules of
-    each stage.
+def rule_probabilities(grammar: CompiledGrammar) -> Asking[dict[Stage, float]]:
+    """Stage probabilities at the slot `rule`, the next thing that is read: the sum over the rules of each
+    stage.
     """
-    shares = group_probabilities(reader, grammar.rule_slot.trie, grammar.rule_stages)
+    shares = yield from group_probabilities(grammar.rule_slot.trie, grammar.rule_stages)
     return {stage: shares.get(stage, 0.0) for stage in STAGES}
 
 
-def _rules_of(stage: Stage, grammar: CompiledGrammar) -> TrieNode:
-    keep = frozenset(i for i, owner in enumerate(grammar.rule_stages) if owner is stage)
-    return grammar.rule_slot.trie.narrowed(keep)
-
-
-def _choose(reader: Reader, node: TrieNode, stop: Stop) -> int:
+def _choose(intake: Intake, node: TrieNode, stop: Stop) -> Asking[int]:
     while True:
         options = node.options
         if not options:
@@ -96,12 +92,12 @@ def _choose(reader: Reader, node: TrieNode, stop: Stop) -> int:
         # Where one token alone may follow there is nothing to ask.
         if len(options) > 1:
             check(stop)
-            logits = reader.logits()
+            logits = yield ()
             token = max(options, key=lambda candidate: float(logits[candidate]))
         following = options[token]
         if following is None:
             break
-        reader.feed([token])
+        intake.feed([token])
         node = following
     assert node.choice is not None
     return node.choice
@@ -163,4 +159,4 @@ def _parsed(text: str) -> Rationale | None:
 
 def _reread(reader: Reader, grammar: CompiledGrammar, text: str) -> tuple[dict[Stage, float], int]:
     reader.feed(grammar.tokens_before_rule(text))
-    return rule_probabilities(reader, grammar), reader.steps
+    return reader.answer(rule_probabilities(grammar)), reader.steps

@@ -78,7 +78,8 @@ class TestScoring:
         plain = Plain(lm, tokenizer, visual())
         decoder = decoder_of(lm, tokenizer)
         reader = Reader(lm, decoder.prefix(visual()), [5, 6])
-        found = group_probabilities(reader, build_trie("n", choices, following=99), groups[: len(choices)])
+        trie = build_trie("n", choices, following=99)
+        found = reader.answer(group_probabilities(trie, groups[: len(choices)]))
         expected = dict.fromkeys(groups[: len(choices)], 0.0)
         for choice, group in zip(choices, groups, strict=False):
             expected[group] += plain.choice_probability([5, 6], choice, choices, 99)
