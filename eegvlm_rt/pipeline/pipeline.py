@@ -8,15 +8,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-from tokenizers import Tokenizer
 
-from ..backends.loading import load_head, load_language_model, load_memory, load_tower
-from ..decoding.decoder import Decoder
-from ..decoding.grammar_tokens import compile_grammar
-from ..decoding.prompt_tokens import prompt_tokens
+from ..backends.loading import load_head, load_memory, load_tower
 from ..decoding.result import Decoded
 from ..decoding.stopping import Stop, never
-from ..errors import BundleError, InputError
+from ..errors import InputError
 from ..findings.measure import measure_batch
 from ..findings.model import Findings
 from ..memory.night_memory import NightMemory
@@ -25,7 +21,6 @@ from ..prompt import Mode
 from ..rendering.renderer import render_batch
 from ..signal.quality import mostly_missing
 from ..signal.units import array_of, not_one_channel
-from ..stages import STAGES
 from .answers import Answer, prediction_of
 from .seen_epoch import SeenEpoch, stage_probabilities
 from .specs import EPOCH_SAMPLES, Specs
@@ -38,6 +33,7 @@ if TYPE_CHECKING:
     from ..backends.base import Accelerator, VisionTower
     from ..backends.ort_options import OrtOptions
     from ..bundle.opening import Bundle
+    from ..decoding.decoder import Decoder
     from ..devices.buffers import DeviceArray
     from ..memory.night_memory import Remembered
     from ..memory.state import MemoryState
@@ -133,10 +129,19 @@ class Pipeline:
 
     def load_decoder(self) -> Decoder:
         """The decoder, and the tower whose tokens it reads, loaded at the first call."""
+        from .decoder_of import decoder_of
+
         self._load_tower()
         with self._lock:
             if self._decoder is None:
-                self._decoder = self._make_decoder()
+                self._decoder = decoder_of(
+                    self.bundle,
+                    self._prompt,
+                    threads=self._run_threads,
+                    precision=self._precision.get("llm"),
+                    accelerator=self._accelerator,
+                    ort_options=self._ort_options,
+                )
             return self._decoder
 
     def check_conditioned(self, x: ArrayLike) -> NDArray[np.float32]:
@@ -360,38 +365,6 @@ class Pipeline:
             look.seen_ms + first_token_ms if first_token_ms else 0.0,
             stage_ms,
             steps,
-        )
-
-    def _make_decoder(self) -> Decoder:
-        bundle = self.bundle
-        try:
-            tokenizer = Tokenizer.from_buffer(bundle.read(bundle.component("tokenizer")))
-        except ValueError as error:
-            raise BundleError(
-                "tokenizer", str(error), "give a tokenizer.json of the tokenizers library"
-            ) from error
-        prompt = self._prompt
-        stage_tokens = dict(zip(STAGES, prompt.stage_token_ids(tokenizer), strict=True))
-        listed = {stage: bundle.manifest.stage_tokens[stage.name] for stage in STAGES}
-        if stage_tokens != listed:
-            raise BundleError("stage_tokens", listed, f"the tokenizer says {stage_tokens}")
-        tokens = prompt_tokens(prompt, tokenizer)
-        return Decoder(
-            load_language_model(
-                bundle,
-                threads=self._run_threads,
-                precision=self._precision.get("llm"),
-                accelerator=self._accelerator,
-                ort_options=self._ort_options,
-            ),
-            tokens,
-            compile_grammar(
-                lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-                tokens.eos,
-                prompt.grammar,
-            ),
-            lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
-            stage_tokens,
         )
 
 
