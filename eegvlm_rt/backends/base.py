@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,11 @@ __all__ = [
     "HeadOutput",
     "KVCache",
     "LanguageModel",
+    "ManyTexts",
     "MemoryNetwork",
     "MemoryOutput",
     "StageHead",
+    "Texts",
     "TowerOutput",
     "VisionTower",
     "own_cache",
@@ -160,6 +162,37 @@ class LanguageModel(Protocol):
 
     def next_logits(self, inputs_embeds: Float32, cache: KVCache | None = None) -> tuple[Float32, KVCache]:
         """`step` for the logits (V,) of the last token alone."""
+        ...
+
+
+class Texts(Protocol):
+    """B texts of one length, which go on side by side."""
+
+    def read(self, inputs_embeds: Float32) -> Float32:
+        """Read (B, T, D) embeddings, the next T tokens of every text: logits (B, V) float32 after the last of
+        them. Raises BackendError where the run fails."""
+        ...
+
+    def peek(self, inputs_embeds: Float32) -> Float32:
+        """`read`, after which the texts are as they were."""
+        ...
+
+
+@runtime_checkable
+class ManyTexts(LanguageModel, Protocol):
+    """A language model that reads several texts in one run, as long as all have the same length."""
+
+    def most_texts(self, tokens: int, memory_bytes: int) -> int:
+        """Texts of up to so many tokens that one run takes and whose keys and values fit into so much memory,
+        at least 1."""
+        ...
+
+    def texts(self, beginnings: Sequence[Sequence[Float32 | DeviceArray]], room: int) -> Texts:
+        """Texts that begin with these pieces, given as to `read`, and have room for `room` tokens more.
+
+        Raises InputError for beginnings of several lengths, BackendError where memory is not enough or a run
+        fails.
+        """
         ...
 
 

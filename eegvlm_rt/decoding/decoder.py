@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..backends.base import ManyTexts
 from ..errors import InputError
 from ..rationale.compose import context_choices
 from ..stages import STAGES, Stage
+from .lockstep import Lockstep
 from .probabilities import token_probabilities
-from .reader import Reader
+from .reader import Intake, Reader
 from .stopping import Stop, never
 from .strategies import stream_free, talk_constrained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from ..rationale.context import NightContext
     from .grammar_tokens import CompiledGrammar
     from .prompt_tokens import PromptTokens
-    from .reader import Intake
-    from .result import Decoded, Stream, Talk
+    from .result import Asking, Beginning, Decoded, Stream, Talk
 
 __all__ = ["Decoder"]
 
@@ -60,14 +61,23 @@ class Decoder:
     def prefix(
         self, visual_tokens: NDArray[np.float32] | DeviceArray, night_token: NDArray[np.float32] | None = None
     ) -> KVCache:
-        """Read the visual tokens (V, D) of one picture, between what the prompt puts before and behind them.
+        """Read the beginning of a text about one picture, as `beginning` puts it together.
+
+        Raises:
+            InputError: as for `beginning`. BackendError: the run failed.
+        """
+        return self._lm.read(self.beginning(visual_tokens, night_token))
+
+    def beginning(
+        self, visual_tokens: NDArray[np.float32] | DeviceArray, night_token: NDArray[np.float32] | None = None
+    ) -> Beginning:
+        """The visual tokens (V, D) of one picture, between what the prompt puts before and behind them.
 
         A model with a night memory reads `night_token` (D,) behind them; without one, the embedding of its
         prompt's own token, which stands for an epoch alone.
 
         Raises:
-            InputError: another shape, or a night token for a model without a memory. BackendError: the run
-            failed.
+            InputError: another shape, or a night token for a model without a memory.
         """
         size = self._lm.hidden_size
         if visual_tokens.ndim != 2 or visual_tokens.shape[1] != size:
@@ -78,13 +88,45 @@ class Decoder:
                 cure = f"give shape ({size},), to a model whose prompt has a night token"
                 raise InputError("night_token", night_token.shape, cure)
             behind = night_token[None, None]
-        return self._lm.read([self._before, visual_tokens, behind])
+        return [self._before, visual_tokens, behind]
 
     def score_stages(self, prefix: KVCache) -> dict[Stage, float]:
         """Probabilities of the stages: the softmax over the five stage tokens after the direct question."""
-        logits = Reader(self._lm, prefix, self._prompt.direct).logits()
-        shares = token_probabilities(logits, self._stage_tokens)
-        return {stage: float(share) for stage, share in zip(STAGES, shares, strict=True)}
+        return self._stages(Reader(self._lm, prefix, self._prompt.direct).logits())
+
+    def most_texts(self, visual_tokens: int, memory_bytes: int) -> int:
+        """Epochs whose texts are decoded side by side within so much memory for keys and values; 1 where the
+        model reads one text at a time."""
+        if not isinstance(self._lm, ManyTexts):
+            return 1
+        return self._lm.most_texts(self.longest_text(visual_tokens), memory_bytes)
+
+    def longest_text(self, visual_tokens: int) -> int:
+        """Tokens of a text about a picture of so many tokens, at most."""
+        return int(self._before.shape[1] + visual_tokens + self._behind.shape[1] + self._room)
+
+    def read_many(self, beginnings: Sequence[Beginning]) -> Lockstep:
+        """The beginnings of several texts, read together. Raises BackendError where a run fails."""
+        assert isinstance(self._lm, ManyTexts)
+        return Lockstep(self._lm, beginnings, self._room)
+
+    def score_many(self, lockstep: Lockstep, count: int) -> list[dict[Stage, float] | Exception]:
+        """`score_stages` of `count` texts; an error that ends one of them takes its place. Raises
+        BackendError where a run fails."""
+        talks = [(Intake(self._prompt.direct), self._asking_directly()) for _ in range(count)]
+        return lockstep.results(talks)
+
+    def reason_many(
+        self, lockstep: Lockstep, contexts: Sequence[NightContext | None], *, stop: Stop = never
+    ) -> list[Decoded | Exception]:
+        """`decode_rationale`, constrained, of texts with these contexts; an error that ends one of them takes
+        its place. Raises BackendError where a run fails."""
+        intakes = [Intake(self._prompt.reasoning) for _ in contexts]
+        talks = [
+            (intake, self._talk(intake, stop, context))
+            for intake, context in zip(intakes, contexts, strict=True)
+        ]
+        return lockstep.results(talks, stop)
 
     def stream_rationale(
         self,
@@ -145,6 +187,18 @@ class Decoder:
                 return decoded
             if on_text is not None and piece.text:
                 on_text(piece.text)
+
+    @property
+    def _room(self) -> int:
+        """Tokens that a text may have behind its beginning."""
+        return max(len(self._prompt.direct), len(self._prompt.reasoning) + self._grammar.longest)
+
+    def _asking_directly(self) -> Asking[dict[Stage, float]]:
+        return self._stages((yield ()))
+
+    def _stages(self, logits: NDArray[np.float32]) -> dict[Stage, float]:
+        shares = token_probabilities(logits, self._stage_tokens)
+        return {stage: float(share) for stage, share in zip(STAGES, shares, strict=True)}
 
     def _talk(self, intake: Intake, stop: Stop, context: NightContext | None) -> Talk:
         """The decoding of a constrained rationale."""

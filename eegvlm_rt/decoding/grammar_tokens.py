@@ -140,6 +140,15 @@ class CompiledGrammar:
         return slot
 
     @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest rationale, with the step of context where the version has one."""
+        own = sum(
+            len(part.ids) if isinstance(part, FixedText) else max(map(len, part.ids))
+            for part in self.segments
+        )
+        return own if self.night is None else max(own, self.night.longest)
+
+    @cached_property
     def rules_of(self) -> dict[Stage, TrieNode]:
         """The trie of the slot `rule` with the rules of one stage alone, by stage."""
         stages = self.rule_stages

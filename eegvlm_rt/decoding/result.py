@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from ..devices.buffers import DeviceArray
     from ..rationale.parse import Rationale
     from ..stages import Stage
 
-__all__ = ["Asking", "Decoded", "Finish", "Float32", "Piece", "Question", "Stream", "Talk"]
+__all__ = ["Asking", "Beginning", "Decoded", "Finish", "Float32", "Piece", "Question", "Stream", "Talk"]
 
 T = TypeVar("T")
 
 Float32 = NDArray[np.float32]
+
+Beginning: TypeAlias = "list[Float32 | DeviceArray]"
+"""The pieces of a text up to its question: (1, T, D) on the host, (V, D) there or on a device."""
 
 Question: TypeAlias = Sequence[int]
 """Tokens, none as a rule, behind all that was fed to a text. The answer are the logits (V,) of the token that

@@ -19,7 +19,8 @@ __all__ = ["CudaDevice"]
 _CURES: Final = {
     "cudaErrorInsufficientDriver": "install the GPU's driver, or a CUDA runtime that it knows",
     "cudaErrorNoDevice": "no GPU is visible to this process: check CUDA_VISIBLE_DEVICES and permissions",
-    "cudaErrorMemoryAllocation": "the GPU's memory is full: stop other users of it or take a smaller bundle",
+    "cudaErrorMemoryAllocation": "the GPU's memory is full: stop other users of it, or take "
+    "a smaller bundle or text_batch",
 }
 
 

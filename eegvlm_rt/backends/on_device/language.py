@@ -18,6 +18,7 @@ from ...errors import BackendError
 from ..base import own_cache
 from ..embedding import EmbeddedDecoder, cache_names
 from .graph import cache_dtype, check_single_precision
+from .texts import DeviceTexts, bytes_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +96,17 @@ class DeviceLanguageModel(EmbeddedDecoder):
         logits = np.empty((1, self.vocab_size), dtype=np.float32)
         following = self._go_on(self._tokens(inputs_embeds), [inputs_embeds], cache, logits)
         return logits[0], following
+
+    def most_texts(self, tokens: int, memory_bytes: int) -> int:
+        """See `ManyTexts`."""
+        fitting = memory_bytes // bytes_of_text(self._shape, tokens, self._cache_dtype)
+        return max(1, min(self._graph.largest("inputs_embeds", 0), fitting))
+
+    def texts(self, beginnings: Sequence[Sequence[Float32 | DeviceArray]], room: int) -> DeviceTexts:
+        """See `ManyTexts`; what lies on the device is not brought to the host."""
+        for pieces in beginnings:
+            self._tokens_of(pieces)
+        return DeviceTexts(self._graph, self._device, self._stream, self._shape, beginnings, room)
 
     def _run(self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None) -> _Cache:
         rows = None if logits is None else logits[0]

@@ -149,7 +149,11 @@ class OrtGraph:
             _keep(self.session)
 
     def largest(self, name: str, axis: int) -> int:
-        """Pictures of one run where `name` is pictures; texts may be of any length."""
+        """Pictures of one run where `name` is pictures; texts may be of any number and length, unless the
+        graph has it fixed."""
+        size = self.shapes[name][axis]
+        if size > 0:
+            return size
         return self._largest if (name, axis) == ("pixel_values", 0) else _ANY
 
     def enqueue(
