@@ -16,7 +16,8 @@ from .decoding.on_text import TextCallback, epoch_and_text
 from .decoding.stopping import stop_when
 from .errors import InputError
 from .night.night import Night, NightInfo
-from .pipeline.load_options import accelerator_of, thread_count, warn_of_draft
+from .pipeline.groups import predictions_of_groups
+from .pipeline.load_options import accelerator_of, text_count, thread_count, warn_of_draft
 from .pipeline.pipeline import Pipeline
 from .pipeline.side_by_side import predictions_of_rows
 from .prompt import Mode
@@ -79,6 +80,7 @@ class Stager:
         device: int = 0,
         providers: Sequence[Provider] | None = None,
         session_options: SessionOptions | None = None,
+        text_batch: int | None = None,
     ) -> Stager:
         """Open, verify and load a bundle.
 
@@ -101,6 +103,11 @@ class Stager:
                 package's, with which the same input gives the same output to the last bit. Its
                 `intra_op_num_threads` count within a graph; `threads` says then how many epochs are worked
                 on at a time. Give every stager an object of its own: weights may be added to it.
+            text_batch: epochs of a recording whose texts are decoded in the same runs of the language model,
+                1..256, in "direct" and "cot" where reasoning keeps to the grammar. None takes 128, or as many
+                as have their keys and values in 1 GiB, where the model reads several texts in one run ("cuda"
+                with a graph of standard operators, such as "int4"), and 1 elsewhere. Answers to several at a
+                time differ by rounding from those to one.
 
         A bundle that was published as a draft is loaded with a DraftWarning, and its files are marked.
 
@@ -123,9 +130,10 @@ class Stager:
             precision=precision or {},
             accelerator=accelerator,
             ort_options=ort_options(providers, session_options) if own_options else None,
+            text_batch=text_count(text_batch),
         )
         if own_mode is not Mode.HEAD:
-            pipeline.load_decoder()
+            _ = pipeline.text_batch
         return cls(bundle, pipeline, mode=own_mode, constrained=constrained)
 
     @property
@@ -243,6 +251,7 @@ class Stager:
                 iteration, and epochs in work are not among the predictions.
             batch: epochs that go through the tower together, 1..64. With 1 every prediction is that of
                 `predict_conditioned` to the last bit; with more, probabilities differ by float32 rounding.
+                Where texts are decoded side by side (`text_batch`), it is 16 at least.
             smooth: "causal", "viterbi" or "cycles" fills `smoothed` from the course of the night: of the
                 epochs so far, or of the whole recording, whose predictions then come all at its end; "cycles"
                 knows the cycles of a night too. `stage` and `probabilities` stay as they are without it.
@@ -261,9 +270,15 @@ class Stager:
         if not isinstance(batch, int) or not 1 <= batch <= 64:
             raise InputError("batch", batch, "give an integer from 1 to 64")
         rows = rows_of(source, self._pipeline.preprocessing, channel=channel, sfreq=sfreq, unit=unit)
-        predictions = predictions_of_rows(
-            self._pipeline, rows, own_mode, batch, cancelled, constrained=self.constrained, remembering=memory
-        )
+        pipeline, constrained = self._pipeline, self.constrained
+        if constrained and own_mode is not Mode.HEAD and pipeline.text_batch > 1:
+            predictions = predictions_of_groups(
+                pipeline, rows, own_mode, batch, cancelled, remembering=memory
+            )
+        else:
+            predictions = predictions_of_rows(
+                pipeline, rows, own_mode, batch, cancelled, constrained=constrained, remembering=memory
+            )
         return predictions if smooth is None else smoothed(predictions, self._pipeline.scoring, smooth)
 
     def predict_night(

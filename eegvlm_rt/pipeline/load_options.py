@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from ..backends.base import Accelerator
     from ..bundle.manifest import Manifest
 
-__all__ = ["accelerator_of", "default_threads", "thread_count", "usable_processors", "warn_of_draft"]
+__all__ = [
+    "accelerator_of",
+    "default_threads",
+    "text_count",
+    "thread_count",
+    "usable_processors",
+    "warn_of_draft",
+]
 
 MAX_DEFAULT_THREADS: Final = 4
+MAX_TEXTS: Final = 256
 
 
 def warn_of_draft(manifest: Manifest) -> None:
@@ -49,6 +57,13 @@ def thread_count(threads: int | None) -> int:
     if not isinstance(threads, int) or not 1 <= threads <= 256:
         raise InputError("threads", threads, "give an integer from 1 to 256, or None")
     return threads
+
+
+def text_count(texts: int | None) -> int | None:
+    """Texts to decode side by side: as many as were asked for, or None for the backend's own number."""
+    if texts is not None and not (type(texts) is int and 1 <= texts <= MAX_TEXTS):
+        raise InputError("text_batch", texts, f"give an integer from 1 to {MAX_TEXTS}, or None")
+    return texts
 
 
 def default_threads() -> int:

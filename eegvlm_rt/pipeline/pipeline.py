@@ -45,6 +45,12 @@ WIDE: Final = 1024
 """Hidden size from which the products of one run are worth sharing out among threads."""
 
 
+DEFAULT_TEXTS: Final = 128
+TEXTS_BYTES: Final = 1 << 30
+"""Texts that are decoded side by side unless another number is asked for, where the model can: so many, or as
+many as have room in so much memory for their keys and values."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
     """What the vision networks say of one picture."""
@@ -75,6 +81,7 @@ class Pipeline:
         precision: Mapping[str, str],
         accelerator: Accelerator | None = None,
         ort_options: OrtOptions | None = None,
+        text_batch: int | None = None,
     ) -> None:
         unknown = set(precision) - {"tower", "llm"}
         if unknown:
@@ -83,11 +90,12 @@ class Pipeline:
         self.threads = threads
         self._precision = dict(precision)
         self._accelerator, self._ort_options = accelerator, ort_options
+        self._text_batch = text_batch
         manifest = bundle.manifest
         specs = Specs.of(manifest)
         self.preprocessing, self.render_spec = specs.preprocessing, specs.render
         self.scoring, self._prompt = specs.scoring, specs.prompt
-        self._draft = manifest.model_id if manifest.draft else ""
+        self.draft = manifest.model_id if manifest.draft else ""
         wide = manifest.hidden_size >= WIDE
         self.workers = 1 if wide else threads
         self._run_threads = threads if wide else 1
@@ -143,6 +151,22 @@ class Pipeline:
                     ort_options=self._ort_options,
                 )
             return self._decoder
+
+    @property
+    def text_batch(self) -> int:
+        """Epochs of a recording whose texts are decoded side by side; loads the decoder.
+
+        Raises InputError where more were asked for than the language model reads in one run.
+        """
+        most = self.load_decoder().most_texts
+        tokens = self.bundle.manifest.visual_tokens
+        if self._text_batch is None:
+            return min(DEFAULT_TEXTS, most(tokens, TEXTS_BYTES))
+        if self._text_batch > most(tokens, 1 << 60):
+            cure = 'this language model reads one text at a time; give 1, or take backend="cuda" with '
+            cure += 'precision={"llm": "int4"}, or another graph of standard operators'
+            raise InputError("text_batch", self._text_batch, cure)
+        return self._text_batch
 
     def check_conditioned(self, x: ArrayLike) -> NDArray[np.float32]:
         """`x` as a conditioned epoch; raises InputError for anything but (3000,) real numbers."""
@@ -282,7 +306,7 @@ class Pipeline:
         else:
             answer = self._reason(look, constrained, on_text, stop, stage_first, night)
         total_ms = look.seen_ms + _ms(started)
-        return prediction_of(look, mode, answer, total_ms, self.scoring, remembered, self._draft)
+        return prediction_of(look, mode, answer, total_ms, self.scoring, remembered, self.draft)
 
     def _without_language(
         self, look: SeenEpoch, night: Remembered | None, decoded: Decoded | None = None
