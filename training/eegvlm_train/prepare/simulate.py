@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from eegvlm_rt.files import claim_folder
 from eegvlm_rt.signal.conditioning import condition_epochs, condition_recording
 from eegvlm_rt.simulator import simulate_night
+from eegvlm_rt.stages import Stage
 
 from ..data.night_files import UV_PER_LSB, clipped_steps, in_order, night_path, save_npz
 from ..data.varying import vary_night
@@ -44,14 +45,34 @@ def condition_night(
     return epochs
 
 
-def write_night(seed: int, folder: Path, hours: float, varied_share: float = 0.0) -> Path:
+def waking_day(rng: np.random.Generator, n_epochs: int) -> NDArray[np.int8]:
+    """Stages of a day awake, (n_epochs,): W, in half of the days with up to four short dips into N1 an hour.
+
+    Nobody has counted how often people who are awake look drowsy for a moment; these are dips that a scorer,
+    who knows the day, would mostly still call W. What they are called is left to the teachers.
+    """
+    stages = np.full(n_epochs, Stage.W, dtype=np.int8)
+    if rng.random() < 0.5:
+        for start in rng.integers(0, n_epochs, rng.poisson(rng.uniform(0.0, 4.0) * n_epochs / 120.0)):
+            stages[start : start + int(rng.integers(1, 4))] = Stage.N1
+    return stages
+
+
+def write_night(
+    seed: int, folder: Path, hours: float, varied_share: float = 0.0, awake_share: float = 0.0
+) -> Path:
     """Simulate, condition and write one night; an existing file is left as it is. `varied_share` is the
-    chance that the night is varied (`data.varying`) before anything else sees it."""
+    chance that the night is varied (`data.varying`) before anything else sees it, `awake_share` that it is
+    no night but a day awake."""
     path = night_path(folder, seed)
     if path.exists():
         return path
     rng = np.random.default_rng([0xC04D, seed])
-    night = simulate_night(seed, hours=hours, sfreq=float(rng.choice(RATES_HZ, p=_RATE_SHARES)))
+    sfreq = float(rng.choice(RATES_HZ, p=_RATE_SHARES))
+    # Drawn from numbers of its own, so that the nights among the days are those of a run without days.
+    day = np.random.default_rng([0xDA7, seed])
+    awake = waking_day(day, round(hours * 120)) if day.random() < awake_share else None
+    night = simulate_night(seed, hours=hours, sfreq=sfreq, stages=awake)
     signal = night.samples_uv
     if rng.random() < varied_share:
         signal = vary_night(rng, signal, night.sfreq)
@@ -76,12 +97,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--hours", type=float, default=7.5)
     parser.add_argument("--varied", type=float, default=0.0, help="share of the nights that are varied")
+    parser.add_argument("--awake", type=float, default=0.0, help="share that are days awake, not nights")
     parser.add_argument("--workers", type=int, default=2)
     add_overwrite(parser)
     args = parser.parse_args(argv)
     claim_folder(args.out, "simulate", overwrite=args.overwrite)
     seeds = range(args.first_seed, args.first_seed + args.nights)
-    work = partial(write_night, folder=args.out, hours=args.hours, varied_share=args.varied)
+    work = partial(
+        write_night, folder=args.out, hours=args.hours, varied_share=args.varied, awake_share=args.awake
+    )
     for done, path in enumerate(in_order(work, seeds, args.workers), start=1):
         print(f"{done}/{args.nights} {path.name}", flush=True)
     return 0
