@@ -7,7 +7,6 @@ from eegvlm_train.prepare.simulate import waking_day, write_night
 
 from eegvlm_rt.stages import Stage
 
-
 HOURS = 0.1
 
 
