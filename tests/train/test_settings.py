@@ -15,7 +15,7 @@ from torch import nn
 RECIPES = sorted(path.stem for path in Path(eegvlm_train.__file__).parent.joinpath("recipes").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "ablation"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("ablation")])
 def test_shipped_recipes_are_named_after_their_preset_and_step(name: str) -> None:
     preset, step, *more = name.split("-")
     settings = load_settings(LanguageSettings if step == "language" else VisionSettings, name, {})
@@ -23,6 +23,11 @@ def test_shipped_recipes_are_named_after_their_preset_and_step(name: str) -> Non
     if isinstance(settings, LanguageSettings):
         kinds = {"lora", "qlora"} & {*more} or {"lora" if preset == "small" else "full"}
         assert kinds == {settings.tuning}
+
+
+def test_a_patch_has_two_sides() -> None:
+    with pytest.raises(ValueError, match="patch_height, patch_width: 28 x None; give both or none"):
+        VisionSettings(patch_height=28)
 
 
 def test_the_large_recipes_are_the_papers() -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 __all__ = [
+    "ALIGNMENTS",
     "LABELS",
     "TUNING",
     "VISUAL_TOKENS",
@@ -26,6 +27,7 @@ __all__ = [
 LABELS = ("teacher", "intended")
 TUNING = ("full", "lora", "qlora")
 VISUAL_TOKENS = ("both", "fused", "low", "high")
+ALIGNMENTS = ("time", "broadcast")
 
 
 def _one_of(name: str, value: str, names: Sequence[str]) -> None:
@@ -78,10 +80,13 @@ class VisionSettings(RunSettings):
     """Steps 1 and 2. `gain_share` of the pictures get a log-uniform gain; weights are those of the loss
     terms: `findings_weight` and `local_weight` for the CLIP tower, `head_...` for the enhancement module,
     whose stages agree less with the teacher the more it must say beside them. `rows` replaces the number of
-    rows that the preset folds its picture into.
+    rows that the preset folds its picture into, `patch_height` and `patch_width` the pixels of its CLIP
+    patches.
     """
 
     rows: int | None = None
+    patch_height: int | None = None
+    patch_width: int | None = None
 
     gain_low: float = 0.4
     gain_high: float = 2.5
@@ -92,6 +97,19 @@ class VisionSettings(RunSettings):
     local_weight: float = 0.5
     head_findings_weight: float = 0.0
     head_local_weight: float = 0.05
+
+    def __post_init__(self) -> None:
+        RunSettings.__post_init__(self)
+        if (self.patch_height is None) != (self.patch_width is None):
+            sides = f"{self.patch_height} x {self.patch_width}"
+            raise ValueError(f"patch_height, patch_width: {sides}; give both or none")
+
+    @property
+    def patch_shape(self) -> tuple[int, int] | None:
+        """Height and width of a CLIP patch in pixels, None for the preset's."""
+        if self.patch_height is None or self.patch_width is None:
+            return None
+        return self.patch_height, self.patch_width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +138,8 @@ class LanguageSettings(RunSettings):
     """Step 3. Token weights: `literal_weight` where the grammar leaves no choice, 1 in a slot,
     `stage_weight` in the slots that settle the stage. `sharpen` is the power put on the teacher's
     probabilities. `findings_noise` is the share of texts that state some findings wrongly and go on from
-    there. `cot_weight` 0 trains without a chain of thought. `visual_tokens` replaces the preset's.
+    there. `cot_weight` 0 trains without a chain of thought. `visual_tokens` replaces the preset's,
+    `alignment` "broadcast" gives every patch the mean of the high-level features, not that of its own time.
     `memory_share` of the samples know their night by the memory's token, and learn the stages of who knows it
     too.
 
@@ -131,6 +150,7 @@ class LanguageSettings(RunSettings):
     """
 
     visual_tokens: str | None = None
+    alignment: str | None = None
     memory_share: float = 0.5
     tower_rate_share: float = 0.1
     train_enhancement: bool = False
@@ -152,6 +172,8 @@ class LanguageSettings(RunSettings):
         _one_of("tuning", self.tuning, TUNING)
         if self.visual_tokens is not None:
             _one_of("visual_tokens", self.visual_tokens, VISUAL_TOKENS)
+        if self.alignment is not None:
+            _one_of("alignment", self.alignment, ALIGNMENTS)
         if self.lora_rank < 1:
             raise ValueError(f"lora_rank: {self.lora_rank}; give 1 or more")
         if self.tuning == "qlora" and self.ema_decay:

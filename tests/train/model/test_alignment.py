@@ -35,6 +35,20 @@ def model_of(strides: Sequence[int], patch_shape: tuple[int, int] | None) -> Eeg
     return EegVlmForConditionalGeneration(config).eval()
 
 
+def test_broadcast_alignment_gives_every_patch_the_mean_of_all_features() -> None:
+    model = model_of((2, 3, 2, 2), (56, 48))
+    model.config.alignment = "broadcast"
+    features = torch.randn(2, model.config.high_level_steps, 16)
+    aligned = model.align(features)
+    assert aligned.shape == (2, model.config.num_patches, 16)
+    torch.testing.assert_close(aligned, features.mean(1, keepdim=True).expand_as(aligned))
+
+
+def test_another_alignment_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="alignment: 'space'; use one of time, broadcast"):
+        EegVlmConfig(alignment="space")
+
+
 @pytest.mark.parametrize("strides", [(2, 3, 2, 2), (2, 3, 2), (2, 3, 2, 2, 7)])
 @pytest.mark.parametrize("patch_shape", [(56, 48), (28, 48), (56, 24), (14, 336)])
 def test_each_patch_gets_the_high_level_feature_of_its_own_time(

@@ -246,6 +246,14 @@ def test_a_trace_reader_has_the_rows_of_its_picture(rows: int, steps: int) -> No
         assert model.visual(pictures(1)).visual_tokens.shape[1] == 42
 
 
+def test_the_vision_steps_cut_their_picture_into_patches_of_a_given_shape() -> None:
+    config = vision_preset("nano", patch_shape=(28, 24))
+    assert config.num_visual_tokens == 12 * 14
+    assert config.enhancement_config.to_dict() == preset("nano").enhancement_config.to_dict()
+    with pytest.raises(ValueError, match="patch_shape: 50 x 48; patches must tile"):
+        vision_preset("nano", patch_shape=(50, 48))
+
+
 def test_the_vision_steps_carry_a_stand_in_for_the_language_model() -> None:
     config = vision_preset("paper", rows=2)
     assert config.render is not None

@@ -31,6 +31,20 @@ def test_the_shipped_variants_share_their_eyes_where_they_see_alike() -> None:
     assert by_name["intended-labels"].language.labels == "intended"
 
 
+def test_the_variants_of_patches_differ_in_their_tokens_or_their_alignment() -> None:
+    plan = read_plan("ablation-patches")
+    shapes = {one.name: one.vision.patch_shape for one in plan.variants}
+    assert shapes == {
+        "nano": None,
+        "broadcast": None,
+        "half-row-patches": (28, 24),
+        "84-tokens": (56, 24),
+        "6-tokens": (56, 336),
+    }
+    assert plan.eyes["broadcast"] == "nano"
+    assert [one.name for one in plan.variants if one.language.alignment == "broadcast"] == ["broadcast"]
+
+
 def test_an_unknown_part_of_a_variant_is_named(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("vision: {}\nlanguage: {}\nvariants: {a: {speech: 1}}\n")

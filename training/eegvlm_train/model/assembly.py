@@ -87,6 +87,8 @@ def assemble(
         module.float()
     if settings.visual_tokens is not None:
         model.config.visual_tokens = settings.visual_tokens
+    if settings.alignment is not None:
+        model.config.alignment = settings.alignment
     return model, processor
 
 
@@ -117,6 +119,7 @@ def _new(
         vision_feature_layer=eyes.vision_feature_layer,
         num_stages=eyes.num_stages,
         visual_tokens=eyes.visual_tokens,
+        alignment=eyes.alignment,
         patch_shape=eyes.patch_shape,
         memory_size=night.memory_size,
         memory_members=night.memory_members,

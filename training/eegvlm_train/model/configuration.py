@@ -25,6 +25,7 @@ ENHANCEMENT_CONFIGS: dict[str, type[PretrainedConfig]] = {
 }
 
 _VISUAL_TOKENS = ("both", "fused", "low", "high")
+_ALIGNMENTS = ("time", "broadcast")
 
 
 Config = TypeVar("Config", bound=PretrainedConfig)
@@ -53,12 +54,12 @@ class EegVlmConfig(PretrainedConfig):
     the projected high-level features added. "fused" leaves only the second half. "low" and "high" leave only
     one of the two levels: the model's ablations. A convolutional enhancement network ("convnext", "resnet")
     has one high-level vector, added to every patch; a trace reader ("eegvlm_trace") has T of them in time,
-    and a patch gets that of its own time. `memory_size` above 0 adds the night memory: `memory_members`
-    recurrent units of this size.
+    and a patch gets that of its own time, or with `alignment` "broadcast" the mean of all. `memory_size`
+    above 0 adds the night memory: `memory_members` recurrent units of this size.
 
     Raises ValueError for another enhancement network, for patches that do not tile the picture or do not
     divide its time as the high-level features do, for a CLIP tower too short for `vision_feature_layer`, for
-    a `projector` other than "mlp2x_gelu" and for other `visual_tokens`.
+    a `projector` other than "mlp2x_gelu" and for other `visual_tokens` or `alignment`.
     """
 
     model_type = "eegvlm"
@@ -77,6 +78,7 @@ class EegVlmConfig(PretrainedConfig):
         num_stages: int = 5,
         projector: str = "mlp2x_gelu",
         visual_tokens: str = "both",
+        alignment: str = "time",
         patch_shape: Sequence[int] | None = None,
         memory_size: int = 0,
         memory_members: int = 1,
@@ -94,7 +96,7 @@ class EegVlmConfig(PretrainedConfig):
         self.vision_feature_layer = vision_feature_layer
         self.num_stages = num_stages
         self.projector = projector
-        self.visual_tokens = visual_tokens
+        self.visual_tokens, self.alignment = visual_tokens, alignment
         self.patch_shape = None if patch_shape is None else [int(side) for side in patch_shape]
         self.memory_size, self.memory_members = memory_size, memory_members
         self.image_token_id = image_token_id
@@ -105,6 +107,8 @@ class EegVlmConfig(PretrainedConfig):
             raise ValueError(f'projector: {projector!r}; the only alignment projector is "mlp2x_gelu"')
         if visual_tokens not in _VISUAL_TOKENS:
             raise ValueError(f"visual_tokens: {visual_tokens!r}; use one of {', '.join(_VISUAL_TOKENS)}")
+        if alignment not in _ALIGNMENTS:
+            raise ValueError(f"alignment: {alignment!r}; use one of {', '.join(_ALIGNMENTS)}")
         if not 0 <= self.vision_layers_used <= self.vision_config.num_hidden_layers:
             raise ValueError(
                 f"vision_feature_layer: {vision_feature_layer}; the tower has "

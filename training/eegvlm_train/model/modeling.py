@@ -153,6 +153,8 @@ class EegVlmForConditionalGeneration(PreTrainedModel):
 
         One vector for the whole picture goes to every patch, as in the paper.
         """
+        if self.config.alignment == "broadcast":
+            high = high.mean(1, keepdim=True)
         steps, patches, segments = high.shape[1], self.config.num_patches, self.config.patch_segments
         if steps == 1:
             return high.expand(-1, patches, -1)

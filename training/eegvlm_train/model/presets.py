@@ -170,8 +170,11 @@ def preset(name: str, vocab_size: int | None = None) -> EegVlmConfig:
     return make(vocab_size) if vocab_size is not None else make()  # type: ignore[call-arg]
 
 
-def vision_preset(name: str, rows: int | None = None) -> EegVlmConfig:
-    """What the vision steps train: the networks and the picture of `name`, folded into `rows` where given.
+def vision_preset(
+    name: str, rows: int | None = None, patch_shape: tuple[int, int] | None = None
+) -> EegVlmConfig:
+    """What the vision steps train: the networks and the picture of `name`, folded into `rows` and cut into
+    CLIP patches of `patch_shape` (height, width) pixels where given.
 
     The language model is a stand-in of a few thousand weights, which step 3 replaces.
     """
@@ -182,6 +185,8 @@ def vision_preset(name: str, rows: int | None = None) -> EegVlmConfig:
             shape = config.enhancement_config.to_dict() | {"rows": rows}
             shape.pop("model_type", None)
             config.enhancement_config = TraceConfig(**shape)
+    if patch_shape is not None:
+        config = EegVlmConfig(**config.to_dict() | {"patch_shape": list(patch_shape)})
     config.text_config = LlamaConfig(
         vocab_size=64,
         hidden_size=64,

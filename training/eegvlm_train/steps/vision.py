@@ -161,10 +161,14 @@ def train_vision(
     With `base`, a whole checkpoint such as an imported LLaVA-1.5, its networks are resumed and its pictures
     drawn; without, those of the preset start anew.
     """
-    if base is not None and settings.rows is not None:
-        raise ValueError(f"rows: {settings.rows}; the base has its picture, leave rows out")
+    for name in ("rows", "patch_height", "patch_width"):
+        if base is not None and getattr(settings, name) is not None:
+            raise ValueError(
+                f"{name}: {getattr(settings, name)}; the base has its picture and patches, leave it out"
+            )
     if base is None:
-        model = EegVlmForConditionalGeneration(vision_preset(settings.preset, settings.rows))
+        shape = settings.patch_shape
+        model = EegVlmForConditionalGeneration(vision_preset(settings.preset, settings.rows, shape))
         fan_in_initialize(model.enhancement)
     else:
         model = eyes_of(base)
