@@ -10,9 +10,10 @@ import pytest
 from eegvlm_train.data.findings import FindingsTable
 from eegvlm_train.data.labels import load_split
 from eegvlm_train.data.night_files import labels_path, save_npz
-from eegvlm_train.data.nightset import EPOCH_OPINION, list_nights, load_nights, split_nights
+from eegvlm_train.data.nightset import EPOCH_OPINION, list_nights, load_nights, split_nights, teacher_rows
 
 from eegvlm_rt.findings import measure_batch
+from eegvlm_rt.stages import Stage
 from tests.train.noise_nights import EPOCHS_PER_NIGHT, noise_night
 
 
@@ -66,6 +67,21 @@ def test_an_epoch_has_the_opinion_of_who_saw_it_alone_and_of_who_knows_its_night
         np.testing.assert_allclose(nights.context[rows], known / known.sum(1, keepdims=True), atol=1e-6)
     np.testing.assert_allclose(nights.teacher.sum(1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(nights.context.sum(1), 1.0, rtol=1e-5)
+
+
+def test_a_day_awake_is_w_in_its_context_whatever_the_teachers_say(tmp_path: Path) -> None:
+    night, day = (noise_night(tmp_path, seed) for seed in range(2))
+    with np.load(day) as file:
+        content = dict(file)
+    save_npz(day, **content, awake=np.True_)
+    alone, in_context = teacher_rows(day)
+    with np.load(labels_path(day)) as file:
+        said = file["teacher"].astype(np.float32)
+    np.testing.assert_allclose(alone, said / said.sum(1, keepdims=True), rtol=1e-5)
+    assert in_context.shape == alone.shape
+    assert (in_context.argmax(1) == Stage.W).all()
+    np.testing.assert_allclose(in_context.sum(1), 1.0, rtol=1e-6)
+    assert (teacher_rows(night)[1] != in_context).any()
 
 
 def test_findings_are_those_the_runtime_measures(nights_folder: Path) -> None:

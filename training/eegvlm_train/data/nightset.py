@@ -30,6 +30,10 @@ Opinions = tuple[NDArray[np.float32], NDArray[np.float32]]
 """(n_epochs, 5) probabilities twice: of each epoch alone, and in its night."""
 
 Split = Literal["train", "validation", "test", "all"]
+AWAKE = "awake"
+"""What the file of a simulated day awake has, and that of a night has not."""
+
+_AWAKE_ROW = np.array([0.98, 0.005, 0.005, 0.005, 0.005], dtype=np.float32)
 _NIGHT = re.compile(r"night-\d+\.npz")
 _VALIDATION_SHARE = 0.1
 
@@ -153,14 +157,20 @@ def load_nights(
 
 
 def teacher_rows(night: Path) -> Opinions:
-    """The teachers' opinion of each epoch alone, and in its night; where one is missing, their consensus."""
+    """The teachers' opinion of each epoch alone, and in its night; where one is missing, their consensus.
+
+    What a simulated day awake is called in its context is known: teachers who never saw such a day take a
+    seventh of it for sleep.
+    """
+    with np.load(night) as file:
+        awake = AWAKE in file.files
     with np.load(labels_path(night)) as file:
         consensus = normalized(file["teacher"])
         alone, night_long = (
             normalized(file[name]) if name in file.files else consensus
             for name in (EPOCH_OPINION, NIGHT_OPINION)
         )
-        return alone, night_long
+        return alone, np.tile(_AWAKE_ROW, (len(alone), 1)) if awake else night_long
 
 
 def intended_rows(night: Path) -> Opinions:

@@ -16,6 +16,7 @@ from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stages import Stage
 
 from ..data.night_files import UV_PER_LSB, clipped_steps, in_order, night_path, save_npz
+from ..data.nightset import AWAKE
 from ..data.varying import vary_night
 from ..outputs import add_overwrite
 
@@ -49,7 +50,7 @@ def waking_day(rng: np.random.Generator, n_epochs: int) -> NDArray[np.int8]:
     """Stages of a day awake, (n_epochs,): W, in half of the days with up to four short dips into N1 an hour.
 
     Nobody has counted how often people who are awake look drowsy for a moment; these are dips that a scorer,
-    who knows the day, would mostly still call W. What they are called is left to the teachers.
+    who knows the day, would mostly still call W. An epoch alone is left to the teachers.
     """
     stages = np.full(n_epochs, Stage.W, dtype=np.int8)
     if rng.random() < 0.5:
@@ -79,6 +80,7 @@ def write_night(
     epochs = condition_night(rng, signal, night.sfreq, len(night.stages))
     save_npz(
         path,
+        **({} if awake is None else {AWAKE: np.True_}),
         x=to_int16(epochs),
         raw=to_int16(signal),
         sfreq=night.sfreq,
