@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-tower": (".steps.tower", "step 2: the CLIP tower"),
     "train-vision": (".steps.vision", "steps 1 and 2 in one run"),
     "train-memory": (".steps.memory", "the night memory, on what the enhancement module reads"),
+    "join-memories": (".model.joined_memory", "the members of several night memories side by side"),
     "language-model": (".model.language_models", "make a chat model the language model"),
     "train-language": (".steps.language", "step 3: projector and language model"),
     "assemble": (".model.assembly", "the model that step 3 starts from"),

@@ -14,6 +14,7 @@ import yaml
 __all__ = [
     "ALIGNMENTS",
     "LABELS",
+    "NIGHT_OPINIONS",
     "TUNING",
     "VISUAL_TOKENS",
     "LanguageSettings",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 LABELS = ("teacher", "intended")
+NIGHT_OPINIONS = ("context", "consensus")
 TUNING = ("full", "lora", "qlora")
 VISUAL_TOKENS = ("both", "fused", "low", "high")
 ALIGNMENTS = ("time", "broadcast")
@@ -116,8 +118,12 @@ class VisionSettings(RunSettings):
 class MemorySettings(RunSettings):
     """The night memory: courses of `window` epochs, of which `absent_share` lose some; `dropout` of what was
     read of each epoch; `rearranged_share` and `noise` as in `MemoryBatches`. Every night is read
-    `gain_copies` times more, each time with a gain drawn log-uniformly."""
+    `gain_copies` times more, each time with a gain drawn log-uniformly.
 
+    It learns the opinion of the teacher who knows the night (`night_opinion` "context"), or the weighted
+    mean of all teachers ("consensus")."""
+
+    night_opinion: str = "context"
     batch_size: int = 64
     steps: int = 3000
     learning_rate: float = 2e-3
@@ -131,6 +137,10 @@ class MemorySettings(RunSettings):
     gain_copies: int = 2
     gain_low: float = 0.35
     gain_high: float = 2.8
+
+    def __post_init__(self) -> None:
+        RunSettings.__post_init__(self)
+        _one_of("night_opinion", self.night_opinion, NIGHT_OPINIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eegvlm_train.data.findings import FindingsTable
-from eegvlm_train.data.labels import load_split
+from eegvlm_train.data.labels import load_split, with_consensus
 from eegvlm_train.data.night_files import labels_path, save_npz
-from eegvlm_train.data.nightset import EPOCH_OPINION, list_nights, load_nights, split_nights, teacher_rows
+from eegvlm_train.data.nightset import (
+    EPOCH_OPINION,
+    NIGHT_OPINION,
+    list_nights,
+    load_nights,
+    split_nights,
+    teacher_rows,
+)
 
 from eegvlm_rt.findings import measure_batch
 from eegvlm_rt.stages import Stage
@@ -67,6 +74,20 @@ def test_an_epoch_has_the_opinion_of_who_saw_it_alone_and_of_who_knows_its_night
         np.testing.assert_allclose(nights.context[rows], known / known.sum(1, keepdims=True), atol=1e-6)
     np.testing.assert_allclose(nights.teacher.sum(1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(nights.context.sum(1), 1.0, rtol=1e-5)
+
+
+def test_the_consensus_of_all_teachers_can_stand_for_the_one_who_knows_the_night(tmp_path: Path) -> None:
+    night = noise_night(tmp_path, 0)
+    with np.load(labels_path(night)) as file:
+        consensus = file["teacher"]
+    knows = np.random.default_rng(5).dirichlet(np.ones(5), EPOCHS_PER_NIGHT).astype(np.float16)
+    save_npz(labels_path(night), **{"teacher": consensus, NIGHT_OPINION: knows})
+    nights = load_nights(tmp_path, "all")
+    mean = with_consensus(nights, tmp_path)
+    said = consensus.astype(np.float32)
+    np.testing.assert_allclose(mean.context, said / said.sum(1, keepdims=True), rtol=1e-5)
+    np.testing.assert_array_equal(mean.teacher, nights.teacher)
+    assert (mean.context != nights.context).any()
 
 
 def test_a_day_awake_is_w_in_its_context_whatever_the_teachers_say(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from .night_files import labels_path
-from .nightset import NightSet, Opinions, intended_rows, load_nights, teacher_rows
+from .nightset import CONSENSUS, NightSet, Opinions, intended_rows, load_nights, teacher_rows
 
-__all__ = ["load_split", "with_intended", "with_teacher"]
+__all__ = ["load_split", "with_consensus", "with_intended", "with_teacher"]
 
 
 def load_split(
@@ -44,6 +44,11 @@ def with_intended(nights: NightSet, folder: Path) -> NightSet:
 def with_teacher(nights: NightSet, folder: Path) -> NightSet:
     """The same nights, labelled by the teachers."""
     return _with(nights, [teacher_rows(folder / name) for name in nights.names])
+
+
+def with_consensus(nights: NightSet, folder: Path) -> NightSet:
+    """The same nights, whose epochs in their night have the mean opinion of all teachers."""
+    return _with(nights, [teacher_rows(folder / name, CONSENSUS) for name in nights.names])
 
 
 def _with(nights: NightSet, opinions: Sequence[Opinions]) -> NightSet:

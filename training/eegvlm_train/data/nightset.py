@@ -30,6 +30,9 @@ Opinions = tuple[NDArray[np.float32], NDArray[np.float32]]
 """(n_epochs, 5) probabilities twice: of each epoch alone, and in its night."""
 
 Split = Literal["train", "validation", "test", "all"]
+CONSENSUS = "teacher"
+"""The weighted mean of all teachers."""
+
 AWAKE = "awake"
 """What the file of a simulated day awake has, and that of a night has not."""
 
@@ -156,8 +159,9 @@ def load_nights(
     )
 
 
-def teacher_rows(night: Path) -> Opinions:
-    """The teachers' opinion of each epoch alone, and in its night; where one is missing, their consensus.
+def teacher_rows(night: Path, night_opinion: str = NIGHT_OPINION) -> Opinions:
+    """The teachers' opinion of each epoch alone, and in its night (`night_opinion` of the label file); where
+    one is missing, their consensus.
 
     What a simulated day awake is called in its context is known: teachers who never saw such a day take a
     seventh of it for sleep.
@@ -168,7 +172,7 @@ def teacher_rows(night: Path) -> Opinions:
         consensus = normalized(file["teacher"])
         alone, night_long = (
             normalized(file[name]) if name in file.files else consensus
-            for name in (EPOCH_OPINION, NIGHT_OPINION)
+            for name in (EPOCH_OPINION, night_opinion)
         )
         return alone, np.tile(_AWAKE_ROW, (len(alone), 1)) if awake else night_long
 

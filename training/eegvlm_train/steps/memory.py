@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.courses import Courses, MemoryBatch, MemoryBatches, draw_courses
-from ..data.labels import load_split
+from ..data.labels import load_split, with_consensus
 from ..data.language import NightStates
 from ..data.loading import Loader, moved
 from ..data.nightset import NightSet
@@ -218,6 +218,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     claim_run(args, "train-memory", [args.data, args.vision])
     prepare_run(settings.seed, args.threads)
     train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
+    if settings.labels == "teacher" and settings.night_opinion == "consensus":
+        train, held_out = (with_consensus(nights, args.data) for nights in (train, held_out))
     train_memory(
         settings, train, held_out, args.vision, args.out, resume=args.resume, tensorboard=args.tensorboard
     )
