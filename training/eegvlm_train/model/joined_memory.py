@@ -11,6 +11,7 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +34,11 @@ def joined(memories: Sequence[NightMemory]) -> NightMemory:
     """
     first = memories[0]
     features = int(first.norm.normalized_shape[0])
-    stages = first.heads[0].out_features
+    stages = len(cast("Tensor", first.heads[0].bias))
     for memory in memories:
         if (memory.size, memory.norm.normalized_shape[0]) != (first.size, features):
             raise ValueError(f"memories: units of {memory.size}; the first has {first.size}")
-    whole = NightMemory(features, int(stages), first.size, sum(memory.members for memory in memories))
+    whole = NightMemory(features, stages, first.size, sum(memory.members for memory in memories))
     # The members of a memory share one norm. Those of two memories do not, so each takes over its own.
     nn.init.ones_(whole.norm.weight)
     nn.init.zeros_(whole.norm.bias)
