@@ -17,7 +17,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from ..stages import STAGES, Stage
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
 __all__ = ["AGES", "AGE_EPOCHS", "DWELLS", "GROUP_OF", "CycleModel", "age_of", "cycle_model", "cycle_stages"]
 
@@ -145,11 +145,15 @@ class CycleModel:
         """(states, states) transitions from row to column, without and with growing ages. Sparse: three from
         a state at most, and no threads of a matrix library, whose number would change the last bits.
         """
+        from scipy.sparse import csr_array
+
         return csr_array(self._transitions(older=0)), csr_array(self._transitions(older=1))
 
     @cached_property
     def _backward(self) -> tuple[csr_array, csr_array]:
         """The same from column to row."""
+        from scipy.sparse import csr_array
+
         same, older = self._forward
         return csr_array(same.T), csr_array(older.T)
 

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.signal import lfilter
-from scipy.special import ndtr
 
 from ..errors import InputError
 from ..stages import STAGES, Stage
@@ -69,6 +67,9 @@ def draw_hypnograms(
     added to the log probabilities, its maximum picks the stage (the Gumbel-max way of drawing from a
     distribution).
     """
+    from scipy.signal import lfilter
+    from scipy.special import ndtr
+
     codes = codes_of(hypnogram.stages)
     rows = hypnogram.probabilities
     certain = np.array(

@@ -7,7 +7,6 @@ import io
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.signal import periodogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +27,8 @@ def spectrogram_png(conditioned: NDArray[np.float32]) -> str:
     `conditioned` (n,) is in µV at 100 Hz, NaN where samples are missing. A column is the median of the power
     in windows of 4 s (Hann taper); one without a whole window is transparent.
     """
+    from scipy.signal import periodogram
+
     per_window, windows = WINDOW_S * SFREQ_HZ, 7
     columns = -(-len(conditioned) // 3000)
     x = np.full(columns * 3000, np.nan, dtype=np.float32)

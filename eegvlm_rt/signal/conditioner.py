@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, sosfilt, sosfilt_zi, upfirdn
 
+from .filters import filter_sections, kaiser_lowpass, resample, settled_state
 from .units import LARGEST_SAMPLE_UV
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Conditioner:
 
     def __init__(self, sos: Float64, ratio: Fraction, rate: float, out_rate: float) -> None:
         self._sos = sos
-        self._zi = sosfilt_zi(sos)
+        self._zi = settled_state(sos)
         self._up, self._down = ratio.numerator, ratio.denominator
         self._half = 0 if ratio == 1 else _HALF_CYCLES * max(self._up, self._down)
         self._step = rate / out_rate
@@ -158,7 +158,7 @@ class Conditioner:
         # A state that fits a constant signal of the first value: no step at the beginning.
         if self._state is None:
             self._state = self._zi * wide[0]
-        out, self._state = sosfilt(self._sos, wide, zi=self._state)
+        out, self._state = filter_sections(self._sos, wide, self._state)
         return np.asarray(out, dtype=np.float32)
 
     def _ready(self, inputs: int) -> int:
@@ -188,7 +188,7 @@ class Conditioner:
             if pad:
                 taps = np.concatenate([np.zeros(pad, dtype=np.float32), taps])
             skipped = first + (self._half + pad - start * self._up) // self._down
-            block = upfirdn(taps, self._window, self._up, self._down)[skipped : skipped + count]
+            block = resample(taps, self._window, self._up, self._down)[skipped : skipped + count]
             out = np.asarray(block, dtype=np.float32)
         if self._holes.any():
             # An output is missing where the input before or after its place is.
@@ -216,5 +216,5 @@ def lookahead_samples(ratio: Fraction) -> int:
 def _taps(up: int, down: int) -> Float32:
     """The default filter of `scipy.signal.resample_poly`: Kaiser window, beta 5."""
     longest = max(up, down)
-    taps = firwin(2 * _HALF_CYCLES * longest + 1, 1.0 / longest, window=("kaiser", 5.0))
+    taps = kaiser_lowpass(2 * _HALF_CYCLES * longest + 1, 1.0 / longest, beta=5.0)
     return np.asarray(taps.astype(np.float32) * np.float32(up))

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import butter
 
 from ..errors import InputError, SamplingRateError
 from .conditioner import Conditioner, lookahead_samples
+from .filters import butterworth
 from .units import EPOCH_S, not_one_channel
 
 __all__ = [
@@ -103,9 +103,9 @@ def filter_sos(sfreq: float, spec: Preprocessing = Preprocessing()) -> Float64:
 
 @lru_cache(maxsize=32)
 def _filter_sos(rate: float, spec: Preprocessing) -> Float64:
-    sections = [butter(spec.highpass_order, spec.highpass_hz, "highpass", fs=rate, output="sos")]
+    sections = [butterworth(spec.highpass_order, spec.highpass_hz, "highpass", rate)]
     if rate * 0.5 > spec.lowpass_hz:
-        sections.append(butter(spec.lowpass_order, spec.lowpass_hz, "lowpass", fs=rate, output="sos"))
+        sections.append(butterworth(spec.lowpass_order, spec.lowpass_hz, "lowpass", rate))
     return np.concatenate(sections)
 
 
