@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["beside_peers", "gpu_backend", "gpu_language"]
+__all__ = ["beside_peers", "gpu_backend", "gpu_language", "texts_together"]
 
 MODES: Final = ("head", "direct", "cot")
 PERCENTS: Final = ("p50", "p95", "p99")
@@ -79,8 +79,16 @@ All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
         head = ["", *(f"{mode} s" for mode in MODES)]
         parts.append(f"### A night of {count} epochs\n\n" + _table(head, rows))
     rows = [
+        [subject.removeprefix("gpu "), *_counts(row["side_by_side"]), f"{row['side_by_side']['run_ms']:.2f}"]
+        for subject, row in subjects.items()
+        if "side_by_side" in row
+    ]
+    if rows:
+        head = ["", "runs an epoch", "tokens asked for", "ms of a run"]
+        parts.append("### Texts of many epochs in the same runs, `cot`\n\n" + _table(head, rows))
+    rows = [
         [
-            mode,
+            f"{mode}, {row['subject']}" if "subject" in row else mode,
             f"{row['processes']}",
             f"{row['epochs_per_s']:.0f}",
             f"{row['nights_per_hour']:.0f}",
@@ -100,6 +108,44 @@ All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
     if starts:
         parts.append("### Start\n\n" + _table(["", "load s", "first answer s"], starts))
     return "\n".join([*parts, *_gaps(figures)])
+
+
+def texts_together(name: str, figures: dict[str, Any]) -> str:
+    """Texts of many epochs in the same runs, counted where there is no GPU."""
+    rows = [
+        [
+            row["name"],
+            *(_counts(row["counts"]) if "counts" in row else [f"{row['cot']['runs_of_a_text']:.2f}", "100%"]),
+            *(f"{row[mode]['processor_ms_per_epoch']:.1f}" for mode in ("direct", "cot")),
+            *(f"{row[mode]['stages']:.1%}" for mode in ("direct", "cot")),
+            f"{max(row[mode]['largest_shift'] for mode in ('direct', 'cot')):.5f}",
+            f"{row['cot']['texts']:.1%}",
+        ]
+        for row in figures["subjects"].values()
+    ]
+    head = [
+        "",
+        "runs an epoch",
+        "tokens asked for",
+        "direct ms",
+        "cot ms",
+        "equal stages, direct",
+        "cot",
+        "largest shift",
+        "equal texts",
+    ]
+    size = next(row["bytes_per_text"] for row in figures["subjects"].values() if "bytes_per_text" in row)
+    return f"""## Texts of many epochs in the same runs, counted on a CPU
+
+{figures["bundle"]["model_id"]}, {figures["night"]} simulated epochs with their night in mind; onnxruntime
+{figures["onnxruntime"]}, {figures["environment"]["cpu"]}. The code is that of `--backend cuda`, in host
+memory, beside one epoch at a time on the same graph, and on the CPU's default one. Runs are those of `cot`
+behind the beginnings. "Tokens asked for" is the share of their tokens that a text needed; the others are of
+texts that were complete. ms are processor time of a whole epoch by one thread, beside other work.
+Keys and values of a text take {size / 1e6:.2f} MB, once to read and once to write.
+All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
+
+{_table(head, rows)}"""
 
 
 def gpu_language(name: str, figures: dict[str, Any]) -> str:
@@ -207,6 +253,10 @@ token by token: {text["ratio"]:.2f}x (n = {text["epochs"]}).
 """,
     ]
     return "\n".join(lines)
+
+
+def _counts(counts: dict[str, Any]) -> list[str]:
+    return [f"{counts['runs_per_epoch']:.2f}", f"{counts['useful_share']:.0%}"]
 
 
 def _nights(row: dict[str, Any]) -> list[dict[str, Any]]:

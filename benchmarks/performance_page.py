@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ._bandwidth_model import DEVICES, INT4_BITS, PUBLISHED, SHAPES, bandwidth_share, predict, rate
-from ._gpu_tables import beside_peers, gpu_backend, gpu_language
+from ._gpu_tables import beside_peers, gpu_backend, gpu_language, texts_together
 from ._paper_tables import paper_size
 
 if TYPE_CHECKING:
@@ -54,7 +54,12 @@ def page(results: Path) -> str:
     """The whole page as Markdown."""
     parts = [INTRODUCTION]
     parts += [renderer(_read(path)) for path in sorted(results.glob("render-cuda-*.json"))]
-    sections = (("cuda-*", gpu_backend), ("gpu-llm-*", gpu_language), ("llm-*", beside_peers))
+    sections = (
+        ("cuda-*", gpu_backend),
+        ("texts-*", texts_together),
+        ("gpu-llm-*", gpu_language),
+        ("llm-*", beside_peers),
+    )
     for pattern, section in sections:
         for path in sorted(results.glob(f"{pattern}.json")):
             parts += [section(path.name, _read(path)), _remarks(path)]

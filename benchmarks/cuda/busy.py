@@ -1,6 +1,6 @@
 """Many nights on one GPU: processes that stage one each, and what `nvidia-smi` says of the GPU meanwhile.
 
-    python -m benchmarks.cuda.busy BUNDLE WHERE LLM MODE SECONDS SEED
+    python -m benchmarks.cuda.busy BUNDLE WHERE LLM TEXTS MODE SECONDS SEED
 
 is one of those processes: it loads, prints a line, waits for a line, and stages epochs until the time is
 over.
@@ -36,6 +36,7 @@ def many_nights(folder: Path, subject: Subject, mode: str, processes: int, secon
         str(folder),
         subject.where,
         subject.llm,
+        str(subject.texts),
         mode,
         str(seconds),
     ]
@@ -66,6 +67,7 @@ def many_nights(folder: Path, subject: Subject, mode: str, processes: int, secon
     epochs = sum(count["epochs"] for count in counts)
     result: dict[str, Any] = {
         "mode": mode,
+        "subject": subject.name,
         "processes": processes,
         "epochs": epochs,
         "seconds": seconds,
@@ -96,9 +98,9 @@ def _samples(monitor: Popen[str]) -> list[int]:
 
 def main() -> int:
     """One process of `many_nights`."""
-    folder, where, llm, mode, seconds, seed = sys.argv[1:]
-    signal = simulate_night(int(seed), hours=1.0).samples_uv
-    subject = Subject("one of many", where, llm, graphs=llm.endswith("_half_fused"))
+    folder, where, llm, texts, mode, seconds, seed = sys.argv[1:]
+    signal = simulate_night(int(seed), hours=4.0).samples_uv
+    subject = Subject("one of many", where, llm, graphs=llm.endswith("_half_fused"), texts=int(texts))
     stager, _ = subject.load(Path(folder), threads=1)
     for _ in stager.predict_recording(signal[:30000], sfreq=100, mode=mode):
         pass

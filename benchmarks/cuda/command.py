@@ -4,8 +4,9 @@
 
 Needs `onnxruntime-gpu`; `--on host` runs the same code in host memory, to try the command without a GPU.
 Epochs are simulated. Both sides run the same graphs: `int4` of standard operators, and `int4_half_fused`,
-made here from the same integers. Parts are written as they are done, the most important first; what would
-begin after `--max-seconds` is left out and named.
+made here from the same integers. `int4` that decodes the texts of `--texts` epochs in the same runs is a
+subject of its own. Parts are written as they are done, the most important first; what would begin after
+`--max-seconds` is left out and named.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .._record import Record, shortfalls
 from .busy import many_nights
 from .equality import agreement, by_layer, same
 from .half_bundle import PRECISION, with_half_fused
+from .side_by_side import side_by_side
 from .subjects import Subject
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
     hours = (options.epochs + 2) * 30 / 3600
     signal = simulate_night(3, hours=max(0.5, hours)).samples_uv[: options.epochs * EPOCH_SAMPLES]
     plain = Subject("gpu int4", options.on, "int4", options.tower)
+    many = Subject(f"gpu int4, {options.texts} texts", options.on, "int4", options.tower, texts=options.texts)
     half = Subject("gpu int4_half_fused", options.on, PRECISION, options.tower, graphs=not options.no_graphs)
     cpu = Subject("cpu int4", "cpu", "int4", options.tower)
     fused = Subject("cpu int4_fused", "cpu", "int4_fused", options.tower)
@@ -108,7 +111,7 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
         "half_bundle",
         lambda: str(with_half_fused(bundle, folder / "bundle", options.skeleton).path),
     )
-    subjects = [cpu, plain] if bundle_folder is None else [cpu, plain, half]
+    subjects = [cpu, plain, many] if bundle_folder is None else [cpu, plain, many, half]
     stagers: dict[str, Stager] = {}
     rows = results["subjects"] = {s.name: {"name": s.name, **vars(s)} for s in (*subjects, fused)}
 
@@ -133,9 +136,11 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
                 record.part(
                     place,
                     subject.name,
-                    partial(_compare, stagers[subject.name], signal, mode, options.batch, expected[mode]),
+                    partial(_compare, stagers[subject.name], signal, mode, options, expected[mode]),
                 )
-    for subject in subjects:
+    # One epoch alone, and the layers of the models, are the same with and without other texts.
+    singles = [subject for subject in subjects if subject is not many]
+    for subject in singles:
         if subject.name in stagers:
             for mode in reversed(MODES):
                 place = rows[subject.name].setdefault("latency", {"name": f"{subject.name} latency"})
@@ -144,7 +149,7 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
                 )
     spec = stagers["cpu int4"]._pipeline.render_spec
     pictures = render_batch(signal[: 16 * EPOCH_SAMPLES].reshape(-1, EPOCH_SAMPLES), spec, output="f32")
-    for subject in subjects[1:]:
+    for subject in singles[1:]:
         if subject.name in stagers:
             record.part(
                 rows[subject.name],
@@ -161,7 +166,10 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
                 place = rows[subject.name].setdefault("night", {"name": f"{subject.name} night"})
                 batch = 1 if subject is fused else options.batch
                 record.part(place, mode, partial(night, stagers[subject.name], long, mode, batch))
-    best = half if half.name in stagers else plain
+    if many.name in stagers:
+        run = partial(side_by_side, stagers[many.name], long, options.texts)
+        record.part(rows[many.name], "side_by_side", run)
+    best = next((s for s in (many, half) if s.name in stagers), plain)
     stagers.clear()
     for mode in ("cot", "head"):
         place = results.setdefault("many_nights", {"name": "many nights"})
@@ -192,14 +200,15 @@ def _compare(
     stager: Stager,
     signal: NDArray[np.float32],
     mode: str,
-    batch: int,
+    options: argparse.Namespace,
     expected: list[StagePrediction],
 ) -> dict[str, Any]:
+    batch, together = options.batch, max(options.batch, stager._pipeline.text_batch)
     begin = time.perf_counter()
     answers = staged(stager, signal, mode, batch)
     seconds = time.perf_counter() - begin
     # Whole batches, as before: one of another size is rounded otherwise.
-    count = min(len(answers), max(1, REPEATED // batch) * batch)
+    count = min(len(answers), max(1, REPEATED // together) * together)
     again = same(staged(stager, signal[: count * EPOCH_SAMPLES], mode, batch), answers[:count])
     return agreement(answers, expected) | {"s": seconds, "same_again": again}
 
@@ -221,6 +230,8 @@ def table(results: dict[str, Any]) -> list[str]:
                 lines.append(f"{name} {mode}: {times} ms; night {whole and round(whole, 2)} s")
         if "by_layer" in row:
             lines.append(f"{name} by layer: {row['by_layer']}")
+        if "side_by_side" in row:
+            lines.append(f"{name} side by side: {row['side_by_side']}")
         if "start" in row:
             lines.append(f"{name} start: {row['start']}")
     for mode, figures in results.get("many_nights", {}).items():
@@ -243,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--latency", type=int, default=200, help="epochs that are timed alone")
     parser.add_argument("--night", type=int, default=960, help="epochs of the night")
     parser.add_argument("--batch", type=int, default=16, help="pictures that go through the tower together")
+    parser.add_argument("--texts", type=int, default=128, help="epochs whose texts are decoded in one run")
     parser.add_argument("--processes", type=int, default=8, help="nights that are staged side by side")
     parser.add_argument("--busy-s", type=float, default=10.0, help="seconds of nights side by side")
     parser.add_argument(
@@ -252,8 +264,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-seconds", type=float, default=170.0, help="leave out what would start later")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the figures go")
     options = parser.parse_args(arguments)
-    if min(options.epochs, options.latency, options.night, options.batch, options.processes) < 1:
-        parser.error("--epochs, --latency, --night, --batch, --processes: give at least 1")
+    counts = ("epochs", "latency", "night", "batch", "texts", "processes")
+    if min(getattr(options, name) for name in counts) < 1:
+        parser.error(f"{', '.join(f'--{name}' for name in counts)}: give at least 1")
     about = {
         "benchmark": "cuda",
         "environment": environment(),

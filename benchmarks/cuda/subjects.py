@@ -20,13 +20,14 @@ __all__ = ["Subject"]
 @dataclass(frozen=True)
 class Subject:
     """One way to run the bundle: on "cuda", on "host" (the same code in host memory, for trying this
-    command), or on "cpu" by the package's default backend."""
+    command), or on "cpu" by the package's default backend; `texts` are decoded in the same runs."""
 
     name: str
     where: str
     llm: str
     tower: str = "fp16"
     graphs: bool = False
+    texts: int = 1
 
     def load(self, folder: Path, threads: int | None = None) -> tuple[Stager, float]:
         """The stager with its language model loaded, and the seconds this took."""
@@ -38,5 +39,7 @@ class Subject:
         elif self.where == "host":
             choice["backend"] = CudaBackend(HostDevice(), options)
         precision = {"tower": self.tower, "llm": self.llm}
-        stager = Stager.load(folder, precision=precision, threads=threads, verify=True, **choice)
+        stager = Stager.load(
+            folder, precision=precision, threads=threads, verify=True, text_batch=self.texts, **choice
+        )
         return stager, time.perf_counter() - begin

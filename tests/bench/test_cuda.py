@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from benchmarks.cuda.equality import agreement, by_layer, same
 from benchmarks.cuda.half_bundle import PRECISION, with_half_fused
+from benchmarks.cuda.side_by_side import main
 from benchmarks.cuda.subjects import Subject
 from benchmarks.gpu_llm.graphs import config_of, write
+from benchmarks.performance_page import page
 from eegvlm_rt.bundle.find import find_bundle
 from eegvlm_rt.bundle.opening import Bundle
 from eegvlm_rt.simulator import simulate_night
@@ -32,6 +35,17 @@ def test_the_half_precision_graph_answers_like_the_bundles_own(tmp_path: Path) -
     layers = by_layer(ours, theirs, np.zeros((1, 3, 336, 336), np.float32))
     assert layers["visual_tokens"] < 1e-5
     assert layers["logits"] < 0.02
+
+
+def test_texts_side_by_side_take_fewer_runs_and_answer_alike(tmp_path: Path) -> None:
+    path = tmp_path / "texts-here.json"
+    assert main(["--texts", "3", "--night", "3", "--json", str(path)]) == 0
+    row = json.loads(path.read_text(encoding="utf-8"))["subjects"]["3 texts"]
+    assert row["counts"]["epochs"] == 3
+    assert 4 < row["counts"]["runs_per_epoch"] < 12
+    assert 0.5 < row["counts"]["useful_share"] <= 1
+    assert row["direct"]["stages"] == row["cot"]["stages"] == row["cot"]["texts"] == 1
+    assert f"| 3 texts | {row['counts']['runs_per_epoch']:.2f} |" in page(tmp_path)
 
 
 def test_another_stage_and_another_text_are_counted() -> None:
