@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from .decoding.result import Finish
-from .findings.measure import measure
 from .findings.model import NO_FINDINGS, Findings
 from .signal.quality import Quality, mostly_missing
 from .stages import STAGES, Stage, StageProbabilities
@@ -147,6 +146,9 @@ class _MeasuredField:
             raise AttributeError("findings")
         value = prediction.__dict__["_findings"]
         if isinstance(value, Unmeasured):
+            # Whoever only reads predictions does not load what measures.
+            from .findings.measure import measure
+
             value = prediction.__dict__["_findings"] = measure(value.x)
         return value  # type: ignore[no-any-return]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.fft import rfft
 
 from ..findings.bands import SFREQ_HZ
 from ..signal.gaps import bridge_gaps
+from ..signal.scipy_loops import rfft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def signal_features(x: ArrayLike) -> NDArray[np.float64]:
     n = len(samples)
     windows = samples.reshape(n, -1, _WIDTH)
     spans = np.ptp(windows, axis=2)
-    spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * np.hanning(_WIDTH), axis=2)
+    spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * np.hanning(_WIDTH))
     power = np.median(spectrum.real**2 + spectrum.imag**2, axis=1) + _LEAST
 
     def density(low_hz: float, high_hz: float) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, rfft, rfftfreq
+
+from ..signal.scipy_loops import irfft, rfft
 
 __all__ = [
     "EPOCH_SAMPLES",
@@ -36,18 +37,18 @@ def padded_spectrum(x: Float32) -> NDArray[np.complex64]:
     padded[:, PAD:-PAD] = x
     padded[:, :PAD] = 2 * x[:, :1] - x[:, PAD:0:-1]
     padded[:, -PAD:] = 2 * x[:, -1:] - x[:, -2 : -PAD - 2 : -1]
-    return np.asarray(rfft(padded, axis=1))
+    return np.asarray(rfft(padded))
 
 
 def band_filter(spectrum: NDArray[np.complex64], low_hz: float, high_hz: float, edge_hz: float) -> Float32:
     """(n, 3000) signals in low_hz..high_hz; gain falls over `edge_hz`, half of it at the two frequencies."""
-    full = irfft(spectrum * _gain(low_hz, high_hz, edge_hz), n=EPOCH_SAMPLES + 2 * PAD, axis=1)
+    full = irfft(spectrum * _gain(low_hz, high_hz, edge_hz), EPOCH_SAMPLES + 2 * PAD)
     return np.asarray(full[:, PAD:-PAD], dtype=np.float32)
 
 
 @cache
 def _gain(low_hz: float, high_hz: float, edge_hz: float) -> Float32:
-    freqs = rfftfreq(EPOCH_SAMPLES + 2 * PAD, 1.0 / SFREQ_HZ)
+    freqs = np.fft.rfftfreq(EPOCH_SAMPLES + 2 * PAD, 1.0 / SFREQ_HZ)
     # A raised cosine in frequency: no sharp edge, which would ring in time.
     inside = np.minimum(freqs - low_hz, high_hz - freqs) / edge_hz + 0.5
     gain = 0.5 - 0.5 * np.cos(np.pi * np.clip(inside, 0.0, 1.0))

@@ -11,8 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.fft import rfft
 
+from ..signal.scipy_loops import rfft
 from .bands import SFREQ_HZ, Float32
 from .model import Rhythm
 
@@ -40,7 +40,7 @@ def window_spectra(x: Float32) -> Float32:
     """(n, 29, 101) power in µV² per 0.5 Hz bin of 2 s windows, one a second, of (n, 3000) epochs."""
     # Overlapping windows (Welch 1967): the power of a wave does not depend on where a window begins.
     windows = np.lib.stride_tricks.sliding_window_view(x, WIDTH, axis=1)[:, ::SFREQ_HZ]
-    spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * _taper(), axis=2)
+    spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * _taper())
     return np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .filters import filter_sections, kaiser_lowpass, resample, settled_state
+from .filters import kaiser_lowpass, settled_state
+from .scipy_loops import filter_sections, resample
 from .units import LARGEST_SAMPLE_UV
 
 if TYPE_CHECKING:

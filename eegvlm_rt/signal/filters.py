@@ -1,31 +1,55 @@
-"""The filters of the conditioning: SciPy's arithmetic without the package `scipy.signal`.
+"""The designs of the filters of the conditioning: SciPy's arithmetic, step by step, without `scipy.signal`.
 
-Importing `scipy.signal` brings `scipy.stats`, `optimize` and `interpolate` with it: some 45 MiB in every
-process, and two thirds of the time that importing this package took. Here are the designs that the
-conditioning needs, step by step as SciPy has them, and SciPy's two compiled loops, loaded by themselves.
-Everything is the same to the last bit; tests compare it.
+They are the same to the last bit; tests compare them. Why: `scipy_loops`.
 """
 
 from __future__ import annotations
 
-import sys
-from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+import math
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import scipy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    Float32 = NDArray[np.float32]
     Float64 = NDArray[np.float64]
 
-__all__ = ["butterworth", "filter_sections", "kaiser_lowpass", "resample", "settled_state"]
+__all__ = ["butterworth", "kaiser_lowpass", "settled_state"]
+
+_I0 = (
+    -4.4153416464793395e-18,
+    3.3307945188222384e-17,
+    -2.431279846547955e-16,
+    1.715391285555133e-15,
+    -1.1685332877993451e-14,
+    7.676185498604936e-14,
+    -4.856446783111929e-13,
+    2.95505266312964e-12,
+    -1.726826291441556e-11,
+    9.675809035373237e-11,
+    -5.189795601635263e-10,
+    2.6598237246823866e-09,
+    -1.300025009986248e-08,
+    6.046995022541919e-08,
+    -2.670793853940612e-07,
+    1.1173875391201037e-06,
+    -4.4167383584587505e-06,
+    1.6448448070728896e-05,
+    -5.754195010082104e-05,
+    0.00018850288509584165,
+    -0.0005763755745385824,
+    0.0016394756169413357,
+    -0.004324309995050576,
+    0.010546460394594998,
+    -0.02373741480589947,
+    0.04930528423967071,
+    -0.09490109704804764,
+    0.17162090152220877,
+    -0.3046826723431984,
+    0.6767952744094761,
+)
+"""Chebyshev coefficients of exp(-x) I0(x) for x of 0 to 8, the highest order first (Cephes, i0.c)."""
 
 
 def butterworth(
@@ -50,14 +74,12 @@ def butterworth(
 
 
 def kaiser_lowpass(taps: int, cutoff: float, beta: float) -> Float64:
-    """(taps,) of a linear-phase low-pass at `cutoff` of half the rate with a Kaiser window; its gain at 0 Hz
-    is 1. As `scipy.signal.firwin`.
+    """(taps,) of a linear-phase low-pass at `cutoff` of half the rate with a Kaiser window, `beta` of 0 to 8;
+    its gain at 0 Hz is 1. As `scipy.signal.firwin`.
     """
-    from scipy.special import i0
-
     middle = 0.5 * (taps - 1)
     place = np.arange(taps, dtype=np.float64) - middle
-    window = i0(beta * np.sqrt(1 - (place / middle) ** 2.0)) / i0(np.float64(beta))
+    window = _bessel_i0(beta * np.sqrt(1 - (place / middle) ** 2.0)) / _bessel_i0(np.array([beta]))
     filter_ = np.float64(cutoff) * np.sinc(np.float64(cutoff) * place) * window
     normed: Float64 = filter_ / np.sum(filter_)
     return normed
@@ -75,41 +97,14 @@ def settled_state(sos: Float64) -> Float64:
     return states
 
 
-def filter_sections(sos: Float64, x: Float64, state: Float64) -> tuple[Float64, Float64]:
-    """(n,) samples through sections (k, 6), and the state (k, 2) after them, as `scipy.signal.sosfilt`."""
-    if _SECTIONS is None:
-        from scipy.signal import sosfilt
-
-        filtered, after = sosfilt(sos, x, zi=state)
-        return filtered, after
-    return _run_sections(_SECTIONS, sos, x, state)
-
-
-def resample(taps: Float32, x: Float32, up: int, down: int) -> Float32:
-    """(n,) samples with `up` - 1 zeros behind each, through a filter, every `down`-th of them, as
-    `scipy.signal.upfirdn`.
-    """
-    if _PHASES is None:
-        from scipy.signal import upfirdn
-
-        resampled: Float32 = upfirdn(taps, x, up, down)
-        return resampled
-    return _run_phases(_PHASES, taps, x, up, down)
-
-
-def _run_sections(module: Any, sos: Float64, x: Float64, state: Float64) -> tuple[Float64, Float64]:
-    samples, after = np.array(x, dtype=np.float64)[None], np.array(state, dtype=np.float64)[None]
-    module._sosfilt(np.ascontiguousarray(sos), samples, after)
-    return samples[0], after[0]
-
-
-def _run_phases(module: Any, taps: Float32, x: Float32, up: int, down: int) -> Float32:
-    # Phase by phase, each backwards: so the loop goes through taps and samples in one direction.
-    padded = np.concatenate([taps, np.zeros(-len(taps) % up, dtype=np.float32)])
-    phases = np.ascontiguousarray(padded.reshape(-1, up).T[:, ::-1]).ravel()
-    out = np.zeros(module._output_len(len(taps), len(x), up, down), dtype=np.float32)
-    module._apply(np.ascontiguousarray(x), phases, out, up, down, 0, module.mode_enum("constant"), 0)
-    return out
+def _bessel_i0(x: Float64) -> Float64:
+    """The modified Bessel function I0 of (n,) numbers of 0 to 8, as `scipy.special.i0`."""
+    # Clenshaw's recurrence. The exponential is the C library's: NumPy's differs in the last bit.
+    place = x / 2.0 - 2.0
+    first, second, third = np.full_like(x, _I0[0]), np.zeros_like(x), np.zeros_like(x)
+    for coefficient in _I0[1:]:
+        first, second, third = place * first - second + coefficient, first, second
+    return np.array([math.exp(value) for value in x]) * (0.5 * (first - third))
 
 
 def _sections(zeros: Float64, poles: NDArray[np.complex128], gain: float) -> Float64:
@@ -142,33 +137,3 @@ def _sections(zeros: Float64, poles: NDArray[np.complex128], gain: float) -> Flo
         section[:3], section[3:] = np.poly(nearest), np.poly([pole, other]).real
     sections[0, :3] *= gain
     return sections
-
-
-def _compiled(name: str, runs: Callable[[Any], object]) -> Any:
-    """A compiled module of `scipy.signal` without the package around it; None where this SciPy has none, or
-    one that does not run as this file has it.
-    """
-    full = f"scipy.signal.{name}"
-    module = sys.modules.get(full)
-    if module is None:
-        spec = PathFinder.find_spec(full, [str(Path(scipy.__file__).with_name("signal"))])
-        if spec is None or spec.loader is None:
-            return None
-        try:
-            module = module_from_spec(spec)
-            spec.loader.exec_module(module)
-        except ImportError:
-            return None
-        # Whoever imports `scipy.signal` later gets this one.
-        sys.modules[full] = module
-    try:
-        runs(module)
-    except (AttributeError, TypeError, ValueError):
-        return None
-    return module
-
-
-_SECTIONS = _compiled("_sosfilt", lambda m: _run_sections(m, np.zeros((1, 6)), np.zeros(1), np.zeros((1, 2))))
-_PHASES = _compiled(
-    "_upfirdn_apply", lambda m: _run_phases(m, np.zeros(1, np.float32), np.zeros(1, np.float32), 1, 1)
-)
