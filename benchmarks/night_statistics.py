@@ -1,16 +1,18 @@
 """Sleep statistics of staged nights against those of the stages that were meant.
 
     python -m benchmarks.night_statistics [--bundle nano] [--nights 40] [--hours 8] [--hypnograms FILE.npz]
-        [--json FILE]
+        [--peers yasa gssc] [--json FILE]
 
 Two sources of nights. Simulated: the signal is staged by the model's stage head, and each way of deciding a
 night is compared with the simulator's own hypnogram: the epoch alone ("alone"), with the night's memory
 ("memory", the default), and two offline steps after it: the bundle's smoother ("viterbi") and the cycles of a
-night ("cycles"). Real hypnograms (a NumPy archive with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3,
-4 R, other values unscored) come as probabilities: each epoch gets those that a simulated epoch of the same
-stage got with the memory, wake before sleep onset those of such wake, in stretches of at most 10 epochs. So
-the model's own confusions are laid over courses that no simulator made. The memory itself reads features and
-cannot be fed so.
+night ("cycles"). "estimate" has the figures of the night's estimates (`Night.intervals`) with the stages of
+the memory; "covered" is the share of nights whose figure lies in the interval. With `--peers` YASA and GSSC
+stage the same signals. Real hypnograms (a NumPy archive with one array of stages per night: 0 W, 1 N1, 2 N2,
+3 N3, 4 R, other values unscored) come as probabilities: each epoch gets those that a simulated epoch of the
+same stage got with the memory, wake before sleep onset those of such wake, in stretches of at most 10 epochs.
+So the model's own confusions are laid over courses that no simulator made. The memory itself reads features
+and cannot be fed so.
 
 Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the
 first epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose
@@ -25,12 +27,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from eegvlm_train.evaluation.peers import PEERS
 
 from eegvlm_rt import Stager
 from eegvlm_rt.calibration import cycle_model
 from eegvlm_rt.calibration.parameters import Scoring
 from eegvlm_rt.calibration.smoothing import viterbi
-from eegvlm_rt.hypnogram import Hypnogram, agreement, cohen_kappa, sleep_statistics
+from eegvlm_rt.hypnogram import (
+    Hypnogram,
+    Interval,
+    agreement,
+    cohen_kappa,
+    sleep_statistics,
+    statistics_intervals,
+)
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stages import STAGES, Stage, StageProbabilities
 
@@ -55,7 +65,10 @@ STRETCH: Final = 10
 
 Kind = tuple[Stage, bool]
 Pool = dict[Kind, list[np.ndarray]]
-Pair = tuple[list[Stage | None], list[Stage | None]]
+Stages = list[Stage | None]
+Figures = dict[str, float | None]
+Pair = tuple[Stages, Stages, Figures | dict[str, Interval]]
+"""A night: stages that were meant, stages that were given, and the figures of these, or estimates."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,16 +79,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--first-seed", type=int, default=9000)
     parser.add_argument("--hypnograms", type=Path)
+    parser.add_argument("--peers", nargs="*", choices=("yasa", "gssc"), default=())
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     stager = Stager.load(args.bundle, mode="head")
     smoother = Scoring.from_dict(stager.bundle.manifest.scoring).smoother
     pairs_of: dict[str, list[Pair]] = {}
     pool: Pool = {}
+    votes = [PEERS[name](None) for name in args.peers]
     for seed in range(args.first_seed, args.first_seed + args.nights):
         simulated = simulate_night(seed, hours=args.hours)
         night = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq).run()
-        meant: list[Stage | None] = [Stage(int(s)) for s in simulated.stages[: len(night)]]
+        meant: Stages = [Stage(int(s)) for s in simulated.stages[: len(night)]]
         table = np.where((night.table()["stage"] >= 0)[:, None], night.table()["raw_proba"], np.nan)
         add(pairs_of, meant, table, smoother)
         # With the memory the head's own opinion of each epoch is there as well.
@@ -85,7 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 night.predictions, np.atleast_1d(np.isfinite(table).all(axis=1)), strict=True
             )
         ]
-        pairs_of.setdefault("alone", []).append((meant, alone))
+        put(pairs_of, "alone", meant, alone)
+        for vote in votes:
+            for name, rows in vote(simulated.samples_uv, simulated.sfreq).items():
+                put(pairs_of, name, meant, most_probable(rows, np.ones(len(rows), dtype=bool)))
         for kind, row in zip(kinds_of(meant), table, strict=True):
             if kind is not None and np.isfinite(row).all():
                 pool.setdefault(kind, []).append(row)
@@ -121,12 +139,31 @@ def add(
 ) -> None:
     """Decide one night from its probabilities (n, 5), NaN where unscored, in each way."""
     certain = np.isfinite(table).all(axis=1)
-    pairs_of.setdefault("memory", []).append((meant, most_probable(table, certain)))
-    pairs_of.setdefault("cycles", []).append(
-        (meant, most_probable(cycle_model().probabilities(table), certain))
+    memory, whole = most_probable(table, certain), cycle_model().probabilities(table)
+    put(pairs_of, "memory", meant, memory)
+    put(pairs_of, "cycles", meant, most_probable(whole, certain))
+    own, given = (
+        Hypnogram(
+            tuple(memory),
+            None,
+            tuple(tuple(row) if there else None for row, there in zip(rows.tolist(), certain, strict=True)),
+        )
+        for rows in (table, whole)
     )
+    estimates = statistics_intervals(own, others=(given,))
+    pairs_of.setdefault("estimate", []).append((meant, memory, estimates))
     if smoother is not None:
-        pairs_of.setdefault("viterbi", []).append((meant, offline(smoother, table)))
+        put(pairs_of, "viterbi", meant, offline(smoother, table))
+
+
+def put(pairs_of: dict[str, list[Pair]], name: str, meant: Stages, answer: Stages) -> None:
+    """One more night whose figures are those of its stages."""
+    pairs_of.setdefault(name, []).append((meant, answer, figures_of(answer)))
+
+
+def figures_of(stages: Stages) -> Figures:
+    statistics = sleep_statistics(Hypnogram(tuple(stages)))
+    return {name: getattr(statistics, name) for name in FIGURES}
 
 
 def most_probable(table: np.ndarray, certain: np.ndarray) -> list[Stage | None]:
@@ -146,7 +183,7 @@ def from_hypnograms(path: Path, pool: Pool, smoother: Smoother | None) -> dict[s
             # In bed: half an hour before the first sleep to half an hour after the last.
             asleep = np.flatnonzero((codes > 0) & (codes < 5))
             codes = codes[max(0, asleep[0] - 60) : asleep[-1] + 61]
-            meant = [Stage(int(code)) if 0 <= code < 5 else None for code in codes]
+            meant: Stages = [Stage(int(code)) if 0 <= code < 5 else None for code in codes]
             kinds = kinds_of(meant)
             table = np.full((len(codes), len(STAGES)), np.nan)
             place = 0
@@ -179,18 +216,23 @@ def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
     early = dict.fromkeys(("rem_latency_min", "rem_latency_period_min"), 0)
     confusion = sum(
         np.array(agreement(Hypnogram(tuple(meant)), Hypnogram(tuple(answer))).confusion)
-        for meant, answer in pairs
+        for meant, answer, _ in pairs
     )
-    for meant, answer in pairs:
-        true, ours = sleep_statistics(Hypnogram(tuple(meant))), sleep_statistics(Hypnogram(tuple(answer)))
+    covered: dict[str, list[bool]] = {name: [] for name in FIGURES}
+    for meant, _, given in pairs:
+        true = figures_of(meant)
+        ours = {name: one.estimate if isinstance(one, Interval) else one for name, one in given.items()}
         for name in FIGURES:
-            a, b = getattr(true, name), getattr(ours, name)
+            a, b = true[name], ours[name]
+            one = given[name]
+            if isinstance(one, Interval):
+                covered[name].append(within(a, one))
             if (a is None) != (b is None):
                 absent[name] += 1
-            elif a is not None:
+            elif a is not None and b is not None:
                 errors[name].append(abs(a - b))
         for name in early:
-            a, b = getattr(true, name), getattr(ours, name)
+            a, b = true[name], ours[name]
             early[name] += b is not None and b < EARLY_MIN and not (a is not None and a < EARLY_MIN)
     return {
         "nights": len(pairs),
@@ -204,10 +246,17 @@ def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
                 "p90": float(np.quantile(values, 0.9)) if values else None,
                 "largest": max(values, default=None),
                 "one_side_only": absent[name],
+                **({"covered": float(np.mean(covered[name]))} if covered[name] else {}),
             }
             for name, values in errors.items()
         },
     }
+
+
+def within(value: float | None, interval: Interval) -> bool:
+    """Whether the interval holds a figure; one that is absent is longer than every other."""
+    low, high, there = (np.inf if x is None else x for x in (interval.low, interval.high, value))
+    return bool(low <= there <= high)
 
 
 def report(title: str, results: dict[str, Any]) -> None:

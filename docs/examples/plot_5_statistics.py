@@ -33,7 +33,8 @@ for name in (
     "waso_min",
 ):
     value, interval = getattr(statistics, name), intervals[name]
-    print(f"{name:28} {value:6.1f}   middle 90 %: {interval.low:.1f} to {interval.high:.1f}")
+    ends = f"middle 90 %: {interval.low:.1f} to {interval.high:.1f}"
+    print(f"{name:28} {value:6.1f}   estimate {interval.estimate:.1f}   {ends}")
     print(textwrap.indent(textwrap.fill(DEFINITIONS[name], 90), "    "))
 
 # %%

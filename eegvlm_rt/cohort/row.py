@@ -84,6 +84,10 @@ def _columns() -> dict[str, tuple[type, str]]:
         )
     columns["cycles"] = (int, DEFINITIONS["cycles"])
     for name in _INTERVALS:
+        columns[f"{name}_estimate"] = (
+            float,
+            f"middle of {name} over hypnograms drawn from the probabilities",
+        )
         for end in ("low", "high"):
             meaning = f"{end} end of the middle 90 % of {name} over hypnograms drawn from the probabilities"
             columns[f"{name}_{end}"] = (float, meaning)
@@ -135,6 +139,7 @@ def row_of_night(night: Night) -> dict[str, Any]:
         )
         row[f"{stage.name}_latency_min"] = statistics.stage_latency_min[stage]
     for name, interval in night.intervals().items():
+        row[f"{name}_estimate"] = _rounded(interval.estimate)
         row[f"{name}_low"], row[f"{name}_high"] = _rounded(interval.low), _rounded(interval.high)
     return row | _quality(night)
 

@@ -1,4 +1,4 @@
-"""How sure the statistics of a night are: hypnograms drawn from its probabilities."""
+"""What a night's statistics are at best guess, and how sure: hypnograms drawn from its probabilities."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .model import Hypnogram
 from .statistics import sleep_statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["CORRELATION_EPOCHS", "Interval", "draw_hypnograms", "statistics_intervals"]
@@ -24,8 +26,10 @@ CORRELATION_EPOCHS: Final = 20.0
 FIELDS: Final = (
     "sleep_min",
     "efficiency_pct",
+    "onset_latency_min",
     "onset_latency_3_epochs_min",
     "persistent_sleep_latency_min",
+    "rem_latency_min",
     "rem_latency_3_epochs_min",
     "rem_latency_period_min",
     "waso_min",
@@ -37,10 +41,11 @@ _LEAST = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """`low` to `high` holds a figure in the middle `level` of the draws. `absent_share` of the draws do not
-    have it (no R, no sleep); an end that falls among those is None.
+    """`estimate` is the middle of the draws, and `low` to `high` holds the middle `level` of them.
+    `absent_share` of the draws do not have the figure (no R, no sleep); what falls among those is None.
     """
 
+    estimate: float | None
     low: float | None
     high: float | None
     absent_share: float
@@ -103,10 +108,12 @@ def statistics_intervals(
     level: float = 0.9,
     correlation_epochs: float = CORRELATION_EPOCHS,
     seed: int = 0,
+    others: Sequence[Hypnogram] = (),
 ) -> dict[str, Interval]:
-    """Intervals of total sleep, efficiency, latencies, wake and the minutes of each stage ("N2_min").
+    """Estimates and intervals of total sleep, efficiency, latencies, wake and minutes by stage ("N2_min").
 
-    The figures are computed on `draws` hypnograms (see `draw_hypnograms`). They show the model's own doubt:
+    The figures are computed on `draws` hypnograms (see `draw_hypnograms`); `others` have other probabilities
+    of the same epochs, and each gets as many of the draws. They show the model's own doubt:
     an error it is sure of is in no interval. An interval need not hold the figure itself: of epochs that are
     R with 0.7, the figure counts all and the draws 7 in 10. The same seed gives the same intervals. Raises
     InputError for lights outside the night, a level outside 0..1 or fewer than 20 draws.
@@ -117,7 +124,12 @@ def statistics_intervals(
         raise InputError("draws", draws, "give at least 20")
     draws_of: dict[str, list[float]] = {name: [] for name in (*FIELDS, *(f"{s.name}_min" for s in STAGES))}
     rng = np.random.default_rng(seed)
-    for codes in draw_hypnograms(hypnogram, draws, correlation_epochs=correlation_epochs, rng=rng):
+    sources = (hypnogram, *others)
+    parts = [
+        draw_hypnograms(source, len(share), correlation_epochs=correlation_epochs, rng=rng)
+        for source, share in zip(sources, np.array_split(np.arange(draws), len(sources)), strict=True)
+    ]
+    for codes in np.concatenate(parts):
         stages = tuple(None if code < 0 else Stage(code) for code in codes)
         statistics = sleep_statistics(Hypnogram(stages), lights_off=lights_off, lights_on=lights_on)
         for name in FIELDS:
@@ -130,6 +142,6 @@ def statistics_intervals(
 
 def _interval(values: NDArray[np.float64], level: float) -> Interval:
     """A latency that a draw does not have counts as longer than every other."""
-    ends = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2], method="inverted_cdf")
-    low, high = (float(end) if np.isfinite(end) else None for end in ends)
-    return Interval(low, high, float(np.isinf(values).mean()))
+    places = np.quantile(values, [0.5, 0.5 - level / 2, 0.5 + level / 2], method="inverted_cdf")
+    middle, low, high = (float(place) if np.isfinite(place) else None for place in places)
+    return Interval(middle, low, high, float(np.isinf(values).mean()))

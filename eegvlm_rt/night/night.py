@@ -5,6 +5,7 @@ files.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..calibration.cycles import cycle_model
 from ..errors import InputError
 from ..files.outputs import check_outputs
 from ..hypnogram.intervals import statistics_intervals
@@ -244,11 +246,25 @@ class Night:
             self.hypnogram, **lights_between(len(self.run()), self.info, lights_off, lights_on)
         )
 
-    def intervals(self, *, draws: int = 200, level: float = 0.9) -> dict[str, Interval]:
-        """How sure the statistics are, by drawing hypnograms; see `hypnogram.statistics_intervals`."""
-        lights = lights_between(len(self.run()), self.info, None, None)
+    def intervals(
+        self, *, hypnogram: Hypnogram | None = None, draws: int = 200, level: float = 0.9
+    ) -> dict[str, Interval]:
+        """Estimates of the statistics, and how sure they are; see `hypnogram.statistics_intervals`.
+
+        Half of the draws have the probabilities of the epochs, half those given the cycles of a night
+        (`calibration.cycles`), whatever smoothing was asked for: either alone is too sure. An estimate need
+        not be the figure of the hypnogram. `hypnogram` has other stages of the same epochs, such as a
+        reviewer's; those without probabilities are kept. Raises InputError for another length.
+        """
+        shown = self.hypnogram if hypnogram is None else hypnogram
+        rows = self.run()._rows.view()
+        if len(shown) != len(rows):
+            raise InputError("hypnogram", f"{len(shown)} epochs", f"give the night's {len(rows)}")
+        lights = lights_between(len(rows), self.info, None, None)
+        answers = np.where((rows["stage"] >= 0)[:, None], rows["raw_proba"], np.nan)
         return statistics_intervals(
-            self.hypnogram,
+            _with_rows(shown, answers),
+            others=(_with_rows(shown, cycle_model().probabilities(answers)),),
             lights_off=lights["lights_off"],
             lights_on=lights["lights_on"],
             draws=draws,
@@ -369,3 +385,14 @@ class Night:
 
     def _hypnogram(self, stage: str, proba: str) -> Hypnogram:
         return hypnogram_of(self.run()._rows.view(), self.info, stage, proba)
+
+
+def _with_rows(hypnogram: Hypnogram, table: NDArray[np.float64]) -> Hypnogram:
+    """The same stages with the probabilities (n, 5), wherever both have some."""
+    own = hypnogram.probabilities or (None,) * len(hypnogram)
+    finite = ~np.isnan(table.sum(axis=1))
+    rows = (
+        tuple(new) if row is not None and there else None
+        for row, new, there in zip(own, table.tolist(), finite, strict=True)
+    )
+    return replace(hypnogram, probabilities=tuple(rows))

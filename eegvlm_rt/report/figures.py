@@ -56,7 +56,9 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure: its name, value with unit, interval (empty where there is none) and definition."""
+    """One figure: its name, value with unit, estimate and interval (empty where there are none) and
+    definition.
+    """
 
     name: str
     value: str
@@ -163,5 +165,5 @@ def _interval(interval: Interval | None) -> str:
     low, high = interval.low, interval.high
     if low is None:
         return f"none in {100 * interval.absent_share:.0f} %"
-    upper = "none" if high is None else _number(high)
-    return _number(low) if upper == _number(low) else f"{_number(low)} to {upper}"
+    middle, upper = ("none" if end is None else _number(end) for end in (interval.estimate, high))
+    return middle if upper == _number(low) else f"{middle}, {_number(low)} to {upper}"

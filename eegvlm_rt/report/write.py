@@ -15,7 +15,6 @@ from .. import __version__
 from ..errors import InputError
 from ..files.outputs import check_outputs, write_file
 from ..files.seal import SEAL
-from ..hypnogram.intervals import statistics_intervals
 from ..hypnogram.model import Hypnogram
 from ..hypnogram.palette import INK, MARKS, MUTED, STAGE_COLORS, STAGE_ROWS, UNSCORED
 from ..hypnogram.statistics import sleep_statistics
@@ -154,7 +153,7 @@ def _content(night: Night, review: Review | None, signal: Recording | None, epoc
         lights_off_known=statistics.lights_off_known,
         lights_on_known=statistics.lights_on_known,
     )
-    intervals = statistics_intervals(shown, **lights)
+    intervals = night.intervals(hypnogram=shown)
     clock = _clock_of(draft)
     recording = night.recording if signal is None else signal
     samples, first_epoch, conditioned = _signal(night, recording)

@@ -47,7 +47,8 @@ def test_a_night_that_is_sure_has_no_width() -> None:
     sure = night((W, 20, SURE[W]), (N2, 60, SURE[N2]), (R, 20, SURE[R]))
     found = sleep_statistics(sure)
     intervals = statistics_intervals(sure)
-    assert (intervals["sleep_min"].low, intervals["sleep_min"].high) == (found.sleep_min, found.sleep_min)
+    sleep = intervals["sleep_min"]
+    assert (sleep.low, sleep.estimate, sleep.high) == (found.sleep_min,) * 3
     assert intervals["rem_latency_3_epochs_min"].low == found.rem_latency_min == 30.0
     assert intervals["N2_min"].high == 30.0
 
@@ -63,7 +64,15 @@ def test_a_doubtful_night_has_width_around_what_its_probabilities_add_up_to() ->
         assert low is not None
         assert high is not None
         assert low < value < high
+        assert low < intervals[name].estimate < high
         assert high - low > 3
+
+
+def test_other_probabilities_of_the_same_epochs_get_half_of_the_draws() -> None:
+    wake, sleep = night((W, 40, SURE[W])), night((W, 40, SURE[N2]))
+    minutes = statistics_intervals(wake, others=(sleep,))["N2_min"]
+    assert (minutes.low, minutes.high) == (0.0, 20.0)
+    assert statistics_intervals(wake, others=(sleep,))["onset_latency_min"].absent_share == 0.5
 
 
 def test_an_unscored_epoch_stays_unscored_and_a_stage_without_probabilities_stays() -> None:
@@ -79,6 +88,7 @@ def test_an_unscored_epoch_stays_unscored_and_a_stage_without_probabilities_stay
 def test_rem_that_most_draws_lack_has_no_upper_end() -> None:
     rare = night((N2, 100, (0, 0, 0.99, 0, 0.01)))
     interval = statistics_intervals(rare)["rem_latency_3_epochs_min"]
+    assert interval.estimate is None
     assert interval.high is None
     assert interval.absent_share > 0.5
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import eegvlm_rt as rt
 from eegvlm_rt.errors import InputError
-from eegvlm_rt.hypnogram import from_csv, read_edf
+from eegvlm_rt.hypnogram import Hypnogram, from_csv, read_edf
 from eegvlm_rt.hypnogram.model import MAX_EPOCHS
 from eegvlm_rt.hypnogram.night_rows import counted_stage, flag_names, row_of, row_of_record
 from eegvlm_rt.journal import Journal, read
@@ -342,6 +342,17 @@ class TestLights:
         assert cli(capsys, *command, "--lights-off", "+60", "--journal", journal)[0] == 0
         found = Night.from_journal(journal).statistics()
         assert (found.lights_off, found.lights_off_known) == (0, "taken")
+
+    def test_estimates_come_from_the_whole_night_whatever_smoothing_was_asked_for(self, stager, recording):
+        plain, smoothed = (stager.predict_night(recording, smooth=how) for how in (None, "cycles"))
+        assert plain.intervals(draws=40) == smoothed.intervals(draws=40)
+        assert plain.hypnogram.stages != smoothed.hypnogram.stages
+
+    def test_stages_without_probabilities_are_kept_by_every_draw(self, stager, recording):
+        night = stager.predict_night(recording)
+        reviewed = Hypnogram(tuple([Stage.N2] * len(night.run())))
+        estimates = night.intervals(hypnogram=reviewed, draws=40)
+        assert (estimates["sleep_min"].low, estimates["N2_min"].high) == (len(night) / 2, len(night) / 2)
 
     def test_intervals_count_between_the_same_lights(self, stager, marked):
         night = stager.predict_night(marked)
