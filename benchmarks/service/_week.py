@@ -25,7 +25,6 @@ from eegvlm_rt.heap import keep_one_heap
 from eegvlm_rt.journal import read
 from eegvlm_rt.service import Service, parse_configuration, read_frames
 from eegvlm_rt.service.clock import Clock
-from eegvlm_rt.simulator import simulate_night, write_edf
 from eegvlm_rt.sources import read_channel
 from tests.rt.service.chromium import Tab, browser
 
@@ -81,6 +80,8 @@ class FastClock(Clock):
 def main() -> int:
     """Run the nights, or write the file that they play (`night FILE`)."""
     if sys.argv[1] == "night":
+        from eegvlm_rt.simulator import simulate_night, write_edf
+
         write_edf(simulate_night(seed=9, hours=HOURS, sfreq=SFREQ_HZ), Path(sys.argv[2]))
         return 0
     folder, beds, speed, nights = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
