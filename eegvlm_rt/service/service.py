@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import EegVlmError, InputError
+from ..heap import fill_small_blocks
 from ..journal.frames import RecordKind
 from .alarms import Alarm, AlarmKind, Alarms
 from .bed import Bed
@@ -108,6 +109,7 @@ class Service:
     def start(self) -> None:
         """Begin. Raises NotYetError, InputError."""
         self._claim()
+        fill_small_blocks()
         self.results.start()
         self.outlets.start()
         self.model.start()

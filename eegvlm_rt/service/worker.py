@@ -17,7 +17,7 @@ import numpy as np
 
 from ..decoding.result import Finish
 from ..errors import EegVlmError
-from ..heap import keep_one_heap, return_freed_memory
+from ..heap import fill_small_blocks, keep_one_heap, return_freed_memory
 from ..journal.frames import RecordKind, encode_body
 from ..journal.resume import NightState
 from ..prediction import Outcome
@@ -248,6 +248,7 @@ def main() -> int:
     die_with_parent(args.parent)
     yield_memory(800)
     keep_one_heap()
+    fill_small_blocks()
     wire = Wire(args.fd)
     try:
         answer = wire.receive(30.0)

@@ -26,6 +26,29 @@ print(before - process.memory_info().rss)
 """
 
 
+SMALL = """
+import ctypes
+import numpy as np
+from eegvlm_rt.heap import fill_small_blocks
+class Facts(ctypes.Structure):
+    _fields_ = [(f"field{i}", ctypes.c_size_t) for i in range(10)]
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Facts
+fill_small_blocks()
+before = libc.mallinfo2().field7
+for size in range(1, 1024):
+    arrays = [np.zeros(size, np.int8) for _ in range(7)]
+    del arrays
+print(libc.mallinfo2().field7 - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library has no mallinfo2")
+def test_arrays_of_any_small_size_find_a_block_that_is_there() -> None:
+    answer = subprocess.run([sys.executable, "-c", SMALL], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 100_000
+
+
 @pytest.mark.skipif(not GLIBC, reason="the C library has no mallopt")
 def test_glibc_agrees_to_one_heap() -> None:
     assert heap.keep_one_heap()
