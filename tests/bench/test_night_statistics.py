@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.night_statistics import main, summary
+from benchmarks.night_statistics import figures_of, main, summary, within
+from eegvlm_rt.hypnogram import Interval
 from eegvlm_rt.stages import Stage
 from tests.rt.tiny_bundle import write_tiny_bundle
 
@@ -22,15 +23,35 @@ W, N2, R = Stage.W, Stage.N2, Stage.R
 def test_errors_are_in_minutes_and_one_stray_epoch_is_an_early_r() -> None:
     meant = [W] * 20 + [N2] * 200 + [R] * 20
     given = [W] * 10 + [N2] + [W] * 13 + [R] + [N2] * 195 + [R] * 20
-    found = summary([(meant, given), (meant, meant)])
+    found = summary([(meant, given, figures_of(given)), (meant, meant, figures_of(meant))])
     assert (found["nights"], found["early_r"], found["early_r_by_period"]) == (2, 1, 0)
     # Onset: epoch 10 instead of 20, 5 min; of three in a row: epoch 24, 2 min.
     assert found["errors"]["onset_latency_min"]["largest"] == 5.0
     assert found["errors"]["onset_latency_3_epochs_min"]["largest"] == 2.0
     # R: 100 min after onset were meant, 7 min were given.
     assert found["errors"]["rem_latency_min"]["median"] == 93.0 / 2
-    nothing = summary([(meant, [W] * 240)])
+    nothing = summary([(meant, [W] * 240, figures_of([W] * 240))])
     assert nothing["errors"]["rem_latency_min"]["one_side_only"] == 1
+
+
+def test_the_error_of_an_interval_is_that_of_its_estimate_and_it_covers_the_truth_or_not() -> None:
+    meant = [W] * 20 + [N2] * 200 + [R] * 20
+    true = figures_of(meant)
+    # R begins 100 min after sleep onset.
+    near = {**true, "rem_latency_min": interval(90.0, 96.0, 110.0)}
+    beside = {**true, "rem_latency_min": interval(None, None, None)}
+    errors = summary([(meant, meant, near), (meant, meant, beside)])["errors"]["rem_latency_min"]
+    assert (errors["median"], errors["one_side_only"], errors["covered"]) == (4.0, 1, 0.5)
+
+
+def test_an_absent_figure_is_longer_than_every_other() -> None:
+    assert within(None, interval(90.0, 120.0, None))
+    assert not within(None, interval(90.0, 96.0, 110.0))
+    assert not within(80.0, interval(90.0, 120.0, None))
+
+
+def interval(low: float | None, estimate: float | None, high: float | None) -> Interval:
+    return Interval(estimate=estimate, low=low, high=high, absent_share=0.0)
 
 
 def test_both_sources_of_nights_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
