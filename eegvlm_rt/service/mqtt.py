@@ -24,6 +24,7 @@ __all__ = ["MqttOutlet", "stage_schema"]
 
 STATE_EVERY_S: Final = 30.0
 MOST_WAITING: Final = 500
+AGAIN_S: Final = 1.0
 
 _log = logging.getLogger("eegvlm_rt.service")
 
@@ -218,10 +219,20 @@ class MqttOutlet:
             return
         self.connected, self._broken_since = True, None
         client.publish(f"{self._base}/status", "online", qos=1, retain=True)
+        self._state_all()
+        # What was not acknowledged before is sent again by the client, after this. So what is true now is
+        # said once more behind it.
+        again = threading.Timer(AGAIN_S, self._state_all)
+        again.daemon = True
+        again.start()
+
+    def _state_all(self) -> None:
+        """Publish everything that is true now."""
         with self._lock:
             retained = dict(self._retained)
         for topic, text in retained.items():
-            self._publish(topic, text, retain=True)
+            if self.connected:
+                self._publish(topic, text, retain=True)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self.connected = False
