@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from eegvlm_rt.backends.onnx_lm import OnnxLanguageModel
 from eegvlm_rt.bundle import LanguageModelShape
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 HIDDEN = 16
 PROMPT = PromptSpec()
 FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
+
+
+def byte_tokenizer() -> Tokenizer:
+    """One token per byte: texts that begin alike share their first tokens."""
+    symbols = [*PROMPT.special_tokens, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(symbols)}, []))
+    tokenizer.add_special_tokens(list(PROMPT.special_tokens))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
 
 
 def encode(tokenizer: Tokenizer) -> Callable[[str], list[int]]:

@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 
 from eegvlm_rt.backends.onnx_lm import OnnxLanguageModel
 from eegvlm_rt.bundle import LanguageModelShape
@@ -24,6 +24,7 @@ from tests.rt.decoding.decoding_models import (
     PROMPT,
     Plain,
     answer_start,
+    byte_tokenizer,
     decoder_of,
     encode,
     random_lm,
@@ -55,13 +56,8 @@ def test_a_constrained_rationale_is_what_reading_token_by_token_gives(
 
 @pytest.fixture(scope="module")
 def letters() -> Tokenizer:
-    """One token per byte: the rules of N1, N2 and N3 share their first tokens, and so do most numbers."""
-    symbols = [*PROMPT.special_tokens, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(symbols)}, []))
-    tokenizer.add_special_tokens(list(PROMPT.special_tokens))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
+    """The rules of N1, N2 and N3 share their first tokens, and so do most numbers."""
+    return byte_tokenizer()
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 
 from eegvlm_rt.backends.on_device import DeviceLanguageModel, OrtGraph
 from eegvlm_rt.backends.on_device.language import language_inputs, language_outputs
@@ -21,7 +21,7 @@ from eegvlm_rt.errors import BackendError, InputError
 from eegvlm_rt.rationale import NightContext
 from eegvlm_rt.stages import STAGES, Stage
 from tests.rt.backends.tiny_graphs import llm_graph
-from tests.rt.decoding.decoding_models import HIDDEN, PROMPT, encode, visual
+from tests.rt.decoding.decoding_models import HIDDEN, PROMPT, byte_tokenizer, encode, visual
 from tests.rt.tiny_bundle import train_tokenizer
 
 CONTEXTS = (None, NightContext((Stage.N2,), 4), NightContext((Stage.W, Stage.N1), None, True))
@@ -62,13 +62,8 @@ def words() -> Decoder:
 
 @pytest.fixture(scope="module")
 def letters() -> Decoder:
-    """One token per byte: rules of several stages share their first tokens, so that texts look ahead."""
-    symbols = [*PROMPT.special_tokens, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(symbols)}, []))
-    tokenizer.add_special_tokens(list(PROMPT.special_tokens))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return decoder_for(tokenizer)
+    """Rules of several stages share their first tokens, so that texts look ahead."""
+    return decoder_for(byte_tokenizer())
 
 
 @pytest.mark.parametrize("kind", ["words", "letters"])

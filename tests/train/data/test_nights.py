@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eegvlm_train.data.findings import FindingsTable
-from eegvlm_train.data.labels import load_split, with_consensus
+from eegvlm_train.data.labels import load_split, with_teacher
 from eegvlm_train.data.night_files import labels_path, save_npz
 from eegvlm_train.data.nightset import (
+    CONSENSUS,
     EPOCH_OPINION,
     NIGHT_OPINION,
     list_nights,
@@ -83,7 +84,7 @@ def test_the_consensus_of_all_teachers_can_stand_for_the_one_who_knows_the_night
     knows = np.random.default_rng(5).dirichlet(np.ones(5), EPOCHS_PER_NIGHT).astype(np.float16)
     save_npz(labels_path(night), **{"teacher": consensus, NIGHT_OPINION: knows})
     nights = load_nights(tmp_path, "all")
-    mean = with_consensus(nights, tmp_path)
+    mean = with_teacher(nights, tmp_path, CONSENSUS)
     said = consensus.astype(np.float32)
     np.testing.assert_allclose(mean.context, said / said.sum(1, keepdims=True), rtol=1e-5)
     np.testing.assert_array_equal(mean.teacher, nights.teacher)

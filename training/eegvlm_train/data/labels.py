@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from .night_files import labels_path
-from .nightset import CONSENSUS, NightSet, Opinions, intended_rows, load_nights, teacher_rows
+from .nightset import NIGHT_OPINION, NightSet, Opinions, intended_rows, load_nights, teacher_rows
 
-__all__ = ["load_split", "with_consensus", "with_intended", "with_teacher"]
+__all__ = ["load_split", "with_intended", "with_teacher"]
 
 
 def load_split(
@@ -41,14 +41,9 @@ def with_intended(nights: NightSet, folder: Path) -> NightSet:
     return _with(nights, opinions)
 
 
-def with_teacher(nights: NightSet, folder: Path) -> NightSet:
-    """The same nights, labelled by the teachers."""
-    return _with(nights, [teacher_rows(folder / name) for name in nights.names])
-
-
-def with_consensus(nights: NightSet, folder: Path) -> NightSet:
-    """The same nights, whose epochs in their night have the mean opinion of all teachers."""
-    return _with(nights, [teacher_rows(folder / name, CONSENSUS) for name in nights.names])
+def with_teacher(nights: NightSet, folder: Path, night_opinion: str = NIGHT_OPINION) -> NightSet:
+    """The same nights, labelled by the teachers; `night_opinion` as in `teacher_rows`."""
+    return _with(nights, [teacher_rows(folder / name, night_opinion) for name in nights.names])
 
 
 def _with(nights: NightSet, opinions: Sequence[Opinions]) -> NightSet:

@@ -8,7 +8,6 @@ before: the states of BASE's own members, and the opinion on the stage, which is
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -21,7 +20,7 @@ from eegvlm_rt.files import claim_folder
 from ..outputs import add_overwrite
 from .memory import NightMemory
 from .modeling import EegVlmForConditionalGeneration
-from .processing import PROCESSOR_FILES
+from .processing import copy_processor
 
 __all__ = ["join_memories", "joined", "main"]
 
@@ -112,8 +111,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in (args.base, *args.others)
     ]
     join_memories(models[0], models[1:]).save_pretrained(args.out)
-    for name in PROCESSOR_FILES:
-        if (args.base / name).exists():
-            shutil.copy2(args.base / name, args.out / name)
+    copy_processor(args.base, args.out)
     print(args.out)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,18 @@ from eegvlm_rt.stages import Stage
 
 from .configuration import EegVlmConfig
 
-__all__ = ["PROCESSOR_FILES", "EegVlmProcessor"]
+__all__ = ["PROCESSOR_FILES", "EegVlmProcessor", "copy_processor"]
 
 _TOKENIZER = "tokenizer.json"
 _PROCESSOR = "processor.json"
 PROCESSOR_FILES = (_TOKENIZER, _PROCESSOR)
+
+
+def copy_processor(source: Path, out: Path) -> None:
+    """Copy the processor's files of one checkpoint into another; one without a language model has none."""
+    for name in PROCESSOR_FILES:
+        if (source / name).exists() and source != out:
+            shutil.copy2(source / name, out / name)
 
 
 @dataclass(frozen=True)

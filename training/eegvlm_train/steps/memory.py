@@ -8,7 +8,6 @@ know the night. OUT becomes V with its memory trained.
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,16 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from ..data.courses import Courses, MemoryBatch, MemoryBatches, draw_courses
-from ..data.labels import load_split, with_consensus
+from ..data.labels import load_split, with_teacher
 from ..data.language import NightStates
 from ..data.loading import Loader, moved
-from ..data.nightset import NightSet
+from ..data.nightset import CONSENSUS, NightSet
 from ..evaluation.metrics import score
 from ..evaluation.reading import read_epochs
 from ..model.memory import NightMemory, mean_opinion
 from ..model.modeling import EegVlmForConditionalGeneration
 from ..model.presets import preset
-from ..model.processing import PROCESSOR_FILES
+from ..model.processing import PROCESSOR_FILES, copy_processor
 from ..outputs import claim_run
 from ..settings import MemorySettings
 from .arguments import add_run_arguments, prepare_run, settings_from
@@ -171,9 +170,7 @@ def train_memory(
             out, state_dict=model.state_dict() | trained, max_shard_size=settings.max_shard_size
         )
         # A checkpoint that has a language model already keeps its words.
-        for name in PROCESSOR_FILES:
-            if (vision / name).exists() and vision != out:
-                shutil.copy2(vision / name, out / name)
+        copy_processor(vision, out)
 
     task = Task(
         step_module=step,
@@ -219,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_run(settings.seed, args.threads)
     train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
     if settings.labels == "teacher" and settings.night_opinion == "consensus":
-        train, held_out = (with_consensus(nights, args.data) for nights in (train, held_out))
+        train, held_out = (with_teacher(nights, args.data, CONSENSUS) for nights in (train, held_out))
     train_memory(
         settings, train, held_out, args.vision, args.out, resume=args.resume, tensorboard=args.tensorboard
     )
