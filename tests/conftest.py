@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import signal
@@ -16,7 +17,7 @@ from eegvlm_rt.stager import Stager
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import onnx
     from eegvlm_train.model import EegVlmForConditionalGeneration
@@ -60,6 +61,15 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_stager(tiny_bundle: Path) -> Stager:
     """The tiny bundle's head, for what a source gives."""
     return Stager.load(tiny_bundle, mode="head", threads=1)
+
+
+@pytest.fixture
+def no_garbage_collector() -> Iterator[None]:
+    """What is not held is freed, and circles stay, as they do for many nights in a service."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from .clocks import DriftMeter, HostClock, age_s
 from .recorder import NightRecorder, SourceRecorder
 from .resumption import memory_of, stages_of
 from .stamps import StampReader
-from .status import StreamEvent, StreamEventKind, StreamStatus
+from .status import StreamEvent, StreamEventKind, StreamStatus, Teller
 from .timeline import Step, Timeline
 from .troubles import Troubles
 from .worker import Answer, EpochWorker
@@ -101,7 +101,8 @@ class StreamingStager:
             tolerance_s=options.tolerance_s,
             max_gap_s=options.max_gap_s,
         )
-        self._reader = StampReader(self._timeline, rate, self._tell)
+        tell = Teller(self._tell)
+        self._reader = StampReader(self._timeline, rate, tell)
         self._worker = EpochWorker(
             pipeline,
             mode,
@@ -115,9 +116,9 @@ class StreamingStager:
             self._smoother = CausalSmoother(smoother, None if resume is None else stages_of(resume.smoothed))
         self._on_event = on_event
         self._recorder = NightRecorder(
-            journal, self._tell, lost_before=0 if resume is None else resume.lost_records
+            journal, tell, lost_before=0 if resume is None else resume.lost_records
         )
-        self._source_recorder = SourceRecorder(self._recorder, self._tell)
+        self._source_recorder = SourceRecorder(self._recorder, tell)
         self._unrecorded = 0 if resume is None else len(resume.missing)
         self._drift, self._host = DriftMeter(), HostClock()
         self._grid_start_wall_s = None if resume is None else resume.grid_start_wall_s

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+from weakref import WeakMethod
 
 from ..prediction import Outcome
 
-__all__ = ["StreamEvent", "StreamEventKind", "StreamStatus"]
+__all__ = ["StreamEvent", "StreamEventKind", "StreamStatus", "Teller"]
 
 
 class StreamEventKind(StrEnum):
@@ -44,6 +45,27 @@ class StreamEvent:
     wall_s: float
     index: int
     detail: str
+
+
+class Teller:
+    """What the parts of a stream tell it by; it does not keep the stream.
+
+    Held by its own parts, a stream that is over would wait for the next whole collection of garbage, with
+    340 KiB of signal. Python begins one when the objects of a process have become a quarter more: in a
+    service of two beds, after some eleven nights.
+
+    Args:
+        method: the stream's, `(kind, detail)`.
+    """
+
+    def __init__(self, method: Callable[[StreamEventKind, str], None]) -> None:
+        self._method = WeakMethod(method)
+
+    def __call__(self, kind: StreamEventKind, detail: str) -> None:
+        """Tell, if the stream is there."""
+        method = self._method()
+        if method is not None:
+            method(kind, detail)
 
 
 @dataclass(frozen=True, slots=True)
