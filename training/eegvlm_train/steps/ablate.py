@@ -172,19 +172,23 @@ def _side_by_side(jobs: Sequence[Job], at_once: int, out: Path) -> None:
         return
     context = multiprocessing.get_context("fork")
     waiting = list(jobs)
-    running: list[BaseProcess] = []
+    # Each process has a place of its own, and the places share out the GPUs.
+    free = list(range(at_once))
+    running: dict[int, BaseProcess] = {}
     failed: list[str] = []
     while waiting or running:
-        while waiting and len(running) < at_once:
+        while waiting and free:
             name, work = waiting.pop(0)
+            place = free.pop(0)
             process: BaseProcess = context.Process(
-                target=_logged, args=(work, out / f"{name}.log"), name=name
+                target=_logged, args=(work, out / f"{name}.log", place), name=name
             )
             process.start()
-            running.append(process)
-        running[0].join(0.2)
-        for process in [one for one in running if one.exitcode is not None]:
-            running.remove(process)
+            running[place] = process
+        next(iter(running.values())).join(0.2)
+        for place, process in [pair for pair in running.items() if pair[1].exitcode is not None]:
+            del running[place]
+            free.append(place)
             print(f"{process.name}: {'done' if process.exitcode == 0 else 'failed'}", flush=True)
             if process.exitcode != 0:
                 failed.append(process.name)
@@ -192,9 +196,14 @@ def _side_by_side(jobs: Sequence[Job], at_once: int, out: Path) -> None:
         raise RuntimeError(f"{', '.join(failed)}: failed; see {out}/{failed[0]}.log")
 
 
-def _logged(work: Callable[[], None], log: Path) -> None:
+def _logged(work: Callable[[], None], log: Path, place: int) -> None:
+    import torch
+
     with log.open("a", encoding="utf-8") as file:
         sys.stdout = sys.stderr = file
+        # The parent never uses a GPU, so a forked process may choose its own.
+        if torch.cuda.is_available():
+            torch.cuda.set_device(place % torch.cuda.device_count())
         work()
 
 
