@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
 from ..data.loading import Batch, moved
@@ -208,7 +208,11 @@ def fit(
     Raises FloatingPointError when the loss is no number.
     """
     on_gpu = torch.cuda.is_available()
-    accelerator = Accelerator(mixed_precision="bf16" if on_gpu else "no", cpu=not on_gpu)
+    # A step has weights that its loss does not reach, such as the projection that the next step trains.
+    apart = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(
+        mixed_precision="bf16" if on_gpu else "no", cpu=not on_gpu, kwargs_handlers=[apart]
+    )
     out.mkdir(parents=True, exist_ok=True)
     module = task.step_module.to(accelerator.device)
     frozen = frozenset(name for name, p in module.named_parameters() if not p.requires_grad)
