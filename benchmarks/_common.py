@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -52,7 +53,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
 def command_line(benchmark: str, arguments: Sequence[str] | None) -> str:
     """The command that a benchmark's `main` was started with; None stands for the process's own arguments."""
     words = sys.argv[1:] if arguments is None else arguments
-    return " ".join(["python", "-m", f"benchmarks.{benchmark}", *words])
+    return shlex.join(["python", "-m", f"benchmarks.{benchmark}", *words])
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:

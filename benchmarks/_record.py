@@ -30,6 +30,7 @@ class Record:
         label = f"{place.get('name', '')} {name}".strip()
         if time.monotonic() > self.until:
             self.results["left_out"].append(label)
+            self.keep()
             return None
         begin = time.perf_counter()
         try:
@@ -42,9 +43,13 @@ class Record:
         except Exception as error:
             traceback.print_exc()
             self.results["failed"].append(f"{label}: {type(error).__name__}: {error}")
+        self.keep()
+        return place.get(name)
+
+    def keep(self) -> None:
+        """Write what there is to the file."""
         if self.path is not None:
             write_json(self.path, self.results)
-        return place.get(name)
 
     @property
     def whole(self) -> bool:

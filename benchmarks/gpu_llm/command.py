@@ -109,6 +109,7 @@ def measure_ours(
             tokens = VISUAL_TOKENS + ours.effort.prompt_tokens + options.tokens // 2
             bytes_read = facts[precision]["weight_bytes"] + kv * tokens
             place["floor"] = _floor(bytes_read, record.results["ceilings"], place["decode"])
+            record.keep()
         ours.close()
         models.clear()
         del ours
@@ -157,6 +158,7 @@ def measure_torch(record: Record, options: argparse.Namespace) -> None:
             tokens = VISUAL_TOKENS + effort.prompt_tokens + options.tokens // 2
             bytes_read = memory["bytes_per_token"] + memory["kv_bytes_per_token"] * tokens
             place["floor"] = _floor(bytes_read, record.results["ceilings"], place["decode"])
+            record.keep()
     subjects.clear()
 
 
