@@ -25,7 +25,8 @@ def gpu_backend(name: str, figures: dict[str, Any]) -> str:
 {figures["bundle"]["model_id"]}, driver {gpu.get("driver_version", "none")}, {runtime["package"]}
 {runtime["version"]}, {figures["environment"]["cpu"]}. "int4" is the graph of standard operators,
 "int4_half_fused" the same integers with fused attention in half precision and short steps replayed from CUDA
-graphs; "cpu int4_fused" is the default backend with two threads. Epochs are simulated.
+graphs; "128 texts" decodes the texts of as many epochs in the same runs; "cpu int4_fused" is the default
+backend with two threads, the others have four. Epochs are simulated.
 All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
 """
     ]
@@ -209,9 +210,18 @@ def _share(model: dict[str, Any], decode: dict[str, float] | None, figures: dict
         weights = memory["bytes_per_token"]
     else:
         weights = figures["graphs"][model["precision"]]["weight_bytes"]
-    memories = [other["memory"] for other in figures["models"].values()]
-    keys_values = next((m["kv_bytes_per_token"] for m in memories if "kv_bytes_per_token" in m), 0)
-    return float((weights + keys_values * PREFILL_TOKENS) / speed / 1e6 / decode["p50"])
+    return float((weights + _keys_values(figures)) / speed / 1e6 / decode["p50"])
+
+
+def _keys_values(figures: dict[str, Any]) -> int:
+    """Bytes of keys and values that a token reads, from the first model of the file that says them."""
+    for model in figures["models"].values():
+        per_token = model.get("memory", {}).get("kv_bytes_per_token")
+        if per_token is not None:
+            return int(per_token * PREFILL_TOKENS)
+        if "floor" in model:
+            return int(model["floor"]["bytes"] - figures["graphs"][model["precision"]]["weight_bytes"])
+    return 0
 
 
 def beside_peers(name: str, figures: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -61,7 +62,7 @@ def page(results: Path) -> str:
         ("llm-*", beside_peers),
     )
     for pattern, section in sections:
-        for path in sorted(results.glob(f"{pattern}.json")):
+        for path in sorted(results.glob(f"{pattern}.json"), key=_order):
             parts += [section(path.name, _read(path)), _remarks(path)]
     parts += [paper_size(path.name, _read(path)) for path in sorted(results.glob("paper-size-*.json"))]
     return "\n".join([*parts, jetson()])
@@ -185,6 +186,11 @@ def _remarks(path: Path) -> str:
     """What is to be said of a run beside its figures, from the file of the same name that ends in .md."""
     remarks = path.with_suffix(".md")
     return remarks.read_text(encoding="utf-8") if remarks.is_file() else ""
+
+
+def _order(path: Path) -> list[tuple[int, str]]:
+    """Names in the order of their numbers: 7b before 13b."""
+    return [(int(number or 0), text) for text, number in re.findall(r"([^0-9]+)([0-9]*)", path.name)]
 
 
 def _read(path: Path) -> dict[str, Any]:

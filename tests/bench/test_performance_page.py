@@ -36,6 +36,26 @@ def test_a_run_that_is_kept_gets_its_section(tmp_path: Path) -> None:
     assert "`13b nf4 answers: OutOfMemoryError: no room`" in page(tmp_path)
 
 
+def test_graphs_of_equal_weights_and_times_are_as_near_to_the_floor(tmp_path: Path) -> None:
+    """Also the last graph of a run that ended before it wrote the floor."""
+    kept = ROOT / "benchmarks" / "results" / "gpu-llm-7b-2-half-products-h200.json"
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    rows = [line.split(" | ") for line in page(tmp_path).splitlines() if line.startswith("| fused")]
+    assert [(row[3].split(" / ")[0], row[4]) for row in rows] == [("3.44", "30%"), ("3.44", "30%")]
+
+
+def test_runs_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("gpu-llm-*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    sections = [line for line in page(tmp_path).splitlines() if line.startswith("All figures: ")]
+    assert [line.split("gpu-llm-")[1].split("-h200")[0] for line in sections] == [
+        "7b-1-beside-pytorch",
+        "7b-2-half-products",
+        "7b-3-all-graphs",
+        "13b",
+    ]
+
+
 def test_the_decoders_have_the_weights_of_their_configurations() -> None:
     config = preset("paper").text_config
     assert SHAPES["13b"] == Decoder(

@@ -80,7 +80,8 @@ class CudaOptions:
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
         free_sessions: a model's memory on the device is given back with the model. ONNX Runtime 1.31.1 ended
             the process twice where the sessions of nano were freed (`cudaFreeHost`, error 800), so by default
-            they stay until the process ends. Sessions of one large language model were freed without harm.
+            they stay until the process ends, which then ends without an error. Sessions of one large language
+            model were freed without harm.
     """
 
     graphs: bool = True
