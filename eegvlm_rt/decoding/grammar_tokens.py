@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..rationale.grammar import GRAMMAR_VERSION, Grammar, grammar_of, parse_choices
 from ..rationale.parts import Literal
+from ..rationale.worth import worth_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from ..rationale.grammar import Parts
     from ..stages import Stage
@@ -55,6 +59,11 @@ class TrieNode:
         choice = self.choice if self.choice in keep else None
         end = self.end if choice is not None and children else None
         return TrieNode(children, choice, end, [member for member in self.members if member in keep])
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the first token alone decides the choice."""
+        return all(child is not None and len(child.members) == 1 for child in self.options.values())
 
 
 def build_trie(name: str, choices: Sequence[Sequence[int]], following: int) -> TrieNode:
@@ -106,24 +115,38 @@ class FixedText:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlotTokens:
-    """A place where the model chooses: the choices as texts, as tokens, and as a trie."""
+    """A place where the model chooses: the choices as texts, as tokens, and as a trie.
+
+    `worth` (n, n) is what stating choice i is worth where j is true; None where the most probable token is
+    taken, one after another.
+    """
 
     name: str
     choices: tuple[str, ...]
     ids: tuple[tuple[int, ...], ...]
     trie: TrieNode
+    worth: NDArray[np.float64] | None = None
+    _narrowed: dict[frozenset[int], TrieNode] = field(default_factory=dict)
+
+    def narrowed(self, keep: frozenset[int]) -> TrieNode:
+        """The trie with only the choices in `keep`, made once."""
+        if keep not in self._narrowed:
+            self._narrowed[keep] = self.trie.narrowed(keep)
+        return self._narrowed[keep]
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledGrammar:
     """Fixed texts and slots in order; `rule_stages` gives the stage of each choice of the slot `rule`.
 
-    `night` is the same with the step of context, None where the version has no such step.
+    `night` is the same with the step of context, None where the version has no such step. `reasoned`: the
+    rules are those whose conditions a text can agree with or deny; the first version's are not.
     """
 
     segments: tuple[FixedText | SlotTokens, ...]
     rule_stages: tuple[Stage, ...]
     night: CompiledGrammar | None = None
+    reasoned: bool = True
 
     @cached_property
     def rule_index(self) -> int:
@@ -191,6 +214,7 @@ def compile_grammar(encode: Encode, eos: int, version: str = GRAMMAR_VERSION) ->
 def _compile(
     encode: Encode, eos: int, grammar: Grammar, parts: Parts, night: CompiledGrammar | None
 ) -> CompiledGrammar:
+    reasoned = grammar.version == GRAMMAR_VERSION
     ids = [
         [encode(part.text)] if isinstance(part, Literal) else [encode(choice) for choice in part.choices]
         for part in parts
@@ -205,9 +229,12 @@ def _compile(
         # The token that ends a choice is the first one of the fixed text behind it.
         following = ids[i + 1][0][0] if i + 1 < len(parts) else eos
         trie = build_trie(part.name, ids[i], following)
-        segments.append(SlotTokens(part.name, part.choices, tuple(map(tuple, ids[i])), trie))
-    compiled = CompiledGrammar(tuple(segments), (), night)
+        # Weighing choices needs the probabilities of all of them: one run has them only where the first token
+        # decides.
+        worth = worth_of(part.name) if reasoned and trie.at_once else None
+        segments.append(SlotTokens(part.name, part.choices, tuple(map(tuple, ids[i])), trie, worth))
+    compiled = CompiledGrammar(tuple(segments), (), night, reasoned)
     rules = tuple(
         grammar.rules[choice.strip().partition(":")[0]].stage for choice in compiled.rule_slot.choices
     )
-    return CompiledGrammar(compiled.segments, rules, night)
+    return CompiledGrammar(compiled.segments, rules, night, reasoned)

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import RationaleError
+from ..rationale.consistency import consistent_choices
 from ..rationale.parse import Rationale, parse
 from ..stages import STAGES, Stage
 from .grammar_tokens import CompiledGrammar, FixedText
-from .probabilities import group_probabilities
+from .probabilities import group_probabilities, token_probabilities
 from .result import Decoded, Finish, Piece
 from .stopping import Stop, StoppedError, check, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from numpy.typing import NDArray
+
     from ..stages import Stage
-    from .grammar_tokens import CompiledGrammar, TrieNode
+    from .grammar_tokens import CompiledGrammar, SlotTokens, TrieNode
     from .reader import Intake, Reader
     from .result import Asking, Stream, Talk
 
@@ -31,12 +34,15 @@ NOTHING_KNOWN: Final[Mapping[str, str]] = MappingProxyType({})
 def talk_constrained(
     intake: Intake, grammar: CompiledGrammar, stop: Stop, record: Mapping[str, str] = NOTHING_KNOWN
 ) -> Talk:
-    """Feeds `intake` the most probable path of the grammar, slot by slot; returns a `Decoded`.
+    """Feeds `intake` the best path of the grammar, slot by slot; returns a `Decoded`.
 
-    `record` fills slots from the night's record; the model reads them and chooses the others.
+    `record` fills slots from the night's record; the model reads them and chooses the others: a finding by
+    what its statement is worth on average, all else by probability, among what the text leaves open.
     """
     text, tokens = "", 0
+    choices: dict[str, str] = {}
     probabilities: dict[Stage, float] | None = None
+    stage: Stage | None = None
     finish = Finish.COMPLETE
     try:
         for part in grammar.segments:
@@ -51,14 +57,22 @@ def talk_constrained(
                     # stage.
                     check(stop)
                     probabilities = yield from rule_probabilities(grammar)
-                    trie = grammar.rules_of[max(STAGES, key=probabilities.__getitem__)]
+                    stage = max(STAGES, key=probabilities.__getitem__)
+                    trie = grammar.rules_of[stage]
+                # A text does not contradict itself: what follows agrees with what was said.
+                if stage is not None and grammar.reasoned:
+                    left = consistent_choices(part.name, choices, stage)
+                    trie = trie if left is None else part.narrowed(left)
                 # What the record knows is not asked; the model reads it like its own words.
                 if part.name in record:
                     index = part.choices.index(record[part.name])
                     intake.feed(part.ids[index])
+                elif part.worth is not None:
+                    index = yield from _weigh(intake, part, part.worth, stop)
                 else:
                     index = yield from _choose(intake, trie, stop)
-                piece, count = part.choices[index], len(part.ids[index])
+                choices[part.name] = piece = part.choices[index]
+                count = len(part.ids[index])
             text += piece
             tokens += count
             yield Piece(piece, count, probabilities)
@@ -81,6 +95,19 @@ def rule_probabilities(grammar: CompiledGrammar) -> Asking[dict[Stage, float]]:
     """
     shares = yield from group_probabilities(grammar.rule_slot.trie, grammar.rule_stages)
     return {stage: shares.get(stage, 0.0) for stage in STAGES}
+
+
+def _weigh(intake: Intake, slot: SlotTokens, worth: NDArray[np.float64], stop: Stop) -> Asking[int]:
+    """The choice that is worth most on average, by the probabilities of all choices."""
+    check(stop)
+    logits = yield ()
+    options = slot.trie.options
+    shares = np.empty(len(worth))
+    members = [child.members[0] for child in options.values() if child is not None]
+    shares[members] = token_probabilities(logits, options)
+    index = int(np.argmax(worth @ shares))
+    intake.feed(slot.ids[index])
+    return index
 
 
 def _choose(intake: Intake, node: TrieNode, stop: Stop) -> Asking[int]:

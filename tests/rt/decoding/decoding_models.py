@@ -13,6 +13,8 @@ from eegvlm_rt.decoding import Decoder, compile_grammar, prompt_tokens
 from eegvlm_rt.findings import Findings, Rhythm
 from eegvlm_rt.prompt import PromptSpec
 from eegvlm_rt.rationale import GRAMMAR, RULES, Literal
+from eegvlm_rt.rationale.consistency import consistent_choices
+from eegvlm_rt.rationale.worth import worth_of
 from eegvlm_rt.stages import STAGES, Stage
 from tests.rt.backends.tiny_graphs import llm_graph, scripted_llm_graph
 
@@ -111,6 +113,8 @@ class Plain:
 
     def reason(self) -> tuple[str, dict[Stage, float]]:
         ids, text, probabilities = list(self.tokens.reasoning), "", {}
+        choices: dict[str, str] = {}
+        best = Stage.W
         for i, part in enumerate(GRAMMAR):
             if isinstance(part, Literal):
                 ids += self.encode(part.text)
@@ -124,7 +128,15 @@ class Plain:
                 stage_of = {c: RULES[c.strip().split(":")[0]].stage for c in encoded}
                 probabilities = {s: sum(p for c, p in by_choice.items() if stage_of[c] is s) for s in STAGES}
                 best = max(STAGES, key=probabilities.__getitem__)
-                encoded = {c: e for c, e in encoded.items() if stage_of[c] is best}
+            left = consistent_choices(part.name, choices, best)
+            if left is not None:
+                encoded = {c: e for c, e in encoded.items() if part.choices.index(c) in left}
+            worth = worth_of(part.name)
+            if worth is not None and len({e[0] for e in encoded.values()}) == len(encoded):
+                # The first token decides: each choice has its probability, and the worthiest is taken.
+                shares = self.softmax(ids, [e[0] for e in encoded.values()])
+                best_choice = part.choices[int(np.argmax(worth @ shares))]
+                encoded = {best_choice: encoded[best_choice]}
             position = 0
             while len(encoded) > 1:
                 candidates = list(encoded.values())
@@ -136,4 +148,5 @@ class Plain:
             (choice, chosen), *_ = encoded.items()
             ids += chosen
             text += choice
+            choices[part.name] = choice
         return text, probabilities
