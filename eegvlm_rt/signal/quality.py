@@ -105,44 +105,50 @@ def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
     """`assess` for (n,) numbers at a rate that are known to be such."""
     x = samples_uv.astype(np.float64)
     missing = ~(np.abs(x) < LARGEST_SAMPLE_UV)
-    if missing.all():
+    lost = int(np.count_nonzero(missing))
+    if lost == len(x):
         return Quality(frozenset({QualityFlag.MISSING}), 1.0, float("nan"), False)
 
-    if missing.any():
+    if lost:
         x = bridge_gaps(x[None], ~missing[None])[0]
     width = max(4, round(rate))
     # Everything is judged by the second, as a scorer looks at an epoch: a disturbance counts by how much of
     # the 30 s it spoils.
     seconds = _windows(x, width)
-    ptp = np.ptp(seconds, axis=1)
-    gap = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
+    count = len(seconds)
+    largest, smallest = seconds.max(axis=1), seconds.min(axis=1)
+    ptp = largest - smallest
+    gap = np.zeros(count, dtype=np.bool_)
+    if lost:
+        gap = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
     flat = (ptp < FLAT_UV) & ~gap
     high = (ptp > HIGH_UV) & ~gap
     # A flat second lies at its own extremes too: it is no clipping.
-    clipped = _clipped(seconds, x) & ~gap & ~flat
-    amplitude_uv = float(np.median(np.ptp(_windows(x, max(4, round(2 * rate))), axis=1)))
+    clipped = _clipped(seconds, float(largest.max()), float(smallest.min())) & ~gap & ~flat
+    pairs = _windows(x, max(4, round(2 * rate)))
+    amplitude_uv = _median(pairs.max(axis=1) - pairs.min(axis=1))
 
     flags = {
         flag
-        for flag, share in (
-            (QualityFlag.FLAT, flat.mean()),
-            (QualityFlag.HIGH_AMPLITUDE, high.mean()),
-            (QualityFlag.CLIPPED, clipped.mean()),
+        for flag, spoilt in (
+            (QualityFlag.FLAT, flat),
+            (QualityFlag.HIGH_AMPLITUDE, high),
+            (QualityFlag.CLIPPED, clipped),
         )
-        if share >= FLAG_SHARE
+        if np.count_nonzero(spoilt) / count >= FLAG_SHARE
     }
-    if missing.any():
+    if lost:
         flags.add(QualityFlag.MISSING)
-    if missing.mean() > largest_loss(mean_gap(missing) / rate):
-        flags.add(QualityFlag.LOSS)
+        if lost / len(x) > largest_loss(mean_gap(missing) / rate):
+            flags.add(QualityFlag.LOSS)
     if amplitude_uv < LOW_UV:
         flags.add(QualityFlag.LOW_AMPLITUDE)
-    if np.mean(_fast_rms(seconds, rate) > MUSCLE_UV) >= 0.5:
+    if np.count_nonzero(_fast_rms(seconds, rate) > MUSCLE_UV) / count >= 0.5:
         flags.add(QualityFlag.MUSCLE)
     # One second may show several of them and is obscured once.
-    obscured = float((gap | flat | high | clipped).mean())
+    obscured = int(np.count_nonzero(gap | flat | high | clipped)) / count
     scorable = obscured <= UNSCORABLE_SHARE and QualityFlag.LOSS not in flags
-    return Quality(frozenset(flags), float(missing.mean()), amplitude_uv, scorable)
+    return Quality(frozenset(flags), lost / len(x), amplitude_uv, scorable)
 
 
 def mostly_missing(quality: Quality) -> bool:
@@ -165,8 +171,14 @@ def _windows(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     return (np.pad(x, (0, rest), mode="edge") if rest else x).reshape(-1, width)
 
 
-def _clipped(seconds: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
-    at_rail = (seconds == x.max()) | (seconds == x.min())
+def _median(values: NDArray[np.float64]) -> float:
+    """Median of a few numbers."""
+    ordered, middle = np.sort(values), len(values) // 2
+    return float(ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0)
+
+
+def _clipped(seconds: NDArray[np.float64], largest: float, smallest: float) -> NDArray[np.bool_]:
+    at_rail = (seconds == largest) | (seconds == smallest)
     # A sound signal touches its extremes once each: too few samples for a run anywhere.
     if seconds.shape[1] < CLIP_RUN or np.count_nonzero(at_rail) < CLIP_RUN:
         return np.zeros(len(seconds), dtype=np.bool_)
