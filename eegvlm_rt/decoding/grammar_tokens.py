@@ -50,15 +50,15 @@ class TrieNode:
         ends: dict[int, TrieNode | None] = {} if self.end is None else {self.end: None}
         return {**self.children, **ends}
 
-    def narrowed(self, keep: frozenset[int]) -> TrieNode:
-        """The same trie with only the choices in `keep`."""
-        # Branches that lead to none of the kept choices go, so that no run is spent on them.
+    def options_among(self, keep: frozenset[int]) -> dict[int, TrieNode | None]:
+        """Tokens that may follow on the way to a choice in `keep`, as `options` has them."""
         children = {
-            token: child.narrowed(keep) for token, child in self.children.items() if keep & set(child.members)
+            token: child for token, child in self.children.items() if not keep.isdisjoint(child.members)
         }
-        choice = self.choice if self.choice in keep else None
-        end = self.end if choice is not None and children else None
-        return TrieNode(children, choice, end, [member for member in self.members if member in keep])
+        ends: dict[int, TrieNode | None] = {}
+        if children and self.end is not None and self.choice in keep:
+            ends[self.end] = None
+        return {**children, **ends}
 
     @property
     def at_once(self) -> bool:
@@ -126,13 +126,6 @@ class SlotTokens:
     ids: tuple[tuple[int, ...], ...]
     trie: TrieNode
     worth: NDArray[np.float64] | None = None
-    _narrowed: dict[frozenset[int], TrieNode] = field(default_factory=dict)
-
-    def narrowed(self, keep: frozenset[int]) -> TrieNode:
-        """The trie with only the choices in `keep`, made once."""
-        if keep not in self._narrowed:
-            self._narrowed[keep] = self.trie.narrowed(keep)
-        return self._narrowed[keep]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +165,11 @@ class CompiledGrammar:
         return own if self.night is None else max(own, self.night.longest)
 
     @cached_property
-    def rules_of(self) -> dict[Stage, TrieNode]:
-        """The trie of the slot `rule` with the rules of one stage alone, by stage."""
+    def rules_of(self) -> dict[Stage, frozenset[int]]:
+        """The choices of the slot `rule` that are of one stage, by stage."""
         stages = self.rule_stages
         return {
-            stage: self.rule_slot.trie.narrowed(
-                frozenset(i for i, owner in enumerate(stages) if owner is stage)
-            )
-            for stage in set(stages)
+            stage: frozenset(i for i, owner in enumerate(stages) if owner is stage) for stage in set(stages)
         }
 
     def tokens_before_rule(self, text: str) -> list[int]:

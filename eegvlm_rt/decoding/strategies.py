@@ -51,18 +51,17 @@ def talk_constrained(
                 # Fixed text is fed without a run: it is read together with the next question.
                 intake.feed(part.ids)
             else:
-                trie = part.trie
+                left = None
                 if part.name == "rule":
                     # The stage is decided here, by the sum over its rules; then the rule among those of that
                     # stage.
                     check(stop)
                     probabilities = yield from rule_probabilities(grammar)
                     stage = max(STAGES, key=probabilities.__getitem__)
-                    trie = grammar.rules_of[stage]
+                    left = grammar.rules_of[stage]
                 # A text does not contradict itself: what follows agrees with what was said.
                 if stage is not None and grammar.reasoned:
                     left = consistent_choices(part.name, choices, stage)
-                    trie = trie if left is None else part.narrowed(left)
                 # What the record knows is not asked; the model reads it like its own words.
                 if part.name in record:
                     index = part.choices.index(record[part.name])
@@ -70,7 +69,7 @@ def talk_constrained(
                 elif part.worth is not None:
                     index = yield from _weigh(intake, part, part.worth, stop)
                 else:
-                    index = yield from _choose(intake, trie, stop)
+                    index = yield from _choose(intake, part.trie, left, stop)
                 choices[part.name] = piece = part.choices[index]
                 count = len(part.ids[index])
             text += piece
@@ -110,9 +109,10 @@ def _weigh(intake: Intake, slot: SlotTokens, worth: NDArray[np.float64], stop: S
     return index
 
 
-def _choose(intake: Intake, node: TrieNode, stop: Stop) -> Asking[int]:
+def _choose(intake: Intake, node: TrieNode, left: frozenset[int] | None, stop: Stop) -> Asking[int]:
+    """The most probable choice, token by token, of those that are `left`; None: of all."""
     while True:
-        options = node.options
+        options = node.options if left is None else node.options_among(left)
         if not options:
             break
         token = next(iter(options))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from eegvlm_rt.decoding import compile_grammar
-from eegvlm_rt.decoding.grammar_tokens import build_trie
+from eegvlm_rt.decoding.grammar_tokens import TrieNode, build_trie
 from eegvlm_rt.decoding.probabilities import group_probabilities, token_probabilities
 from eegvlm_rt.decoding.reader import Reader
 from eegvlm_rt.errors import BackendError, InputError, RationaleError
@@ -48,18 +48,23 @@ class TestTrie:
         ),
         keep=st.sets(st.integers(0, 7), min_size=1),
     )
-    def test_narrowing_keeps_exactly_the_chosen(self, choices: list[list[int]], keep: set[int]) -> None:
+    def test_the_ways_to_some_choices_lead_to_these_alone(
+        self, choices: list[list[int]], keep: set[int]
+    ) -> None:
         kept = frozenset(keep & set(range(len(choices))))
         if not kept:
             return
-        narrowed = build_trie("n", choices, following=9).narrowed(kept)
+        trie = build_trie("n", choices, following=9)
 
-        def spelled(node, path: list[int]) -> set[tuple[int, ...]]:  # type: ignore[no-untyped-def]
-            here = {tuple(path)} if node.choice is not None else set()
-            assert (node.end is not None) == bool(here and node.children)
-            return here.union(*(spelled(child, [*path, token]) for token, child in node.children.items()))
+        def spelled(node: TrieNode, path: list[int]) -> set[tuple[int, ...]]:
+            options = node.options_among(kept)
+            # A choice ends where nothing may follow, or at the token that leaves the slot.
+            paths = set() if options else {tuple(path)}
+            for token, child in options.items():
+                paths |= {tuple(path)} if child is None else spelled(child, [*path, token])
+            return paths
 
-        assert spelled(narrowed, []) == {tuple(choices[i]) for i in kept}
+        assert spelled(trie, []) == {tuple(choices[i]) for i in kept}
 
 
 class TestScoring:
