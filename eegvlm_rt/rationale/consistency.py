@@ -41,24 +41,28 @@ def consistent_choices(slot: str, choices: Mapping[str, str], stage: Stage) -> f
     if slot == "stage":
         return frozenset((_STAGES.index(stage.name),))
     if slot == "rule":
-        said = _Said(choices)
+        statements = _Statements(choices)
         rules = enumerate(_RULES)
-        return frozenset(i for i, rule in rules if rule.stage is stage and not _denied(said, rule.conditions))
+        return frozenset(
+            i for i, rule in rules if rule.stage is stage and not _denied(statements, rule.conditions)
+        )
     if slot in ("excluded_1", "excluded_2"):
         stages = {stage}
         if slot == "excluded_2":
             stages.add(REASONS[choices["excluded_1"].strip()].stage)
-        return _reasons_left(_Said(choices), stages)
+        return _reasons_left(_Statements(choices), stages)
     return None
 
 
-def _reasons_left(said: _Said, stages: set[Stage]) -> frozenset[int]:
+def _reasons_left(statements: _Statements, stages: set[Stage]) -> frozenset[int]:
     """Reasons that the text leaves open, of none of `stages`: what it concludes and has excluded."""
     reasons = enumerate(_REASONS)
-    left = {i for i, one in reasons if one.stage not in stages and not _denied(said, one.conditions)}
+    left = {i for i, one in reasons if one.stage not in stages and not _denied(statements, one.conditions)}
     # A stage that the numbers argue for is excluded first, with a ground that overrides its rule where the
     # text states one.
-    argued = argued_stages(said.spindles, said.k_complexes, said.alpha, said.slow_wave_pct)
+    argued = argued_stages(
+        statements.spindles, statements.k_complexes, statements.alpha, statements.slow_wave_pct
+    )
     answers: set[int] = set()
     for stage in argued - stages:
         own = {i for i in left if _REASONS[i].stage is stage}
@@ -70,7 +74,7 @@ def _is_stated_ground(reason: Reason) -> bool:
     return reason.overrides and all(one.kind in _NUMBER for one in reason.conditions)
 
 
-class _Said:
+class _Statements:
     """What a text has stated: classes of events and alpha as indices of their words, and numbers."""
 
     def __init__(self, choices: Mapping[str, str]) -> None:
@@ -89,35 +93,35 @@ class _Said:
         return (self.spindles >= CLEAR) + (self.k_complexes >= CLEAR)
 
 
-_WORD: Final[Mapping[str, Callable[[_Said], str]]] = {
-    "rhythm": lambda said: said.rhythm,
-    "previous": lambda said: said.previous,
-    "course": lambda said: said.course,
+_WORD: Final[Mapping[str, Callable[[_Statements], str]]] = {
+    "rhythm": lambda statements: statements.rhythm,
+    "previous": lambda statements: statements.previous,
+    "course": lambda statements: statements.course,
 }
-_NUMBER: Final[Mapping[str, Callable[[_Said], float]]] = {
-    "alpha_pct": lambda said: _ALPHA_PCT[said.alpha],
-    "slow_wave_pct": lambda said: said.slow_wave_pct,
-    "amplitude_uv": lambda said: said.amplitude_uv,
-    "clear_spindles": lambda said: said.spindles >= CLEAR,
-    "clear_k_complexes": lambda said: said.k_complexes >= CLEAR,
-    "possible_events": lambda said: (said.spindles > NONE) + (said.k_complexes > NONE),
+_NUMBER: Final[Mapping[str, Callable[[_Statements], float]]] = {
+    "alpha_pct": lambda statements: _ALPHA_PCT[statements.alpha],
+    "slow_wave_pct": lambda statements: statements.slow_wave_pct,
+    "amplitude_uv": lambda statements: statements.amplitude_uv,
+    "clear_spindles": lambda statements: statements.spindles >= CLEAR,
+    "clear_k_complexes": lambda statements: statements.k_complexes >= CLEAR,
+    "possible_events": lambda statements: (statements.spindles > NONE) + (statements.k_complexes > NONE),
 }
 
 
-def _denied(said: _Said, conditions: Iterable[Condition]) -> bool:
+def _denied(statements: _Statements, conditions: Iterable[Condition]) -> bool:
     """Whether the text denies one of the conditions."""
-    return any(_denies(said, condition) for condition in conditions)
+    return any(_denies(statements, condition) for condition in conditions)
 
 
-def _denies(said: _Said, condition: Condition) -> bool:
+def _denies(statements: _Statements, condition: Condition) -> bool:
     kind = condition.kind
     if kind in _WORD:
-        return _WORD[kind](said) not in condition.among
+        return _WORD[kind](statements) not in condition.among
     if kind in _NUMBER:
-        return not condition.holds(_NUMBER[kind](said))
+        return not condition.holds(_NUMBER[kind](statements))
     # Without a clear event there is none in the first half; alpha is one of the signs of wakefulness.
-    if kind == "early_events" and not said.clear_events:
+    if kind == "early_events" and not statements.clear_events:
         return not condition.holds(0)
     if kind == "waking_pct" and condition.below:
-        return not condition.holds(_ALPHA_PCT[said.alpha])
+        return not condition.holds(_ALPHA_PCT[statements.alpha])
     return False

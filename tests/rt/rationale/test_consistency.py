@@ -25,9 +25,9 @@ CONCLUSION = ("rule", "excluded_1", "excluded_2", "stage")
 WITHOUT_RULE = [rule.text for rule in RULES.values() if not rule.conditions]
 
 
-def left_open(slot: str, said: dict[str, str], stage: Stage) -> list[str]:
+def left_open(slot: str, statements: dict[str, str], stage: Stage) -> list[str]:
     """Texts of the choices that are left, without their leading space."""
-    left = consistent_choices(slot, said, stage)
+    left = consistent_choices(slot, statements, stage)
     assert left is not None
     return [SLOTS[slot].choices[index].strip() for index in sorted(left)]
 
@@ -46,8 +46,8 @@ class TestRule:
             )
 
     def test_does_not_cite_an_event_that_the_text_denies(self) -> None:
-        open_ = left_open("rule", choices(QUIET, Stage.N2), Stage.N2)
-        assert not any(text.startswith(("N2.1", "N2.2", "N2.3", "N2.4")) for text in open_)
+        texts = left_open("rule", choices(QUIET, Stage.N2), Stage.N2)
+        assert not any(text.startswith(("N2.1", "N2.2", "N2.3", "N2.4")) for text in texts)
 
     def test_cites_slow_waves_where_the_text_states_them_alone(self) -> None:
         assert "N3.1: slow waves in 20 % or more" in left_open("rule", choices(DEEP, Stage.N3), Stage.N3)
@@ -64,18 +64,18 @@ class TestRule:
         assert any(text.startswith("W.3") for text in left_open("rule", choices(QUIET, Stage.W), Stage.W))
 
     @given(all_choices, stages)
-    def test_there_is_always_one(self, said: dict[str, str], stage: Stage) -> None:
-        assert set(left_open("rule", said, stage)) & set(WITHOUT_RULE)
+    def test_there_is_always_one(self, statements: dict[str, str], stage: Stage) -> None:
+        assert set(left_open("rule", statements, stage)) & set(WITHOUT_RULE)
 
 
 class TestReasons:
     @given(all_choices, stages)
-    def test_exclude_two_other_stages(self, said: dict[str, str], stage: Stage) -> None:
-        first = left_open("excluded_1", said, stage)
+    def test_exclude_two_other_stages(self, statements: dict[str, str], stage: Stage) -> None:
+        first = left_open("excluded_1", statements, stage)
         assert first
         assert all(REASONS[text].stage is not stage for text in first)
         for text in first:
-            second = left_open("excluded_2", {**said, "excluded_1": f" {text}"}, stage)
+            second = left_open("excluded_2", {**statements, "excluded_1": f" {text}"}, stage)
             assert second
             assert all(REASONS[one].stage not in (stage, REASONS[text].stage) for one in second)
 
@@ -88,21 +88,21 @@ class TestReasons:
         assert left_open("excluded_1", both, Stage.N3) == ["N2: slow waves in 20 % or more"]
 
     def test_have_a_ground_that_the_text_does_not_deny(self) -> None:
-        open_ = left_open("excluded_1", choices(RELAXED, Stage.N1), Stage.N1)
-        assert "W: almost no alpha" not in open_
-        assert "W: slow waves in 20 % or more" not in open_
+        texts = left_open("excluded_1", choices(RELAXED, Stage.N1), Stage.N1)
+        assert "W: almost no alpha" not in texts
+        assert "W: slow waves in 20 % or more" not in texts
 
 
 class TestStage:
     @given(all_choices, stages)
-    def test_is_that_of_the_rule(self, said: dict[str, str], stage: Stage) -> None:
-        assert left_open("stage", said, stage) == [stage.name]
+    def test_is_that_of_the_rule(self, statements: dict[str, str], stage: Stage) -> None:
+        assert left_open("stage", statements, stage) == [stage.name]
 
 
 @given(all_findings, stages, st.none() | stages, st.none() | contexts)
 def test_a_text_that_is_composed_of_measurements_is_always_left_open(
     findings: Findings, stage: Stage, runner_up: Stage | None, context: NightContext | None
 ) -> None:
-    said = choices(findings, stage, runner_up, context)
+    statements = choices(findings, stage, runner_up, context)
     for slot in CONCLUSION:
-        assert said[slot].strip() in left_open(slot, said, stage)
+        assert statements[slot].strip() in left_open(slot, statements, stage)
