@@ -37,11 +37,14 @@ from eegvlm_rt.journal import read
 from eegvlm_rt.service import BundleSlots, read_frames
 from eegvlm_rt.service.rehearsal import Gates
 
+from ._accounts import recorded_places
 from ._faults import KINDS
 from ._world import SFREQ_HZ, World, sent_ranges, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from eegvlm_rt.service.signal_log import Frame
 
 __all__ = ["main"]
 
@@ -186,16 +189,16 @@ def _fault(world: World, kind: str, rng: np.random.Generator) -> Fault:
 
 def _accounts(run: Run) -> dict[str, Any]:
     lost, sent, excused, doubled, epochs, nights = 0, 0, 0, 0, Counter[str](), 0
-    glued, silent = 0, 0
+    glued, silent, moved = 0, 0, 0
+    wave = np.fromfile(run.folder / "signal.f32", "<f4")
     for name in run.names:
         folders = sorted(path for path in (run.folder / "data" / name).iterdir() if path.is_dir())
         nights += len(folders)
-        places: list[np.ndarray] = []
+        frames: list[Frame] = []
         marks: list[float] = []
         alarms: list[tuple[float, bool, str]] = []
         for folder in folders:
-            frames = list(read_frames(folder))
-            places += [np.rint(frame.timestamps * SFREQ_HZ).astype(np.int64) for frame in frames]
+            frames += read_frames(folder)
             report = read(folder / "night.journal")
             glued += bool(report.findings)
             indices: list[int] = []
@@ -211,8 +214,9 @@ def _accounts(run: Run) -> dict[str, Any]:
                 elif record.kind in ("resume", "start"):
                     marks.append(body.get("resumed_s") or 0.0)
             doubled += len(indices) - len(set(indices))
-        got = np.unique(np.concatenate(places))
-        a, b, c = _lost(run, name, got)
+        places, strays = recorded_places(frames, wave)
+        moved += strays
+        a, b, c = _lost(run, name, places)
         sent, lost, excused = sent + a, lost + b, excused + c
         silent += silent_minutes(marks, alarms, run.well_s, run.ended_s)
     back = [fault.back_s for fault in run.faults]
@@ -230,6 +234,7 @@ def _accounts(run: Run) -> dict[str, Any]:
         "samples_sent": sent,
         "samples_lost_beyond_the_fault": lost,
         "samples_sent_while_dead": excused,
+        "samples_with_another_timestamp": moved,
         "nights": nights,
         "nights_glued": glued,
         "epochs": dict(epochs),
