@@ -7,12 +7,14 @@ Two sources of nights. Simulated: the signal is staged by the model's stage head
 night is compared with the simulator's own hypnogram: the epoch alone ("alone"), with the night's memory
 ("memory", the default), and two offline steps after it: the bundle's smoother ("viterbi") and the cycles of a
 night ("cycles"). "estimate" has the figures of the night's estimates (`Night.intervals`) with the stages of
-the memory; "covered" is the share of nights whose figure lies in the interval. With `--peers` YASA and GSSC
-stage the same signals. Real hypnograms (a NumPy archive with one array of stages per night: 0 W, 1 N1, 2 N2,
-3 N3, 4 R, other values unscored) come as probabilities: each epoch gets those that a simulated epoch of the
-same stage got with the memory, wake before sleep onset those of such wake, in stretches of at most 10 epochs.
-So the model's own confusions are laid over courses that no simulator made. The memory itself reads features
-and cannot be fed so.
+the memory; "covered" is the share of nights whose figure lies in the interval, "width" the median width, null
+where most have no upper end, and "intervals" has both for every figure with an interval; "estimate_by_epoch"
+is the same without errors that last all night (`night_shares=None`). With `--peers` YASA and GSSC stage the
+same signals. Real hypnograms (a NumPy archive with one array of stages per night: 0 W, 1 N1, 2 N2, 3 N3, 4 R,
+other values unscored) come as probabilities: each epoch gets those that a simulated epoch of the same stage
+got with the memory, wake before sleep onset those of such wake, in stretches of at most 10 epochs. So the
+model's own confusions are laid over courses that no simulator made, but not as one night has them: an error
+that lasts all night is lost. The memory itself reads features and cannot be fed so.
 
 Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the
 first epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose
@@ -41,6 +43,7 @@ from eegvlm_rt.hypnogram import (
     sleep_statistics,
     statistics_intervals,
 )
+from eegvlm_rt.hypnogram.intervals import NIGHT_SHARES
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stages import STAGES, Stage, StageProbabilities
 
@@ -150,8 +153,9 @@ def add(
         )
         for rows in (table, whole)
     )
-    estimates = statistics_intervals(own, others=(given,))
-    pairs_of.setdefault("estimate", []).append((meant, memory, estimates))
+    for name, shares in (("estimate", NIGHT_SHARES), ("estimate_by_epoch", None)):
+        estimates = statistics_intervals(own, others=(given,), night_shares=shares)
+        pairs_of.setdefault(name, []).append((meant, memory, estimates))
     if smoother is not None:
         put(pairs_of, "viterbi", meant, offline(smoother, table))
 
@@ -218,15 +222,11 @@ def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
         np.array(agreement(Hypnogram(tuple(meant)), Hypnogram(tuple(answer))).confusion)
         for meant, answer, _ in pairs
     )
-    covered: dict[str, list[bool]] = {name: [] for name in FIGURES}
     for meant, _, given in pairs:
         true = figures_of(meant)
         ours = {name: one.estimate if isinstance(one, Interval) else one for name, one in given.items()}
         for name in FIGURES:
             a, b = true[name], ours[name]
-            one = given[name]
-            if isinstance(one, Interval):
-                covered[name].append(within(a, one))
             if (a is None) != (b is None):
                 absent[name] += 1
             elif a is not None and b is not None:
@@ -234,6 +234,7 @@ def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
         for name in early:
             a, b = true[name], ours[name]
             early[name] += b is not None and b < EARLY_MIN and not (a is not None and a < EARLY_MIN)
+    intervals = coverage(pairs)
     return {
         "nights": len(pairs),
         "kappa": cohen_kappa(confusion),
@@ -246,10 +247,35 @@ def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
                 "p90": float(np.quantile(values, 0.9)) if values else None,
                 "largest": max(values, default=None),
                 "one_side_only": absent[name],
-                **({"covered": float(np.mean(covered[name]))} if covered[name] else {}),
+                **({"covered": intervals[name]["covered"]} if name in intervals else {}),
             }
             for name, values in errors.items()
         },
+        **({"intervals": intervals} if intervals else {}),
+    }
+
+
+def coverage(pairs: Sequence[Pair]) -> dict[str, dict[str, float | None]]:
+    """By figure: share of the nights whose interval holds the truth, and median width; empty without them."""
+    inside: dict[str, list[bool]] = {}
+    widths: dict[str, list[float]] = {}
+    for meant, _, given in pairs:
+        true = sleep_statistics(Hypnogram(tuple(meant)))
+        minutes: Figures = {f"{stage.name}_min": value for stage, value in true.stage_min.items()}
+        for name, one in given.items():
+            if isinstance(one, Interval):
+                value = minutes[name] if name in minutes else getattr(true, name)
+                inside.setdefault(name, []).append(within(value, one))
+                # An absent end is beyond every other: no width where both are.
+                low, high = (np.inf if end is None else end for end in (one.low, one.high))
+                widths.setdefault(name, []).append(0.0 if low == high else high - low)
+    middles = {name: float(np.median(values)) for name, values in widths.items()}
+    return {
+        name: {
+            "covered": float(np.mean(inside[name])),
+            "width": middles[name] if np.isfinite(middles[name]) else None,
+        }
+        for name in inside
     }
 
 
@@ -274,6 +300,9 @@ def report(title: str, results: dict[str, Any]) -> None:
                     f"p90 {e['p90']:6.1f}  largest {e['largest']:6.1f}  "
                     f"on one side only {e['one_side_only']}"
                 )
+        for figure, e in figures.get("intervals", {}).items():
+            width = "no end" if e["width"] is None else f"{e['width']:6.1f}"
+            print(f"    {figure:<28} covered {100 * e['covered']:3.0f} %  median width {width}")
 
 
 if __name__ == "__main__":

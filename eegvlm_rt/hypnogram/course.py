@@ -108,7 +108,8 @@ def transition_counts(codes: NDArray[np.int8]) -> NDArray[np.int64]:
 
 def stage_minutes(codes: NDArray[np.int8]) -> dict[Stage, float]:
     """Minutes of each stage."""
-    return {stage: EPOCH_MIN * int(np.count_nonzero(codes == stage)) for stage in STAGES}
+    counts = np.bincount(codes[codes >= 0], minlength=len(STAGES)).tolist()
+    return {stage: EPOCH_MIN * count for stage, count in zip(STAGES, counts, strict=True)}
 
 
 def sleep_cycles(codes: NDArray[np.int8], offset: int = 0) -> tuple[SleepCycle, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.night_statistics import figures_of, main, summary, within
+from benchmarks.night_statistics import coverage, figures_of, main, summary, within
 from eegvlm_rt.hypnogram import Interval
 from eegvlm_rt.stages import Stage
 from tests.rt.tiny_bundle import write_tiny_bundle
@@ -44,6 +44,15 @@ def test_the_error_of_an_interval_is_that_of_its_estimate_and_it_covers_the_trut
     assert (errors["median"], errors["one_side_only"], errors["covered"]) == (4.0, 1, 0.5)
 
 
+def test_each_figure_with_an_interval_has_its_coverage_and_its_median_width() -> None:
+    meant = [W] * 20 + [N2] * 200 + [R] * 20
+    given = [{"R_min": interval(low, 9.0, high)} for low, high in ((5.0, 15.0), (8.0, 9.0), (9.0, None))]
+    assert coverage([(meant, meant, one) for one in given]) == {"R_min": {"covered": 2 / 3, "width": 10.0}}
+    # Most have no upper end.
+    assert coverage([(meant, meant, given[2])])["R_min"]["width"] is None
+    assert coverage([(meant, meant, figures_of(meant))]) == {}
+
+
 def test_an_absent_figure_is_longer_than_every_other() -> None:
     assert within(None, interval(90.0, 120.0, None))
     assert not within(None, interval(90.0, 96.0, 110.0))
@@ -64,4 +73,5 @@ def test_both_sources_of_nights_are_compared(tmp_path: Path, capsys: pytest.Capt
     assert main([*arguments, *more]) == 0
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert found["simulated"]["alone"]["nights"] == found["real"]["memory"]["nights"] == 1
+    assert set(found["simulated"]["estimate"]["intervals"]) >= {"sleep_min", "efficiency_pct", "N3_min"}
     assert "early R" in capsys.readouterr().out
