@@ -1,7 +1,7 @@
 """Sleep statistics of staged nights against those of the stages that were meant.
 
     python -m benchmarks.night_statistics [--bundle nano] [--nights 40] [--hours 8] [--hypnograms FILE.npz]
-        [--peers yasa gssc] [--json FILE]
+        [--peers yasa gssc] [--fit-shares] [--json FILE]
 
 Two sources of nights. Simulated: the signal is staged by the model's stage head, and each way of deciding a
 night is compared with the simulator's own hypnogram: the epoch alone ("alone"), with the night's memory
@@ -15,6 +15,8 @@ other values unscored) come as probabilities: each epoch gets those that a simul
 got with the memory, wake before sleep onset those of such wake, in stretches of at most 10 epochs. So the
 model's own confusions are laid over courses that no simulator made, but not as one night has them: an error
 that lasts all night is lost. The memory itself reads features and cannot be fed so.
+`--fit-shares` fits shares on the simulated nights; `NIGHT_SHARES` says what it gave with `--first-seed 8500
+--nights 30`, and why others were chosen.
 
 Times in minutes. Sleep onset is the first epoch of sleep, or of three in a row; R latency counts from the
 first epoch of sleep to the first epoch of R, of three in a row, or of a period of R. "Early R": nights whose
@@ -48,11 +50,14 @@ from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stages import STAGES, Stage, StageProbabilities
 
 from ._common import bundle_facts, environment, write_json
+from ._night_shares import fit_shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eegvlm_rt.calibration.smoothing import Smoother
+
+    from ._night_shares import Known
 
 FIGURES: Final = (
     "onset_latency_min",
@@ -83,12 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=9000)
     parser.add_argument("--hypnograms", type=Path)
     parser.add_argument("--peers", nargs="*", choices=("yasa", "gssc"), default=())
+    parser.add_argument("--fit-shares", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     stager = Stager.load(args.bundle, mode="head")
     smoother = Scoring.from_dict(stager.bundle.manifest.scoring).smoother
     pairs_of: dict[str, list[Pair]] = {}
     pool: Pool = {}
+    known: list[Known] = []
     votes = [PEERS[name](None) for name in args.peers]
     for seed in range(args.first_seed, args.first_seed + args.nights):
         simulated = simulate_night(seed, hours=args.hours)
@@ -96,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         meant: Stages = [Stage(int(s)) for s in simulated.stages[: len(night)]]
         table = np.where((night.table()["stage"] >= 0)[:, None], night.table()["raw_proba"], np.nan)
         add(pairs_of, meant, table, smoother)
+        known.append((meant, sources_of(table)))
         # With the memory the head's own opinion of each epoch is there as well.
         alone = [
             None if p.head is None or not certain else p.head.stage
@@ -116,6 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "simulated": {name: summary(pairs) for name, pairs in pairs_of.items()},
     }
     report(f"{args.nights} simulated nights of {args.hours:g} h", results["simulated"])
+    if args.fit_shares:
+        results["night_shares"] = fit_shares(known)
+        print(f"night shares: {results['night_shares']}")
     if args.hypnograms is not None:
         real = from_hypnograms(args.hypnograms, pool, smoother)
         results["real"] = {name: summary(pairs) for name, pairs in real.items()}
@@ -142,22 +153,30 @@ def add(
 ) -> None:
     """Decide one night from its probabilities (n, 5), NaN where unscored, in each way."""
     certain = np.isfinite(table).all(axis=1)
-    memory, whole = most_probable(table, certain), cycle_model().probabilities(table)
+    own, given = sources_of(table)
+    memory = list(own.stages)
     put(pairs_of, "memory", meant, memory)
-    put(pairs_of, "cycles", meant, most_probable(whole, certain))
-    own, given = (
-        Hypnogram(
-            tuple(memory),
-            None,
-            tuple(tuple(row) if there else None for row, there in zip(rows.tolist(), certain, strict=True)),
-        )
-        for rows in (table, whole)
-    )
+    put(pairs_of, "cycles", meant, most_probable(cycle_model().probabilities(table), certain))
     for name, shares in (("estimate", NIGHT_SHARES), ("estimate_by_epoch", None)):
         estimates = statistics_intervals(own, others=(given,), night_shares=shares)
         pairs_of.setdefault(name, []).append((meant, memory, estimates))
     if smoother is not None:
         put(pairs_of, "viterbi", meant, offline(smoother, table))
+
+
+def sources_of(table: np.ndarray) -> tuple[Hypnogram, Hypnogram]:
+    """The most probable stages, with their own probabilities (n, 5) and with those given the cycles."""
+    certain = np.isfinite(table).all(axis=1)
+    stages = tuple(most_probable(table, certain))
+    own, given = (
+        Hypnogram(
+            stages,
+            None,
+            tuple(tuple(row) if there else None for row, there in zip(rows.tolist(), certain, strict=True)),
+        )
+        for rows in (table, cycle_model().probabilities(table))
+    )
+    return own, given
 
 
 def put(pairs_of: dict[str, list[Pair]], name: str, meant: Stages, answer: Stages) -> None:

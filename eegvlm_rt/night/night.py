@@ -253,7 +253,7 @@ class Night:
 
         Half of the draws have the probabilities of the epochs, half those given the cycles of a night
         (`calibration.cycles`), whatever smoothing was asked for: either alone is too sure. An estimate need
-        not be the figure of the hypnogram. How far errors last all night is fitted on simulated nights
+        not be the figure of the hypnogram. How far errors last all night was chosen on simulated nights
         (`hypnogram.intervals.NIGHT_SHARES`). `hypnogram` has other stages of the same epochs, such as a
         reviewer's; those without probabilities are kept. Raises InputError for another length.
         """

@@ -6,16 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
+from benchmarks._night_shares import fit_shares, interval_score
 from benchmarks.night_statistics import coverage, figures_of, main, summary, within
-from eegvlm_rt.hypnogram import Interval
+from eegvlm_rt.hypnogram import Hypnogram, Interval
 from eegvlm_rt.stages import Stage
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 W, N2, R = Stage.W, Stage.N2, Stage.R
 
@@ -53,6 +53,26 @@ def test_each_figure_with_an_interval_has_its_coverage_and_its_median_width() ->
     assert coverage([(meant, meant, figures_of(meant))]) == {}
 
 
+def test_the_interval_score_is_the_width_and_twenty_times_what_is_missed() -> None:
+    draws = np.linspace(0.0, 100.0, 1001)
+    assert interval_score(draws, 50.0) == pytest.approx(90.0)
+    assert interval_score(draws, 96.0) == pytest.approx(90.0 + 20.0)
+    assert interval_score(draws, 3.0) == pytest.approx(90.0 + 40.0)
+
+
+def test_nights_that_err_all_night_get_a_share_and_nights_that_do_not_get_none() -> None:
+    doubt = (0.5, 0.0, 0.5, 0.0, 0.0)
+    night = Hypnogram((W,) * 400, None, (doubt,) * 400)
+    together: list[list[Stage | None]] = [[W] * 400, [N2] * 400, [W] * 360 + [N2] * 40, [N2] * 400]
+    apart: list[list[Stage | None]] = [[W, N2] * 200, [N2, W] * 200]
+    fitted, none = (
+        fit_shares([(meant, (night,)) for meant in nights], grid=(0.0, 0.5, 0.95), draws=100, rounds=1)
+        for nights in (together, apart)
+    )
+    assert min(fitted[W], fitted[N2]) > 0.0
+    assert none[W] == none[N2] == 0.0
+
+
 def test_an_absent_figure_is_longer_than_every_other() -> None:
     assert within(None, interval(90.0, 120.0, None))
     assert not within(None, interval(90.0, 96.0, 110.0))
@@ -69,9 +89,11 @@ def test_both_sources_of_nights_are_compared(tmp_path: Path, capsys: pytest.Capt
     hypnogram = np.repeat(rng.integers(0, 2, 6), 20).astype(np.int8)
     np.savez(tmp_path / "real.npz", night=hypnogram, note=np.array("text"))
     arguments = ["--bundle", str(tmp_path / "tiny"), "--nights", "1", "--hours", "0.2"]
-    more = ["--hypnograms", str(tmp_path / "real.npz"), "--json", str(tmp_path / "found.json")]
+    more = ["--fit-shares", "--hypnograms", str(tmp_path / "real.npz")]
+    more += ["--json", str(tmp_path / "found.json")]
     assert main([*arguments, *more]) == 0
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert found["simulated"]["alone"]["nights"] == found["real"]["memory"]["nights"] == 1
     assert set(found["simulated"]["estimate"]["intervals"]) >= {"sleep_min", "efficiency_pct", "N3_min"}
+    assert len(found["night_shares"]) == 5
     assert "early R" in capsys.readouterr().out
