@@ -30,8 +30,8 @@ A model that reads a person a little too awake does so all night long. Chosen on
 (seeds 8500 to 8529; `nano`, `head` with memory) by the interval score (Gneiting & Raftery 2007, JASA 102:359)
 of the 90 % intervals of total sleep, wake after onset and the minutes of each stage: summed, each divided by
 its score without shares, 4.58 instead of 7. The score is flat: `benchmarks.night_statistics --fit-shares`
-ends at 0.8, 0.1, 0.8, 0.1, 0.45 with 4.50, but then N2 lies in 97 % of its intervals, a third wider ones, and with
-these in 90 %. No person's night was used.
+ends at 0.8, 0.1, 0.8, 0.1, 0.45 with 4.50, but then intervals of N2 are a third wider and hold 97 % of the
+nights, with the shares here 90 %. No person's night was used.
 """
 
 FIELDS: Final = (
