@@ -46,10 +46,10 @@ def test_the_error_of_an_interval_is_that_of_its_estimate_and_it_covers_the_trut
 
 def test_each_figure_with_an_interval_has_its_coverage_and_its_median_width() -> None:
     meant = [W] * 20 + [N2] * 200 + [R] * 20
-    given = [{"R_min": interval(low, 9.0, high)} for low, high in ((5.0, 15.0), (8.0, 9.0), (9.0, None))]
-    assert coverage([(meant, meant, one) for one in given]) == {"R_min": {"covered": 2 / 3, "width": 10.0}}
+    nights = [{"R_min": interval(low, 9.0, high)} for low, high in ((5.0, 15.0), (8.0, 9.0), (9.0, None))]
+    assert coverage([(meant, meant, one) for one in nights]) == {"R_min": {"covered": 2 / 3, "width": 10.0}}
     # Most have no upper end.
-    assert coverage([(meant, meant, given[2])])["R_min"]["width"] is None
+    assert coverage([(meant, meant, nights[2])])["R_min"]["width"] is None
     assert coverage([(meant, meant, figures_of(meant))]) == {}
 
 

@@ -49,16 +49,16 @@ def test_a_part_that_fails_is_reported_and_the_next_is_measured(tmp_path: Path) 
     place: dict[str, object] = {"name": "thing"}
     record.part(place, "first", lambda: 1 // 0)
     record.part(place, "second", lambda: 2)
-    kept = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert kept["failed"] == ["thing first: ZeroDivisionError: integer division or modulo by zero"]
+    results = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert results["failed"] == ["thing first: ZeroDivisionError: integer division or modulo by zero"]
     assert place == {"name": "thing", "second": 2}
 
 
 def test_what_would_start_too_late_is_left_out_and_the_file_says_so(tmp_path: Path) -> None:
     record = Record(tmp_path / "r.json", max_seconds=-1.0)
     assert record.part({"name": "13b"}, "tower", lambda: 1) is None
-    kept = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert kept["left_out"] == ["13b tower"]
+    results = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert results["left_out"] == ["13b tower"]
 
 
 def test_a_rationale_along_the_grammar_reads_all_its_tokens() -> None:

@@ -38,8 +38,8 @@ def test_a_run_that_is_kept_gets_its_section(tmp_path: Path) -> None:
 
 def test_graphs_of_equal_weights_and_times_are_as_near_to_the_floor(tmp_path: Path) -> None:
     """Also the last graph of a run that ended before it wrote the floor."""
-    kept = ROOT / "benchmarks" / "results" / "gpu-llm-7b-2-half-products-h200.json"
-    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    figures = ROOT / "benchmarks" / "results" / "gpu-llm-7b-2-half-products-h200.json"
+    (tmp_path / figures.name).write_bytes(figures.read_bytes())
     rows = [line.split(" | ") for line in page(tmp_path).splitlines() if line.startswith("| fused")]
     assert [(row[3].split(" / ")[0], row[4]) for row in rows] == [("3.44", "30%"), ("3.44", "30%")]
 

@@ -142,17 +142,13 @@ def test_both_questions_share_one_prefix_in_any_order(tokenizer: Tokenizer) -> N
     assert decoder.score_stages(prefix) == direct
 
 
+@pytest.mark.usefixtures("no_garbage_collector")
 def test_a_rationale_leaves_no_cache_behind(tokenizer: Tokenizer) -> None:
     decoder = decoder_of(random_lm(tokenizer, 0), tokenizer)
     prefix = decoder.prefix(visual())
-    gc.collect()
-    gc.disable()
-    try:
-        decoder.decode_rationale(prefix)
-        decoder.score_stages(prefix)
-        left = [thing for thing in gc.get_objects() if type(thing) is type(prefix)]
-    finally:
-        gc.enable()
+    decoder.decode_rationale(prefix)
+    decoder.score_stages(prefix)
+    left = [thing for thing in gc.get_objects() if type(thing) is type(prefix)]
     assert len(left) == 1
     assert left[0] is prefix
 

@@ -76,5 +76,5 @@ def test_between_two_that_are_as_probable_the_one_that_both_allow_is_stated() ->
     assert worth is not None
     # None 45 %, doubtful 30 %, clear 25 %: "no" is true of the first two.
     assert int(np.argmax(worth @ np.array([0.45, 0.3, 0.25]))) == 0
-    # None 40 %, doubtful 25 %, clear 35 %: doubtful and clear both allow "doubtful" in part, none does not.
+    # None 20 %, doubtful 35 %, clear 45 %: "no" is true of little more than half.
     assert int(np.argmax(worth @ np.array([0.2, 0.35, 0.45]))) != 0
