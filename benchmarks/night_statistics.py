@@ -102,8 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         night = stager.predict_night(simulated.samples_uv, sfreq=simulated.sfreq).run()
         meant: Stages = [Stage(int(s)) for s in simulated.stages[: len(night)]]
         table = np.where((night.table()["stage"] >= 0)[:, None], night.table()["raw_proba"], np.nan)
-        add(pairs_of, meant, table, smoother)
-        known.append((meant, sources_of(table)))
+        known.append((meant, add(pairs_of, meant, table, smoother)))
         # With the memory the head's own opinion of each epoch is there as well.
         alone = [
             None if p.head is None or not certain else p.head.stage
@@ -150,33 +149,28 @@ def add(
     meant: list[Stage | None],
     table: np.ndarray,
     smoother: Smoother | None,
-) -> None:
-    """Decide one night from its probabilities (n, 5), NaN where unscored, in each way."""
+) -> tuple[Hypnogram, Hypnogram]:
+    """Decide one night from its probabilities (n, 5), NaN where unscored, in each way. Returns its most
+    probable stages with their own probabilities, and with those that the cycles of a night make of them.
+    """
     certain = np.isfinite(table).all(axis=1)
-    own, given = sources_of(table)
-    memory = list(own.stages)
+    memory, whole = most_probable(table, certain), cycle_model().probabilities(table)
     put(pairs_of, "memory", meant, memory)
-    put(pairs_of, "cycles", meant, most_probable(cycle_model().probabilities(table), certain))
-    for name, shares in (("estimate", NIGHT_SHARES), ("estimate_by_epoch", None)):
-        estimates = statistics_intervals(own, others=(given,), night_shares=shares)
-        pairs_of.setdefault(name, []).append((meant, memory, estimates))
-    if smoother is not None:
-        put(pairs_of, "viterbi", meant, offline(smoother, table))
-
-
-def sources_of(table: np.ndarray) -> tuple[Hypnogram, Hypnogram]:
-    """The most probable stages, with their own probabilities (n, 5) and with those given the cycles."""
-    certain = np.isfinite(table).all(axis=1)
-    stages = tuple(most_probable(table, certain))
-    own, given = (
+    put(pairs_of, "cycles", meant, most_probable(whole, certain))
+    by_epoch, by_cycles = (
         Hypnogram(
-            stages,
+            tuple(memory),
             None,
             tuple(tuple(row) if there else None for row, there in zip(rows.tolist(), certain, strict=True)),
         )
-        for rows in (table, cycle_model().probabilities(table))
+        for rows in (table, whole)
     )
-    return own, given
+    for name, shares in (("estimate", NIGHT_SHARES), ("estimate_by_epoch", None)):
+        estimates = statistics_intervals(by_epoch, others=(by_cycles,), night_shares=shares)
+        pairs_of.setdefault(name, []).append((meant, memory, estimates))
+    if smoother is not None:
+        put(pairs_of, "viterbi", meant, offline(smoother, table))
+    return by_epoch, by_cycles
 
 
 def put(pairs_of: dict[str, list[Pair]], name: str, meant: Stages, answer: Stages) -> None:

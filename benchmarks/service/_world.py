@@ -22,9 +22,11 @@ from tests.rt.sources.lsl_loopback import LSL_CONFIG
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SFREQ_HZ", "World", "sent_ranges", "wait_for"]
+__all__ = ["SFREQ_HZ", "SIGNAL", "World", "sent_ranges", "wait_for"]
 
 SFREQ_HZ: Final = 256.0
+SIGNAL: Final = "signal.f32"
+"""File of the signal that is sent, in the folder of a run."""
 ROOT: Final = Path(__file__).resolve().parents[2]
 CONFIG: Final = """
 data = "{data}"
@@ -76,7 +78,7 @@ class World:
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
         }
-        self.signal = folder / "signal.f32"
+        self.signal = folder / SIGNAL
         fresh("benchmarks._simulated_night", str(self.signal), "5", "1", str(SFREQ_HZ))
         self.t0 = time.time()
         self.senders: dict[str, subprocess.Popen[bytes]] = {}

@@ -39,7 +39,7 @@ from eegvlm_rt.service.rehearsal import Gates
 
 from ._accounts import recorded_places
 from ._faults import KINDS
-from ._world import SFREQ_HZ, World, sent_ranges, wait_for
+from ._world import SFREQ_HZ, SIGNAL, World, sent_ranges, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,7 +190,7 @@ def _fault(world: World, kind: str, rng: np.random.Generator) -> Fault:
 def _accounts(run: Run) -> dict[str, Any]:
     lost, sent, excused, doubled, epochs, nights = 0, 0, 0, 0, Counter[str](), 0
     glued, silent, moved = 0, 0, 0
-    wave = np.fromfile(run.folder / "signal.f32", "<f4")
+    wave = np.fromfile(run.folder / SIGNAL, "<f4")
     for name in run.names:
         folders = sorted(path for path in (run.folder / "data" / name).iterdir() if path.is_dir())
         nights += len(folders)

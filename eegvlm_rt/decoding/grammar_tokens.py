@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -227,4 +227,4 @@ def _compile(
     rules = tuple(
         grammar.rules[choice.strip().partition(":")[0]].stage for choice in compiled.rule_slot.choices
     )
-    return CompiledGrammar(compiled.segments, rules, night, reasoned)
+    return replace(compiled, rule_stages=rules)

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..stages import Stage
-    from .grammar_tokens import CompiledGrammar, SlotTokens, TrieNode
+    from .grammar_tokens import SlotTokens, TrieNode
     from .reader import Intake, Reader
     from .result import Asking, Stream, Talk
 

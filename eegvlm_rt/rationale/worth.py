@@ -31,9 +31,6 @@ _WORDS: Final[Mapping[str, list[list[float]]]] = {
 """Share of epochs in which the check supports a class (row), by the class that is measured (column): 2,880
 simulated epochs. A test counts again."""
 
-_HALF_SLOW_WAVE_STEP: Final = 2.5
-_HALF_AMPLITUDE_STEP: Final = 5.0
-
 
 @cache
 def worth_of(slot: str) -> NDArray[np.float64] | None:
@@ -56,9 +53,8 @@ def _supported(slot: str) -> NDArray[np.float64] | None:
     off = np.abs(values[:, None] - values[None, :])
     if slot == "slow_wave_pct":
         allowed = np.full_like(values, TOLERANCES.slow_wave_points)
-        half_step = _HALF_SLOW_WAVE_STEP
     else:
         allowed = np.maximum(TOLERANCES.amplitude_uv, TOLERANCES.amplitude_share * values)
-        half_step = _HALF_AMPLITUDE_STEP
     # What is measured may lie anywhere within half a step of its choice.
-    return np.asarray(np.clip((allowed + half_step - off) / (2.0 * half_step), 0.0, 1.0))
+    step = values[1] - values[0]
+    return np.asarray(np.clip((allowed + 0.5 * step - off) / step, 0.0, 1.0))
