@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import RationaleError
 from ..rationale.consistency import consistent_choices
 from ..rationale.parse import Rationale, parse
+from ..rationale.sureness import grounds_of
 from ..stages import STAGES, Stage
 from .grammar_tokens import CompiledGrammar, FixedText
 from .probabilities import group_probabilities, token_probabilities
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..rationale.sureness import Grounds
     from .grammar_tokens import SlotTokens, TrieNode
     from .reader import Intake, Reader
     from .result import Asking, Stream, Talk
@@ -40,6 +42,7 @@ def talk_constrained(
     """
     text, tokens = "", 0
     choices: dict[str, str] = {}
+    shares: dict[str, NDArray[np.float64]] = {}
     probabilities: dict[Stage, float] | None = None
     stage: Stage | None = None
     finish = Finish.COMPLETE
@@ -66,9 +69,11 @@ def talk_constrained(
                     index = part.choices.index(record[part.name])
                     intake.feed(part.ids[index])
                 elif part.worth is not None:
-                    index = yield from _weigh(intake, part, part.worth, stop)
+                    index, shares[part.name] = yield from _weigh(intake, part, part.worth, stop)
                 else:
-                    index = yield from _choose(intake, part.trie, left, stop)
+                    # A rule or reason that its own statements hardly carry gives way to one that they do.
+                    grounds = None if left is None else grounds_of(part.name, shares)
+                    index = yield from _choose(intake, part.trie, left, stop, grounds)
                 choices[part.name] = piece = part.choices[index]
                 count = len(part.ids[index])
             text += piece
@@ -95,8 +100,10 @@ def rule_probabilities(grammar: CompiledGrammar) -> Asking[dict[Stage, float]]:
     return {stage: shares.get(stage, 0.0) for stage in STAGES}
 
 
-def _weigh(intake: Intake, slot: SlotTokens, worth: NDArray[np.float64], stop: Stop) -> Asking[int]:
-    """The choice that is worth most on average, by the probabilities of all choices."""
+def _weigh(
+    intake: Intake, slot: SlotTokens, worth: NDArray[np.float64], stop: Stop
+) -> Asking[tuple[int, NDArray[np.float64]]]:
+    """The choice that is worth most on average, by the probabilities (n,) of all choices, and these."""
     check(stop)
     logits = yield ()
     options = slot.trie.options
@@ -105,11 +112,21 @@ def _weigh(intake: Intake, slot: SlotTokens, worth: NDArray[np.float64], stop: S
     shares[members] = token_probabilities(logits, options)
     index = int(np.argmax(worth @ shares))
     intake.feed(slot.ids[index])
-    return index
+    return index, shares
 
 
-def _choose(intake: Intake, node: TrieNode, left: frozenset[int] | None, stop: Stop) -> Asking[int]:
-    """The most probable choice, token by token, of those that are `left`; None: of all."""
+def _choose(
+    intake: Intake,
+    node: TrieNode,
+    left: frozenset[int] | None,
+    stop: Stop,
+    grounds: Grounds | None = None,
+) -> Asking[int]:
+    """The most probable choice, token by token, of those that are `left`; None: of all.
+
+    Where the most probable token leads to grounds that are not sure alone, and another one to a sure ground,
+    that one is taken.
+    """
     while True:
         options = node.options if left is None else node.options_among(left)
         if not options:
@@ -120,6 +137,8 @@ def _choose(intake: Intake, node: TrieNode, left: frozenset[int] | None, stop: S
             check(stop)
             logits = yield ()
             token = max(options, key=lambda candidate: float(logits[candidate]))
+            if grounds is not None and left is not None and _members(options[token]) & left <= grounds.unsure:
+                token = _instead(token, options, logits, left, grounds)
         following = options[token]
         if following is None:
             break
@@ -127,6 +146,26 @@ def _choose(intake: Intake, node: TrieNode, left: frozenset[int] | None, stop: S
         node = following
     assert node.choice is not None
     return node.choice
+
+
+def _instead(
+    token: int,
+    options: Mapping[int, TrieNode | None],
+    logits: NDArray[np.float32],
+    left: frozenset[int],
+    grounds: Grounds,
+) -> int:
+    """The most probable token that leads to a sure ground; else to no ground; else `token` itself."""
+    for better in (grounds.sure, grounds.silent):
+        leading = [option for option, child in options.items() if _members(child) & left & better]
+        if leading:
+            return max(leading, key=lambda candidate: float(logits[candidate]))
+    return token
+
+
+def _members(node: TrieNode | None) -> frozenset[int]:
+    """Choices behind a token; none where it ends the slot, as it does in no slot of rules or reasons."""
+    return frozenset() if node is None else frozenset(node.members)
 
 
 def stream_free(

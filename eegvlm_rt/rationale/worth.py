@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["worth_of"]
+__all__ = ["WORDS", "worth_of"]
 
-_WORDS: Final[Mapping[str, list[list[float]]]] = {
+WORDS: Final[Mapping[str, list[list[float]]]] = {
+    "rhythm": [
+        [1.0, 0.0, 0.0, 0.0, 0.1],
+        [0.0, 1.0, 0.0, 0.0, 0.1],
+        [0.0, 0.0, 1.0, 0.25, 0.4],
+        [0.05, 0.0, 0.1, 1.0, 0.05],
+        [0.35, 0.5, 0.2, 0.0, 1.0],
+    ],
     "alpha": [[1.0, 0.4, 0.0], [0.1, 1.0, 0.6], [0.0, 0.1, 1.0]],
     "spindles": [[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.7, 0.1], [0.0, 1.0, 1.0, 1.0], [0.0, 0.1, 0.4, 1.0]],
     "k_complexes": [[1.0, 1.0, 0.0], [0.0, 1.0, 0.75], [0.0, 1.0, 1.0]],
@@ -45,8 +52,8 @@ def worth_of(slot: str) -> NDArray[np.float64] | None:
 
 def _supported(slot: str) -> NDArray[np.float64] | None:
     """(n, n) probability that the check supports choice i where choice j is the one that is measured."""
-    if slot in _WORDS:
-        return np.array(_WORDS[slot])
+    if slot in WORDS:
+        return np.array(WORDS[slot])
     if slot not in ("slow_wave_pct", "amplitude_uv"):
         return None
     values = np.array([float(choice) for choice in SLOTS[slot].choices])

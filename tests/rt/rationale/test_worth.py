@@ -14,7 +14,7 @@ from eegvlm_rt.signal.conditioning import condition_recording
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stages import Stage
 
-WEIGHED = ("alpha", "spindles", "k_complexes", "slow_wave_pct", "amplitude_uv")
+WEIGHED = ("rhythm", "alpha", "spindles", "k_complexes", "slow_wave_pct", "amplitude_uv")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_the_truth_is_worth_one_and_nothing_is_worth_more(slot: str) -> None:
     assert (worth - np.eye(len(worth))).max() <= 0.5
 
 
-@pytest.mark.parametrize("slot", ["rhythm", "previous", "course", "rule", "excluded_1", "stage"])
+@pytest.mark.parametrize("slot", ["previous", "course", "rule", "excluded_1", "stage"])
 def test_a_slot_without_a_tolerance_is_chosen_by_probability(slot: str) -> None:
     assert worth_of(slot) is None
 
