@@ -151,7 +151,8 @@ class LanguageSettings(RunSettings):
     there. `cot_weight` 0 trains without a chain of thought. `visual_tokens` replaces the preset's,
     `alignment` "broadcast" gives every patch the mean of the high-level features, not that of its own time.
     `memory_share` of the samples know their night by the memory's token, and learn the stages of who knows it
-    too.
+    too: the teacher's (`night_opinion` as for the memory), of which `memory_opinion` is replaced by what the
+    memory itself says.
 
     `tuning`: every weight of the language model ("full"), adapters of rank `lora_rank` beside it ("lora"),
     or the same beside layers held in 4 bits ("qlora"). `learning_rate` is that of what is tuned,
@@ -162,6 +163,8 @@ class LanguageSettings(RunSettings):
     visual_tokens: str | None = None
     alignment: str | None = None
     memory_share: float = 0.5
+    night_opinion: str = "context"
+    memory_opinion: float = 0.0
     tower_rate_share: float = 0.1
     train_enhancement: bool = False
     tuning: str = "full"
@@ -180,6 +183,9 @@ class LanguageSettings(RunSettings):
     def __post_init__(self) -> None:
         RunSettings.__post_init__(self)
         _one_of("tuning", self.tuning, TUNING)
+        _one_of("night_opinion", self.night_opinion, NIGHT_OPINIONS)
+        if not 0.0 <= self.memory_opinion <= 1.0:
+            raise ValueError(f"memory_opinion: {self.memory_opinion}; give 0 (teachers) to 1 (memory)")
         if self.visual_tokens is not None:
             _one_of("visual_tokens", self.visual_tokens, VISUAL_TOKENS)
         if self.alignment is not None:

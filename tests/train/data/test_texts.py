@@ -234,6 +234,21 @@ def test_a_share_of_the_texts_has_a_context(texts: AnswerTexts, nights_folder: P
         assert ((batch.ids == word).any(dim=1)).float().mean() == share
 
 
+def test_a_share_of_what_is_learned_of_the_night_is_what_the_memory_says(
+    texts: AnswerTexts, nights_folder: Path
+) -> None:
+    nights = load_nights(nights_folder, "train")
+    index = np.arange(len(nights))
+    own = np.random.default_rng(3).dirichlet(np.ones(5), len(nights)).astype(np.float32)
+    states = NightStates(np.zeros((len(nights), 8), np.float16), np.log(own))
+    make = LanguageBatches(nights, RenderSpec(), texts, memory=states, memory_share=0.5, memory_opinion=0.25)
+    batch = make(index, np.random.default_rng(0))
+    remembered = batch.remembered.numpy()
+    assert 0 < remembered.sum() < len(nights)
+    expected = np.where(remembered[:, None], 0.75 * nights.context + 0.25 * own, nights.teacher)
+    np.testing.assert_allclose(batch.teacher.numpy(), expected, atol=1e-6)
+
+
 def test_a_prompt_of_the_first_grammar_is_refused() -> None:
     with pytest.raises(ValueError, match="grammar '1'"):
         AnswerTexts(build_tokenizer(), PromptSpec(grammar="1"))

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from .night_files import labels_path
-from .nightset import NIGHT_OPINION, NightSet, Opinions, intended_rows, load_nights, teacher_rows
+from .nightset import CONSENSUS, NIGHT_OPINION, NightSet, Opinions, intended_rows, load_nights, teacher_rows
 
-__all__ = ["load_split", "with_intended", "with_teacher"]
+__all__ = ["load_split", "load_split_of", "with_intended", "with_teacher"]
 
 
 def load_split(
@@ -31,6 +31,17 @@ def load_split(
         return train, with_teacher(held_out, folder)
     print("validation: no teacher has labelled these nights, so it speaks of the intended stages", flush=True)
     return train, held_out
+
+
+def load_split_of(
+    folder: Path, labels: str, night_opinion: str, *, max_nights: int | None = None
+) -> tuple[NightSet, NightSet]:
+    """As `load_split`; with `night_opinion` "consensus" the opinions of who knows the night are the weighted
+    mean of all teachers."""
+    train, held_out = load_split(folder, labels, max_nights=max_nights)
+    if labels != "teacher" or night_opinion != "consensus":
+        return train, held_out
+    return with_teacher(train, folder, CONSENSUS), with_teacher(held_out, folder, CONSENSUS)
 
 
 def with_intended(nights: NightSet, folder: Path) -> NightSet:

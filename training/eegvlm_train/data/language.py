@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 
 from eegvlm_rt.findings import Findings
@@ -91,6 +92,7 @@ class LanguageBatches:
     `findings_noise` is the share of texts that state some findings wrongly (`slips`). With a `memory`,
     `memory_share` of the samples know their night: by the memory's state, and by the step of context in their
     text; a tenth of those have the context of another epoch, so that a model does not trust the record alone.
+    `memory_opinion` of the teacher's probabilities of such a sample are the memory's own.
     """
 
     nights: NightSet
@@ -101,6 +103,7 @@ class LanguageBatches:
     findings_noise: float = 0.0
     memory: NightStates | None = None
     memory_share: float = 0.5
+    memory_opinion: float = 0.0
 
     @property
     def direct_length(self) -> int:
@@ -112,7 +115,7 @@ class LanguageBatches:
         if table is None:
             raise ValueError("findings: none; load the nights with findings")
         remembered = rng.random(len(index)) < (self.memory_share if self.memory is not None else 0.0)
-        teacher = np.where(remembered[:, None], self.nights.context[index], self.nights.teacher[index])
+        teacher = np.where(remembered[:, None], self._in_the_night(index), self.nights.teacher[index])
         stages, runners_up = sample_stages(teacher, self.sharpen, rng)
         if self.most_probable:
             order = np.argsort(teacher, axis=1)
@@ -161,6 +164,14 @@ class LanguageBatches:
             states=torch.from_numpy(self._states(index)),
             night_logits=torch.from_numpy(self._night_logits(index)),
         )
+
+    def _in_the_night(self, index: Index) -> NDArray[np.float32]:
+        """(n, 5) probabilities of who knows the night: the teacher, and the memory for its share."""
+        teacher, share = self.nights.context[index], np.float32(self.memory_opinion)
+        if self.memory is None or not share:
+            return teacher
+        own = softmax(self.memory.logits[index], axis=1)
+        return np.asarray((1 - share) * teacher + share * own, dtype=np.float32)
 
     def _states(self, index: Index) -> NDArray[np.float16]:
         return np.zeros((len(index), 0), np.float16) if self.memory is None else self.memory.states[index]

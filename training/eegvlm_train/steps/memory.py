@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ..data.courses import Courses, MemoryBatch, MemoryBatches, draw_courses
-from ..data.labels import load_split, with_teacher
+from ..data.labels import load_split_of
 from ..data.language import NightStates
 from ..data.loading import Loader, moved
-from ..data.nightset import CONSENSUS, NightSet
+from ..data.nightset import NightSet
 from ..evaluation.metrics import score
 from ..evaluation.reading import read_epochs
 from ..model.memory import NightMemory, mean_opinion
@@ -214,9 +214,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = settings_from(args, MemorySettings)
     claim_run(args, "train-memory", [args.data, args.vision])
     prepare_run(settings.seed, args.threads)
-    train, held_out = load_split(args.data, settings.labels, max_nights=args.max_nights)
-    if settings.labels == "teacher" and settings.night_opinion == "consensus":
-        train, held_out = (with_teacher(nights, args.data, CONSENSUS) for nights in (train, held_out))
+    train, held_out = load_split_of(
+        args.data, settings.labels, settings.night_opinion, max_nights=args.max_nights
+    )
     train_memory(
         settings, train, held_out, args.vision, args.out, resume=args.resume, tensorboard=args.tensorboard
     )
