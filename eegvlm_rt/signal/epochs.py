@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,16 +16,14 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .conditioning import Preprocessing, check_sfreq, condition, conditioner
-from .quality import Quality, assess, quality_of
+from .quality import Quality, QualityFlag, assess, qualities_of, quality_of
 from .tail import Tail
 from .units import EPOCH_S, check_amplitude, is_real, one_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike
-
-    from .quality import QualityFlag
 
 __all__ = [
     "Epoch",
@@ -39,7 +38,9 @@ __all__ = [
 
 MEMORY_S: Final = 90.0
 """Raw signal that a cutter keeps, so that a duplicate is told from an overlap."""
-PIECE_S: Final = 30.0
+PIECE_SAMPLES: Final = 24_000
+"""Samples of a stored recording that are conditioned and judged at a time, eight epochs at 100 Hz: fewer take
+longer, more leave the processor's cache. One epoch at least."""
 
 Float32 = NDArray[np.float32]
 
@@ -103,6 +104,19 @@ class GridEpoch:
         return "" if self.raw is None else hashlib.sha256(self.raw.tobytes()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """An epoch before its raw samples are judged, and what the clock of its device says against it."""
+
+    index: int
+    start_s: float
+    x: Float32
+    raw: Float32
+    flags: frozenset[QualityFlag]
+    end: int
+    final: bool
+
+
 class EpochCutter:
     """Conditions one channel as it comes, and cuts it at the ends of epochs and hops.
 
@@ -115,6 +129,8 @@ class EpochCutter:
         channel: name of the channel, carried to the epochs.
         hop: conditioned samples between two looks at the latest 30 s; None cuts epochs only.
         first_index: number of the first epoch.
+        piece: samples that are conditioned and judged at a time where more of them come at once; never fewer
+            than the next cut needs.
 
     Attributes:
         raw: the signal so far, by place from the start of epoch 0; what is older than 90 s is forgotten.
@@ -129,8 +145,9 @@ class EpochCutter:
         channel: str | None = None,
         hop: int | None = None,
         first_index: int = 0,
+        piece: int = 1,
     ) -> None:
-        self._rate, self._channel = rate, channel
+        self._rate, self._channel, self._piece = rate, channel, piece
         self._per_s = spec.sfreq
         self._width = round(EPOCH_S * spec.sfreq)
         self._hop = hop or self._width
@@ -161,9 +178,9 @@ class EpochCutter:
     def append(self, x: NDArray[np.float32]) -> Iterator[GridEpoch]:
         """Take samples in their place; gives the epochs that they complete. To be run to its end."""
         done = 0
-        # A piece ends where an epoch or a hop can be cut: more is never waiting to be conditioned.
+        # A live piece ends where an epoch or a hop can be cut: more is never waiting to be conditioned.
         while done < len(x):
-            piece = x[done : done + max(1, self._needed() - self.raw.end)]
+            piece = x[done : done + max(self._piece, self._needed() - self.raw.end)]
             done += len(piece)
             self.raw.append(piece)
             yield from self._advance()
@@ -196,7 +213,7 @@ class EpochCutter:
             self._boundary = min(self._boundary, (self.next_index + 1) * self._width)
             if self._boundary % self._width and self._boundary > self._y.end:
                 self._boundary = (self.next_index + 1) * self._width
-            yield from self._cut()
+            yield from self._judged([self._cut()])
 
     def _needed(self) -> int:
         """Place that the signal must reach for the next cut: the resampling filter looks a little ahead."""
@@ -207,20 +224,22 @@ class EpochCutter:
         if self.raw.end < self._needed() and self.raw.end - self._state.n_in < self._rate:
             return
         self._condition()
+        cuts = []
         while self._y.end >= self._boundary and self.raw.end >= self._needed():
-            yield from self._cut()
+            cuts.append(self._cut())
+        yield from self._judged(cuts)
 
     def _condition(self) -> None:
         x = self.raw.read(self._state.n_in, self.raw.end)
         if len(x):
             self._y.append(self._state.push(x))
 
-    def _cut(self) -> Iterator[GridEpoch]:
+    def _cut(self) -> _Cut | None:
+        """Go on behind the next boundary; the 30 s before it, None where the signal is younger."""
         # A boundary is the end of an epoch of the grid or of a hop, whose 30 s are no epoch of it.
         end, width = self._boundary, self._width
         final = end % width == 0
-        if final or end - width >= self._origin:
-            yield self._epoch(end, final)
+        cut = self._cut_before(end, final) if final or end - width >= self._origin else None
         if final:
             self._flags = {index: flags for index, flags in self._flags.items() if index >= self.next_index}
             self.next_index += 1
@@ -233,23 +252,32 @@ class EpochCutter:
                 self.raw.end - round(MEMORY_S * self._rate),
             )
         )
+        return cut
 
-    def _epoch(self, end: int, final: bool) -> GridEpoch:
+    def _cut_before(self, end: int, final: bool) -> _Cut:
         """The 30 s before conditioned sample `end`."""
         # Quality is that of the raw samples at the same time: conditioning hides flat and clipped signal.
         first, last = self._place(end - self._width), self._place(end)
         reached = min(last, self.raw.end)
         # A recording that is one sample short of an epoch holds a whole one.
         raw = self.raw.read(first, last if last - reached > 1 else reached)
-        x = self._y.read(end - self._width, end)
         index = (end - 1) // self._width
-        quality = self._with_flags(quality_of(raw, self._rate), [index] if final else [index - 1, index])
+        indices = [index] if final else [index - 1, index]
+        flags = frozenset[QualityFlag]().union(*(self._flags.get(i, ()) for i in indices))
         start_s = (end - self._width) / self._per_s
-        return GridEpoch(index, start_s, x, quality, self._channel, raw, reached, final)
+        return _Cut(index, start_s, self._y.read(end - self._width, end), raw, flags, reached, final)
 
-    def _with_flags(self, quality: Quality, indices: list[int]) -> Quality:
-        flags = frozenset().union(*(self._flags.get(index, ()) for index in indices))
-        return replace(quality, flags=quality.flags | flags) if flags else quality
+    def _judged(self, cuts: Sequence[_Cut | None]) -> Iterator[GridEpoch]:
+        """Epochs of what was cut, with the quality of their raw samples."""
+        # Epochs of one length are judged together, which takes half the time.
+        for _, some in groupby((cut for cut in cuts if cut is not None), lambda cut: len(cut.raw)):
+            alike = list(some)
+            qualities = qualities_of(np.stack([cut.raw for cut in alike]), self._rate)
+            for cut, quality in zip(alike, qualities, strict=True):
+                flagged = replace(quality, flags=quality.flags | cut.flags) if cut.flags else quality
+                yield GridEpoch(
+                    cut.index, cut.start_s, cut.x, flagged, self._channel, cut.raw, cut.end, cut.final
+                )
 
     def _place(self, out: int) -> int:
         return round(out / self._per_s * self._rate)
@@ -296,12 +324,12 @@ def cut_recording(
     """Epochs of a whole recording, (n,) in µV; raises InputError for one without samples."""
     if len(samples_uv) == 0:
         raise InputError("n_samples", 0, "give a recording that holds samples")
-    return _cut(EpochCutter(rate, spec, channel=channel), samples_uv, max(1, round(PIECE_S * rate)))
+    piece = max(PIECE_SAMPLES, round(EPOCH_S * rate))
+    return _cut(EpochCutter(rate, spec, channel=channel, piece=piece), samples_uv)
 
 
-def _cut(cutter: EpochCutter, samples_uv: Float32, piece: int) -> Iterator[GridEpoch]:
-    for start in range(0, len(samples_uv), piece):
-        yield from cutter.append(samples_uv[start : start + piece])
+def _cut(cutter: EpochCutter, samples_uv: Float32) -> Iterator[GridEpoch]:
+    yield from cutter.append(samples_uv)
     yield from cutter.flush()
 
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..errors import SamplingRateError
 from .gaps import bridge_gaps, mean_gap
+from .scipy_loops import rfft
 from .units import LARGEST_SAMPLE_UV, not_one_channel
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Quality", "QualityFlag", "assess", "largest_loss", "mostly_missing", "quality_of"]
+__all__ = ["Quality", "QualityFlag", "assess", "largest_loss", "mostly_missing", "qualities_of", "quality_of"]
 
 
 FLAT_UV: Final = 0.5
@@ -26,6 +27,7 @@ MUSCLE_UV: Final = 6.0
 MUSCLE_BAND_HZ: Final = (25.0, 45.0)
 CLIP_RUN: Final = 4
 FLAG_SHARE: Final = 0.1
+MUSCLE_SHARE: Final = 0.5
 UNSCORABLE_SHARE: Final = 0.5
 LOSS_GAPS_S: Final = (0.004, 0.016, 0.047, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 LOSS_SHARES: Final = (0.05, 0.07, 0.09, 0.11, 0.15, 0.18, 0.22, 0.40, 0.50)
@@ -81,6 +83,10 @@ class Quality:
         }
 
 
+_ABSENT: Final = Quality(frozenset({QualityFlag.MISSING}), 1.0, float("nan"), False)
+"""That of an epoch without a sample."""
+
+
 def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
     """Signal quality of (n,) raw samples in µV at `sfreq` Hz; NaN, infinite or >= 1e9 µV is missing.
 
@@ -103,52 +109,78 @@ def assess(samples_uv: ArrayLike, sfreq: float) -> Quality:
 
 def quality_of(samples_uv: NDArray[Any], rate: float) -> Quality:
     """`assess` for (n,) numbers at a rate that are known to be such."""
+    return qualities_of(samples_uv[None], rate)[0]
+
+
+def qualities_of(samples_uv: NDArray[Any], rate: float) -> list[Quality]:
+    """`quality_of` each of some epochs (n, m) of one length: each is judged on its own."""
     x = samples_uv.astype(np.float64)
     missing = ~(np.abs(x) < LARGEST_SAMPLE_UV)
-    lost = int(np.count_nonzero(missing))
-    if lost == len(x):
-        return Quality(frozenset({QualityFlag.MISSING}), 1.0, float("nan"), False)
-
-    if lost:
-        x = bridge_gaps(x[None], ~missing[None])[0]
-    width = max(4, round(rate))
+    lost = np.count_nonzero(missing, axis=1)
+    empty = lost == x.shape[1]
+    if empty.all():
+        return [_ABSENT] * len(x)
+    if lost.any():
+        # Zeros stand for the samples of an epoch that has none; nothing is said of it.
+        x[empty] = 0.0
+        x = bridge_gaps(x, ~missing)
     # Everything is judged by the second, as a scorer looks at an epoch: a disturbance counts by how much of
     # the 30 s it spoils.
+    width = max(4, round(rate))
     seconds = _windows(x, width)
-    count = len(seconds)
-    largest, smallest = seconds.max(axis=1), seconds.min(axis=1)
+    count = seconds.shape[1]
+    largest, smallest = seconds.max(axis=2), seconds.min(axis=2)
     ptp = largest - smallest
-    gap = np.zeros(count, dtype=np.bool_)
-    if lost:
-        gap = _windows(missing.astype(np.float64), width).mean(axis=1) > 0.5
+    gap = np.zeros(ptp.shape, dtype=np.bool_)
+    if lost.any():
+        gap = _windows(missing.astype(np.float64), width).mean(axis=2) > 0.5
     flat = (ptp < FLAT_UV) & ~gap
     high = (ptp > HIGH_UV) & ~gap
     # A flat second lies at its own extremes too: it is no clipping.
-    clipped = _clipped(seconds, float(largest.max()), float(smallest.min())) & ~gap & ~flat
+    clipped = _clipped(seconds, largest.max(axis=1), smallest.min(axis=1)) & ~gap & ~flat
     pairs = _windows(x, max(4, round(2 * rate)))
-    amplitude_uv = _median(pairs.max(axis=1) - pairs.min(axis=1))
+    amplitudes_uv = _medians(pairs.max(axis=2) - pairs.min(axis=2))
+    muscle = _fast_rms(seconds, rate) > MUSCLE_UV
+    # One second may show several of them and is obscured once.
+    spoilt = np.array([flat, high, clipped, muscle, gap | flat | high | clipped])
+    shares = (spoilt.sum(axis=2) / count).T.tolist()
+    return [
+        _quality(mask, int(number), rate, float(amplitude_uv), *of_epoch)
+        for mask, number, amplitude_uv, of_epoch in zip(missing, lost, amplitudes_uv, shares, strict=True)
+    ]
 
-    flags = {
-        flag
-        for flag, spoilt in (
-            (QualityFlag.FLAT, flat),
-            (QualityFlag.HIGH_AMPLITUDE, high),
-            (QualityFlag.CLIPPED, clipped),
-        )
-        if np.count_nonzero(spoilt) / count >= FLAG_SHARE
-    }
+
+def _quality(
+    missing: NDArray[np.bool_],
+    lost: int,
+    rate: float,
+    amplitude_uv: float,
+    flat: float,
+    high: float,
+    clipped: float,
+    muscle: float,
+    obscured: float,
+) -> Quality:
+    """What the mask of missing samples, their number, and the shares of spoilt seconds say of an epoch."""
+    if lost == len(missing):
+        return _ABSENT
+    flags = set()
+    if flat >= FLAG_SHARE:
+        flags.add(QualityFlag.FLAT)
+    if high >= FLAG_SHARE:
+        flags.add(QualityFlag.HIGH_AMPLITUDE)
+    if clipped >= FLAG_SHARE:
+        flags.add(QualityFlag.CLIPPED)
     if lost:
         flags.add(QualityFlag.MISSING)
-        if lost / len(x) > largest_loss(mean_gap(missing) / rate):
+        if lost / len(missing) > largest_loss(mean_gap(missing) / rate):
             flags.add(QualityFlag.LOSS)
     if amplitude_uv < LOW_UV:
         flags.add(QualityFlag.LOW_AMPLITUDE)
-    if np.count_nonzero(_fast_rms(seconds, rate) > MUSCLE_UV) / count >= 0.5:
+    if muscle >= MUSCLE_SHARE:
         flags.add(QualityFlag.MUSCLE)
-    # One second may show several of them and is obscured once.
-    obscured = int(np.count_nonzero(gap | flat | high | clipped)) / count
     scorable = obscured <= UNSCORABLE_SHARE and QualityFlag.LOSS not in flags
-    return Quality(frozenset(flags), lost / len(x), amplitude_uv, scorable)
+    return Quality(frozenset(flags), lost / len(missing), amplitude_uv, scorable)
 
 
 def mostly_missing(quality: Quality) -> bool:
@@ -167,36 +199,44 @@ def largest_loss(gap_s: float) -> float:
 
 
 def _windows(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    rest = -x.size % width
-    return (np.pad(x, (0, rest), mode="edge") if rest else x).reshape(-1, width)
+    """(n, k, width) pieces of (n, m) signals; the last one is filled up by their last number."""
+    rest = -x.shape[1] % width
+    return (np.pad(x, ((0, 0), (0, rest)), mode="edge") if rest else x).reshape(len(x), -1, width)
 
 
-def _median(values: NDArray[np.float64]) -> float:
-    """`np.median` of a few finite numbers, without its preparations, which take most of its time."""
-    ordered, middle = np.sort(values), len(values) // 2
-    return float(ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0)
+def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`np.median` of each row of a few finite numbers; its preparations take most of its time."""
+    ordered, middle = np.sort(values, axis=1), values.shape[1] // 2
+    if values.shape[1] % 2:
+        return np.asarray(ordered[:, middle])
+    return np.asarray((ordered[:, middle - 1] + ordered[:, middle]) / 2.0)
 
 
-def _clipped(seconds: NDArray[np.float64], largest: float, smallest: float) -> NDArray[np.bool_]:
-    at_rail = (seconds == largest) | (seconds == smallest)
+def _clipped(
+    seconds: NDArray[np.float64], largest: NDArray[np.float64], smallest: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(n, k) whether a second holds a run of samples at the largest or smallest number (n,) of its epoch."""
+    at_rail = (seconds == largest[:, None, None]) | (seconds == smallest[:, None, None])
+    clipped = np.zeros(seconds.shape[:2], dtype=np.bool_)
     # A sound signal touches its extremes once each: too few samples for a run anywhere.
-    if seconds.shape[1] < CLIP_RUN or np.count_nonzero(at_rail) < CLIP_RUN:
-        return np.zeros(len(seconds), dtype=np.bool_)
-    runs = np.lib.stride_tricks.sliding_window_view(at_rail, CLIP_RUN, axis=1)
-    return np.asarray(np.any(np.all(runs, axis=2), axis=1))
+    for row, of_epoch in zip(clipped, at_rail, strict=True):
+        if np.count_nonzero(of_epoch) >= CLIP_RUN <= of_epoch.shape[1]:
+            runs = np.lib.stride_tricks.sliding_window_view(of_epoch, CLIP_RUN, axis=1)
+            row[:] = np.any(np.all(runs, axis=2), axis=1)
+    return clipped
 
 
 def _fast_rms(seconds: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
-    n = seconds.shape[1]
+    n = seconds.shape[2]
     taper, band, scale = _muscle_band(n, rate)
-    spectrum = np.fft.rfft((seconds - seconds.mean(axis=1, keepdims=True)) * taper, axis=1)
-    return np.asarray(np.sqrt(2.0 * (np.abs(spectrum[:, band]) ** 2).sum(axis=1) / scale))
+    spectrum = rfft((seconds - seconds.mean(axis=2, keepdims=True)) * taper)
+    return np.asarray(np.sqrt(2.0 * (np.abs(spectrum[:, :, band]) ** 2).sum(axis=2) / scale))
 
 
 @lru_cache(maxsize=16)
-def _muscle_band(n: int, rate: float) -> tuple[NDArray[np.float64], NDArray[np.intp], float]:
+def _muscle_band(n: int, rate: float) -> tuple[NDArray[np.float64], slice, float]:
     """A Hann window of n samples, the places of the muscle band in its spectrum, and their scale."""
     taper = np.hanning(n)
     freqs = np.fft.rfftfreq(n, 1.0 / rate)
     band = np.flatnonzero((freqs >= MUSCLE_BAND_HZ[0]) & (freqs <= MUSCLE_BAND_HZ[1]))
-    return taper, band, float(n * np.sum(taper**2))
+    return taper, slice(band[0], band[-1] + 1) if len(band) else slice(0), float(n * np.sum(taper**2))

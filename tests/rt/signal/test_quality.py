@@ -12,7 +12,7 @@ from eegvlm_rt.errors import InputError, SamplingRateError, UnitError
 from eegvlm_rt.prediction import Outcome, outcome_of
 from eegvlm_rt.signal.epochs import Epoch
 from eegvlm_rt.signal.gaps import bridge_gaps, mean_gap
-from eegvlm_rt.signal.quality import QualityFlag, assess
+from eegvlm_rt.signal.quality import QualityFlag, assess, qualities_of, quality_of
 from eegvlm_rt.signal.units import check_amplitude, to_microvolts
 
 
@@ -224,6 +224,22 @@ def test_one_gap_may_be_half_an_epoch(seconds: int, scorable: bool) -> None:
     x = eeg()
     x[500 : 500 + 100 * seconds] = np.nan
     assert assess(x, 100).scorable is scorable
+
+
+@pytest.mark.parametrize("rate", [100.0, 99.7, 256.0])
+def test_epochs_judged_together_are_judged_as_each_on_its_own(rate: float) -> None:
+    epochs = np.stack([eeg(rate, seed=seed) for seed in range(7)])
+    a_second = round(rate)
+    epochs[1, 40 : 4 * a_second] = 3.0
+    epochs[2] = np.clip(epochs[2], -5, 5)
+    epochs[3, ::3] = np.nan
+    epochs[4] = np.inf
+    epochs[5, a_second:] = np.nan
+    epochs[6] *= 30
+    together = qualities_of(epochs, rate)
+    # By its text, since an amplitude that could not be measured is NaN.
+    assert list(map(repr, together)) == [repr(quality_of(x, rate)) for x in epochs]
+    assert len({quality.flags for quality in together}) == 7
 
 
 def test_gaps_are_bridged_by_straight_lines_and_nothing_else_changes() -> None:
