@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -44,6 +45,10 @@ __all__ = ["Pipeline"]
 WIDE: Final = 1024
 """Hidden size from which the products of one run are worth sharing out among threads."""
 
+
+PICTURES_BYTES: Final = 2 << 20
+"""Room for the pictures that a processor draws, and a head of its own reads, at a time: that of its
+second-level cache. What had to leave it is fetched again, and pushes out everything else."""
 
 DEFAULT_TEXTS: Final = 128
 TEXTS_BYTES: Final = 1 << 30
@@ -226,31 +231,48 @@ class Pipeline:
 
         A head of its own always gives the stage, so that it is the same in every mode.
         """
-        drawing_s = 0.0
-        n = len(signals)
-        head = tower = None
+        drawing_s, n = 0.0, len(signals)
+        stages: list[tuple[NDArray[np.float32], NDArray[np.float32] | None]] = []
+        to_tower = self._head is None or mode is not Mode.HEAD
+        pictures: NDArray[np.float32] | None = None
         if self._head is not None:
-            began = perf_counter()
-            planes = self._head.planes
-            output: Literal["gray_f32", "f32"] = "gray_f32" if planes == 1 else "f32"
-            canvas = render_batch(signals, self.render_spec, output=output, out=self._canvas(output, n))
-            drawing_s += perf_counter() - began
-            head = self._head(canvas[:, None] if planes == 1 else canvas)
-        if self._head is None or mode is not Mode.HEAD:
-            began = perf_counter()
-            pictures = render_batch(signals, self.render_spec, output="f32", out=self._canvas("f32", n))
-            drawing_s += perf_counter() - began
+            output: Literal["gray_f32", "f32"] = "gray_f32" if self._head.planes == 1 else "f32"
+            # What the tower reads too is drawn once; for the head alone few pictures are kept at a time.
+            shared = to_tower and output == "f32"
+            at_once = n if shared else self._pictures_at_once(output, n)
+            for first in range(0, n, at_once):
+                seconds, canvas = self._draw(signals[first : first + at_once], output)
+                drawing_s += seconds
+                head = self._head(canvas[:, None] if output == "gray_f32" else canvas)
+                stages += zip(head.stage_logits, head.high_level, strict=True)
+            pictures = canvas if shared else None
+        tower = None
+        if to_tower:
+            if pictures is None:
+                seconds, pictures = self._draw(signals, "f32")
+                drawing_s += seconds
             tower = self._load_tower()(pictures)
-        stages = head or tower
-        assert stages is not None
+            if self._head is None:
+                stages = [(logits, None) for logits in tower.stage_logits]
         return drawing_s, [
-            _Look(
-                stages.stage_logits[i],
-                None if head is None else head.high_level[i],
-                None if tower is None else tower.visual_tokens[i],
-            )
-            for i in range(n)
+            _Look(*stages[i], None if tower is None else tower.visual_tokens[i]) for i in range(n)
         ]
+
+    def _pictures_at_once(self, output: Literal["gray_f32", "f32"], n: int) -> int:
+        """How many of n pictures the head reads in one run: on a processor few, elsewhere all."""
+        if self._accelerator is not None or self._ort_options is not None:
+            return n
+        picture = 4 * math.prod(self.render_spec.shape(output))
+        return max(1, PICTURES_BYTES // picture)
+
+    def _draw(
+        self, signals: NDArray[np.float32], output: Literal["gray_f32", "f32"]
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Seconds that it took to draw (n, 3000) signals, and the pictures; they hold until the next call."""
+        began = perf_counter()
+        canvas = self._canvas(output, len(signals))
+        render_batch(signals, self.render_spec, output=output, out=canvas)
+        return perf_counter() - began, canvas
 
     def _canvas(self, output: Literal["gray_f32", "f32"], n: int) -> NDArray[np.float32]:
         """Room for n pictures, kept by thread: fresh pages would cost more than the drawing."""

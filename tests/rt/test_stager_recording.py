@@ -93,6 +93,16 @@ class TestRecording:
         expected = [stager.predict_epoch(x, 100) for x in epochs]
         assert [row.probabilities for row in found] == [row.probabilities for row in expected]
 
+    @pytest.mark.parametrize("batch", [1, 3, 12])
+    def test_the_head_says_the_same_of_an_epoch_to_the_last_bit_whatever_is_beside_it(
+        self, stager: Stager, epochs: np.ndarray, batch: int
+    ) -> None:
+        rows = stager.predict_recording(epochs, sfreq=100, mode="head", batch=batch, memory=False)
+        expected = [stager.predict_epoch(x, 100, mode="head") for x in epochs]
+        assert [(row.probabilities, row.ood_score) for row in rows] == [
+            (row.probabilities, row.ood_score) for row in expected
+        ]
+
     @pytest.mark.parametrize("batch", [1, 3, 12, 64])
     def test_the_batch_does_not_change_what_is_said(
         self, stager: Stager, epochs: np.ndarray, batch: int
