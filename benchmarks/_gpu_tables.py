@@ -154,8 +154,9 @@ def gpu_language(name: str, figures: dict[str, Any]) -> str:
     device = figures.get("device", {})
     graphs = figures.get("graphs", {})
     size = next((facts["size"] for facts in graphs.values()), "")
-    first: dict[str, Any] = next(iter(graphs.values()), {})
-    runtime, block = figures["onnxruntime"], first.get("block", "-")
+    runtime = figures["onnxruntime"]
+    blocks = " or ".join(sorted({str(facts["block"]) for facts in graphs.values()}, key=int, reverse=True))
+    blocks = blocks or "-"
     rows = []
     for model in figures["models"].values():
         memory = model.get("memory", {})
@@ -188,7 +189,7 @@ def gpu_language(name: str, figures: dict[str, Any]) -> str:
 
 Random weights, batch 1: 1,152 visual tokens and a prompt of 64; p50 / p95 / p99 in ms, p50 alone where one
 number stands. "fused" and "Q/DQ" are our exporter's graphs in {runtime["package"]} {runtime["version"]}
-(blocks of {block}), picture tokens and keys and values on the device; "recorded" replays steps of up to 32
+(blocks of {blocks}), picture tokens and keys and values on the device; "recorded" replays steps of up to 32
 tokens from CUDA graphs. PyTorch {device.get("torch", "")} records its steps too, and its answers begin at the
 picture. The floor of a token is every weight and every key and value read once. {rate}{tower} "cot" reads 73
 tokens in 12 runs.
@@ -206,10 +207,7 @@ def _share(model: dict[str, Any], decode: dict[str, float] | None, figures: dict
     if decode is None or speed is None:
         return None
     memory = model["memory"]
-    if "bytes_per_token" in memory:
-        weights = memory["bytes_per_token"]
-    else:
-        weights = figures["graphs"][model["precision"]]["weight_bytes"]
+    weights = memory["bytes_per_token"] if "bytes_per_token" in memory else _weight_bytes(model, figures)
     return float((weights + _keys_values(figures)) / speed / 1e6 / decode["p50"])
 
 
@@ -220,8 +218,13 @@ def _keys_values(figures: dict[str, Any]) -> int:
         if per_token is not None:
             return int(per_token * PREFILL_TOKENS)
         if "floor" in model:
-            return int(model["floor"]["bytes"] - figures["graphs"][model["precision"]]["weight_bytes"])
+            return int(model["floor"]["bytes"] - _weight_bytes(model, figures))
     return 0
+
+
+def _weight_bytes(model: dict[str, Any], figures: dict[str, Any]) -> int:
+    """Of the graph that a model ran, which older files name by its precision alone."""
+    return int(figures["graphs"][model.get("graph", model["precision"])]["weight_bytes"])
 
 
 def beside_peers(name: str, figures: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +35,7 @@ from .._common import command_line, environment
 from .._paper_answers import Effort, Subject
 from .._record import Record, shortfalls
 from ..paper_size import ceilings, device_facts
-from .graphs import FACTS, GRAPH, PRECISIONS, SIZES, config_of
+from .graphs import FACTS, GRAPH, PRECISIONS, SIZES, config_of, folder_of
 from .ours import VISUAL_TOKENS, Ours
 
 if TYPE_CHECKING:
@@ -45,12 +46,40 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the model: a graph, and what is asked of ONNX Runtime."""
+
+    name: str
+    precision: str
+    block: int = 128
+    recorded: bool = True
+    half_products: bool = False
+    attention: str | None = None
+
+    @property
+    def graph(self) -> tuple[str, int]:
+        """The graph it runs: its precision, and the weights that share a scale."""
+        return self.precision, self.block
+
+    @property
+    def fused(self) -> bool:
+        """Whether keys and values are appended in place."""
+        return PRECISIONS[self.precision] != "standard"
+
+
+MERGED: Final = "int4_half_merged"
+
+# ONNX Runtime's packages hold the kernels for half-precision activations for blocks of 32 alone.
 VARIANTS: Final = (
-    # name, precision, recorded, kernels for half-precision activations
-    ("fused, recorded", "int4_half_fused", True, False),
-    ("fused, recorded, half products", "int4_half_fused", True, True),
-    ("fused", "int4_half_fused", False, False),
-    ("Q/DQ", "int4_half", False, False),
+    Variant("merged, recorded, half products", MERGED, 32, half_products=True),
+    Variant("merged, recorded, half products, flash", MERGED, 32, half_products=True, attention="flash"),
+    Variant("merged, recorded", MERGED),
+    Variant("fused, recorded", "int4_half_fused"),
+    Variant("merged, recorded, blocks of 32", MERGED, 32),
+    Variant("fused", "int4_half_fused", recorded=False),
+    Variant("Q/DQ", "int4_half", recorded=False),
 )
 
 
@@ -63,31 +92,35 @@ def used_bytes() -> int:
 def measure_ours(
     record: Record,
     options: argparse.Namespace,
-    paths: dict[str, Path],
+    paths: dict[tuple[str, int], Path],
     facts: dict[str, Any],
     device: Device,
 ) -> None:
     """Every variant of ONNX Runtime's, one after another."""
     gpu = device.kind == "cuda"
-    reference: np.ndarray | None = None
-    for name, precision, graphs, half_products in VARIANTS:
-        if precision not in facts or name in options.without:
+    # Logits of the first variant of each graph's integers: blocks of another size hold other numbers.
+    references: dict[int, np.ndarray] = {}
+    for variant in VARIANTS:
+        name = variant.name
+        if variant.graph not in paths or name in options.without:
             continue
-        place: dict[str, Any] = {"name": name, "precision": precision}
+        graph = folder_of(Path(), *variant.graph).name
+        place: dict[str, Any] = {"name": name, "precision": variant.precision, "graph": graph}
         record.results["models"][name] = place
         models: list[Ours] = []
 
-        def load(
-            precision: str = precision,
-            graphs: bool = graphs,
-            half: bool = half_products,
-            models: list[Ours] = models,
-        ) -> dict[str, Any]:
+        def load(variant: Variant = variant, models: list[Ours] = models) -> dict[str, Any]:
             before = used_bytes() if gpu else 0
-            config = config_of(options.size)
-            fused = precision.endswith("fused")
             models.append(
-                Ours(paths[precision], config, device, fused=fused, graphs=graphs, half_products=half)
+                Ours(
+                    paths[variant.graph],
+                    config_of(options.size),
+                    device,
+                    fused=variant.fused,
+                    graphs=variant.recorded,
+                    half_products=variant.half_products,
+                    attention=variant.attention,
+                )
             )
             models[0]._direct()
             return {"load_s": models[0].load_s, "gpu_bytes": used_bytes() - before if gpu else 0}
@@ -100,14 +133,20 @@ def measure_ours(
         record.part(place, "prefill", ours.prefill)
         record.part(place, "answers", partial(ours.answers, options.rationales))
         record.part(place, "runs", ours.runs)
-        # Fused and standard graphs hold the same integers; a recorded step must give what the others give.
+        if gpu:
+            record.part(place, "gpu_ms", ours.gpu_ms)
+        if variant.fused:
+            record.part(place, "prefill_at_once", ours.prefill_at_once)
+        # Graphs of one block hold the same integers; a recorded step must give what the others give.
         logits: list[np.ndarray] = []
+        reference = references.get(variant.block)
         record.part(place, "logits_off_the_first", partial(_off, ours, reference, logits))
-        reference = logits[0] if reference is None and logits else reference
+        if reference is None and logits:
+            references[variant.block] = logits[0]
         if gpu and "decode" in place and "ceilings" in record.results:
             kv = 4 * ours.config.num_hidden_layers * kv_heads(ours.config) * head_dim(ours.config)
             tokens = VISUAL_TOKENS + ours.effort.prompt_tokens + options.tokens // 2
-            bytes_read = facts[precision]["weight_bytes"] + kv * tokens
+            bytes_read = facts[graph]["weight_bytes"] + kv * tokens
             place["floor"] = _floor(bytes_read, record.results["ceilings"], place["decode"])
             record.keep()
         ours.close()
@@ -167,20 +206,19 @@ def exporters(options: argparse.Namespace, folder: Path) -> list[Popen[bytes]]:
     if options.graphs is not None:
         return []
     command = [sys.executable, "-m", "benchmarks.gpu_llm.graphs", options.size]
-    rest = [str(options.block), str(folder)] + ([str(options.skeletons)] if options.skeletons else [])
-    return [subprocess.Popen([*command, precision, *rest]) for precision in asked(options)]
+    rest = [str(folder)] + ([str(options.skeletons)] if options.skeletons else [])
+    return [subprocess.Popen([*command, precision, str(block), *rest]) for precision, block in asked(options)]
 
 
-def asked(options: argparse.Namespace) -> list[str]:
-    """Precisions of the variants that are measured."""
-    precisions = {precision for name, precision, *_ in VARIANTS if name not in options.without}
-    return [precision for precision in PRECISIONS if precision in precisions]
+def asked(options: argparse.Namespace) -> list[tuple[str, int]]:
+    """Graphs of the variants that are measured, in the order in which they are needed."""
+    return list(dict.fromkeys(v.graph for v in VARIANTS if v.name not in options.without))
 
 
-def graph_facts(folder: Path, precision: str, size: str, until: float) -> dict[str, Any]:
+def graph_facts(folder: Path, size: str, until: float) -> dict[str, Any]:
     """Facts of a graph, once it is complete; raises RuntimeError where it is not in time, or of another
     size."""
-    path = folder / precision / FACTS
+    path = folder / FACTS
     while not path.is_file():
         if time.monotonic() > until:
             raise RuntimeError(f"{path}: not written in time")
@@ -211,6 +249,10 @@ def table(results: dict[str, Any]) -> list[str]:
             row.append(f"floor {place['floor']['floor_ms']:.2f} ms, share {place['floor']['share']:.2f}")
         if "runs" in place:
             row.append("runs " + " ".join(f"{n}:{ms['p50']:.2f}" for n, ms in place["runs"].items()))
+        if "gpu_ms" in place:
+            row.append("gpu " + " ".join(f"{n}:{ms['p50']:.2f}" for n, ms in place["gpu_ms"].items()))
+        if "prefill_at_once" in place:
+            row.append(f"prefill at once {place['prefill_at_once']['ms']['p50']:.2f}")
         checks = ("logits_off_the_first", "same_again")
         row.extend(f"{key} {place[key]}" for key in checks if key in place)
         lines.append(" ".join(row))
@@ -226,14 +268,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--size", choices=tuple(SIZES), default="7b")
     parser.add_argument("--on", choices=("cuda", "host"), default="cuda")
-    parser.add_argument("--block", type=int, default=128, help="weights that share a scale")
     parser.add_argument("--tokens", type=int, default=200, help="single tokens to time")
     parser.add_argument("--rationales", type=int, default=3, help="texts of 300 tokens to time")
     parser.add_argument(
         "--skeletons", type=Path, default=None, help="folder of graphs that were traced before"
     )
     parser.add_argument("--graphs", type=Path, default=None, help="folder that `graphs` wrote before")
-    names = [name for name, *_ in VARIANTS] + ["torch fp16", "torch nf4"]
+    names = [variant.name for variant in VARIANTS] + ["torch fp16", "torch nf4"]
     parser.add_argument(
         "--without", nargs="+", default=[], choices=names, metavar="NAME", help=", ".join(names)
     )
@@ -264,10 +305,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             record.part({}, "PyTorch", partial(measure_torch, record, options))
             torch.cuda.empty_cache()
         facts = record.results["graphs"] = {}
-        for precision in asked(options):
-            run = partial(graph_facts, folder, precision, options.size, record.until)
-            record.part(facts, precision, run)
-        paths = {precision: folder / precision / GRAPH for precision in PRECISIONS}
+        paths = {}
+        for precision, block in asked(options):
+            place = folder_of(folder, precision, block)
+            run = partial(graph_facts, place, options.size, record.until)
+            if record.part(facts, place.name, run) is not None:
+                paths[precision, block] = place / GRAPH
         measure_ours(record, options, paths, facts, device)
         for writer in writers:
             writer.wait()

@@ -3,8 +3,13 @@ time.
 
     python -m benchmarks.gpu_llm.graphs SIZE PRECISION BLOCK FOLDER [SKELETONS]
 
-writes one of them into FOLDER/PRECISION, and its facts when it is complete; SKELETONS is a folder of the same
-graphs without weights (SIZE.PRECISION.onnx), where they were traced before.
+writes one of them into FOLDER/PRECISION-BLOCK, and its facts when it is complete; SKELETONS is a folder of
+the same graphs without weights (SIZE.PRECISION.onnx), where they were traced before. "int4_half_merged" is
+"int4_half_fused" with each residual sum in one operator with the norm behind it.
+
+    python -m benchmarks.gpu_llm.graphs SIZE PRECISION SKELETONS
+
+writes a graph without weights for later.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
-from eegvlm_export.graphs.language import WeightSlot, language_skeleton
+from eegvlm_export.graphs.language import Attention, WeightSlot, language_skeleton
 from eegvlm_export.graphs.onnx_files import data_path
 from eegvlm_export.measure.rehearse import LLAVA_7B
 from eegvlm_export.quantize.blockwise import BlockQuantized
@@ -27,12 +32,16 @@ from transformers import LlamaConfig
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FACTS", "GRAPH", "PRECISIONS", "SIZES", "config_of", "write"]
+__all__ = ["FACTS", "GRAPH", "PRECISIONS", "SIZES", "config_of", "folder_of", "write"]
 
 GRAPH: Final = "llm.onnx"
 FACTS: Final = "facts.json"
 
-PRECISIONS: Final = ("int4_half_fused", "int4_half")
+PRECISIONS: Final[dict[str, Attention]] = {
+    "int4_half_fused": "fused",
+    "int4_half_merged": "merged",
+    "int4_half": "standard",
+}
 
 SIZES: Final[dict[str, dict[str, Any]]] = {
     "7b": {},
@@ -61,6 +70,11 @@ def config_of(size: str) -> LlamaConfig:
     return LlamaConfig(**(LLAVA_7B | SIZES[size]))
 
 
+def folder_of(folder: Path, precision: str, block: int) -> Path:
+    """Where the graph of a precision lies."""
+    return folder / f"{precision}-{block}"
+
+
 def write(size: str, precision: str, block: int, path: Path, skeleton: Path | None = None) -> dict[str, Any]:
     """Write one graph with its weights beside it; returns its bytes and how long it took.
 
@@ -69,8 +83,7 @@ def write(size: str, precision: str, block: int, path: Path, skeleton: Path | No
     """
     config, begin = config_of(size), time.perf_counter()
     if skeleton is None:
-        attention = "fused" if precision.endswith("fused") else "standard"
-        graph = language_skeleton(config, attention, half=True)  # type: ignore[arg-type]
+        graph = language_skeleton(config, PRECISIONS[precision], half=True)
     else:
         graph = onnx.load(str(skeleton))
     traced = time.perf_counter()
@@ -106,14 +119,20 @@ def write(size: str, precision: str, block: int, path: Path, skeleton: Path | No
 
 def main() -> int:
     """Write the graph that the arguments name, and then its facts as JSON."""
-    size, precision, block, folder, *skeletons = sys.argv[1:]
-    place = Path(folder) / precision
+    size, precision, *rest = sys.argv[1:]
+    if len(rest) == 1:
+        skeleton = language_skeleton(config_of(size), PRECISIONS[precision], half=True)
+        path = Path(rest[0]) / f"{size}.{precision}.onnx"
+        path.write_bytes(skeleton.SerializeToString(deterministic=True))
+        return 0
+    block, folder, *skeletons = rest
+    place = folder_of(Path(folder), precision, int(block))
     place.mkdir(parents=True)
-    skeleton = Path(skeletons[0]) / f"{size}.{precision}.onnx" if skeletons else None
-    if skeleton is not None and not skeleton.is_file():
-        skeleton = None
+    traced = Path(skeletons[0]) / f"{size}.{precision}.onnx" if skeletons else None
+    if traced is not None and not traced.is_file():
+        traced = None
     facts = {"size": size, "precision": precision, "block": int(block)}
-    facts |= write(size, precision, int(block), place / GRAPH, skeleton)
+    facts |= write(size, precision, int(block), place / GRAPH, traced)
     temporary = place / f"{FACTS}.tmp"
     temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
     temporary.replace(place / FACTS)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import torch
 from eegvlm_export.graphs.language import head_dim, kv_heads
 
 from eegvlm_rt.backends.embedding import cache_names
@@ -51,6 +52,7 @@ class Ours:
         fused: bool,
         graphs: bool,
         half_products: bool,
+        attention: str | None = None,
     ) -> None:
         shape = LanguageModelShape(
             config.num_hidden_layers, kv_heads(config), head_dim(config), config.vocab_size
@@ -76,7 +78,9 @@ class Ours:
             inputs=inputs,
             outputs=language_outputs(shape),
             data={data.name: data.read_bytes()},
-            options=CudaOptions(graphs=graphs, half_products=half_products, free_sessions=True),
+            options=CudaOptions(
+                graphs=graphs, half_products=half_products, attention=attention, free_sessions=True
+            ),
             record=fused and graphs and device.kind == "cuda",
         )
         self.load_s = time.perf_counter() - begin
@@ -106,6 +110,44 @@ class Ours:
         """Visual tokens and prompt, from the device's memory to the last logits on the host."""
         ms = self._times(self._direct, self.effort.repeats)
         return {"tokens": VISUAL_TOKENS + self.effort.prompt_tokens, "ms": ms}
+
+    def prefill_at_once(self) -> dict[str, Any]:
+        """As `prefill`, picture and prompt in one run instead of two."""
+        lm = self.lm
+        assert isinstance(lm, FusedDeviceLanguageModel)
+        ms = self._times(lambda: lm.read_to_logits([self.looks, self.prompt]), self.effort.repeats)
+        return {"tokens": VISUAL_TOKENS + self.effort.prompt_tokens, "ms": ms}
+
+    def gpu_ms(self) -> dict[str, Any]:
+        """Milliseconds of the GPU alone between the first and the last operator of a run, by its tokens;
+        the rest of a run is the host's.
+        """
+        stream = torch.cuda.ExternalStream(self.stream.handle)
+        figures: dict[str, Any] = {}
+        graph: Any = self.lm._graph
+        plain = graph.run
+        events: list[tuple[Any, Any]] = []
+
+        def run(binding: Any, recording: int | None = None) -> None:
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record(stream)
+            plain(binding, recording)
+            end.record(stream)
+            events.append((begin, end))
+
+        _, cache = self._direct()
+        graph.run = run
+        try:
+            for steps in sorted({1, *self.effort.chunks()}):
+                embeds = self.lm.embed([9] * steps)
+                for _ in range(12):
+                    self.lm.next_logits(embeds, cache)
+                torch.cuda.synchronize()
+                figures[str(steps)] = percentiles([begin.elapsed_time(end) for begin, end in events[2:]])
+                events.clear()
+        finally:
+            del graph.run
+        return figures
 
     def decode(self, tokens: int) -> dict[str, Any]:
         """Milliseconds of one token after another behind picture and prompt, each read by the host."""

@@ -111,6 +111,15 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         following = self._go_on(tokens, [inputs_embeds], cache, logits, whole=False)
         return logits[0], following
 
+    def read_to_logits(
+        self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None
+    ) -> tuple[Float32, RoomCache[_KeysValues]]:
+        """As `read`, with the logits (V,) behind the last token: one run where `read` and `next_logits` are
+        two."""
+        logits = np.empty((1, self.vocab_size), dtype=np.float32)
+        following = self._go_on(self._tokens_of(pieces), pieces, cache, logits, whole=False)
+        return logits[0], following
+
     def _run(
         self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None
     ) -> RoomCache[_KeysValues]:

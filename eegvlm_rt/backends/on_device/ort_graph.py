@@ -61,6 +61,9 @@ _SHAPE_WORK: Final = frozenset(
 )
 """Operators that ONNX Runtime computes on the host on purpose where they handle sizes of tensors."""
 
+_ATTENTION: Final = {"flash": 1, "cudnn": 8}
+"""Kernels of attention by the bit of the provider's option `sdpa_kernel`."""
+
 _ANY: Final = 1 << 30
 
 
@@ -76,7 +79,10 @@ class CudaOptions:
         memory_bytes: the most that ONNX Runtime's own arena takes; None leaves it free.
         batch: pictures that go through the tower at once, at most.
         half_products: products of 4-bit weights by the kernels for half-precision activations that ONNX
-            Runtime took over from TensorRT-LLM, tuned when the graph is loaded.
+            Runtime took over from TensorRT-LLM, tuned when the graph is loaded. Its packages hold them for
+            blocks of 32 without zero points; other products stay as they are, without a word.
+        attention: "flash" or "cudnn": the kernels that fused attention may take, other than those for single
+            tokens; None leaves the choice to ONNX Runtime.
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
         free_sessions: a model's memory on the device is given back with the model. ONNX Runtime 1.31.1 ended
             the process twice where the sessions of nano were freed (`cudaFreeHost`, error 800), so by default
@@ -89,6 +95,7 @@ class CudaOptions:
     memory_bytes: int | None = None
     batch: int = 64
     half_products: bool = False
+    attention: str | None = None
     keep_on_device: bool = True
     free_sessions: bool = False
 
@@ -274,6 +281,8 @@ def _provider_options(
         "use_tf32": str(int(cuda_options.tf32)),
         "enable_cuda_graph": str(int(record)),
     }
+    if cuda_options.attention is not None:
+        options["sdpa_kernel"] = str(_ATTENTION[cuda_options.attention])
     if cuda_options.memory_bytes is not None:
         options["gpu_mem_limit"] = str(cuda_options.memory_bytes)
     return options

@@ -22,7 +22,10 @@ __all__ = ["FUSED_OPERATORS", "ExternalData", "Packed", "export_language", "fill
 
 _DOMAIN: Final = "com.microsoft"
 _PRODUCT: Final = "MatMulNBits"
-FUSED_OPERATORS: Final = frozenset({f"{_DOMAIN}.{_PRODUCT}", f"{_DOMAIN}.GroupQueryAttention"})
+_SKIP_NORM: Final = "SkipSimplifiedLayerNormalization"
+FUSED_OPERATORS: Final = frozenset(
+    f"{_DOMAIN}.{name}" for name in (_PRODUCT, "GroupQueryAttention", _SKIP_NORM)
+)
 """Operators of ONNX Runtime that a graph with fused attention holds."""
 
 _INT8_ACTIVATIONS: Final = 4
@@ -74,10 +77,14 @@ class _Filler:
     first_nodes: list[onnx.NodeProto]
     users: dict[str, onnx.NodeProto]
     typed: bool
+    merged_norms: frozenset[str]
 
     def typed_numbers(self, slot: WeightSlot, weight: NDArray[np.float32]) -> None:
-        """A constant of a graph that computes in half precision; norms stay in single."""
-        if not slot.is_matrix and slot.name.endswith("norm.weight"):
+        """A constant of a graph that computes in half precision; norms of standard operators stay in
+        single.
+        """
+        single = slot.name.endswith("norm.weight") and slot.name not in self.merged_norms
+        if not slot.is_matrix and single:
             self._add(numpy_helper.from_array(weight, slot.name))
             return
         if np.abs(weight).max() > np.finfo(np.float16).max:
@@ -152,7 +159,8 @@ def fill(
     graph = model.graph
     fused = any(node.domain == _DOMAIN for node in graph.node)
     users = {node.input[1]: node for node in graph.node if node.op_type == "MatMul"}
-    filler = _Filler(graph, fused, half, data, [], users, typed)
+    merged = frozenset(node.input[2] for node in graph.node if node.op_type == _SKIP_NORM)
+    filler = _Filler(graph, fused, half, data, [], users, typed, merged)
     for slot in weight_slots(config):
         content = slot.read(weights) if packed is None else packed(slot)
         if isinstance(content, BlockQuantized):

@@ -104,6 +104,16 @@ class TestFusedLanguageModel:
             found.append(cache)
             expected.append(cache_expected)
 
+    def test_a_text_and_its_question_are_read_in_one_run(
+        self, both: tuple[FusedDeviceLanguageModel, FusedLanguageModel]
+    ) -> None:
+        ours, _ = both
+        text, question = ours.embed([5, 6, 7, 8]), ours.embed([9, 10])
+        logits, cache = ours.read_to_logits([text, question])
+        expected, _ = ours.next_logits(np.concatenate([text, question], axis=1))
+        np.testing.assert_array_equal(logits, expected)
+        assert cache.length == 6
+
     def test_visual_tokens_are_read_where_they_lie(
         self, both: tuple[FusedDeviceLanguageModel, FusedLanguageModel]
     ) -> None:
