@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["beside_peers", "gpu_backend", "gpu_language", "texts_together"]
+__all__ = ["beside_peers", "gpu_backend", "gpu_language", "gpu_operators", "texts_together"]
 
 MODES: Final = ("head", "direct", "cot")
 PERCENTS: Final = ("p50", "p95", "p99")
@@ -89,7 +89,7 @@ All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
         parts.append("### Texts of many epochs in the same runs, `cot`\n\n" + _table(head, rows))
     rows = [
         [
-            f"{mode}, {row['subject']}" if "subject" in row else mode,
+            f"{row.get('mode', mode)}, {row['subject']}" if "subject" in row else mode,
             f"{row['processes']}",
             f"{row['epochs_per_s']:.0f}",
             f"{row['nights_per_hour']:.0f}",
@@ -196,6 +196,30 @@ tokens in 12 runs.
 All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
 
 {_table(head, rows)}"""
+    return "\n".join([text, *_gaps(figures)])
+
+
+def gpu_operators(name: str, figures: dict[str, Any]) -> str:
+    """Operators of a decoder layer, each alone."""
+    device, operations = figures.get("device", {}), figures["operations"]
+    runtime = figures["onnxruntime"]
+    rows = sorted({int(n) for row in operations.values() for n in row["us"]})
+    speed = figures.get("ceilings", {}).get("gb_per_s")
+    lines = []
+    for operation, row in operations.items():
+        share = f"{row['gb_per_s'] / speed:.0%}" if speed and "gb_per_s" in row else "-"
+        times = (row["us"].get(str(n)) for n in rows)
+        lines.append([operation, *(f"{us['p50']:.1f}" if us else "-" for us in times), share])
+    head = ["", *(f"{n}" for n in rows), "of a copy's rate"]
+    text = f"""## Operators of a layer of LLaVA-1.5-7b: {device.get("name", "no GPU")}
+
+Microseconds of one operator by the rows (tokens) it reads, in recorded graphs up to 32 rows;
+{runtime["package"]} {runtime["version"]}. Each is one of many copies, which together are larger than the
+GPU's cache. The last column is the bytes of its weights, or keys and values, over its time with the fewest
+rows, as a share of what a copy reaches.
+All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
+
+{_table(head, lines)}"""
     return "\n".join([text, *_gaps(figures)])
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ._bandwidth_model import DEVICES, INT4_BITS, PUBLISHED, SHAPES, bandwidth_share, predict, rate
-from ._gpu_tables import beside_peers, gpu_backend, gpu_language, texts_together
+from ._gpu_tables import beside_peers, gpu_backend, gpu_language, gpu_operators, texts_together
 from ._paper_tables import paper_size
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def page(results: Path) -> str:
         ("cuda-*", gpu_backend),
         ("texts-*", texts_together),
         ("gpu-llm-*", gpu_language),
+        ("gpu-operators-*", gpu_operators),
         ("llm-*", beside_peers),
     )
     for pattern, section in sections:

@@ -94,8 +94,9 @@ class Stager:
             precision: precision of a component where the bundle holds several, {"llm": "int8"}.
             trust: whose signature the bundle must have, `TrustPolicy(keys, require_signature=True)`; None
                 takes the device's, `TrustPolicy.from_environment()`.
-            backend: "onnxruntime" on the CPU; "cuda" for ONNX Runtime on an NVIDIA GPU; "tensorrt" on the
-                GPU, with the plans that `eegvlm-rt bundle build-engines` built here.
+            backend: "onnxruntime" on the CPU; "cuda" for ONNX Runtime on an NVIDIA GPU, "cuda+cpu" with head
+                and night memory on the CPU; "tensorrt" on the GPU, with the plans that `eegvlm-rt bundle
+                build-engines` built here.
             device: number of the GPU.
             providers: ONNX Runtime's execution providers in order of preference, names or (name, options);
                 None is the CPU. With another than the CPU answers differ by rounding.
@@ -140,6 +141,11 @@ class Stager:
     def threads(self) -> int:
         """Processors in use."""
         return self._pipeline.threads
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where each network of the bundle runs: "cpu", or "gpu" for a backend that computes elsewhere."""
+        return self._pipeline.places
 
     def predict_epoch(
         self,

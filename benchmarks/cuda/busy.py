@@ -1,9 +1,9 @@
 """Many nights on one GPU: processes that stage one each, and what `nvidia-smi` says of the GPU meanwhile.
 
-    python -m benchmarks.cuda.busy BUNDLE WHERE LLM TEXTS MODE SECONDS SEED
+    python -m benchmarks.cuda.busy BUNDLE SUBJECT SEED
 
-is one of those processes: it loads, prints a line, waits for a line, and stages epochs until the time is
-over.
+is one of those processes, SUBJECT as JSON: it loads, prints a line, and for each line "MODE SECONDS" it
+stages epochs until the time is over, and prints how many.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -22,72 +23,89 @@ from eegvlm_rt.simulator import simulate_night
 from .subjects import Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from subprocess import Popen
 
-__all__ = ["main", "many_nights"]
+    from numpy.typing import NDArray
+
+    from eegvlm_rt.stager import Stager
+
+__all__ = ["Fleet", "fleet", "main"]
+
+_EACH_S: Final = 0.2
+"""Seconds from one look at the GPU to the next."""
 
 
-def many_nights(folder: Path, subject: Subject, mode: str, processes: int, seconds: float) -> dict[str, Any]:
-    """Epochs per second of all processes together, and the share of time in which the GPU had work."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.cuda.busy",
-        str(folder),
-        subject.where,
-        subject.llm,
-        str(subject.texts),
-        mode,
-        str(seconds),
-    ]
+class Fleet:
+    """Processes with the bundle loaded, each with a night of its own."""
+
+    def __init__(self, subject: Subject, workers: list[Popen[str]]) -> None:
+        self.subject, self._workers = subject, workers
+
+    def stage(self, mode: str, seconds: float) -> dict[str, Any]:
+        """Epochs per second of all processes together, and the share of time in which the GPU had work."""
+        monitor = _monitor() if self.subject.where == "cuda" else None
+        begin = time.perf_counter()
+        try:
+            for worker in self._workers:
+                assert worker.stdin is not None
+                worker.stdin.write(f"{mode} {seconds}\n")
+                worker.stdin.flush()
+            counts = [json.loads(_line(worker)) for worker in self._workers]
+        finally:
+            samples = [] if monitor is None else _samples(monitor)
+        epochs = sum(count["epochs"] for count in counts)
+        result: dict[str, Any] = {
+            "mode": mode,
+            "subject": self.subject.name,
+            "processes": len(self._workers),
+            "epochs": epochs,
+            "seconds": seconds,
+            "epochs_per_s": epochs / seconds,
+            "nights_per_hour": 3600 * epochs / seconds / 960,
+            "elapsed_s": time.perf_counter() - begin,
+        }
+        if samples:
+            # Neither the first looks, before all are at work, nor the last ones.
+            busy = np.array(samples[2 : max(3, int(seconds / _EACH_S) - 2)])
+            result["gpu_busy"] = float(np.mean(busy)) / 100
+            result["gpu_busy_samples"] = len(busy)
+        return result
+
+
+@contextmanager
+def fleet(folder: Path, subject: Subject, processes: int) -> Iterator[Fleet]:
+    """So many processes, loaded; they end with the block. Raises RuntimeError where one does not load."""
+    command = [sys.executable, "-m", "benchmarks.cuda.busy", str(folder), json.dumps(vars(subject))]
     workers = [
         subprocess.Popen([*command, str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for i in range(processes)
     ]
     try:
         for worker in workers:
-            assert worker.stdout is not None
-            if worker.stdout.readline().strip() != "ready":
+            if _line(worker).strip() != "ready":
                 raise RuntimeError("a process did not load the bundle")
-        monitor = _monitor() if subject.where == "cuda" else None
-        begin = time.perf_counter()
+        yield Fleet(subject, workers)
         for worker in workers:
-            assert worker.stdin is not None
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        counts = [
-            json.loads(worker.communicate(timeout=seconds + 60)[0].splitlines()[-1]) for worker in workers
-        ]
-        elapsed_s = time.perf_counter() - begin
-        samples = [] if monitor is None else _samples(monitor)
+            worker.communicate(timeout=60)
     finally:
         for worker in workers:
             if worker.poll() is None:
                 worker.kill()
-    epochs = sum(count["epochs"] for count in counts)
-    result: dict[str, Any] = {
-        "mode": mode,
-        "subject": subject.name,
-        "processes": processes,
-        "epochs": epochs,
-        "seconds": seconds,
-        "epochs_per_s": epochs / seconds,
-        "nights_per_hour": 3600 * epochs / seconds / 960,
-        "elapsed_s": elapsed_s,
-    }
-    if samples:
-        busy = np.array(samples[2 : max(3, int(seconds * 5) - 2)])
-        result["gpu_busy"] = float(np.mean(busy)) / 100
-        result["gpu_busy_samples"] = len(busy)
-    return result
+                worker.wait()
+
+
+def _line(worker: Popen[str]) -> str:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        raise RuntimeError("a process ended early")
+    return line
 
 
 def _monitor() -> Popen[str]:
-    return subprocess.Popen(
-        ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    return subprocess.Popen([*command, "-lms", str(int(1000 * _EACH_S))], stdout=subprocess.PIPE, text=True)
 
 
 def _samples(monitor: Popen[str]) -> list[int]:
@@ -96,23 +114,29 @@ def _samples(monitor: Popen[str]) -> list[int]:
     return [int(line) for line in text.split() if line.isdigit()]
 
 
-def main() -> int:
-    """One process of `many_nights`."""
-    folder, where, llm, texts, mode, seconds, seed = sys.argv[1:]
-    signal = simulate_night(int(seed), hours=4.0).samples_uv
-    subject = Subject("one of many", where, llm, graphs=llm.endswith("_half_fused"), texts=int(texts))
-    stager, _ = subject.load(Path(folder), threads=1)
-    for _ in stager.predict_recording(signal[:30000], sfreq=100, mode=mode):
-        pass
-    print("ready", flush=True)
-    sys.stdin.readline()
-    until, epochs = time.perf_counter() + float(seconds), 0
+def _epochs(stager: Stager, signal: NDArray[np.float32], mode: str, seconds: float) -> int:
+    """Epochs that were staged until the time was over."""
+    until, epochs = time.perf_counter() + seconds, 0
     while time.perf_counter() < until:
         for _ in stager.predict_recording(signal, sfreq=100, mode=mode, batch=16):
             epochs += 1
             if time.perf_counter() >= until:
                 break
-    print(json.dumps({"epochs": epochs}))
+    return epochs
+
+
+def main() -> int:
+    """One process of a fleet."""
+    folder, subject, seed = sys.argv[1:]
+    signal = simulate_night(int(seed), hours=4.0).samples_uv
+    stager, _ = Subject(**json.loads(subject)).load(Path(folder), threads=1)
+    for mode in ("cot", "head"):
+        for _ in stager.predict_recording(signal[:30000], sfreq=100, mode=mode):
+            pass
+    print("ready", flush=True)
+    for line in sys.stdin:
+        mode, seconds = line.split()
+        print(json.dumps({"epochs": _epochs(stager, signal, mode, float(seconds))}), flush=True)
     return 0
 
 

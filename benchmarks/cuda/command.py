@@ -12,7 +12,6 @@ subject of its own. Parts are written as they are done, the most important first
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import onnxruntime as ort
 
 from eegvlm_rt.bundle import Bundle, find_bundle
@@ -28,67 +26,34 @@ from eegvlm_rt.hardware import probe
 from eegvlm_rt.rendering.renderer import render_batch
 from eegvlm_rt.simulator import simulate_night
 
-from .._common import bundle_facts, command_line, environment, percentiles
+from .._common import bundle_facts, command_line, environment
 from .._record import Record, shortfalls
-from .busy import many_nights
-from .equality import agreement, by_layer, same
+from .alone import PARTS, begin_alone
+from .equality import by_layer
 from .half_bundle import PRECISION, with_half_fused
+from .measures import (
+    EPOCH_SAMPLES,
+    MODES,
+    compared,
+    gpu_facts,
+    latency,
+    many_nights,
+    night,
+    timed_into,
+    together,
+)
 from .side_by_side import side_by_side
 from .subjects import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from eegvlm_rt.prediction import StagePrediction
     from eegvlm_rt.stager import Stager
 
 __all__ = ["main"]
 
-MODES: Final = ("head", "direct", "cot")
-EPOCH_SAMPLES: Final = 3000
-WARM_UP: Final = 10
 CPU_THREADS: Final = 2
-REPEATED: Final = 100
-
-
-def gpu_facts() -> dict[str, str]:
-    """Name, driver and memory, as `nvidia-smi` says."""
-    fields = "name,driver_version,memory.total,compute_cap"
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    return dict(zip(fields.split(","), map(str.strip, answer.split(",")), strict=True))
-
-
-def staged(stager: Stager, signal: NDArray[np.float32], mode: str, batch: int) -> list[StagePrediction]:
-    """Every epoch of a signal, each alone: what one answers does not depend on the one before."""
-    return list(stager.predict_recording(signal, sfreq=100, mode=mode, batch=batch, memory=False))
-
-
-def latency(stager: Stager, signal: NDArray[np.float32], mode: str, epochs: int) -> dict[str, Any]:
-    """Milliseconds from the samples of an epoch to its answer, one epoch at a time."""
-    times, steps, tokens = [], [], []
-    for i in range(WARM_UP + epochs):
-        start = (i * EPOCH_SAMPLES) % (len(signal) - EPOCH_SAMPLES)
-        begin = time.perf_counter()
-        prediction = stager.predict_epoch(signal[start : start + EPOCH_SAMPLES], 100.0, mode=mode)
-        times.append(1e3 * (time.perf_counter() - begin))
-        steps.append(prediction.timing.steps)
-        tokens.append(prediction.timing.tokens)
-    return {
-        "ms": percentiles(times[WARM_UP:]),
-        "steps": float(np.mean(steps[WARM_UP:])),
-        "tokens": float(np.mean(tokens[WARM_UP:])),
-    }
-
-
-def night(stager: Stager, signal: NDArray[np.float32], mode: str, batch: int) -> dict[str, Any]:
-    """Seconds of a whole night, with its memory and, for `cot`, its reasons."""
-    begin = time.perf_counter()
-    predictions = list(stager.predict_recording(signal, sfreq=100, mode=mode, batch=batch))
-    seconds = time.perf_counter() - begin
-    return {"epochs": len(predictions), "s": seconds, "epochs_per_s": len(predictions) / seconds}
 
 
 def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
@@ -101,7 +66,7 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
     hours = (options.epochs + 2) * 30 / 3600
     signal = simulate_night(3, hours=max(0.5, hours)).samples_uv[: options.epochs * EPOCH_SAMPLES]
     plain = Subject("gpu int4", options.on, "int4", options.tower)
-    many = Subject(f"gpu int4, {options.texts} texts", options.on, "int4", options.tower, texts=options.texts)
+    many = together(options)
     half = Subject("gpu int4_half_fused", options.on, PRECISION, options.tower, graphs=not options.no_graphs)
     cpu = Subject("cpu int4", "cpu", "int4", options.tower)
     fused = Subject("cpu int4_fused", "cpu", "int4_fused", options.tower)
@@ -129,14 +94,14 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
     for mode in MODES:
         place = results.setdefault("equality", {}).setdefault(mode, {"name": f"equality {mode}"})
         record.part(
-            place, "cpu_s", partial(_timed_into, expected, mode, stagers["cpu int4"], signal, options.batch)
+            place, "cpu_s", partial(timed_into, expected, mode, stagers["cpu int4"], signal, options.batch)
         )
         for subject in subjects[1:]:
             if subject.name in stagers and mode in expected:
                 record.part(
                     place,
                     subject.name,
-                    partial(_compare, stagers[subject.name], signal, mode, options, expected[mode]),
+                    partial(compared, stagers[subject.name], signal, mode, options, expected[mode]),
                 )
     # One epoch alone, and the layers of the models, are the same with and without other texts.
     singles = [subject for subject in subjects if subject is not many]
@@ -171,46 +136,8 @@ def measure(record: Record, options: argparse.Namespace, folder: Path) -> None:
         record.part(rows[many.name], "side_by_side", run)
     best = next((s for s in (many, half) if s.name in stagers), plain)
     stagers.clear()
-    for mode in ("cot", "head"):
-        place = results.setdefault("many_nights", {"name": "many nights"})
-        run = partial(
-            many_nights,
-            Path(bundle_folder) if bundle_folder else path,
-            best,
-            mode,
-            options.processes,
-            options.busy_s,
-        )
-        record.part(place, mode, run)
-
-
-def _timed_into(
-    answers: dict[str, list[StagePrediction]],
-    mode: str,
-    stager: Stager,
-    signal: NDArray[np.float32],
-    batch: int,
-) -> float:
-    begin = time.perf_counter()
-    answers[mode] = staged(stager, signal, mode, batch)
-    return time.perf_counter() - begin
-
-
-def _compare(
-    stager: Stager,
-    signal: NDArray[np.float32],
-    mode: str,
-    options: argparse.Namespace,
-    expected: list[StagePrediction],
-) -> dict[str, Any]:
-    batch, together = options.batch, max(options.batch, stager._pipeline.text_batch)
-    begin = time.perf_counter()
-    answers = staged(stager, signal, mode, batch)
-    seconds = time.perf_counter() - begin
-    # Whole batches, as before: one of another size is rounded otherwise.
-    count = min(len(answers), max(1, REPEATED // together) * together)
-    again = same(staged(stager, signal[: count * EPOCH_SAMPLES], mode, batch), answers[:count])
-    return agreement(answers, expected) | {"s": seconds, "same_again": again}
+    where = Path(bundle_folder) if bundle_folder else path
+    many_nights(record, where, [best], options.processes, options.busy_s)
 
 
 def table(results: dict[str, Any]) -> list[str]:
@@ -255,18 +182,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--night", type=int, default=960, help="epochs of the night")
     parser.add_argument("--batch", type=int, default=16, help="pictures that go through the tower together")
     parser.add_argument("--texts", type=int, default=128, help="epochs whose texts are decoded in one run")
-    parser.add_argument("--processes", type=int, default=8, help="nights that are staged side by side")
+    parser.add_argument(
+        "--processes", type=int, nargs="+", default=[8], help="nights that are staged side by side, in turn"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=tuple(PARTS),
+        default=[],
+        help="busy: many nights alone; small: head and memory on the CPU beside all on the GPU; "
+        "int8: the tower in 8 bits",
+    )
     parser.add_argument("--busy-s", type=float, default=10.0, help="seconds of nights side by side")
     parser.add_argument(
         "--skeleton", type=Path, default=None, help="graph without weights that was traced before"
     )
+    parser.add_argument("--int8-tower", type=Path, default=None, help="tower in 8 bits that was made before")
     parser.add_argument("--no-graphs", action="store_true", help="launch every operator, record nothing")
     parser.add_argument("--max-seconds", type=float, default=170.0, help="leave out what would start later")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the figures go")
     options = parser.parse_args(arguments)
-    counts = ("epochs", "latency", "night", "batch", "texts", "processes")
-    if min(getattr(options, name) for name in counts) < 1:
-        parser.error(f"{', '.join(f'--{name}' for name in counts)}: give at least 1")
+    counts = ("epochs", "latency", "night", "batch", "texts")
+    if min(*options.processes, *(getattr(options, name) for name in counts)) < 1:
+        parser.error(f"{', '.join(f'--{name}' for name in counts)}, --processes: give at least 1")
     about = {
         "benchmark": "cuda",
         "environment": environment(),
@@ -275,7 +213,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     record = Record(options.json, options.max_seconds, about)
     with tempfile.TemporaryDirectory(prefix="eegvlm-cuda-") as folder:
-        measure(record, options, Path(folder))
+        if not options.only:
+            measure(record, options, Path(folder))
+        else:
+            begin_alone(record, options)
+        for part in options.only:
+            PARTS[part](record, options, Path(folder))
     print("\n".join(table(record.results)))
     return 0 if record.whole else 1
 

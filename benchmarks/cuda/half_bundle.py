@@ -23,7 +23,7 @@ from eegvlm_rt.bundle import Bundle, ComponentSource, write_bundle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PRECISION", "with_half_fused"]
+__all__ = ["PRECISION", "with_half_fused", "with_variant"]
 
 PRECISION: Final = "int4_half_fused"
 _POSITIONS: Final = 1024
@@ -51,18 +51,24 @@ def with_half_fused(bundle: Bundle, destination: Path, skeleton: Path | None = N
 
     fill(model, config, None, packed=packed, typed=True)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        path = place / f"llm.{PRECISION}.onnx"
+        path = Path(folder) / f"llm.{PRECISION}.onnx"
         save(model, path, allowed=FUSED_OPERATORS)
-        sources = {}
-        for name, part in bundle.manifest.components.items():
+        return with_variant(bundle, destination, "llm", PRECISION, path)
+
+
+def with_variant(bundle: Bundle, destination: Path, part: str, precision: str, graph: Path) -> Bundle:
+    """A copy of `bundle` with one precision more of a part."""
+    with tempfile.TemporaryDirectory() as folder:
+        place, sources = Path(folder), {}
+        for name, component in bundle.manifest.components.items():
             variants = {
-                other: (bundle.copy(entry, place), entry.file) for other, entry in part.variants.items()
+                other: (bundle.copy(entry, place), entry.file) for other, entry in component.variants.items()
             }
-            if name == "llm":
-                variants[PRECISION] = (path, path.name)
+            if name == part:
+                variants[precision] = (graph, graph.name)
+            file = component.file
             sources[name] = ComponentSource(
-                bundle.copy(part.file, place), part.precision, file=part.file.file, variants=variants
+                bundle.copy(file, place), component.precision, file=file.file, variants=variants
             )
         fields = bundle.manifest.to_dict()
         del fields["schema_version"], fields["components"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..devices.buffers import Stream
-from ..errors import BundleError
+from ..errors import BundleError, InputError
 from .embedding import cache_names
 from .loading import FUSED, external_data
 from .on_device.fused import FusedDeviceLanguageModel
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from ..devices.device import Device
     from .base import LanguageModel
 
-__all__ = ["PREFERENCE", "CudaBackend"]
+__all__ = ["HOST_PARTS", "PREFERENCE", "CudaBackend"]
+
+HOST_PARTS: Final = ("head", "memory")
+"""Parts that `CudaOptions.host` may leave to the CPU: their inputs and outputs lie there anyway."""
 
 PREFERENCE: Final[Mapping[str, tuple[str, ...]]] = {
     "tower": ("fp16_half", "fp16", "fp32", "int8"),
@@ -37,10 +40,16 @@ are not among them: the operator for attention exists in half precision alone th
 
 
 class CudaBackend:
-    """ONNX Runtime on one device, all models in one stream."""
+    """ONNX Runtime on one device, all models in one stream.
+
+    Raises InputError for a part that cannot be left to the CPU.
+    """
 
     def __init__(self, device: Device, options: CudaOptions | None = None) -> None:
         self.device, self.options = device, options or CudaOptions()
+        for part in self.options.host:
+            if part not in HOST_PARTS:
+                raise InputError("CudaOptions.host", part, f"give some of {', '.join(HOST_PARTS)}")
         self._stream = Stream(device)
 
     @classmethod
@@ -70,11 +79,15 @@ class CudaBackend:
 
     def head(self, bundle: Bundle) -> DeviceHead | None:
         """See `Accelerator`."""
+        if "head" in self.options.host:
+            return None
         graph = self._graph(bundle, "head", None, ["pixel_values"], TOWER_OUTPUTS[:2])
         return DeviceHead(graph, self.device, self._stream)
 
     def memory(self, bundle: Bundle, features: int) -> DeviceMemory | None:
         """See `Accelerator`."""
+        if "memory" in self.options.host:
+            return None
         inputs = ["high_level", "stage_logits", "present", "state"]
         outputs = ["night_logits", "night_token", "next_state"]
         graph = self._graph(bundle, "memory", None, inputs, outputs)

@@ -32,7 +32,7 @@ __all__ = [
 MODES = ("head", "direct", "cot")
 REASONS = ("all", "few", "none")
 UNITS = ("uV", "mV", "V", "nV")
-BACKENDS = ("onnxruntime", "cuda", "tensorrt")
+BACKENDS = ("onnxruntime", "cuda", "cuda+cpu", "tensorrt")
 FORMATS = ("edf-rk", "json", "bids", "bids-hypnogram", "profusion", "edfbrowser")
 
 
@@ -99,7 +99,8 @@ def model_options(
         "--backend",
         choices=BACKENDS,
         default=BACKENDS[0],
-        help="cuda: ONNX Runtime on an NVIDIA GPU; tensorrt: plans that 'bundle build-engines' built here "
+        help="cuda: ONNX Runtime on an NVIDIA GPU; cuda+cpu: the same, head and night memory on the CPU; "
+        "tensorrt: plans that 'bundle build-engines' built here "
         "(default: onnxruntime, on the CPU)",
     )
     command.add_argument(

@@ -59,7 +59,7 @@ class ScoreOptions:
         memory: whether the night's memory is used; `smooth` as in `Stager.predict_night`.
         channels: channels in order of preference: the first that a recording has is scored.
         unit: unit of the samples where headers are wrong.
-        backend: "onnxruntime", "cuda" or "tensorrt".
+        backend: "onnxruntime", "cuda", "cuda+cpu" or "tensorrt".
         formats: further forms of the hypnogram, names of `hypnogram.FORMATS`.
         predictions: whether each night gets predictions.json, with every epoch's measurements; measuring them
             takes as long as staging by the head. With reasons (another mode than head) it is always written.

@@ -101,6 +101,8 @@ def _cuda(facts: Facts) -> Check:
         return Check("CUDA", False, reason, f"{cure} onnxruntime-gpu", required=False)
     cure = "for --backend cuda: pip install --force-reinstall --no-deps onnxruntime-gpu"
     reason += f"; {facts.onnxruntime or 'onnxruntime'} is the one that is loaded"
+    if facts.onnxruntime == names[0]:
+        reason += "; --backend cuda runs all networks on the GPU, cuda+cpu head and night memory on the CPU"
     return Check("CUDA", facts.onnxruntime == names[0], reason, cure, required=False)
 
 

@@ -37,16 +37,17 @@ def accelerator_of(backend: str | Accelerator, device: int) -> Accelerator | Non
     """What computes in place of the CPU, None for the CPU itself; `device` counts GPUs."""
     if backend == "onnxruntime":
         return None
-    if backend == "cuda":
-        from ..backends.cuda import CudaBackend
+    if backend in ("cuda", "cuda+cpu"):
+        from ..backends.cuda import HOST_PARTS, CudaBackend
+        from ..backends.on_device import CudaOptions
 
-        return CudaBackend.here(device)
+        return CudaBackend.here(device, CudaOptions(host=HOST_PARTS if backend == "cuda+cpu" else ()))
     if backend == "tensorrt":
         from ..tensorrt.accelerator import Accelerator as Plans
 
         return Plans.here(index=device)
     if isinstance(backend, str):
-        raise InputError("backend", backend, 'give "onnxruntime", "cuda" or "tensorrt"')
+        raise InputError("backend", backend, 'give "onnxruntime", "cuda", "cuda+cpu" or "tensorrt"')
     return backend
 
 

@@ -23,6 +23,7 @@ from ..rendering.renderer import render_batch
 from ..signal.quality import mostly_missing
 from ..signal.units import array_of, not_one_channel
 from .answers import Answer, prediction_of
+from .places import places_of
 from .seen_epoch import SeenEpoch, stage_probabilities
 from .specs import EPOCH_SAMPLES, Specs
 
@@ -114,6 +115,7 @@ class Pipeline:
                 bundle, self._head.features, accelerator=accelerator, ort_options=ort_options
             )
         self.memory = None if network is None else NightMemory(network)
+        self.places = places_of(accelerator, self._head, network)
         self._tower: VisionTower | None = None
         self._decoder: Decoder | None = None
         self._lock = threading.Lock()
@@ -260,7 +262,7 @@ class Pipeline:
 
     def _pictures_at_once(self, output: Literal["gray_f32", "f32"], n: int) -> int:
         """How many of n pictures the head reads in one run: on a processor few, elsewhere all."""
-        if self._accelerator is not None or self._ort_options is not None:
+        if self.places["head"] != "cpu" or self._ort_options is not None:
             return n
         picture = 4 * math.prod(self.render_spec.shape(output))
         return max(1, PICTURES_BYTES // picture)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.cuda import command
 from benchmarks.cuda.equality import agreement, by_layer, same
 from benchmarks.cuda.half_bundle import PRECISION, with_half_fused
+from benchmarks.cuda.int8_bundle import with_int8_tower
 from benchmarks.cuda.side_by_side import main
 from benchmarks.cuda.subjects import Subject
 from benchmarks.gpu_llm.graphs import config_of, write
@@ -55,6 +57,30 @@ def test_another_stage_and_another_text_are_counted() -> None:
     changed = [replace(found[0], rationale_text="something else"), *found[1:]]
     assert agreement(changed, found)["texts"] == 5 / 6
     assert not same(changed, found)
+
+
+def test_parts_are_measured_alone(tmp_path: Path) -> None:
+    path = tmp_path / "cuda-here.json"
+    sizes = "--epochs 2 --latency 1 --night 4 --texts 2 --processes 1 --busy-s 0.5"
+    arguments = ["--on", "host", "--only", "busy", "small", *sizes.split(), "--json", str(path)]
+    assert command.main(arguments) == 0
+    results = json.loads(path.read_text(encoding="utf-8"))
+    name = "gpu int4, 2 texts"
+    here = f"{name}, head and memory on the CPU"
+    assert results["many_nights"][f"cot, 1, {here}"]["epochs"] > 0
+    row = results["equality"]["cot"][f"{here} beside {name}"]
+    assert row["stages"] == row["texts"] == 1
+    assert results["subjects"][here]["night"]["head"]["epochs"] == 4
+    assert f"| cot, {here} | 1 |" in page(tmp_path)
+
+
+def test_a_tower_in_8_bits_is_made_beside_the_bundles_own(tmp_path: Path) -> None:
+    made = with_int8_tower(Bundle.open(find_bundle("nano")), tmp_path / "bundle")
+    ours, _ = Subject("here", "host", "int4", "int8").load(made.path, threads=1)
+    whole, _ = Subject("here", "host", "int4").load(made.path, threads=1)
+    few = SIGNAL[:6000]
+    found, expected = (list(s.predict_recording(few, sfreq=100, mode="direct")) for s in (ours, whole))
+    assert 0 < agreement(found, expected)["largest_shift"] < 0.05
 
 
 def test_random_weights_keep_the_stream_in_half_precision(tmp_path: Path) -> None:

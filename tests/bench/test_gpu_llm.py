@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_operators_are_timed_by_the_rows_they_read(tmp_path: Path) -> None:
-    path = tmp_path / "products.json"
+    path = tmp_path / "gpu-operators-here.json"
     only = ["out, 4 bits, blocks of 32, half", "sum and norm", "activation", "attention, as", "a sign"]
     arguments = ["--on", "host", "--size", "tiny", "--rows", "1", "7", "--only", *only, "--json", str(path)]
     assert products.main(arguments) == 0
@@ -22,6 +22,7 @@ def test_operators_are_timed_by_the_rows_they_read(tmp_path: Path) -> None:
     assert len(rows) == 6
     assert set(rows["sum and norm, merged"]["us"]) == {"1", "7"}
     assert all(us["least"] > 0 for row in rows.values() for us in row["us"].values())
+    assert "| sum and norm, merged | " in page(tmp_path)
     product = rows["out, 4 bits, blocks of 32, half products"]
     assert product["bytes"] == 256 * 256 * (0.5 + 2 / 32)
 

@@ -83,6 +83,8 @@ class CudaOptions:
             blocks of 32 without zero points; other products stay as they are, without a word.
         attention: "flash" or "cudnn": the kernels that fused attention may take, other than those for single
             tokens; None leaves the choice to ONNX Runtime.
+        host: "head", "memory" or both: parts that are left to the CPU. Both are small, and may take less time
+            there than the launches of their operators do.
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
         free_sessions: a model's memory on the device is given back with the model. ONNX Runtime 1.31.1 ended
             the process twice where the sessions of nano were freed (`cudaFreeHost`, error 800), so by default
@@ -96,6 +98,7 @@ class CudaOptions:
     batch: int = 64
     half_products: bool = False
     attention: str | None = None
+    host: tuple[str, ...] = ()
     keep_on_device: bool = True
     free_sessions: bool = False
 

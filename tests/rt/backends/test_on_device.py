@@ -61,11 +61,32 @@ class TestStager:
             assert [p.stage for p in found] == [p.stage for p in expected]
             assert [p.rationale_text for p in found] == [p.rationale_text for p in expected]
 
+    @pytest.mark.parametrize("mode", ["head", "cot"])
+    def test_head_and_memory_may_stay_on_the_host(self, mode: str) -> None:
+        options = CudaOptions(host=("head", "memory"))
+        ours = rt.Stager.load("nano", backend=CudaBackend(HostDevice(), options), threads=2)
+        assert ours.places == {"tower": "gpu", "llm": "gpu", "head": "cpu", "memory": "cpu"}
+        theirs = rt.Stager.load("nano", precision={"llm": "int4"}, threads=1)
+        assert set(theirs.places.values()) == {"cpu"}
+        found = list(ours.predict_recording(SIGNAL, sfreq=100, mode=mode, batch=5))
+        expected = list(theirs.predict_recording(SIGNAL, sfreq=100, mode=mode))
+        assert [p.stage for p in found] == [p.stage for p in expected]
+        assert [p.rationale_text for p in found] == [p.rationale_text for p in expected]
+
+    def test_one_of_both_may_stay_on_the_host_and_no_other(self) -> None:
+        stager = rt.Stager.load(
+            "nano", mode="head", backend=CudaBackend(HostDevice(), CudaOptions(host=("head",)))
+        )
+        assert stager.places == {"tower": "gpu", "llm": "gpu", "head": "cpu", "memory": "gpu"}
+        with pytest.raises(InputError, match=r"CudaOptions\.host: tower.*head, memory"):
+            CudaBackend(HostDevice(), CudaOptions(host=("tower",)))
+
     def test_without_cuda_in_onnx_runtime_the_cure_is_one_line(self) -> None:
         with pytest.raises(BackendError, match=r"without CUDA; .*\[cuda\].*onnxruntime-gpu"):
             check_cuda_provider()
-        with pytest.raises(BackendError, match=r"onnxruntime-gpu"):
-            rt.Stager.load("nano", backend="cuda")
+        for backend in ("cuda", "cuda+cpu"):
+            with pytest.raises(BackendError, match=r"onnxruntime-gpu"):
+                rt.Stager.load("nano", backend=backend)
 
 
 class TestPrecision:
