@@ -9,6 +9,7 @@ stages epochs until the time is over, and prints how many.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from eegvlm_rt.stager import Stager
 
-__all__ = ["Fleet", "fleet", "main"]
+__all__ = ["Fleet", "fleet", "gpu_in_use", "main"]
 
 _EACH_S: Final = 0.2
 """Seconds from one look at the GPU to the next."""
@@ -103,8 +104,16 @@ def _line(worker: Popen[str]) -> str:
     return line
 
 
+def gpu_in_use() -> str:
+    """How `nvidia-smi` names the GPU that CUDA calls the first: it lists all of a machine, whichever a process
+    may see.
+    """
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
+
+
 def _monitor() -> Popen[str]:
-    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    query = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", f"--id={gpu_in_use()}", *query]
     return subprocess.Popen([*command, "-lms", str(int(1000 * _EACH_S))], stdout=subprocess.PIPE, text=True)
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 from eegvlm_export.graphs.onnx_files import initializers
-from eegvlm_export.quantize.tower_int8 import quantize_static8
 from onnx import TensorProto, numpy_helper
 
 from eegvlm_rt.bundle import Bundle, find_bundle
@@ -45,6 +44,9 @@ def with_int8_tower(bundle: Bundle, destination: Path, tower: Path | None = None
 
 def int8_tower(bundle: Bundle) -> bytes:
     """The tower in 8 bits, its scales from pictures of simulated epochs."""
+    # ONNX Runtime's quantizer is not there on every machine that has a GPU.
+    from eegvlm_export.quantize.tower_int8 import quantize_static8
+
     graph = onnx.load_from_string(bundle.read(bundle.component("tower").at(None)))
     _widen(graph)
     return bytes(quantize_static8(graph, _pictures(bundle)).SerializeToString(deterministic=True))

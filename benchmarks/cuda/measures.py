@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .._common import percentiles
-from .busy import fleet
+from .busy import fleet, gpu_in_use
 from .equality import agreement, same
 from .subjects import Subject
 
@@ -46,7 +46,7 @@ REPEATED: Final = 100
 def gpu_facts() -> dict[str, str]:
     """Name, driver and memory, as `nvidia-smi` says."""
     fields = "name,driver_version,memory.total,compute_cap"
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
+    command = ["nvidia-smi", f"--id={gpu_in_use()}", f"--query-gpu={fields}", "--format=csv,noheader"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return dict(zip(fields.split(","), map(str.strip, answer.split(",")), strict=True))
 

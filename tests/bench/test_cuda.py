@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.cuda import command
+from benchmarks.cuda.busy import gpu_in_use
 from benchmarks.cuda.equality import agreement, by_layer, same
 from benchmarks.cuda.half_bundle import PRECISION, with_half_fused
 from benchmarks.cuda.int8_bundle import with_int8_tower
@@ -72,6 +74,16 @@ def test_parts_are_measured_alone(tmp_path: Path) -> None:
     assert row["stages"] == row["texts"] == 1
     assert results["subjects"][here]["night"]["head"]["epochs"] == 4
     assert f"| cot, {here} | 1 |" in page(tmp_path)
+
+
+@pytest.mark.parametrize(("visible", "name"), [(None, "0"), ("", "0"), ("1", "1"), ("3, 2", "3")])
+def test_only_the_gpu_in_use_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, name: str
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu_in_use() == name
 
 
 def test_a_tower_in_8_bits_is_made_beside_the_bundles_own(tmp_path: Path) -> None:
