@@ -113,8 +113,8 @@ def check_amplitude(x_uv: ArrayLike, unit: str) -> None:
     samples = samples[np.isfinite(samples)]
     if samples.size == 0:
         return
-    distance = np.abs(samples - np.median(samples))
-    peak_uv = float(np.quantile(distance, 0.99))
+    samples -= np.median(samples, overwrite_input=True)
+    peak_uv = float(np.quantile(np.abs(samples, out=samples), 0.99, overwrite_input=True))
     if peak_uv == 0.0 or SMALLEST_PEAK_UV <= peak_uv <= LARGEST_PEAK_UV:
         return
     shown = f"{unit}, with a peak of {peak_uv:.3g} µV"
