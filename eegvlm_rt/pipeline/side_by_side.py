@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from ..prompt import Mode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..decoding.stopping import Stop
     from ..memory.night_memory import Remembered
     from ..prediction import StagePrediction
     from ..signal.epochs import GridEpoch
@@ -26,6 +27,8 @@ __all__ = ["predictions_of_rows"]
 
 _HEAD_BATCH: Final = 8
 """Epochs that a thread takes at a time where a head of its own answers: fewer are handed over too often."""
+_AHEAD: Final = 3
+"""Batches a thread that are cut before the first of them is answered."""
 
 
 class _OwnThread(Executor):
@@ -38,6 +41,13 @@ class _OwnThread(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+class _NoThread(Executor):
+    """Leaves the work to whoever waits for it."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:  # noqa: ARG002
+        return Future()
 
 
 def predictions_of_rows(
@@ -55,14 +65,67 @@ def predictions_of_rows(
     Raises BackendError in a forked child: the threads are in the process that began.
     """
     stop = stop_when(cancelled)
-    if mode is Mode.HEAD and pipeline.has_head:
-        batch = max(batch, _HEAD_BATCH)
-    batches = iter(lambda: list(islice(rows, batch)), [])
     course = Course(pipeline.memory if remembering else None, pipeline.remember)
+    if mode is Mode.HEAD:
+        size = max(batch, _HEAD_BATCH) if pipeline.has_head else batch
+        return _by_head(pipeline, _batches(rows, size), stop, course)
 
     def answer(look: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
         return pipeline.answer(look, mode, constrained=constrained, stop=stop, remembered=remembered)
 
+    return _by_language(pipeline, _batches(rows, batch), mode, stop, course, answer)
+
+
+def _by_head(
+    pipeline: Pipeline, batches: Iterator[list[GridEpoch]], stop: Stop, course: Course
+) -> Iterator[StagePrediction]:
+    """Predictions of the stage head.
+
+    The thread that asks for them looks at epochs too, where it would wait for others: one thread more than
+    there are processors would only take turns with them.
+    """
+    began_in = os.getpid()
+    others = 0 if pipeline.single_thread else max(1, pipeline.workers - 1)
+    pool: Executor = ThreadPoolExecutor(others, thread_name_prefix="eegvlm") if others else _NoThread()
+    ahead: deque[tuple[list[GridEpoch], Future[list[SeenEpoch]]]] = deque()
+    try:
+        while True:
+            _check_process(began_in)
+            # More batches than there are threads, so that none waits while this one looks or remembers.
+            more = islice(batches, _AHEAD * (others + 1) - len(ahead))
+            ahead.extend((some, pool.submit(pipeline.see, some, Mode.HEAD)) for some in more)
+            if not ahead:
+                return
+            # Until the first batch is seen, the first one that no other thread has begun is looked at here.
+            place = 0
+            while not ahead[0][1].done():
+                if others >= pipeline.workers or place == len(ahead):
+                    wait([ahead[0][1]])
+                elif ahead[place][1].cancel():
+                    some = ahead[place][0]
+                    ahead[place] = some, _OwnThread().submit(pipeline.see, some, Mode.HEAD)
+                else:
+                    place += 1
+            # The memory reads the epochs in order; the head has answered already.
+            for look in ahead.popleft()[1].result():
+                prediction = pipeline.answer(look, Mode.HEAD, stop=stop, remembered=course.remember(look))
+                if stop() is not None:
+                    return
+                yield prediction
+    finally:
+        if os.getpid() == began_in:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _by_language(
+    pipeline: Pipeline,
+    batches: Iterator[list[GridEpoch]],
+    mode: Mode,
+    stop: Stop,
+    course: Course,
+    answer: Callable[[SeenEpoch, Remembered | None], StagePrediction],
+) -> Iterator[StagePrediction]:
+    """Predictions of the language model, which is asked by the same threads that look at epochs."""
     # One batch more than workers is looked at, so that none waits while an epoch is remembered.
     began_in = os.getpid()
     pool: Executor = (
@@ -70,33 +133,33 @@ def predictions_of_rows(
         if pipeline.single_thread
         else ThreadPoolExecutor(pipeline.workers, thread_name_prefix="eegvlm")
     )
-    ahead = 0 if mode is Mode.HEAD else pipeline.workers
-    answers: deque[StagePrediction | Future[StagePrediction]] = deque()
+    answers: deque[Future[StagePrediction]] = deque()
     try:
         looks = deque(pool.submit(pipeline.see, some, mode) for some in islice(batches, pipeline.workers + 1))
         while looks or answers:
-            if os.getpid() != began_in:
-                cure = "a forked process has none of its threads; begin an iteration of its own"
-                raise BackendError("process", os.getpid(), cure)
+            _check_process(began_in)
             # The memory reads the epochs in order: this is the one place where they wait for each other.
             if looks:
                 for look in looks.popleft().result():
-                    remembered = course.remember(look)
-                    # The stage head has answered already; a language model is asked in a thread.
-                    answers.append(
-                        answer(look, remembered)
-                        if mode is Mode.HEAD
-                        else pool.submit(answer, look, remembered)
-                    )
+                    answers.append(pool.submit(answer, look, course.remember(look)))
                 looks.extend(pool.submit(pipeline.see, some, mode) for some in islice(batches, 1))
             # Some answers may be on their way while the next epochs are looked at; at the end all are
             # awaited.
-            while len(answers) > (ahead if looks else 0):
-                first = answers.popleft()
-                prediction = first.result() if isinstance(first, Future) else first
+            while len(answers) > (pipeline.workers if looks else 0):
+                prediction = answers.popleft().result()
                 if stop() is not None:
                     return
                 yield prediction
     finally:
         if os.getpid() == began_in:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batches(rows: Iterator[GridEpoch], size: int) -> Iterator[list[GridEpoch]]:
+    return iter(lambda: list(islice(rows, size)), [])
+
+
+def _check_process(began_in: int) -> None:
+    if os.getpid() != began_in:
+        cure = "a forked process has none of its threads; begin an iteration of its own"
+        raise BackendError("process", os.getpid(), cure)

@@ -73,6 +73,20 @@ class TestThreads:
             with pytest.raises(ZeroDivisionError):
                 next(iter(stager.predict_recording(epochs, sfreq=100, mode="head")))
 
+    @pytest.mark.parametrize("threads", [1, 2, 3])
+    def test_an_error_comes_behind_the_predictions_of_the_epochs_before(
+        self, folder: Path, epochs: np.ndarray, monkeypatch: pytest.MonkeyPatch, threads: int
+    ) -> None:
+        stager = Stager.load(folder, threads=threads)
+        see = stager._pipeline.see
+        monkeypatch.setattr(
+            stager._pipeline, "see", lambda rows, mode: 1 / 0 if rows[-1].index >= 8 else see(rows, mode)
+        )
+        rows = stager.predict_recording(epochs, sfreq=100, mode="head", batch=4)
+        assert [next(rows).index for _ in range(8)] == list(range(8))
+        with pytest.raises(ZeroDivisionError):
+            next(rows)
+
 
 class TestRecording:
     @pytest.mark.parametrize("mode", MODES)
@@ -94,9 +108,10 @@ class TestRecording:
         assert [row.probabilities for row in found] == [row.probabilities for row in expected]
 
     @pytest.mark.parametrize("batch", [1, 3, 12])
-    def test_the_head_says_the_same_of_an_epoch_to_the_last_bit_whatever_is_beside_it(
-        self, stager: Stager, epochs: np.ndarray, batch: int
+    def test_the_shipped_head_says_the_same_of_an_epoch_to_the_last_bit_whatever_is_beside_it(
+        self, epochs: np.ndarray, batch: int
     ) -> None:
+        stager = Stager.load("nano", mode="head", threads=2)
         rows = stager.predict_recording(epochs, sfreq=100, mode="head", batch=batch, memory=False)
         expected = [stager.predict_epoch(x, 100, mode="head") for x in epochs]
         assert [(row.probabilities, row.ood_score) for row in rows] == [
