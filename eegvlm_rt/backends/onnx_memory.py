@@ -50,6 +50,7 @@ class OnnxMemory:
         self.state_size = static_dimension("memory", inputs[3], 1)
         static_dimension("memory", outputs[2], 1, self.state_size)
         self._absent = (np.zeros((1, features), np.float32), np.zeros((1, 5), np.float32))
+        self._is_present = (np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32))
 
     def __call__(
         self,
@@ -62,7 +63,7 @@ class OnnxMemory:
         """
         present = high_level is not None and stage_logits is not None
         inputs = (high_level[None], stage_logits[None]) if present else self._absent  # type: ignore[index]
-        values = (*inputs, np.full((1, 1), present, np.float32), state[None])
+        values = (*inputs, self._is_present[present], state[None])
         try:
             outputs = self._session.run(_OUTPUTS, dict(zip(_INPUTS, values, strict=True)))
         except Exception as error:

@@ -89,7 +89,7 @@ class NightMemory:
         output = self._network(high_level, stage_logits, state.numbers)
         shares = np.exp(output.night_logits.astype(np.float64))
         shares /= shares.sum()
-        probabilities = {stage: float(share) for stage, share in zip(STAGES, shares, strict=True)}
+        probabilities = dict(zip(STAGES, shares.tolist(), strict=True))
         stage = STAGES[int(shares.argmax())]
         context = state.context
         after = NightContext((stage,)) if findings is None else context.after(findings, stage)

@@ -199,24 +199,26 @@ class Pipeline:
         foreign = None if outliers is None else outliers.scores(epochs)
         measured_at = perf_counter()
         # An epoch without a sample has nothing to draw; the others go through the networks together.
-        present = [i for i, row in enumerate(rows) if np.isfinite(row.x).any()]
-        looks: dict[int, _Look] = {}
+        present = np.flatnonzero(np.isfinite(epochs).any(axis=1)).tolist()
+        views: list[_Look] = []
         drawing_s = 0.0
         if present:
-            drawing_s, views = self._look(np.stack([rows[i].x for i in present]), mode)
-            looks = dict(zip(present, views, strict=True))
+            signals = epochs if len(present) == len(rows) else epochs[present]
+            drawing_s, views = self._look(signals, mode)
+        heads = stage_probabilities([look.stage_logits for look in views])
+        looks = dict(zip(present, zip(views, heads, strict=True), strict=True))
         finished = perf_counter()
         # The batch's time is shared out evenly among its epochs.
         each, each_look = 1e3 / len(rows), 1e3 / max(1, len(present))
         tower_s = finished - measured_at - drawing_s
         results = []
         for i, row in enumerate(rows):
-            look = looks.get(i)
+            look, head = looks.get(i, (None, None))
             results.append(
                 SeenEpoch(
                     row,
                     findings[i],
-                    None if look is None else stage_probabilities(look.stage_logits),
+                    head,
                     None if look is None else look.visual_tokens,
                     (measured_at - started) * each,
                     0.0 if look is None else drawing_s * each_look,

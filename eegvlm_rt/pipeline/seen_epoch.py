@@ -11,6 +11,8 @@ from ..prediction import Outcome, outcome_of
 from ..stages import STAGES, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ..devices.buffers import DeviceArray
@@ -56,7 +58,11 @@ class SeenEpoch:
         return Outcome.UNSCORABLE if foreign and outcome is Outcome.SCORED else outcome
 
 
-def stage_probabilities(logits: NDArray[np.float32]) -> Probabilities:
-    """Softmax of stage logits (5,)."""
-    weights = np.exp(logits.astype(np.float64) - float(logits.max()))
-    return {stage: float(p) for stage, p in zip(STAGES, weights / weights.sum(), strict=True)}
+def stage_probabilities(logits: Sequence[NDArray[np.float32]]) -> list[Probabilities]:
+    """Softmax of the stage logits (5,) of some epochs."""
+    if not logits:
+        return []
+    numbers = np.stack(logits).astype(np.float64)
+    weights = np.exp(numbers - numbers.max(axis=1, keepdims=True))
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    return [dict(zip(STAGES, of_epoch, strict=True)) for of_epoch in shares.tolist()]

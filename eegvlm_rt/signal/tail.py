@@ -45,8 +45,10 @@ class Tail:
 
     def read(self, first: int, last: int) -> NDArray[Any]:
         """A copy of positions `first` to `last`, NaN outside of what is there."""
-        out = np.full(last - first, np.nan, dtype=self._room.dtype)
         low, high = max(first, self.start), min(last, self.end)
+        if (low, high) == (first, last):
+            return self._room[self._from + first - self.start : self._from + last - self.start].copy()
+        out = np.full(last - first, np.nan, dtype=self._room.dtype)
         if high > low:
             shift = self._from - self.start
             out[low - first : high - first] = self._room[low + shift : high + shift]
