@@ -105,8 +105,8 @@ def _line(worker: Popen[str]) -> str:
 
 
 def gpu_in_use() -> str:
-    """How `nvidia-smi` names the GPU that CUDA calls the first: it lists all of a machine, whichever a process
-    may see.
+    """How `nvidia-smi` names the GPU that CUDA calls the first: it lists all of a machine, whichever a
+    process may see.
     """
     return os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
 
