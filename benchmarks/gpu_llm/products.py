@@ -48,7 +48,9 @@ SPELL_S: Final = 0.03
 class Runs:
     """An operation on a device, to be run with any number of rows up to `largest`."""
 
-    def __init__(self, operation: Operation, device: Device, largest: int) -> None:
+    def __init__(
+        self, operation: Operation, device: Device, largest: int, config: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self.operation, self.device, self.stream = operation, device, Stream(device)
         names = [*operation.inputs, *([] if not operation.host else ["last", *operation.host])]
         self.graph = OrtGraph(
@@ -59,7 +61,10 @@ class Runs:
             inputs=names,
             outputs=list(operation.outputs),
             options=CudaOptions(
-                half_products=operation.half_products, attention=operation.attention, free_sessions=True
+                half_products=operation.half_products,
+                attention=operation.attention,
+                session_config=config,
+                free_sessions=True,
             ),
             record=device.kind == "cuda",
         )
@@ -111,10 +116,12 @@ def _bytes(shape: tuple[int | str, ...], rows: int) -> int:
     return 2 * int(np.prod([rows if n == "rows" else int(n) for n in shape]))
 
 
-def measured(operation: Operation, device: Device, rows: Sequence[int]) -> dict[str, Any]:
+def measured(
+    operation: Operation, device: Device, rows: Sequence[int], config: tuple[tuple[str, str], ...] = ()
+) -> dict[str, Any]:
     """The times of an operation, and the share of its bytes per second where it reads many."""
     begin = time.perf_counter()
-    runs = Runs(operation, device, max((*rows, *operation.rows)))
+    runs = Runs(operation, device, max((*rows, *operation.rows)), config)
     figures: dict[str, Any] = {
         "copies": operation.copies,
         "bytes": operation.bytes,
@@ -150,9 +157,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--on", choices=("cuda", "host"), default="cuda")
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS), help="rows that a product reads")
     parser.add_argument("--only", nargs="+", default=[], help="operations whose name begins so")
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="entries of ONNX Runtime's configuration"
+    )
     parser.add_argument("--max-seconds", type=float, default=200.0, help="leave out what would start later")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the figures go")
     options = parser.parse_args(arguments)
+    entries = [entry.partition("=") for entry in options.config]
+    if not all(key and sign for key, sign, _ in entries):
+        parser.error("--config: give KEY=VALUE")
+    config = tuple((key, value) for key, _, value in entries)
     about = {
         "benchmark": "gpu_llm.products",
         "environment": environment(),
@@ -173,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for operation in operations(options.size):
         if options.only and not operation.name.startswith(tuple(options.only)):
             continue
-        run = partial(measured, operation, device, options.rows)
+        run = partial(measured, operation, device, options.rows, config)
         record.part(record.results["operations"], operation.name, run)
     print("\n".join(table(record.results)))
     return 0 if record.whole else 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks.gpu_llm import command, products
 from benchmarks.gpu_llm.operations import operations
 from benchmarks.performance_page import page
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 def test_operators_are_timed_by_the_rows_they_read(tmp_path: Path) -> None:
     path = tmp_path / "gpu-operators-here.json"
     only = ["out, 4 bits, blocks of 32, half", "sum and norm", "activation", "attention, as", "a sign"]
-    arguments = ["--on", "host", "--size", "tiny", "--rows", "1", "7", "--only", *only, "--json", str(path)]
+    arguments = ["--on", "host", "--size", "tiny", "--rows", "1", "7", "--only", *only]
+    arguments += ["--config", "session.intra_op.allow_spinning=0", "--json", str(path)]
     assert products.main(arguments) == 0
     rows = json.loads(path.read_text(encoding="utf-8"))["operations"]
     assert len(rows) == 6
@@ -25,6 +28,11 @@ def test_operators_are_timed_by_the_rows_they_read(tmp_path: Path) -> None:
     assert "| sum and norm, merged | " in page(tmp_path)
     product = rows["out, 4 bits, blocks of 32, half products"]
     assert product["bytes"] == 256 * 256 * (0.5 + 2 / 32)
+
+
+def test_an_entry_of_the_configuration_has_key_and_value() -> None:
+    with pytest.raises(SystemExit):
+        products.main(["--on", "host", "--config", "ep.cuda.fpa_intb_gemv_wave_aware"])
 
 
 def test_products_by_the_kernels_for_half_precision_have_blocks_of_32() -> None:

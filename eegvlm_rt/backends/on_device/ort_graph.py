@@ -85,6 +85,8 @@ class CudaOptions:
             tokens; None leaves the choice to ONNX Runtime.
         host: "head", "memory" or both: parts that are left to the CPU. Both are small, and may take less time
             there than the launches of their operators do.
+        session_config: entries of ONNX Runtime's session configuration beside this package's, as pairs of key
+            and value.
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
         free_sessions: a model's memory on the device is given back with the model. ONNX Runtime 1.31.1 ended
             the process twice where the sessions of nano were freed (`cudaFreeHost`, error 800), so by default
@@ -99,6 +101,7 @@ class CudaOptions:
     half_products: bool = False
     attention: str | None = None
     host: tuple[str, ...] = ()
+    session_config: tuple[tuple[str, str], ...] = ()
     keep_on_device: bool = True
     free_sessions: bool = False
 
@@ -136,6 +139,8 @@ class OrtGraph:
         own.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         if cuda_options.half_products:
             own.add_session_config_entry("ep.cuda.fpa_intb_gemm", "1")
+        for key, value in cuda_options.session_config:
+            own.add_session_config_entry(key, value)
         provider = (_PROVIDERS[device.kind], _provider_options(device, stream, cuda_options, record=record))
         providers = (provider,) if device.kind == "cpu" else (provider, "CPUExecutionProvider")
         self.session = make_session(
