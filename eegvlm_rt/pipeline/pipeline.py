@@ -19,6 +19,7 @@ from ..findings.model import Findings
 from ..memory.night_memory import NightMemory
 from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
 from ..prompt import Mode
+from ..rendering.pool import aligned_pictures
 from ..rendering.renderer import render_batch
 from ..signal.quality import mostly_missing
 from ..signal.units import array_of, not_one_channel
@@ -283,7 +284,9 @@ class Pipeline:
         rooms: dict[str, NDArray[np.float32]] = self._local.__dict__.setdefault("rooms", {})
         room = rooms.get(output)
         if room is None or len(room) < n:
-            room = rooms[output] = np.empty((n, *self.render_spec.shape(output)), dtype=np.float32)
+            room = rooms[output] = aligned_pictures(
+                (n, *self.render_spec.shape(output)), np.dtype(np.float32)
+            )
         return room[:n]
 
     def remember(self, look: SeenEpoch, state: MemoryState) -> Remembered:
