@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -19,13 +18,12 @@ from ..findings.model import Findings
 from ..memory.night_memory import NightMemory
 from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
 from ..prompt import Mode
-from ..rendering.pool import aligned_pictures
-from ..rendering.renderer import render_batch
 from ..signal.quality import mostly_missing
 from ..signal.units import array_of, not_one_channel
 from .answers import Answer, prediction_of
+from .canvases import Canvases
 from .places import places_of
-from .seen_epoch import SeenEpoch, stage_probabilities
+from .seen_epoch import MeasuredEpoch, SeenEpoch, stage_probabilities
 from .specs import EPOCH_SAMPLES, Specs
 
 if TYPE_CHECKING:
@@ -47,10 +45,6 @@ __all__ = ["Pipeline"]
 WIDE: Final = 1024
 """Hidden size from which the products of one run are worth sharing out among threads."""
 
-
-PICTURES_BYTES: Final = 2 << 20
-"""Room for the pictures that a processor draws, and a head of its own reads, at a time: that of its
-second-level cache. What had to leave it is fetched again, and pushes out everything else."""
 
 DEFAULT_TEXTS: Final = 128
 TEXTS_BYTES: Final = 1 << 30
@@ -120,7 +114,7 @@ class Pipeline:
         self._tower: VisionTower | None = None
         self._decoder: Decoder | None = None
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._canvases = Canvases(specs.render)
         if self._head is None:
             self._load_tower()
 
@@ -185,20 +179,34 @@ class Pipeline:
             raise InputError("x", f"{samples.dtype} {samples.shape}", "give (3000,) µV at 100 Hz")
         return samples.astype(np.float32, copy=False)
 
-    def see(self, rows: Sequence[GridEpoch], mode: Mode = Mode.COT) -> list[SeenEpoch]:
-        """Draw and look at some epochs together, as far as `mode` needs it, and measure them.
+    def measure(self, rows: Sequence[GridEpoch], mode: Mode = Mode.COT) -> list[MeasuredEpoch]:
+        """Measure some epochs together, each on its own; many together take less time.
 
-        For `head` nothing is measured yet: what nothing is held against is measured when it is asked for.
+        For `head` no findings are measured yet: it gives no reasons that are held against them, so they can
+        wait until they are asked for.
         """
-        # What reasons are held against is measured first; `head` gives none, so it can wait until it is asked
-        # for.
         started = perf_counter()
         epochs = np.stack([row.x for row in rows])
         later: Sequence[Findings | Unmeasured] = [Unmeasured(row.x) for row in rows]
         findings = later if mode is Mode.HEAD else measure_batch(epochs)
         outliers = self.scoring.outliers
-        foreign = None if outliers is None else outliers.scores(epochs)
-        measured_at = perf_counter()
+        scores = [None] * len(rows) if outliers is None else outliers.scores(epochs).tolist()
+        each_ms = _ms(started) / len(rows)
+        return [MeasuredEpoch(*of_epoch, each_ms) for of_epoch in zip(findings, scores, strict=True)]
+
+    def see(
+        self,
+        rows: Sequence[GridEpoch],
+        mode: Mode = Mode.COT,
+        measured: Sequence[MeasuredEpoch] | None = None,
+    ) -> list[SeenEpoch]:
+        """Draw and look at some epochs together, as far as `mode` needs it; `measured` are those of
+        `measure`, which is asked where there are none yet.
+        """
+        if measured is None:
+            measured = self.measure(rows, mode)
+        started = perf_counter()
+        epochs = np.stack([row.x for row in rows])
         # An epoch without a sample has nothing to draw; the others go through the networks together.
         present = np.flatnonzero(np.isfinite(epochs).any(axis=1)).tolist()
         views: list[_Look] = []
@@ -208,23 +216,22 @@ class Pipeline:
             drawing_s, views = self._look(signals, mode)
         heads = stage_probabilities([look.stage_logits for look in views])
         looks = dict(zip(present, zip(views, heads, strict=True), strict=True))
-        finished = perf_counter()
         # The batch's time is shared out evenly among its epochs.
-        each, each_look = 1e3 / len(rows), 1e3 / max(1, len(present))
-        tower_s = finished - measured_at - drawing_s
+        each = 1e3 / max(1, len(present))
+        tower_s = perf_counter() - started - drawing_s
         results = []
-        for i, row in enumerate(rows):
+        for i, (row, of_signal) in enumerate(zip(rows, measured, strict=True)):
             look, head = looks.get(i, (None, None))
             results.append(
                 SeenEpoch(
                     row,
-                    findings[i],
+                    of_signal.findings,
                     head,
                     None if look is None else look.visual_tokens,
-                    (measured_at - started) * each,
-                    0.0 if look is None else drawing_s * each_look,
-                    0.0 if look is None else tower_s * each_look,
-                    None if foreign is None or look is None else float(foreign[i]),
+                    of_signal.measure_ms,
+                    0.0 if look is None else drawing_s * each,
+                    0.0 if look is None else tower_s * each,
+                    None if look is None else of_signal.ood_score,
                     None if look is None else look.stage_logits,
                     None if look is None else look.high_level,
                 )
@@ -242,11 +249,12 @@ class Pipeline:
         pictures: NDArray[np.float32] | None = None
         if self._head is not None:
             output: Literal["gray_f32", "f32"] = "gray_f32" if self._head.planes == 1 else "f32"
-            # What the tower reads too is drawn once; for the head alone few pictures are kept at a time.
+            # What the tower reads too is drawn once; a head of the CPU alone reads few pictures at a time.
             shared = to_tower and output == "f32"
-            at_once = n if shared else self._pictures_at_once(output, n)
+            keeps_few = self.places["head"] == "cpu" and self._ort_options is None and not shared
+            at_once = self._canvases.few(output) if keeps_few else n
             for first in range(0, n, at_once):
-                seconds, canvas = self._draw(signals[first : first + at_once], output)
+                seconds, canvas = self._canvases.draw(signals[first : first + at_once], output)
                 drawing_s += seconds
                 head = self._head(canvas[:, None] if output == "gray_f32" else canvas)
                 stages += zip(head.stage_logits, head.high_level, strict=True)
@@ -254,7 +262,7 @@ class Pipeline:
         tower = None
         if to_tower:
             if pictures is None:
-                seconds, pictures = self._draw(signals, "f32")
+                seconds, pictures = self._canvases.draw(signals, "f32")
                 drawing_s += seconds
             tower = self._load_tower()(pictures)
             if self._head is None:
@@ -262,32 +270,6 @@ class Pipeline:
         return drawing_s, [
             _Look(*stages[i], None if tower is None else tower.visual_tokens[i]) for i in range(n)
         ]
-
-    def _pictures_at_once(self, output: Literal["gray_f32", "f32"], n: int) -> int:
-        """How many of n pictures the head reads in one run: on a processor few, elsewhere all."""
-        if self.places["head"] != "cpu" or self._ort_options is not None:
-            return n
-        picture = 4 * math.prod(self.render_spec.shape(output))
-        return max(1, PICTURES_BYTES // picture)
-
-    def _draw(
-        self, signals: NDArray[np.float32], output: Literal["gray_f32", "f32"]
-    ) -> tuple[float, NDArray[np.float32]]:
-        """Seconds that it took to draw (n, 3000) signals, and the pictures; they hold until the next call."""
-        began = perf_counter()
-        canvas = self._canvas(output, len(signals))
-        render_batch(signals, self.render_spec, output=output, out=canvas)
-        return perf_counter() - began, canvas
-
-    def _canvas(self, output: Literal["gray_f32", "f32"], n: int) -> NDArray[np.float32]:
-        """Room for n pictures, kept by thread: fresh pages would cost more than the drawing."""
-        rooms: dict[str, NDArray[np.float32]] = self._local.__dict__.setdefault("rooms", {})
-        room = rooms.get(output)
-        if room is None or len(room) < n:
-            room = rooms[output] = aligned_pictures(
-                (n, *self.render_spec.shape(output)), np.dtype(np.float32)
-            )
-        return room[:n]
 
     def remember(self, look: SeenEpoch, state: MemoryState) -> Remembered:
         """The epoch with its night in mind, `state` being the memory after the epoch before.

@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     from ..prediction import Unmeasured
     from ..signal.epochs import GridEpoch
 
-__all__ = ["Probabilities", "SeenEpoch", "stage_probabilities"]
+__all__ = ["MeasuredEpoch", "Probabilities", "SeenEpoch", "stage_probabilities"]
 
 Probabilities = dict[Stage, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredEpoch:
+    """What the signal of an epoch says without the model, and the time that it took. `findings` are not
+    measured yet where nothing asked for them; `ood_score` is None where the bundle cannot tell.
+    """
+
+    findings: Findings | Unmeasured
+    ood_score: float | None
+    measure_ms: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,52 @@
+"""Pictures as a pipeline draws them: each thread keeps the memory for its own."""
+
+from __future__ import annotations
+
+import math
+import threading
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from ..rendering.pool import aligned_pictures
+from ..rendering.renderer import render_batch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..rendering.renderer import RenderSpec
+
+__all__ = ["Canvases"]
+
+PICTURES_BYTES: Final = 2 << 20
+"""Room for the pictures that a processor draws and reads at a time: that of its second-level cache. What had
+to leave it is fetched again, and pushes out everything else."""
+
+
+class Canvases:
+    """Draws float32 pictures of one look, `gray_f32` or `f32`."""
+
+    def __init__(self, spec: RenderSpec) -> None:
+        self._spec = spec
+        self._local = threading.local()
+
+    def few(self, output: Literal["gray_f32", "f32"]) -> int:
+        """Pictures that stay in a processor's cache together, at least 1."""
+        return max(1, PICTURES_BYTES // (4 * math.prod(self._spec.shape(output))))
+
+    def draw(
+        self, signals: NDArray[np.float32], output: Literal["gray_f32", "f32"]
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Seconds that it took to draw (n, 3000) signals, and the pictures (n, ...).
+
+        They hold until this thread draws again: fresh pages would cost more than the drawing.
+        """
+        began = perf_counter()
+        rooms: dict[str, NDArray[np.float32]] = self._local.__dict__.setdefault("rooms", {})
+        n, room = len(signals), rooms.get(output)
+        if room is None or len(room) < n:
+            room = aligned_pictures((n, *self._spec.shape(output)), np.dtype(np.float32))
+            rooms[output] = room
+        pictures = render_batch(signals, self._spec, output=output, out=room[:n])
+        return perf_counter() - began, pictures
