@@ -39,7 +39,7 @@ def accelerator_of(backend: str | Accelerator, device: int) -> Accelerator | Non
         return None
     if backend in ("cuda", "cuda+cpu"):
         from ..backends.cuda import HOST_PARTS, CudaBackend
-        from ..backends.on_device import CudaOptions
+        from ..backends.on_device.ort_graph import CudaOptions
 
         return CudaBackend.here(device, CudaOptions(host=HOST_PARTS if backend == "cuda+cpu" else ()))
     if backend == "tensorrt":
