@@ -27,7 +27,7 @@ __all__ = ["predictions_of_rows"]
 
 T = TypeVar("T")
 
-_HEAD_BATCH: Final = 8
+_HEAD_BATCH: Final = 16
 """Epochs that a thread takes at a time where a head of its own answers: fewer are handed over too often."""
 _MEASURE_BATCH: Final = 8
 """Epochs that are measured together: one at a time takes four times as long."""
