@@ -35,18 +35,20 @@ class Canvases:
         """Pictures that stay in a processor's cache together, at least 1."""
         return max(1, PICTURES_BYTES // (4 * math.prod(self._spec.shape(output))))
 
-    def draw(
-        self, signals: NDArray[np.float32], output: Literal["gray_f32", "f32"]
-    ) -> tuple[float, NDArray[np.float32]]:
-        """Seconds that it took to draw (n, 3000) signals, and the pictures (n, ...).
-
-        They hold until this thread draws again: fresh pages would cost more than the drawing.
-        """
-        began = perf_counter()
+    def room(self, output: Literal["gray_f32", "f32"], n: int) -> NDArray[np.float32]:
+        """Memory for n pictures, (n, ...), this thread's until it asks for it again: fresh pages would cost
+        more than the drawing."""
         rooms: dict[str, NDArray[np.float32]] = self._local.__dict__.setdefault("rooms", {})
-        n, room = len(signals), rooms.get(output)
+        room = rooms.get(output)
         if room is None or len(room) < n:
             room = aligned_pictures((n, *self._spec.shape(output)), np.dtype(np.float32))
             rooms[output] = room
-        pictures = render_batch(signals, self._spec, output=output, out=room[:n])
-        return perf_counter() - began, pictures
+        return room[:n]
+
+    def draw(
+        self, signals: NDArray[np.float32], output: Literal["gray_f32", "f32"], out: NDArray[np.float32]
+    ) -> float:
+        """Draw (n, 3000) signals to `out` (n, ...); returns the seconds that it took."""
+        began = perf_counter()
+        render_batch(signals, self._spec, output=output, out=out)
+        return perf_counter() - began

@@ -246,24 +246,28 @@ class Pipeline:
         drawing_s, n = 0.0, len(signals)
         stages: list[tuple[NDArray[np.float32], NDArray[np.float32] | None]] = []
         to_tower = self._head is None or mode is not Mode.HEAD
-        pictures: NDArray[np.float32] | None = None
+        pictures = self._canvases.room("f32", n) if to_tower else None
+        drawn = False
         if self._head is not None:
             output: Literal["gray_f32", "f32"] = "gray_f32" if self._head.planes == 1 else "f32"
-            # What the tower reads too is drawn once; a head of the CPU alone reads few pictures at a time.
-            shared = to_tower and output == "f32"
-            keeps_few = self.places["head"] == "cpu" and self._ort_options is None and not shared
-            at_once = self._canvases.few(output) if keeps_few else n
+            # A head of the CPU reads few pictures at a time, as they are drawn.
+            on_cpu = self.places["head"] == "cpu" and self._ort_options is None
+            at_once = min(n, self._canvases.few(output)) if on_cpu else n
+            # What the tower reads too is drawn once.
+            drawn = pictures is not None and output == "f32"
             for first in range(0, n, at_once):
-                seconds, canvas = self._canvases.draw(signals[first : first + at_once], output)
-                drawing_s += seconds
+                some = signals[first : first + at_once]
+                if pictures is not None and drawn:
+                    canvas = pictures[first : first + at_once]
+                else:
+                    canvas = self._canvases.room(output, at_once)[: len(some)]
+                drawing_s += self._canvases.draw(some, output, canvas)
                 head = self._head(canvas[:, None] if output == "gray_f32" else canvas)
                 stages += zip(head.stage_logits, head.high_level, strict=True)
-            pictures = canvas if shared else None
         tower = None
-        if to_tower:
-            if pictures is None:
-                seconds, pictures = self._canvases.draw(signals, "f32")
-                drawing_s += seconds
+        if pictures is not None:
+            if not drawn:
+                drawing_s += self._canvases.draw(signals, "f32", pictures)
             tower = self._load_tower()(pictures)
             if self._head is None:
                 stages = [(logits, None) for logits in tower.stage_logits]
