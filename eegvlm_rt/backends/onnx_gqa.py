@@ -31,23 +31,23 @@ Float32 = NDArray[np.float32]
 
 
 class _KeysValues:
-    """Keys and values (2 x layers, heads, capacity, head_dim), and bindings to them that no step uses: making
-    one takes as long as a step of a small model."""
+    """Keys and values (2 x layers, heads, capacity, head_dim), and bindings to them that no step uses, with
+    logits (true) and without: making one takes as long as a step of a small model."""
 
     __slots__ = ("array", "bindings")
 
     def __init__(self, array: NDArray[np.floating]) -> None:
         self.array = array
-        self.bindings: list[Any] = []
+        self.bindings: dict[bool, list[Any]] = {True: [], False: []}
 
     def handed_on(self) -> _KeysValues:
         """Itself: memory of the host lives as long as an array of it."""
         return self
 
-    def take_binding(self) -> Any:
+    def take_binding(self, with_logits: bool) -> Any:
         """A binding for one step, or None; taking from a list is one operation for all threads."""
         try:
-            return self.bindings.pop()
+            return self.bindings[with_logits].pop()
         except IndexError:
             return None
 
@@ -89,7 +89,7 @@ class FusedLanguageModel(EmbeddedDecoder):
 
         memory = following.room.content
         # A binding that was used once writes logits to a place that must be given anew.
-        binding = (None if logits is None else memory.take_binding()) or self._bound(memory.array)
+        binding = memory.take_binding(logits is not None) or self._bound(memory.array)
         for name, array in (("inputs_embeds", embeds), ("last_position", last), ("total_tokens", count)):
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         if logits is not None:
@@ -100,8 +100,7 @@ class FusedLanguageModel(EmbeddedDecoder):
             raise BackendError(
                 "llm", str(error), f"a step of {total - past} tokens after {past} failed"
             ) from error
-        if logits is not None:
-            memory.bindings.append(binding)
+        memory.bindings[logits is not None].append(binding)
         return following
 
     def _bound(self, keys_values: NDArray[np.floating]) -> Any:
