@@ -27,8 +27,10 @@ __all__ = ["predictions_of_rows"]
 
 T = TypeVar("T")
 
+_FIRST_BATCH: Final = 4
 _HEAD_BATCH: Final = 16
-"""Epochs that a thread takes at a time where a head of its own answers: fewer are handed over too often."""
+"""Epochs that a thread takes at a time where a head of its own answers: at first few, so that every thread
+has some of a short recording; then more, which are handed over less often."""
 _MEASURE_BATCH: Final = 8
 """Epochs that are measured together: one at a time takes four times as long."""
 _AHEAD: Final = 3
@@ -71,8 +73,9 @@ def predictions_of_rows(
     stop = stop_when(cancelled)
     course = Course(pipeline.memory if remembering else None, pipeline.remember)
     if mode is Mode.HEAD:
-        size = max(batch, _HEAD_BATCH) if pipeline.has_head else batch
-        return _by_head(pipeline, _batches(rows, size), stop, course)
+        grow = pipeline.has_head
+        batches = _growing_batches(rows, max(batch, _HEAD_BATCH)) if grow else _batches(rows, batch)
+        return _by_head(pipeline, batches, stop, course)
 
     def answer(look: SeenEpoch, remembered: Remembered | None) -> StagePrediction:
         return pipeline.answer(look, mode, constrained=constrained, stop=stop, remembered=remembered)
@@ -174,6 +177,13 @@ def _by_language(
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
     return iter(lambda: list(islice(items, size)), [])
+
+
+def _growing_batches(rows: Iterator[GridEpoch], most: int) -> Iterator[list[GridEpoch]]:
+    size = _FIRST_BATCH
+    while some := list(islice(rows, size)):
+        yield some
+        size = min(2 * size, most)
 
 
 def _check_process(began_in: int) -> None:
