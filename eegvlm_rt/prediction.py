@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -31,6 +31,7 @@ __all__ = [
     "StagePrediction",
     "Timing",
     "Unmeasured",
+    "UnmeasuredBatch",
     "outcome_of",
 ]
 
@@ -128,13 +129,38 @@ class EpochPlace(Protocol):
     def channel(self) -> str | None: ...
 
 
+class UnmeasuredBatch:
+    """Conditioned epochs (n, 3000), measured together when the findings of one of them are asked for: one at
+    a time takes four times as long, and who asks for one asks for the next as a rule.
+    """
+
+    __slots__ = ("_epochs",)
+
+    def __init__(self, epochs: NDArray[np.float32]) -> None:
+        self._epochs: NDArray[np.float32] | list[Findings] = epochs
+
+    def findings(self) -> list[Findings]:
+        """Of each epoch, in order. Several threads may ask at once."""
+        epochs = self._epochs
+        if isinstance(epochs, np.ndarray):
+            # Whoever only reads predictions does not load what measures.
+            from .findings.measure import measure_batch
+
+            epochs = self._epochs = measure_batch(epochs)
+        return epochs
+
+
 class Unmeasured:
-    """Findings of a conditioned epoch (3000,), to be measured when they are asked for."""
+    """Findings of the epoch at a place of a batch, to be measured when they are asked for."""
 
-    __slots__ = ("x",)
+    __slots__ = ("_batch", "_place")
 
-    def __init__(self, x: NDArray[np.float32]) -> None:
-        self.x = x
+    def __init__(self, batch: UnmeasuredBatch, place: int) -> None:
+        self._batch, self._place = batch, place
+
+    def measured(self) -> Findings:
+        """The findings, measured now if they were not yet."""
+        return self._batch.findings()[self._place]
 
 
 class _MeasuredField:
@@ -146,10 +172,7 @@ class _MeasuredField:
             raise AttributeError("findings")
         value = prediction.__dict__["_findings"]
         if isinstance(value, Unmeasured):
-            # Whoever only reads predictions does not load what measures.
-            from .findings.measure import measure
-
-            value = prediction.__dict__["_findings"] = measure(value.x)
+            value = prediction.__dict__["_findings"] = value.measured()
         return value  # type: ignore[no-any-return]
 
     def __set__(self, prediction: StagePrediction, value: Findings | Unmeasured) -> None:
@@ -259,6 +282,14 @@ class StagePrediction:
             outcome=outcome,
             error=error,
         )
+
+    def given_night(self, smoothed: Mapping[Stage, float]) -> Self:
+        """The same with the probabilities given the night. Findings that nobody asked for stay unmeasured."""
+        return replace(self, smoothed=smoothed, findings=self.__dict__["_findings"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process needs: the findings themselves, not the signals of a whole batch."""
+        return {**self.__dict__, "_findings": self.findings}
 
     def __repr__(self) -> str:
         """One line: epoch from 0, its start, stage with probability, outcome, mode, claims that hold."""

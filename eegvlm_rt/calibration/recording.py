@@ -58,7 +58,7 @@ def _cycles(predictions: Iterable[StagePrediction]) -> Iterator[StagePrediction]
     for prediction, probabilities in zip(
         rows, cycle_stages([scored_probabilities(row) for row in rows]), strict=True
     ):
-        yield replace(prediction, smoothed=probabilities)
+        yield prediction.given_night(probabilities)
 
 
 def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
@@ -66,4 +66,4 @@ def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iter
     for prediction, best in zip(
         rows, viterbi(smoother, [scored_probabilities(row) for row in rows]), strict=True
     ):
-        yield replace(prediction, smoothed={stage: float(stage is best) for stage in STAGES})
+        yield prediction.given_night({stage: float(stage is best) for stage in STAGES})

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..findings.measure import measure_batch
 from ..findings.model import Findings
 from ..memory.night_memory import NightMemory
-from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, outcome_of
+from ..prediction import AnsweredBy, Outcome, StagePrediction, Unmeasured, UnmeasuredBatch, outcome_of
 from ..prompt import Mode
 from ..signal.quality import mostly_missing
 from ..signal.units import array_of, not_one_channel
@@ -187,8 +187,12 @@ class Pipeline:
         """
         started = perf_counter()
         epochs = np.stack([row.x for row in rows])
-        later: Sequence[Findings | Unmeasured] = [Unmeasured(row.x) for row in rows]
-        findings = later if mode is Mode.HEAD else measure_batch(epochs)
+        findings: Sequence[Findings | Unmeasured]
+        if mode is Mode.HEAD:
+            batch = UnmeasuredBatch(epochs)
+            findings = [Unmeasured(batch, place) for place in range(len(rows))]
+        else:
+            findings = measure_batch(epochs)
         outliers = self.scoring.outliers
         scores = [None] * len(rows) if outliers is None else outliers.scores(epochs).tolist()
         each_ms = _ms(started) / len(rows)

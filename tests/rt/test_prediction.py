@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import fields, replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from eegvlm_rt.decoding import Finish
 from eegvlm_rt.errors import DraftWarning
-from eegvlm_rt.findings import Findings, Rhythm
+from eegvlm_rt.findings import Findings, Rhythm, measure_batch
 from eegvlm_rt.night.prediction_json import prediction_from_dict
 from eegvlm_rt.prediction import AnsweredBy, HeadOpinion, Outcome, StagePrediction, Timing, outcome_of
 from eegvlm_rt.prompt import Mode
 from eegvlm_rt.rationale import check, compose, parse
+from eegvlm_rt.signal.conditioning import condition_recording
 from eegvlm_rt.signal.quality import Quality
+from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES, Stage
 from tests.rt.tiny_bundle import write_tiny_bundle
+
+MEASURE = import_module("eegvlm_rt.findings.measure")
+"""The module, whose name in its package is that of its function."""
 
 FINDINGS = Findings(Rhythm.THETA, 0.1, 2, 1, 0.05, 60.0)
 TEXT = compose(FINDINGS, Stage.N2, Stage.N1)
@@ -108,6 +115,43 @@ def test_an_offline_row_is_scored_final_and_without_lag(prediction: StagePredict
         None,
     )
     assert replace(prediction, smoothed=SHARES).to_dict()["smoothed"]["N2"] == 0.7
+
+
+class TestUnmeasured:
+    @pytest.fixture
+    def rows(self) -> list[StagePrediction]:
+        x = simulate_night(5, hours=0.1).samples_uv[:30_000]
+        return list(Stager.load("nano", mode="head", threads=1).predict_recording(x, sfreq=100))
+
+    def test_findings_are_those_of_each_epoch_on_its_own_and_measured_once_for_a_batch(
+        self, rows: list[StagePrediction], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sizes = []
+
+        def counted(x: np.ndarray) -> list[Findings]:
+            sizes.append(len(x))
+            return measure_batch(x)
+
+        monkeypatch.setattr(MEASURE, "measure_batch", counted)
+        findings = [row.findings for row in rows]
+        assert len(sizes) < sum(sizes) == len(rows)
+        signals = condition_recording(simulate_night(5, hours=0.1).samples_uv[:30_000], 100)
+        assert findings == [measure_batch(x[None])[0] for x in signals.reshape(-1, 3000)]
+
+    def test_smoothing_by_the_night_measures_nothing(
+        self, rows: list[StagePrediction], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(MEASURE, "measure_batch", lambda _: pytest.fail("measured"))
+        smoothed = [row.given_night(SHARES) for row in rows]
+        assert {row.smoothed[Stage.N2] for row in smoothed if row.smoothed} == {0.7}
+        assert [replace(row, findings=FINDINGS) for row in rows] == [
+            replace(row, findings=FINDINGS, smoothed=None) for row in smoothed
+        ]
+
+    def test_a_copy_for_another_process_has_findings_and_no_signal(self, rows: list[StagePrediction]) -> None:
+        packed = pickle.dumps(rows[0])
+        assert len(packed) < 10_000
+        assert pickle.loads(packed) == rows[0]
 
 
 @pytest.fixture(scope="module")
