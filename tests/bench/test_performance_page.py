@@ -40,7 +40,8 @@ def test_graphs_of_equal_weights_and_times_are_as_near_to_the_floor(tmp_path: Pa
     """Also the last graph of a run that ended before it wrote the floor."""
     figures = ROOT / "benchmarks" / "results" / "gpu-llm-7b-2-half-products-h200.json"
     (tmp_path / figures.name).write_bytes(figures.read_bytes())
-    rows = [line.split(" | ") for line in page(tmp_path).splitlines() if line.startswith("| fused")]
+    steps = page(tmp_path).split("of the floor |")[1].split("direct ms")[0]
+    rows = [line.strip("| ").split(" | ") for line in steps.splitlines() if line.startswith("| fused")]
     assert [(row[3].split(" / ")[0], row[4]) for row in rows] == [("3.44", "30%"), ("3.44", "30%")]
 
 
@@ -52,8 +53,42 @@ def test_runs_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         "7b-1-beside-pytorch",
         "7b-2-half-products",
         "7b-3-all-graphs",
+        "7b-4-merged",
         "13b",
     ]
+
+
+def test_many_nights_stand_by_place_and_number_of_processes(tmp_path: Path) -> None:
+    kept = ROOT / "benchmarks" / "results" / "cuda-busy-h200.json"
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    nights = json.loads(kept.read_text(encoding="utf-8"))["many_nights"]
+    row = nights["cot, 16, gpu int4, 128 texts, head and memory on the CPU"]
+    section = page(tmp_path).split("### `cot`, head and memory on the CPU")[1].split("###")[0]
+    assert (
+        f"| 16 | {row['epochs_per_s']:,.0f} | {row['nights_per_hour']:,.0f} | {row['gpu_busy']:.1%} |"
+        in section
+    )
+
+
+def test_parts_of_the_gpu_are_compared_by_place(tmp_path: Path) -> None:
+    kept = ROOT / "benchmarks" / "results" / "cuda-parts-h200.json"
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    text = page(tmp_path)
+    assert "| head and memory on the CPU | 0.62 | 0.92 | 2.97 |" in text
+    assert "| GPU, int8 tower beside CPU, int8 tower | cot | 100.0% | 0.058042 | 98.5% |" in text
+
+
+def test_the_parts_of_a_layer_add_up_to_a_token(tmp_path: Path) -> None:
+    """Within the scatter, to what the GPU took for a token of the whole model."""
+    results = ROOT / "benchmarks" / "results"
+    name = "gpu-operators-h200.json"
+    (tmp_path / name).write_bytes((results / name).read_bytes())
+    last = next(line for line in page(tmp_path).splitlines() if line.startswith("| 32 layers, last product"))
+    one, _, _, seven = last.strip("| ").split(" | ")[1:]
+    whole = json.loads((results / "gpu-llm-7b-4-merged-h200.json").read_text(encoding="utf-8"))
+    gpu_ms = whole["models"]["merged, recorded"]["gpu_ms"]
+    for us, tokens in ((one, "1"), (seven, "7")):
+        assert int(us.replace(",", "")) / 1e3 == pytest.approx(gpu_ms[tokens]["p50"], rel=0.05)
 
 
 def test_the_decoders_have_the_weights_of_their_configurations() -> None:
