@@ -71,7 +71,7 @@ All figures: `benchmarks/results/{name}`. Repeat: `{figures["command"]}`.
         [
             model["name"],
             *(f"{model['runs'][n]['p50']:.1f}" if n in model["runs"] else "-" for n in SHORT_RUNS),
-            f"{model['prefill_at_once']['ms']['p50']:.1f}" if "prefill_at_once" in model else "-",
+            _whole_picture(model),
         ]
         for model in models
         if "runs" in model
@@ -195,6 +195,13 @@ def _keys_values(figures: dict[str, Any]) -> int:
 def _weight_bytes(model: dict[str, Any], figures: dict[str, Any]) -> int:
     """Of the graph that a model ran, which older files name by its precision alone."""
     return int(figures["graphs"][model.get("graph", model["precision"])]["weight_bytes"])
+
+
+def _whole_picture(model: dict[str, Any]) -> str:
+    """Picture and prompt in one run, which older files measured beside the answers' two."""
+    prefill = model.get("prefill", {})
+    row = prefill if prefill.get("runs") == 1 else model.get("prefill_at_once")
+    return f"{row['ms']['p50']:.1f}" if row else "-"
 
 
 def _percents(model: dict[str, Any], key: str) -> str:

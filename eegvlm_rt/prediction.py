@@ -95,7 +95,8 @@ class Timing:
     """Wall-clock times of one epoch in ms.
 
     Of a batch, rendering and tower are an epoch's equal share. `prefill_ms` is the reading of the visual
-    tokens, `decode_ms` all that follows in the language model; of texts that are decoded side by side, both
+    tokens, `decode_ms` all that follows in the language model, and all of it where tokens and first question
+    are read in one run (fused attention on a GPU); of texts that are decoded side by side, both
     are an equal share. `total_ms` runs from the conditioned signal to the prediction and includes the
     measuring of the findings. `first_token_ms` and `stage_ms` say when the first text and when the stage
     probabilities were there (0 without text or model; side by side, 0 and the whole share). `tokens` counts

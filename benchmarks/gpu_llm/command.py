@@ -135,8 +135,6 @@ def measure_ours(
         record.part(place, "runs", ours.runs)
         if gpu:
             record.part(place, "gpu_ms", ours.gpu_ms)
-        if variant.fused:
-            record.part(place, "prefill_at_once", ours.prefill_at_once)
         # Graphs of one block hold the same integers; a recorded step must give what the others give.
         logits: list[np.ndarray] = []
         reference = references.get(variant.block)
@@ -251,8 +249,6 @@ def table(results: dict[str, Any]) -> list[str]:
             row.append("runs " + " ".join(f"{n}:{ms['p50']:.2f}" for n, ms in place["runs"].items()))
         if "gpu_ms" in place:
             row.append("gpu " + " ".join(f"{n}:{ms['p50']:.2f}" for n, ms in place["gpu_ms"].items()))
-        if "prefill_at_once" in place:
-            row.append(f"prefill at once {place['prefill_at_once']['ms']['p50']:.2f}")
         checks = ("logits_off_the_first", "same_again")
         row.extend(f"{key} {place[key]}" for key in checks if key in place)
         lines.append(" ".join(row))

@@ -107,16 +107,11 @@ class Ours:
         self.prompt = self.lm.embed(list(range(5, 5 + self.effort.prompt_tokens)))
 
     def prefill(self) -> dict[str, Any]:
-        """Visual tokens and prompt, from the device's memory to the last logits on the host."""
+        """Visual tokens and prompt, from the device's memory to the last logits on the host; in one run where
+        attention is fused."""
         ms = self._times(self._direct, self.effort.repeats)
-        return {"tokens": VISUAL_TOKENS + self.effort.prompt_tokens, "ms": ms}
-
-    def prefill_at_once(self) -> dict[str, Any]:
-        """As `prefill`, picture and prompt in one run instead of two."""
-        lm = self.lm
-        assert isinstance(lm, FusedDeviceLanguageModel)
-        ms = self._times(lambda: lm.read_to_logits([self.looks, self.prompt]), self.effort.repeats)
-        return {"tokens": VISUAL_TOKENS + self.effort.prompt_tokens, "ms": ms}
+        runs = 1 if isinstance(self.lm, FusedDeviceLanguageModel) else 2
+        return {"tokens": VISUAL_TOKENS + self.effort.prompt_tokens, "runs": runs, "ms": ms}
 
     def gpu_ms(self) -> dict[str, Any]:
         """Milliseconds of the GPU alone between the first and the last operator of a run, by its tokens;

@@ -52,6 +52,11 @@ class Room(Generic[T]):
                 self.lengths.append(total)
             return free
 
+    def share(self, length: int) -> None:
+        """Another cache holds the first `length` tokens of one that has claimed at least as many."""
+        with self._lock:
+            self.lengths.append(length)
+
     def release(self, length: int) -> bool:
         """Give back what one cache held; whether nobody uses the buffer any more."""
         with self._lock:

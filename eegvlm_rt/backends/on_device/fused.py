@@ -61,10 +61,28 @@ class _KeysValues:
 DeviceRoom = Room[_KeysValues]
 
 
+class _Beginning:
+    """The cache of a text's beginning: `pieces` of `length` tokens until the first question is read with
+    them, and where their keys and values lie from then on, `cache`."""
+
+    __slots__ = ("cache", "length", "pieces")
+
+    def __init__(self, pieces: Sequence[Float32 | DeviceArray], length: int) -> None:
+        self.pieces, self.length = pieces, length
+        self.cache: RoomCache[_KeysValues] | None = None
+
+    def lies_in(self, room: DeviceRoom, pool: list[DeviceRoom]) -> None:
+        """The first tokens of a room are these; the pieces may go."""
+        room.share(self.length)
+        self.cache, self.pieces = RoomCache(room, self.length, pool), ()
+
+
 class FusedDeviceLanguageModel(EmbeddedDecoder):
     """A decoder graph with GroupQueryAttention and its embedding table (vocabulary, D) in host memory.
 
-    Steps of several threads take turns. `replay` records short steps as CUDA graphs: one for each number of
+    The beginning of a text is read in one run with its first question, which takes less time than two. Its
+    keys and values may then be rounded otherwise than with another question first. Steps of several threads
+    take turns. `replay` records short steps as CUDA graphs: one for each number of
     tokens and each buffer; `capacity` is the least number of tokens that a buffer has room for. Raises
     BackendError where graph, table and shape do not fit.
     """
@@ -96,11 +114,15 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         self._rooms = 0
         self._lock = Lock()
 
-    def read(
-        self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None
-    ) -> RoomCache[_KeysValues]:
-        """See `LanguageModel`; what lies on the device is not brought to the host."""
-        return self._go_on(self._tokens_of(pieces), pieces, cache, None, whole=False)
+    def read(self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None) -> KVCache:
+        """See `LanguageModel`; what lies on the device is not brought to the host. A beginning is not read
+        before its first question, which raises the error of the run."""
+        tokens = self._tokens_of(pieces)
+        if cache is None:
+            # What lies on the host may be written again before; what lies on the device is held.
+            own = [piece if isinstance(piece, DeviceArray) else piece.copy() for piece in pieces]
+            return _Beginning(own, tokens)
+        return self._go_on(tokens, pieces, cache, None)
 
     def next_logits(
         self, inputs_embeds: Float32, cache: KVCache | None = None
@@ -108,22 +130,13 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         """See `LanguageModel`; only the last row of the logits leaves the device."""
         logits = np.empty((1, self.vocab_size), dtype=np.float32)
         tokens = self._tokens(inputs_embeds)
-        following = self._go_on(tokens, [inputs_embeds], cache, logits, whole=False)
-        return logits[0], following
-
-    def read_to_logits(
-        self, pieces: Sequence[Float32 | DeviceArray], cache: KVCache | None = None
-    ) -> tuple[Float32, RoomCache[_KeysValues]]:
-        """As `read`, with the logits (V,) behind the last token: one run where `read` and `next_logits` are
-        two."""
-        logits = np.empty((1, self.vocab_size), dtype=np.float32)
-        following = self._go_on(self._tokens_of(pieces), pieces, cache, logits, whole=False)
-        return logits[0], following
+        return logits[0], self._go_on(tokens, [inputs_embeds], cache, logits)
 
     def _run(
         self, inputs_embeds: Float32, cache: KVCache | None, logits: Float32 | None
     ) -> RoomCache[_KeysValues]:
-        return self._go_on(inputs_embeds.shape[1], [inputs_embeds], cache, logits, whole=True)
+        rows = None if logits is None else logits[0]
+        return self._go_on(inputs_embeds.shape[1], [inputs_embeds], cache, rows)
 
     def _go_on(
         self,
@@ -131,17 +144,32 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
         pieces: Sequence[Float32 | DeviceArray],
         cache: KVCache | None,
         logits: Float32 | None,
-        *,
-        whole: bool,
     ) -> RoomCache[_KeysValues]:
-        own = own_cache(cache, RoomCache)
-        past = 0 if own is None else own.length
+        """Read `tokens` tokens, `pieces`, behind `cache`; logits of the last ones go to `logits` (N, V)."""
+        with self._lock:
+            if not isinstance(cache, _Beginning):
+                return self._append(tokens, pieces, own_cache(cache, RoomCache), logits)
+            if cache.cache is not None:
+                return self._append(tokens, pieces, cache.cache, logits)
+            whole = [*cache.pieces, *pieces]
+            following = self._append(cache.length + tokens, whole, None, logits)
+            cache.lies_in(following.room, self._pool)
+            return following
+
+    def _append(
+        self,
+        tokens: int,
+        pieces: Sequence[Float32 | DeviceArray],
+        cache: RoomCache[_KeysValues] | None,
+        logits: Float32 | None,
+    ) -> RoomCache[_KeysValues]:
+        past = 0 if cache is None else cache.length
         total = past + tokens
         last = np.array([total - 1], dtype=np.int32)
-        with self._lock, self._stream.settled() as stream:
+        with self._stream.settled() as stream:
             # Past and present are the same memory: the operator writes the new keys and values behind the old
             # ones, and only who is first to go on from a text may do so in place. The others get a copy.
-            following = self._following(own, past, total, stream)
+            following = self._following(cache, past, total, stream)
             short = tokens <= REPLAYED_TOKENS
             if not short and self._long[0].size < 4 * tokens * self.hidden_size:
                 # Nothing may be in flight that still uses the old places.
@@ -158,8 +186,7 @@ class FusedDeviceLanguageModel(EmbeddedDecoder):
             self._last.upload(last, stream)
             self._step(following.room, past, total, embeds, scores)
             if logits is not None:
-                rows = tokens if whole else 1
-                scores.download(logits, stream, offset=4 * (tokens - rows) * self.vocab_size)
+                scores.download(logits, stream, offset=4 * (tokens - len(logits)) * self.vocab_size)
         return following
 
     def _step(

@@ -129,11 +129,55 @@ class TestFusedLanguageModel:
         self, both: tuple[FusedDeviceLanguageModel, FusedLanguageModel]
     ) -> None:
         ours, _ = both
-        text, question = ours.embed([5, 6, 7, 8]), ours.embed([9, 10])
-        logits, cache = ours.read_to_logits([text, question])
-        expected, _ = ours.next_logits(np.concatenate([text, question], axis=1))
+        text, question, other = (ours.embed(ids) for ids in ([5, 6, 7, 8], [9, 10], [11, 12]))
+        runs: list[int] = []
+        run = ours._graph.run
+        ours._graph.run = lambda *binding: runs.append(1) or run(*binding)  # type: ignore[method-assign]
+        beginning = ours.read([text])
+        assert beginning.length == 4
+        text[:] = 0
+        assert not runs
+        logits, cache = ours.next_logits(question, beginning)
+        assert (len(runs), cache.length) == (1, 6)
+        expected, _ = ours.next_logits(ours.embed([5, 6, 7, 8, 9, 10]))
         np.testing.assert_array_equal(logits, expected)
-        assert cache.length == 6
+        # Later questions go on from what was read, and each text keeps its own.
+        rows, second = ours.step(other, beginning)
+        assert (len(runs), beginning.length, second.length) == (3, 4, 6)
+        expected, _ = ours.step(ours.embed([5, 6, 7, 8, 11, 12]))
+        np.testing.assert_array_equal(rows, expected[-2:])
+        answer, _ = ours.next_logits(other, cache)
+        expected, _ = ours.next_logits(ours.embed([5, 6, 7, 8, 9, 10, 11, 12]))
+        np.testing.assert_array_equal(answer, expected)
+
+    def test_a_run_that_fails_leaves_a_beginning_to_be_read_again(
+        self,
+        both: tuple[FusedDeviceLanguageModel, FusedLanguageModel],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ours, _ = both
+
+        def refusal(*_: object) -> None:
+            raise BackendError("llm", "no memory", "none")
+
+        beginning = ours.read([ours.embed([5, 6, 7])])
+        with monkeypatch.context() as patch:
+            patch.setattr(ours._graph, "run", refusal)
+            with pytest.raises(BackendError, match="no memory"):
+                ours.next_logits(ours.embed([8]), beginning)
+        logits, _ = ours.next_logits(ours.embed([8]), beginning)
+        expected, _ = ours.next_logits(ours.embed([5, 6, 7, 8]))
+        np.testing.assert_array_equal(logits, expected)
+
+    def test_threads_may_share_a_beginning_that_was_not_read(
+        self, both: tuple[FusedDeviceLanguageModel, FusedLanguageModel]
+    ) -> None:
+        ours, theirs = both
+        beginning = ours.read([ours.embed([5, 6, 7])])
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda i: ours.next_logits(ours.embed([i, 4]), beginning)[0], range(8)))
+        for i, answer in enumerate(answers):
+            np.testing.assert_array_equal(answer, theirs.step(theirs.embed([5, 6, 7, i, 4]))[0][-1])
 
     def test_visual_tokens_are_read_where_they_lie(
         self, both: tuple[FusedDeviceLanguageModel, FusedLanguageModel]
