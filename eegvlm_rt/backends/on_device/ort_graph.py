@@ -81,10 +81,11 @@ class CudaOptions:
         half_products: products of 4-bit weights by the kernels for half-precision activations that ONNX
             Runtime took over from TensorRT-LLM, tuned when the graph is loaded. Its packages hold them for
             blocks of 32 without zero points; other products stay as they are, without a word.
+            On an H200 they took less time for 6 or 7 tokens, and more for one token and for a picture.
         attention: "flash" or "cudnn": the kernels that fused attention may take, other than those for single
             tokens; None leaves the choice to ONNX Runtime.
-        host: "head", "memory" or both: parts that are left to the CPU. Both are small, and may take less time
-            there than the launches of their operators do.
+        host: "head", "memory" or both: parts that are left to the CPU. Both are small: on an H200 a night of
+            nano took less time with both on the CPU, a single epoch of `head` more.
         session_config: entries of ONNX Runtime's session configuration beside this package's, as pairs of key
             and value.
         keep_on_device: False lets operators that the GPU has no kernel for run on the host.
