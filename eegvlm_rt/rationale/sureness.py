@@ -17,7 +17,6 @@ from .check import TOLERANCES
 from .grammar import SLOTS
 from .rules import REASONS, RULES
 from .values import NONE
-from .worth import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +39,13 @@ _EVENT_SHAPE: Final = (_SIZES["spindles"], _SIZES["k_complexes"])
 _OFFSETS: Final = dict(zip((*FINDINGS, _EVENTS), np.cumsum([0, *_SIZES.values()]).tolist(), strict=True))
 _LENGTH: Final = _OFFSETS[_EVENTS] + _EVENT_SHAPE[0] * _EVENT_SHAPE[1]
 
+_RHYTHM: Final = (
+    (1.0, 0.0, 0.0, 0.0, 0.1),
+    (0.0, 1.0, 0.0, 0.0, 0.1),
+    (0.0, 0.0, 1.0, 0.25, 0.4),
+    (0.05, 0.0, 0.1, 1.0, 0.05),
+    (0.35, 0.5, 0.2, 0.0, 1.0),
+)
 _ALPHA: Final = {
     (50.0, False): (0.0, 0.05, 1.0),
     (50.0, True): (1.0, 1.0, 0.4),
@@ -47,8 +53,9 @@ _ALPHA: Final = {
     (10.0, True): (1.0, 0.4, 0.0),
 }
 _NO_EARLY_EVENT: Final = ((1.0, 1.0, 0.4), (1.0, 1.0, 0.4), (0.35, 0.35, 0.15), (0.15, 0.15, 0.15))
-"""Share of epochs in which the check supports a condition, by the measured class of alpha, or of spindles
-(row) and K-complexes (column): 2,880 simulated epochs. A test counts again."""
+"""Share of epochs in which the check supports a word for the rhythm (row) by the measured one (column), and a
+condition by the measured class of alpha, or of spindles (row) and K-complexes (column): 2,880 simulated
+epochs. A test counts how often what is sure is supported."""
 
 
 class Grounds(NamedTuple):
@@ -139,7 +146,7 @@ def _support(condition: Condition) -> NDArray[np.float64] | None:
     if kind == "rhythm":
         # A condition on the rhythm is supported where stating one of its words would be.
         named = [i for i, name in enumerate(SLOTS["rhythm"].choices) if name.strip() in condition.among]
-        _part(row, "rhythm")[:] = np.array(WORDS["rhythm"])[named].max(axis=0)
+        _part(row, "rhythm")[:] = np.array(_RHYTHM)[named].max(axis=0)
     elif kind == "alpha_pct":
         _part(row, "alpha")[:] = _ALPHA[bound, condition.below]
     elif kind in ("clear_spindles", "clear_k_complexes"):

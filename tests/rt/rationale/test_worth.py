@@ -14,7 +14,7 @@ from eegvlm_rt.signal.conditioning import condition_recording
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stages import Stage
 
-WEIGHED = ("rhythm", "alpha", "spindles", "k_complexes", "slow_wave_pct", "amplitude_uv")
+WEIGHED = ("alpha", "spindles", "k_complexes", "slow_wave_pct", "amplitude_uv")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,12 @@ def test_the_truth_is_worth_one_and_nothing_is_worth_more(slot: str) -> None:
     assert np.diag(worth) == pytest.approx(1.0)
     assert worth.min() >= 0.0
     assert (worth - np.eye(len(worth))).max() <= 0.5
+
+
+def test_the_rhythm_is_the_most_probable_one() -> None:
+    worth = worth_of("rhythm")
+    assert worth is not None
+    np.testing.assert_array_equal(worth, np.eye(len(SLOTS["rhythm"].choices)))
 
 
 @pytest.mark.parametrize("slot", ["previous", "course", "rule", "excluded_1", "stage"])
