@@ -284,9 +284,9 @@ class StagePrediction:
             error=error,
         )
 
-    def given_night(self, smoothed: Mapping[Stage, float]) -> Self:
-        """The same with the probabilities given the night. Findings that nobody asked for stay unmeasured."""
-        return replace(self, smoothed=smoothed, findings=self.__dict__["_findings"])
+    def with_fields(self, **fields: Any) -> Self:
+        """`dataclasses.replace`, but findings that nobody asked for stay unmeasured."""
+        return replace(self, **{"findings": self.__dict__["_findings"], **fields})
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy in another process needs: the findings themselves, not the signals of a whole batch."""

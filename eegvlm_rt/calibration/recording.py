@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import BundleError, InputError
@@ -50,7 +49,7 @@ def smoothed(predictions: Iterable[StagePrediction], scoring: Scoring, how: str)
 def _causal(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
     running = CausalSmoother(smoother)
     for prediction in predictions:
-        yield replace(prediction, smoothed=running.update(scored_probabilities(prediction)))
+        yield prediction.with_fields(smoothed=running.update(scored_probabilities(prediction)))
 
 
 def _cycles(predictions: Iterable[StagePrediction]) -> Iterator[StagePrediction]:
@@ -58,7 +57,7 @@ def _cycles(predictions: Iterable[StagePrediction]) -> Iterator[StagePrediction]
     for prediction, probabilities in zip(
         rows, cycle_stages([scored_probabilities(row) for row in rows]), strict=True
     ):
-        yield prediction.given_night(probabilities)
+        yield prediction.with_fields(smoothed=probabilities)
 
 
 def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iterator[StagePrediction]:
@@ -66,4 +65,4 @@ def _viterbi(predictions: Iterable[StagePrediction], smoother: Smoother) -> Iter
     for prediction, best in zip(
         rows, viterbi(smoother, [scored_probabilities(row) for row in rows]), strict=True
     ):
-        yield prediction.given_night({stage: float(stage is best) for stage in STAGES})
+        yield prediction.with_fields(smoothed={stage: float(stage is best) for stage in STAGES})

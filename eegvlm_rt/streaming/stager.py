@@ -7,7 +7,6 @@ import threading
 import time
 from asyncio import to_thread
 from collections import Counter
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Self
 
@@ -356,13 +355,13 @@ class StreamingStager:
         prediction, epoch = answer.prediction, answer.epoch
         if not epoch.final or prediction.provisional:
             self._provisional += 1
-            prediction = replace(prediction, provisional=True, lag_s=lag_s)
+            prediction = prediction.with_fields(provisional=True, lag_s=lag_s)
             if epoch.final:
                 self._recorder.prediction(prediction, epoch, self._timeline.device_s(epoch.end - 1))
                 self._recorder.sync()
             return prediction
         smoothed = None if self._smoother is None else self._smoother.update(scored_probabilities(prediction))
-        prediction = replace(prediction, lag_s=lag_s, smoothed=smoothed)
+        prediction = prediction.with_fields(lag_s=lag_s, smoothed=smoothed)
         self._counts[prediction.outcome] += 1
         self._check_unit(epoch)
         self._watch_lag(lag_s)

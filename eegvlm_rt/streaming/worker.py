@@ -209,7 +209,7 @@ class EpochWorker:
             else:
                 answer = self._pipeline.answer(look, Mode.HEAD, remembered=remembered)
                 if perf_counter() >= due:
-                    answer = replace(answer, outcome=Outcome.LATE, mode=mode)
+                    answer = answer.with_fields(outcome=Outcome.LATE, mode=mode)
         except Exception as error:
             answer, remembered = self._failed(epoch, error), None
         if not epoch.final:
@@ -224,7 +224,7 @@ class EpochWorker:
         assert not isinstance(look, StagePrediction)
         work = self._threads(1).submit(self._reasoned, look, mode, due, remembered)
         self.pending.append(_Pending(epoch, arrived, due, work, look, remembered, None))
-        return replace(answer, provisional=True)
+        return answer.with_fields(provisional=True)
 
     def _await(self, pending: _Pending) -> None:
         assert pending.work is not None

@@ -10,6 +10,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
+from eegvlm_rt.calibration.smoothing import Smoothing
 from eegvlm_rt.decoding import Finish
 from eegvlm_rt.errors import DraftWarning
 from eegvlm_rt.findings import Findings, Rhythm, measure_batch
@@ -22,6 +23,7 @@ from eegvlm_rt.signal.quality import Quality
 from eegvlm_rt.simulator import simulate_night
 from eegvlm_rt.stager import Stager
 from eegvlm_rt.stages import STAGES, Stage
+from eegvlm_rt.streaming.options import StreamOptions
 from tests.rt.tiny_bundle import write_tiny_bundle
 
 MEASURE = import_module("eegvlm_rt.findings.measure")
@@ -138,15 +140,35 @@ class TestUnmeasured:
         signals = condition_recording(simulate_night(5, hours=0.1).samples_uv[:30_000], 100)
         assert findings == [measure_batch(x[None])[0] for x in signals.reshape(-1, 3000)]
 
-    def test_smoothing_by_the_night_measures_nothing(
+    def test_a_change_of_other_fields_measures_nothing(
         self, rows: list[StagePrediction], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(MEASURE, "measure_batch", lambda _: pytest.fail("measured"))
-        smoothed = [row.given_night(SHARES) for row in rows]
+        smoothed = [row.with_fields(smoothed=SHARES) for row in rows]
         assert {row.smoothed[Stage.N2] for row in smoothed if row.smoothed} == {0.7}
         assert [replace(row, findings=FINDINGS) for row in rows] == [
-            replace(row, findings=FINDINGS, smoothed=None) for row in smoothed
+            row.with_fields(findings=FINDINGS, smoothed=None) for row in smoothed
         ]
+
+    @pytest.mark.parametrize("how", Smoothing)
+    def test_smoothing_measures_nothing(self, how: Smoothing, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(MEASURE, "measure_batch", lambda _: pytest.fail("measured"))
+        x = simulate_night(5, hours=0.1).samples_uv[:30_000]
+        stager = Stager.load("nano", mode="head", threads=1)
+        assert all(row.smoothed for row in stager.predict_recording(x, sfreq=100, smooth=how))
+
+    def test_a_stream_of_the_head_measures_when_asked_only(
+        self, rows: list[StagePrediction], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        x = simulate_night(5, hours=0.1).samples_uv[:30_000]
+        stager = Stager.load("nano", mode="head", threads=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(MEASURE, "measure_batch", lambda _: pytest.fail("measured"))
+            with stager.stream(100.0, options=StreamOptions(hop_s=10.0)) as stream:
+                live = stream.push(x) + stream.close()
+        final = [row for row in live if not row.provisional]
+        assert len(live) > len(final)
+        assert [row.findings for row in final] == [row.findings for row in rows]
 
     def test_a_copy_for_another_process_has_findings_and_no_signal(self, rows: list[StagePrediction]) -> None:
         packed = pickle.dumps(rows[0])
