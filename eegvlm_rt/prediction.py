@@ -202,6 +202,7 @@ class StagePrediction:
         rationale_text: the text as decoded. A cut text ends with its last whole sentence.
         finish: why the text ended; `Finish.NONE` in other modes.
         findings: what was measured in the signal, whatever the model says; in mode head, at the first look.
+            Until then a prediction holds the signals of its batch, 12 kB an epoch.
         checks: every claim of the rationale against `findings`.
         timing: where the time went.
         quality: signal quality of the raw epoch.
