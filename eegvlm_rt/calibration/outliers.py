@@ -16,6 +16,7 @@ import numpy as np
 
 from ..findings.bands import SFREQ_HZ
 from ..signal.gaps import bridge_gaps
+from ..signal.medians import medians
 from ..signal.scipy_loops import rfft
 
 if TYPE_CHECKING:
@@ -63,25 +64,19 @@ def signal_features(x: ArrayLike) -> NDArray[np.float64]:
     windows = samples.reshape(len(samples), -1, _WIDTH)
     spans = windows.max(axis=2) - windows.min(axis=2)
     spectrum = rfft((windows - windows.mean(axis=2, keepdims=True)) * _taper())
-    power = _middle(spectrum.real**2 + spectrum.imag**2) + _LEAST
+    power = medians(spectrum.real**2 + spectrum.imag**2) + _LEAST
 
     def density(low_hz: float, high_hz: float) -> NDArray[np.float64]:
         inside = power[:, round(low_hz / _BIN_HZ) : round(high_hz / _BIN_HZ) + 1]
         return np.asarray(inside.mean(axis=1))
 
     features = [
-        np.log10(_middle(spans) + _LEAST_UV),
+        np.log10(medians(spans) + _LEAST_UV),
         np.log10(spans.max(axis=1) + _LEAST_UV),
         np.log10(density(1.0, 4.0) / density(15.0, 35.0)),
         np.log10(density(45.0, 50.0) * 5.0 / (density(1.0, 35.0) * 34.0)),
     ]
     return np.asarray(np.stack(features, axis=1))
-
-
-def _middle(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Medians over the 15 windows of (n, 15, ...); preparations take most of the time of `np.median`."""
-    middle = values.shape[1] // 2
-    return np.asarray(np.partition(values, middle, axis=1)[:, middle])
 
 
 @cache

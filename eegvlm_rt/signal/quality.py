@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import SamplingRateError
 from .gaps import bridge_gaps, mean_gap
+from .medians import medians
 from .scipy_loops import rfft
 from .units import LARGEST_SAMPLE_UV, not_one_channel
 
@@ -139,7 +140,7 @@ def qualities_of(samples_uv: NDArray[Any], rate: float) -> list[Quality]:
     # A flat second lies at its own extremes too: it is no clipping.
     clipped = _clipped(seconds, largest.max(axis=1), smallest.min(axis=1)) & ~gap & ~flat
     pairs = _windows(x, max(4, round(2 * rate)))
-    amplitudes_uv = _medians(pairs.max(axis=2) - pairs.min(axis=2))
+    amplitudes_uv = medians(pairs.max(axis=2) - pairs.min(axis=2))
     muscle = _fast_rms(seconds, rate) > MUSCLE_UV
     # One second may show several of them and is obscured once.
     spoilt = np.array([flat, high, clipped, muscle, gap | flat | high | clipped])
@@ -202,14 +203,6 @@ def _windows(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """(n, k, width) pieces of (n, m) signals; the last one is filled up by their last number."""
     rest = -x.shape[1] % width
     return (np.pad(x, ((0, 0), (0, rest)), mode="edge") if rest else x).reshape(len(x), -1, width)
-
-
-def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`np.median` of each row of a few finite numbers; its preparations take most of its time."""
-    ordered, middle = np.sort(values, axis=1), values.shape[1] // 2
-    if values.shape[1] % 2:
-        return np.asarray(ordered[:, middle])
-    return np.asarray((ordered[:, middle - 1] + ordered[:, middle]) / 2.0)
 
 
 def _clipped(
