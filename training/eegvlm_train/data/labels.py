@@ -11,37 +11,34 @@ import numpy as np
 from .night_files import labels_path
 from .nightset import CONSENSUS, NIGHT_OPINION, NightSet, Opinions, intended_rows, load_nights, teacher_rows
 
-__all__ = ["load_split", "load_split_of", "with_intended", "with_teacher"]
+__all__ = ["load_split", "with_intended", "with_teacher"]
 
 
 def load_split(
-    folder: Path, labels: str = "teacher", *, max_nights: int | None = None
+    folder: Path,
+    labels: str = "teacher",
+    *,
+    night_opinion: str = "context",
+    max_nights: int | None = None,
 ) -> tuple[NightSet, NightSet]:
     """Training and validation nights. With `labels` "intended" the training nights get the simulation's own
-    stages and need no teacher's labels; validation speaks of the teachers wherever they labelled.
+    stages and need no teacher's labels; validation speaks of the teachers wherever they labelled. With
+    `night_opinion` "consensus" the teachers' opinion of who knows the night is their weighted mean.
 
     Raises what `load_nights` and `with_intended` raise.
     """
     if labels != "intended":
         train = load_nights(folder, "train", max_nights=max_nights)
-        return train, load_nights(folder, "validation", max_nights=max_nights)
+        held_out = load_nights(folder, "validation", max_nights=max_nights)
+        if night_opinion == "consensus":
+            return with_teacher(train, folder, CONSENSUS), with_teacher(held_out, folder, CONSENSUS)
+        return train, held_out
     train = load_nights(folder, "train", max_nights=max_nights, labels="intended")
     held_out = load_nights(folder, "validation", max_nights=max_nights, labels="intended")
     if all(labels_path(folder / name).exists() for name in held_out.names):
         return train, with_teacher(held_out, folder)
     print("validation: no teacher has labelled these nights, so it speaks of the intended stages", flush=True)
     return train, held_out
-
-
-def load_split_of(
-    folder: Path, labels: str, night_opinion: str, *, max_nights: int | None = None
-) -> tuple[NightSet, NightSet]:
-    """As `load_split`; with `night_opinion` "consensus" the opinions of who knows the night are the weighted
-    mean of all teachers."""
-    train, held_out = load_split(folder, labels, max_nights=max_nights)
-    if labels != "teacher" or night_opinion != "consensus":
-        return train, held_out
-    return with_teacher(train, folder, CONSENSUS), with_teacher(held_out, folder, CONSENSUS)
 
 
 def with_intended(nights: NightSet, folder: Path) -> NightSet:

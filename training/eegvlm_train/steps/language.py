@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from ..data.imaging import Normalize
-from ..data.labels import load_split_of
+from ..data.labels import load_split
 from ..data.language import BranchLayout, LanguageBatch, LanguageBatches, NightStates
 from ..data.loading import Loader, draw_batches, moved, sweep_batches
 from ..data.nightset import NightSet
@@ -323,8 +323,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     claim_run(args, "train-language", inputs)
     prepare_run(settings.seed, args.threads)
     parts = Parts(args.enhancement or args.vision, args.tower or args.vision, args.language_model, args.base)
-    train, held_out = load_split_of(
-        args.data, settings.labels, settings.night_opinion, max_nights=args.max_nights
+    train, held_out = load_split(
+        args.data, settings.labels, night_opinion=settings.night_opinion, max_nights=args.max_nights
     )
     train_language(
         settings, train, held_out, parts, args.out, resume=args.resume, tensorboard=args.tensorboard

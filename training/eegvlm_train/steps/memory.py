@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.courses import Courses, MemoryBatch, MemoryBatches, draw_courses
-from ..data.labels import load_split_of
+from ..data.labels import load_split
 from ..data.language import NightStates
 from ..data.loading import Loader, moved
 from ..data.nightset import NightSet
@@ -214,8 +214,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = settings_from(args, MemorySettings)
     claim_run(args, "train-memory", [args.data, args.vision])
     prepare_run(settings.seed, args.threads)
-    train, held_out = load_split_of(
-        args.data, settings.labels, settings.night_opinion, max_nights=args.max_nights
+    train, held_out = load_split(
+        args.data, settings.labels, night_opinion=settings.night_opinion, max_nights=args.max_nights
     )
     train_memory(
         settings, train, held_out, args.vision, args.out, resume=args.resume, tensorboard=args.tensorboard
