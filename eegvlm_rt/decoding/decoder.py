@@ -144,7 +144,8 @@ class Decoder:
         first token decides it; else, and at all other slots, the most probable choice, token by token. The
         text between the slots costs no run of its own. The stage probabilities are read at the slot `rule`:
         the sum over the rules of each stage. Rule, reasons and stage are then chosen among those of the most
-        probable stage that do not contradict the text (`rationale.consistency`; not in the first version).
+        probable stage that do not contradict the text (`rationale.consistency`), sure ones first
+        (`rationale.sureness`); neither in the first version.
 
         Free: the most probable token of the whole vocabulary until the end token, at most `max_free_tokens`.
         A text that is a path of the grammar is read again up to its rule for the stage probabilities; any

@@ -124,8 +124,8 @@ def _choose(
 ) -> Asking[int]:
     """The most probable choice, token by token, of those that are `left`; None: of all.
 
-    Where the most probable token leads to grounds that are not sure alone, and another one to a sure ground,
-    that one is taken.
+    Where the most probable token leads to nothing but unsure grounds, one that leads to a sure ground is
+    taken, else one that leads to none.
     """
     while True:
         options = node.options if left is None else node.options_among(left)
@@ -155,7 +155,7 @@ def _instead(
     left: frozenset[int],
     grounds: Grounds,
 ) -> int:
-    """The most probable token that leads to a sure ground; else to no ground; else `token` itself."""
+    """The most probable token that leads to a sure ground; else to no ground at all; else `token` itself."""
     for better in (grounds.sure, grounds.silent):
         leading = [option for option, child in options.items() if _members(child) & left & better]
         if leading:
