@@ -2,7 +2,8 @@
 
 Nothing here knows the backend. `FakeGpu` keeps the rules of the CUDA runtime and is stricter where that is
 lenient: memory is poisoned, addresses are never given twice, a copy touches its host array when the stream
-gets there and not before, work on memory that was freed is an error. `fake_tensorrt` runs a plan, which is an
+gets there and not before, work on memory that was freed is an error. Threads may call it at once, as they may
+the runtime: memory and streams change under `lock`. `fake_tensorrt` runs a plan, which is an
 ONNX graph with profiles, by ONNX Runtime on that memory, with the rules of TensorRT's `IExecutionContext`.
 """
 
@@ -52,26 +53,30 @@ class FakeGpu:
     def allocate(self, size: int) -> int:
         if size < 1 or sum(len(block) for block in self.live.values()) + size > self.capacity:
             raise BackendError("cuda.cudaMalloc", "cudaErrorMemoryAllocation", "the GPU's memory is full")
-        address = self._next
-        self.live[address] = np.full(size, _POISON, dtype=np.uint8)
-        self._next += -(-size // ALIGNMENT) * ALIGNMENT + _GAP
+        with self.lock:
+            address = self._next
+            self._next += -(-size // ALIGNMENT) * ALIGNMENT + _GAP
+            self.live = {**self.live, address: np.full(size, _POISON, dtype=np.uint8)}
         return address
 
     def free(self, address: int) -> None:
-        if address not in self.live:
-            raise BackendError("cuda.cudaFree", "cudaErrorInvalidValue", f"{address:#x} is not allocated")
-        for stream in self.pending:
-            self.wait(stream)
-        del self.live[address]
+        with self.lock:
+            if address not in self.live:
+                raise BackendError("cuda.cudaFree", "cudaErrorInvalidValue", f"{address:#x} is not allocated")
+            for stream in tuple(self.pending):
+                self.wait(stream)
+            self.live = {start: block for start, block in self.live.items() if start != address}
 
     def make_stream(self) -> int:
-        self._streams += 1
-        self.pending[self._streams] = []
-        return self._streams
+        with self.lock:
+            self._streams += 1
+            self.pending[self._streams] = []
+            return self._streams
 
     def free_stream(self, stream: int) -> None:
-        self.wait(stream)
-        del self.pending[stream]
+        with self.lock:
+            self.wait(stream)
+            del self.pending[stream]
 
     def upload(self, address: int, source: np.ndarray, stream: int) -> None:
         self.bytes_at(address, source.nbytes)
@@ -102,11 +107,14 @@ class FakeGpu:
         self.enqueue(stream, lambda: self.bytes_at(address, size).fill(0))
 
     def wait(self, stream: int) -> None:
-        if stream not in self.pending:
-            raise BackendError("cuda.cudaStreamSynchronize", "cudaErrorInvalidResourceHandle", str(stream))
-        work, self.pending[stream] = self.pending[stream], []
-        for step in work:
-            step()
+        with self.lock:
+            if stream not in self.pending:
+                raise BackendError(
+                    "cuda.cudaStreamSynchronize", "cudaErrorInvalidResourceHandle", str(stream)
+                )
+            work, self.pending[stream] = self.pending[stream], []
+            for step in work:
+                step()
 
     def enqueue(self, stream: int, step: Callable[[], None]) -> None:
         if stream not in self.pending:

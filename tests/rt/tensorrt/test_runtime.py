@@ -278,3 +278,13 @@ class TestStager:
     def test_an_unknown_backend_is_refused(self, bundle: Bundle) -> None:
         with pytest.raises(InputError, match="backend: rocm"):
             rt.Stager.load(bundle.path, backend="rocm")
+
+
+def test_the_stand_in_gives_threads_that_allocate_at_once_memory_of_their_own() -> None:
+    gpu = FakeGpu()
+    with ThreadPoolExecutor(8) as pool:
+        places = list(pool.map(lambda _: gpu.allocate(64), range(800)))
+    assert len(set(places)) == len(gpu.live) == 800
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(gpu.free, places))
+    assert gpu.live == {}
